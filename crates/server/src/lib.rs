@@ -1,1 +1,24 @@
-//! Placeholder while the workspace is laid out.
+//! The HTTP service: the only place where text meets vectors.
+//!
+//! A request passes [`router`]'s layers, is checked in `routes`, and becomes work in `service`,
+//! which asks the `queue` for vectors and the index for documents. Handlers never block: whatever
+//! may take long runs on a blocking thread.
+
+pub mod config;
+
+mod app;
+mod error;
+mod extract;
+mod metrics;
+mod middleware;
+mod openapi;
+mod queue;
+mod router;
+mod routes;
+mod serve;
+mod service;
+
+pub use openapi::{DescribeError, yaml as openapi_yaml};
+pub use serve::{ServeError, serve};
+
+use router::router;

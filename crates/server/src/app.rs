@@ -1,0 +1,106 @@
+//! What every handler can reach.
+
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+use siamese_encoder::Encoder;
+use siamese_index::{Collection, Index};
+use tokio::sync::watch;
+
+use crate::config::{Limits, Settings};
+use crate::error::{ApiError, ErrorCode};
+use crate::queue::EncodeQueue;
+
+/// The service's state; cloning is cheap.
+#[derive(Debug, Clone)]
+pub(crate) struct App(Arc<Inner>);
+
+/// The part of [`App`] that exists from the first request on.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    settings: Settings,
+    /// Set once, when model and index are loaded.
+    engine: OnceLock<Engine>,
+    stopping: watch::Sender<bool>,
+}
+
+/// The loaded model and index.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    pub(crate) encoder: Arc<Encoder>,
+    pub(crate) queue: EncodeQueue,
+    pub(crate) index: Arc<Index>,
+    pub(crate) retry_after_s: u64,
+}
+
+impl App {
+    /// A service that is not ready yet.
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self(Arc::new(Inner {
+            settings,
+            engine: OnceLock::new(),
+            stopping: watch::Sender::new(false),
+        }))
+    }
+}
+
+impl Deref for App {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Inner {
+    /// The settings the service was started with.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.settings.limits
+    }
+
+    /// Makes the service ready. A second engine is ignored.
+    pub(crate) fn set_engine(&self, engine: Engine) {
+        if self.engine.set(engine).is_err() {
+            tracing::error!("the engine was set twice");
+        }
+    }
+
+    /// Model and index.
+    ///
+    /// # Errors
+    /// 503 while they are being loaded.
+    pub(crate) fn engine(&self) -> Result<&Engine, ApiError> {
+        self.engine
+            .get()
+            .ok_or_else(|| ApiError::not_ready("the model and the index are still being loaded"))
+    }
+
+    /// Tells streams to take no more input.
+    pub(crate) fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Becomes true when the service is asked to stop.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
+    }
+}
+
+impl Engine {
+    /// A collection by name.
+    ///
+    /// # Errors
+    /// 404 when there is none.
+    pub(crate) fn collection(&self, name: &str) -> Result<Arc<Collection>, ApiError> {
+        self.index.collection(name).map_err(|_| {
+            ApiError::new(
+                ErrorCode::CollectionNotFound,
+                format!("no collection is called {name:?}; PUT /collections/{{name}} makes one"),
+            )
+        })
+    }
+}

@@ -1,0 +1,360 @@
+//! Settings: the embedded default file, a file, the environment, flags; later wins.
+//!
+//! [`Settings::load`] is the only place where raw values are read. What it returns has been
+//! checked, so the rest of the crate never meets a limit of zero or an unknown key.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::Deserialize;
+
+/// The documented default file, as shipped in `config/default.toml`.
+pub const DEFAULT_TOML: &str = include_str!("../../../config/default.toml");
+
+/// What the command line said; stronger than any file or variable.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// A TOML file laid over the defaults.
+    pub config_file: Option<PathBuf>,
+    /// `server.listen`.
+    pub listen: Option<String>,
+    /// `storage.data_dir`.
+    pub data_dir: Option<PathBuf>,
+    /// `encoder.model`.
+    pub model: Option<String>,
+}
+
+/// Checked settings of one service.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Address, timeouts, concurrency.
+    pub server: ServerSettings,
+    /// Where the data is and how much room it may take.
+    pub storage: StorageSettings,
+    /// Which model, on which device.
+    pub encoder: EncoderSettings,
+    /// The queue in front of the encoder.
+    pub queue: QueueSettings,
+    /// Upper bounds of everything a request may ask for.
+    pub limits: Limits,
+    /// What is logged and how.
+    pub log: LogSettings,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Address and port to listen on.
+    pub listen: SocketAddr,
+    request_timeout_ms: u64,
+    stream_idle_timeout_ms: u64,
+    /// Requests in progress at the same time.
+    pub max_concurrent_requests: NonZeroUsize,
+    shutdown_grace_ms: u64,
+}
+
+impl ServerSettings {
+    /// Time a request may take until its answer begins.
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms)
+    }
+
+    /// Time a streamed ingest may stay silent.
+    pub fn stream_idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.stream_idle_timeout_ms)
+    }
+
+    /// Time given to requests in progress at shutdown.
+    pub fn shutdown_grace(&self) -> Duration {
+        Duration::from_millis(self.shutdown_grace_ms)
+    }
+}
+
+/// `[storage]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StorageSettings {
+    /// Folder with everything that must survive.
+    pub data_dir: PathBuf,
+    /// Page cache of the store, bytes.
+    pub cache_bytes: u64,
+    /// Free disk space under which writes are refused, bytes.
+    pub min_free_disk_bytes: u64,
+}
+
+/// `[encoder]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EncoderSettings {
+    /// A name in the models folder or the path of a model folder.
+    pub model: String,
+    /// Where pulled models live.
+    pub models_dir: Option<PathBuf>,
+    /// Preferred device.
+    pub device: Device,
+    /// Dimensions to truncate vectors to.
+    pub dimensions: Option<NonZeroUsize>,
+    /// Tokens of a text that are read.
+    pub max_tokens: Option<NonZeroUsize>,
+    /// Threads of the forward pass.
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// Where the forward pass runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// A GPU when there is one, else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// An NVIDIA GPU.
+    Cuda,
+    /// An Apple GPU.
+    Metal,
+}
+
+/// `[queue]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QueueSettings {
+    /// Tokens that may wait in the query lane.
+    pub max_query_tokens: NonZeroUsize,
+    /// Tokens that may wait in the bulk lane.
+    pub max_bulk_tokens: NonZeroUsize,
+    /// Tokens of one forward pass.
+    pub max_batch_tokens: NonZeroUsize,
+    /// Query passes in a row while bulk work waits.
+    pub max_query_batches_in_a_row: NonZeroUsize,
+    /// What `Retry-After` says, seconds.
+    pub retry_after_s: u64,
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    missing_docs,
+    reason = "each limit is documented in config/default.toml"
+)]
+pub struct Limits {
+    pub max_body_bytes: usize,
+    pub max_line_bytes: usize,
+    pub max_text_bytes: usize,
+    pub max_title_bytes: usize,
+    pub max_query_bytes: usize,
+    pub max_metadata_bytes: usize,
+    pub max_documents_per_request: usize,
+    pub max_ids_per_request: usize,
+    pub max_page_documents: usize,
+    pub max_top_k: usize,
+    pub max_offset: usize,
+    pub max_similarity_items: usize,
+    pub max_similarity_scores: usize,
+    pub max_collections: usize,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogSettings {
+    /// `tracing` filter directives.
+    pub filter: String,
+    /// Lines for people or JSON for machines.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One readable line an event.
+    Text,
+    /// One JSON object an event.
+    Json,
+}
+
+/// Why settings were refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SettingsError {
+    /// The file named by `--config` is not there.
+    #[error("no settings file at {path}", path = path.display())]
+    MissingFile {
+        /// The path that was given.
+        path: PathBuf,
+    },
+    /// A key is unknown, or a value is of the wrong type or form.
+    #[error("settings: {0}")]
+    Invalid(#[from] Box<figment::Error>),
+    /// A limit is zero.
+    #[error("settings: {key} must be at least 1")]
+    Zero {
+        /// Section and key.
+        key: &'static str,
+    },
+    /// One forward pass could never be filled from the queue.
+    #[error(
+        "settings: queue.max_batch_tokens must not exceed queue.max_query_tokens or queue.max_bulk_tokens"
+    )]
+    BatchOverQueue,
+}
+
+impl Settings {
+    /// Reads defaults, file, environment (`SIAMESE__SECTION__KEY`) and flags.
+    ///
+    /// # Errors
+    /// A missing file, an unknown key, a value of the wrong form, or a limit of zero.
+    pub fn load(overrides: &Overrides) -> Result<Self, SettingsError> {
+        let mut figment = Figment::from(Toml::string(DEFAULT_TOML));
+        if let Some(path) = &overrides.config_file {
+            figment = figment.merge(Toml::file(existing(path)?));
+        }
+        figment = figment.merge(Env::prefixed("SIAMESE__").split("__"));
+        figment = overrides.apply(figment);
+        let settings: Self = figment.extract().map_err(Box::new)?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        let limits = &self.limits;
+        for (key, value) in [
+            ("limits.max_body_bytes", limits.max_body_bytes),
+            ("limits.max_line_bytes", limits.max_line_bytes),
+            ("limits.max_text_bytes", limits.max_text_bytes),
+            ("limits.max_title_bytes", limits.max_title_bytes),
+            ("limits.max_query_bytes", limits.max_query_bytes),
+            ("limits.max_metadata_bytes", limits.max_metadata_bytes),
+            (
+                "limits.max_documents_per_request",
+                limits.max_documents_per_request,
+            ),
+            ("limits.max_ids_per_request", limits.max_ids_per_request),
+            ("limits.max_page_documents", limits.max_page_documents),
+            ("limits.max_top_k", limits.max_top_k),
+            ("limits.max_similarity_items", limits.max_similarity_items),
+            ("limits.max_similarity_scores", limits.max_similarity_scores),
+            ("limits.max_collections", limits.max_collections),
+            (
+                "server.request_timeout_ms",
+                self.server.request_timeout_ms as usize,
+            ),
+            (
+                "server.stream_idle_timeout_ms",
+                self.server.stream_idle_timeout_ms as usize,
+            ),
+        ] {
+            if value == 0 {
+                return Err(SettingsError::Zero { key });
+            }
+        }
+        let queue = &self.queue;
+        if queue.max_batch_tokens > queue.max_query_tokens.min(queue.max_bulk_tokens) {
+            return Err(SettingsError::BatchOverQueue);
+        }
+        Ok(())
+    }
+}
+
+fn existing(path: &Path) -> Result<&Path, SettingsError> {
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err(SettingsError::MissingFile {
+            path: path.to_owned(),
+        })
+    }
+}
+
+impl Overrides {
+    fn apply(&self, mut figment: Figment) -> Figment {
+        if let Some(listen) = &self.listen {
+            figment = figment.merge(Serialized::default("server.listen", listen));
+        }
+        if let Some(data_dir) = &self.data_dir {
+            figment = figment.merge(Serialized::default("storage.data_dir", data_dir));
+        }
+        if let Some(model) = &self.model {
+            figment = figment.merge(Serialized::default("encoder.model", model));
+        }
+        figment
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_with_file(toml: &str) -> Result<Settings, SettingsError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("siamese.toml");
+        fs_err::write(&path, toml).unwrap();
+        Settings::load(&Overrides {
+            config_file: Some(path),
+            ..Overrides::default()
+        })
+    }
+
+    #[test]
+    fn the_embedded_defaults_are_valid() {
+        let settings = Settings::load(&Overrides::default()).unwrap();
+        assert_eq!(settings.server.listen.port(), 8080);
+        assert!(settings.server.listen.ip().is_loopback());
+    }
+
+    #[test]
+    fn a_file_wins_over_the_defaults_and_a_flag_over_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("siamese.toml");
+        fs_err::write(
+            &path,
+            "[server]\nlisten = \"127.0.0.1:1\"\n[limits]\nmax_top_k = 7\n",
+        )
+        .unwrap();
+        let overrides = Overrides {
+            config_file: Some(path),
+            listen: Some("127.0.0.1:2".to_owned()),
+            ..Overrides::default()
+        };
+        let settings = Settings::load(&overrides).unwrap();
+        assert_eq!(
+            (settings.server.listen.port(), settings.limits.max_top_k),
+            (2, 7)
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_and_named() {
+        let error = load_with_file("[limits]\nmax_topk = 7\n").unwrap_err();
+        assert!(error.to_string().contains("max_topk"), "{error}");
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_refused_and_named() {
+        let error = load_with_file("[limits]\nmax_top_k = 0\n").unwrap_err();
+        assert!(error.to_string().contains("limits.max_top_k"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_file_is_refused_and_named() {
+        let overrides = Overrides {
+            config_file: Some("nowhere.toml".into()),
+            ..Overrides::default()
+        };
+        let error = Settings::load(&overrides).unwrap_err();
+        assert!(error.to_string().contains("nowhere.toml"), "{error}");
+    }
+
+    #[test]
+    fn a_batch_larger_than_its_queue_is_refused() {
+        let error = load_with_file("[queue]\nmax_batch_tokens = 1000000\n").unwrap_err();
+        assert!(matches!(error, SettingsError::BatchOverQueue));
+    }
+}

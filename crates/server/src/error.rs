@@ -1,0 +1,287 @@
+//! Every way a request can fail, and how that looks on the wire (RFC 9457).
+//!
+//! Handlers return [`ApiError`]. Its code decides title and status in one table, [`ErrorCode`].
+//! What the caller cannot act on becomes a fixed 500 body; the cause goes to the log, once.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The machine-readable `code` of a problem document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ErrorCode {
+    /// The body is not JSON, or not UTF-8.
+    MalformedJson,
+    /// A field is missing, unknown, of the wrong type or out of range.
+    InvalidRequest,
+    /// The `Content-Type` is not one this route reads.
+    UnsupportedMediaType,
+    /// The body, or one line of it, is over its limit.
+    PayloadTooLarge,
+    /// No such route.
+    NotFound,
+    /// No such document in the collection.
+    DocumentNotFound,
+    /// No such collection.
+    CollectionNotFound,
+    /// The route exists, but not with this method.
+    MethodNotAllowed,
+    /// The collection exists with other settings.
+    Conflict,
+    /// The client took too long to send its request, or the answer took too long.
+    Timeout,
+    /// Too much work is waiting; try again after `Retry-After` seconds.
+    Overloaded,
+    /// The model and the index are still being loaded, or the server is stopping.
+    NotReady,
+    /// The disk has too little free space for a write; reads still work.
+    StorageFull,
+    /// A fault of the server; details are in its log.
+    Internal,
+}
+
+impl ErrorCode {
+    /// Every code.
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 14] = [
+        Self::MalformedJson,
+        Self::InvalidRequest,
+        Self::UnsupportedMediaType,
+        Self::PayloadTooLarge,
+        Self::NotFound,
+        Self::DocumentNotFound,
+        Self::CollectionNotFound,
+        Self::MethodNotAllowed,
+        Self::Conflict,
+        Self::Timeout,
+        Self::Overloaded,
+        Self::NotReady,
+        Self::StorageFull,
+        Self::Internal,
+    ];
+
+    /// The one table of status and title.
+    pub(crate) fn status_and_title(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::MalformedJson => (StatusCode::BAD_REQUEST, "The body is not valid JSON"),
+            Self::InvalidRequest => (StatusCode::UNPROCESSABLE_ENTITY, "The request is not valid"),
+            Self::UnsupportedMediaType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "The content type is not supported",
+            ),
+            Self::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "There is nothing at this address"),
+            Self::DocumentNotFound => (StatusCode::NOT_FOUND, "There is no such document"),
+            Self::CollectionNotFound => (StatusCode::NOT_FOUND, "There is no such collection"),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "The method is not allowed here",
+            ),
+            Self::Conflict => (
+                StatusCode::CONFLICT,
+                "The request conflicts with what is stored",
+            ),
+            Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, "The request took too long"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "The server is busy"),
+            Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "The server is not ready"),
+            Self::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "The disk is full"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "The server failed"),
+        }
+    }
+
+    /// The status of this code.
+    pub(crate) fn status(self) -> StatusCode {
+        self.status_and_title().0
+    }
+
+    /// The code that fits a bare status made by a router or a layer.
+    pub(crate) fn for_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::NotFound,
+            StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
+            StatusCode::PAYLOAD_TOO_LARGE => Self::PayloadTooLarge,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::UnsupportedMediaType,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => Self::Timeout,
+            StatusCode::SERVICE_UNAVAILABLE => Self::Overloaded,
+            status if status.is_client_error() => Self::InvalidRequest,
+            _ => Self::Internal,
+        }
+    }
+}
+
+/// A problem document, RFC 9457, media type `application/problem+json`.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// Always `about:blank`: `code` tells problems apart.
+    #[serde(rename = "type")]
+    #[schema(example = "about:blank")]
+    pub(crate) kind: &'static str,
+    /// The same sentence for every problem of this code.
+    pub(crate) title: &'static str,
+    /// The HTTP status.
+    #[schema(example = 422, minimum = 400, maximum = 599)]
+    pub(crate) status: u16,
+    /// What happened this time: names the field and the limit.
+    pub(crate) detail: String,
+    /// One of a dozen words to act on.
+    pub(crate) code: ErrorCode,
+    /// JSON pointer to the offending field of the body, when there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "/documents/0/text")]
+    pub(crate) pointer: Option<String>,
+    /// The request's id, as in the `x-request-id` header and in the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) request_id: Option<String>,
+}
+
+/// A failed request.
+#[derive(Debug, Clone)]
+pub(crate) struct ApiError {
+    code: ErrorCode,
+    detail: String,
+    pointer: Option<String>,
+    retry_after_s: Option<u64>,
+}
+
+impl ApiError {
+    /// An error of `code` with a sentence about this case.
+    pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            pointer: None,
+            retry_after_s: None,
+        }
+    }
+
+    /// A 422 that points at a field; `pointer` is a JSON pointer such as `/documents/0/text`.
+    pub(crate) fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            pointer: Some(pointer.into()),
+            ..Self::new(ErrorCode::InvalidRequest, detail)
+        }
+    }
+
+    /// The document `id` is not in the collection.
+    pub(crate) fn document_not_found(id: &str) -> Self {
+        Self::new(
+            ErrorCode::DocumentNotFound,
+            format!("no document has the id {id:?}"),
+        )
+    }
+
+    /// Too much is waiting; `what` names the limit.
+    pub(crate) fn overloaded(what: impl Into<String>, retry_after_s: u64) -> Self {
+        Self {
+            retry_after_s: Some(retry_after_s),
+            ..Self::new(ErrorCode::Overloaded, what)
+        }
+    }
+
+    /// The service is starting or stopping.
+    pub(crate) fn not_ready(detail: impl Into<String>) -> Self {
+        Self {
+            retry_after_s: Some(1),
+            ..Self::new(ErrorCode::NotReady, detail)
+        }
+    }
+
+    /// A fault that the caller cannot mend. The cause is logged here and stays here.
+    pub(crate) fn internal(cause: impl std::fmt::Display) -> Self {
+        tracing::error!(%cause, "a request failed");
+        Self::new(
+            ErrorCode::Internal,
+            "an internal error; the server's log has the cause",
+        )
+    }
+
+    /// The same error, pointing at a field.
+    #[must_use]
+    pub(crate) fn at(mut self, pointer: impl Into<String>) -> Self {
+        self.pointer = Some(pointer.into());
+        self
+    }
+
+    /// The code.
+    pub(crate) fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// The problem document of this error.
+    pub(crate) fn problem(&self, request_id: Option<String>) -> Problem {
+        let (status, title) = self.code.status_and_title();
+        Problem {
+            kind: "about:blank",
+            title,
+            status: status.as_u16(),
+            detail: self.detail.clone(),
+            code: self.code,
+            pointer: self.pointer.clone(),
+            request_id,
+        }
+    }
+
+    /// The whole answer. The error itself rides along as an extension, so that the outermost
+    /// layer, which knows the request's id, can render it again with that id.
+    pub(crate) fn render(self, request_id: Option<String>) -> Response {
+        let problem = self.problem(request_id);
+        let mut response = (self.code.status(), Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        self.render(None)
+    }
+}
+
+impl From<siamese_index::Error> for ApiError {
+    fn from(error: siamese_index::Error) -> Self {
+        crate::service::index_error(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_an_error_status_and_its_own_title() {
+        let titles: std::collections::BTreeSet<_> = ErrorCode::ALL
+            .iter()
+            .map(|code| code.status_and_title().1)
+            .collect();
+        assert_eq!(titles.len(), ErrorCode::ALL.len());
+        assert!(
+            ErrorCode::ALL
+                .iter()
+                .all(|code| code.status().as_u16() >= 400)
+        );
+    }
+
+    #[test]
+    fn codes_are_written_in_snake_case() {
+        let code = serde_json::to_value(ErrorCode::UnsupportedMediaType).unwrap();
+        assert_eq!(code, "unsupported_media_type");
+    }
+
+    #[test]
+    fn an_overload_tells_when_to_come_back() {
+        let response = ApiError::overloaded("queue full", 2).into_response();
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "2");
+    }
+}

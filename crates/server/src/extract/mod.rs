@@ -1,0 +1,7 @@
+//! Extractors whose every refusal is a problem document.
+
+mod json;
+mod params;
+
+pub(crate) use json::{ApiJson, OptionalJson, media_type, parse_json};
+pub(crate) use params::{ApiPath, ApiQuery, CollectionName, DocumentId};

@@ -1,0 +1,97 @@
+//! Path and query parameters.
+
+use std::ops::Deref;
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{FromRequestParts, Path, Query, RawPathParams};
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use crate::app::App;
+use crate::error::{ApiError, ErrorCode};
+
+/// The collection of routes that name none.
+const DEFAULT_COLLECTION: &str = "default";
+
+/// Path parameters; a refusal is a 404, since such an address leads nowhere.
+#[derive(Debug)]
+pub(crate) struct ApiPath<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for ApiPath<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        Path::from_request_parts(parts, app)
+            .await
+            .map(|Path(value)| Self(value))
+            .map_err(|rejection: PathRejection| {
+                ApiError::new(ErrorCode::NotFound, rejection.body_text())
+            })
+    }
+}
+
+/// Query parameters; a refusal is a 422.
+#[derive(Debug)]
+pub(crate) struct ApiQuery<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for ApiQuery<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        Query::from_request_parts(parts, app)
+            .await
+            .map(|Query(value)| Self(value))
+            .map_err(|rejection: QueryRejection| {
+                ApiError::new(ErrorCode::InvalidRequest, rejection.body_text())
+            })
+    }
+}
+
+/// The collection of a route: `{collection}` of the path, else `default`.
+#[derive(Debug)]
+pub(crate) struct CollectionName(String);
+
+impl Deref for CollectionName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromRequestParts<App> for CollectionName {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let name = path_param(parts, app, "collection").await?;
+        Ok(Self(name.unwrap_or_else(|| DEFAULT_COLLECTION.to_owned())))
+    }
+}
+
+/// The `{id}` of a document's address, percent-decoded.
+#[derive(Debug)]
+pub(crate) struct DocumentId(pub(crate) String);
+
+impl FromRequestParts<App> for DocumentId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let id = path_param(parts, app, "id").await?;
+        id.map(Self)
+            .ok_or_else(|| ApiError::new(ErrorCode::NotFound, "the path names no document"))
+    }
+}
+
+async fn path_param(
+    parts: &mut Parts,
+    app: &App,
+    wanted: &str,
+) -> Result<Option<String>, ApiError> {
+    let params = RawPathParams::from_request_parts(parts, app)
+        .await
+        .map_err(|rejection| ApiError::new(ErrorCode::NotFound, rejection.body_text()))?;
+    Ok(params
+        .iter()
+        .find(|(name, _)| *name == wanted)
+        .map(|(_, value)| value.to_owned()))
+}

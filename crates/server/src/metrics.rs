@@ -1,0 +1,184 @@
+//! Every metric of the service: name, help, unit, labels, and why these buckets.
+//!
+//! All series exist from the start, at zero, so that a dashboard never waits for a first event.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::queue::Lane;
+
+const HTTP_REQUESTS: &str = "siamese_http_requests_total";
+const HTTP_SECONDS: &str = "siamese_http_request_duration_seconds";
+const ENCODED_TEXTS: &str = "siamese_encoded_texts_total";
+const ENCODED_TOKENS: &str = "siamese_encoded_tokens_total";
+const ENCODE_SECONDS: &str = "siamese_encode_batch_duration_seconds";
+const ENCODE_BATCH_TOKENS: &str = "siamese_encode_batch_tokens";
+const ENCODE_REFUSED: &str = "siamese_encode_refused_total";
+const ENCODE_DROPPED: &str = "siamese_encode_dropped_total";
+const QUEUE_TOKENS: &str = "siamese_encode_queue_tokens";
+const TRUNCATED: &str = "siamese_truncated_texts_total";
+const WRITTEN: &str = "siamese_documents_written_total";
+const DELETED: &str = "siamese_documents_deleted_total";
+const DOCUMENTS: &str = "siamese_documents";
+const PASSAGES: &str = "siamese_passages";
+const DISK_BYTES: &str = "siamese_data_dir_bytes";
+const READY: &str = "siamese_ready";
+
+/// From half a millisecond, a cached answer, to half a minute, a large bulk request.
+const SECONDS_BUCKETS: [f64; 15] = [
+    0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0,
+];
+
+/// Powers of two around the usual token budget of a batch.
+const TOKEN_BUCKETS: [f64; 12] = [
+    8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0, 16384.0,
+];
+
+/// The exporter of this process. One process has one recorder, whoever asks first.
+pub(crate) fn exporter() -> Option<&'static PrometheusHandle> {
+    static EXPORTER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+    EXPORTER.get_or_init(install).as_ref()
+}
+
+fn install() -> Option<PrometheusHandle> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS_BUCKETS)
+        .and_then(|builder| {
+            builder.set_buckets_for_metric(Matcher::Suffix("_tokens".to_owned()), &TOKEN_BUCKETS)
+        })
+        .map(PrometheusBuilder::install_recorder);
+    match handle {
+        Ok(Ok(handle)) => {
+            describe();
+            start_at_zero();
+            Some(handle)
+        }
+        Ok(Err(error)) | Err(error) => {
+            tracing::warn!(%error, "metrics are off");
+            None
+        }
+    }
+}
+
+fn describe() {
+    describe_counter!(
+        HTTP_REQUESTS,
+        "Answered requests by method, route and status"
+    );
+    describe_histogram!(
+        HTTP_SECONDS,
+        "Time until the answer began, by method and route"
+    );
+    describe_counter!(
+        ENCODED_TEXTS,
+        "Texts that went through the encoder, by lane"
+    );
+    describe_counter!(
+        ENCODED_TOKENS,
+        "Tokens that went through the encoder, by lane"
+    );
+    describe_histogram!(ENCODE_SECONDS, "Duration of one forward pass, by lane");
+    describe_histogram!(ENCODE_BATCH_TOKENS, "Tokens of one forward pass, by lane");
+    describe_counter!(ENCODE_REFUSED, "Requests refused because a lane was full");
+    describe_counter!(
+        ENCODE_DROPPED,
+        "Waiting texts dropped because their caller hung up"
+    );
+    describe_gauge!(
+        QUEUE_TOKENS,
+        "Tokens that wait or are being encoded, by lane"
+    );
+    describe_counter!(
+        TRUNCATED,
+        "Texts longer than the encoder's window, cut there"
+    );
+    describe_counter!(WRITTEN, "Documents written, by outcome");
+    describe_counter!(DELETED, "Documents deleted");
+    describe_gauge!(DOCUMENTS, "Documents stored, by collection");
+    describe_gauge!(PASSAGES, "Passages stored, by collection");
+    describe_gauge!(DISK_BYTES, "Size of the data folder");
+    describe_gauge!(READY, "1 when the model and the index are loaded");
+}
+
+fn start_at_zero() {
+    for lane in Lane::ALL {
+        counter!(ENCODED_TEXTS, "lane" => lane.label()).absolute(0);
+        counter!(ENCODED_TOKENS, "lane" => lane.label()).absolute(0);
+        counter!(ENCODE_REFUSED, "lane" => lane.label()).absolute(0);
+        gauge!(QUEUE_TOKENS, "lane" => lane.label()).set(0.0);
+    }
+    for status in ["created", "updated", "unchanged", "failed"] {
+        counter!(WRITTEN, "status" => status).absolute(0);
+    }
+    counter!(ENCODE_DROPPED).absolute(0);
+    counter!(TRUNCATED).absolute(0);
+    counter!(DELETED).absolute(0);
+    gauge!(DISK_BYTES).set(0.0);
+    gauge!(READY).set(0.0);
+}
+
+/// One answered request.
+pub(crate) fn http_request(method: &str, route: &str, status: u16, took: Duration) {
+    let (method, route) = (method.to_owned(), route.to_owned());
+    histogram!(HTTP_SECONDS, "method" => method.clone(), "route" => route.clone())
+        .record(took.as_secs_f64());
+    counter!(HTTP_REQUESTS, "method" => method, "route" => route, "status" => status.to_string())
+        .increment(1);
+}
+
+/// One forward pass.
+pub(crate) fn encoded_batch(lane: Lane, texts: usize, tokens: usize, took: Duration) {
+    counter!(ENCODED_TEXTS, "lane" => lane.label()).increment(texts as u64);
+    counter!(ENCODED_TOKENS, "lane" => lane.label()).increment(tokens as u64);
+    histogram!(ENCODE_SECONDS, "lane" => lane.label()).record(took.as_secs_f64());
+    histogram!(ENCODE_BATCH_TOKENS, "lane" => lane.label()).record(tokens as f64);
+}
+
+/// A request that found its lane full.
+pub(crate) fn encode_refused(lane: Lane) {
+    counter!(ENCODE_REFUSED, "lane" => lane.label()).increment(1);
+}
+
+/// Texts whose caller hung up.
+pub(crate) fn encode_dropped(texts: usize) {
+    counter!(ENCODE_DROPPED).increment(texts as u64);
+}
+
+/// The fill of one lane.
+pub(crate) fn queue_tokens(lane: Lane, tokens: usize) {
+    gauge!(QUEUE_TOKENS, "lane" => lane.label()).set(tokens as f64);
+}
+
+/// Texts cut at the encoder's window.
+pub(crate) fn truncated(texts: usize) {
+    counter!(TRUNCATED).increment(texts as u64);
+}
+
+/// Documents written with one outcome.
+pub(crate) fn documents_written(status: &'static str, documents: usize) {
+    counter!(WRITTEN, "status" => status).increment(documents as u64);
+}
+
+/// Documents deleted.
+pub(crate) fn documents_deleted(documents: usize) {
+    counter!(DELETED).increment(documents as u64);
+}
+
+/// The size of one collection.
+pub(crate) fn collection(name: &str, documents: u64, passages: u64) {
+    gauge!(DOCUMENTS, "collection" => name.to_owned()).set(documents as f64);
+    gauge!(PASSAGES, "collection" => name.to_owned()).set(passages as f64);
+}
+
+/// The size of the data folder.
+pub(crate) fn disk_bytes(bytes: u64) {
+    gauge!(DISK_BYTES).set(bytes as f64);
+}
+
+/// Whether model and index are loaded.
+pub(crate) fn ready(is_ready: bool) {
+    gauge!(READY).set(if is_ready { 1.0 } else { 0.0 });
+}

@@ -1,0 +1,162 @@
+//! What every request passes through, beside what tower-http brings.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
+use tower_http::request_id::{MakeRequestId, RequestId};
+use tracing::Span;
+use uuid::Uuid;
+
+use crate::error::{ApiError, ErrorCode};
+use crate::metrics;
+
+const REQUEST_ID: &str = "x-request-id";
+/// Longer ids than this are replaced, so that a log line stays a line.
+const MAX_REQUEST_ID_BYTES: usize = 128;
+/// What `Retry-After` says when too many requests are in progress.
+const ADMISSION_RETRY_AFTER_S: u64 = 1;
+
+/// Request ids that sort by time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MakeRequestUuidV7;
+
+impl MakeRequestId for MakeRequestUuidV7 {
+    fn make_request_id<B>(&mut self, _request: &axum::http::Request<B>) -> Option<RequestId> {
+        HeaderValue::try_from(Uuid::now_v7().to_string())
+            .ok()
+            .map(RequestId::new)
+    }
+}
+
+/// Drops a caller's request id that does not fit into a log line; the next layer makes one.
+pub(crate) async fn plain_request_id(mut request: Request, next: Next) -> Response {
+    let is_plain = |value: &HeaderValue| {
+        (1..=MAX_REQUEST_ID_BYTES).contains(&value.len())
+            && value.as_bytes().iter().all(u8::is_ascii_graphic)
+    };
+    if !request.headers().get(REQUEST_ID).is_some_and(is_plain) {
+        request.headers_mut().remove(REQUEST_ID);
+    }
+    next.run(request).await
+}
+
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    headers
+        .get(REQUEST_ID)?
+        .to_str()
+        .ok()
+        .map(ToOwned::to_owned)
+}
+
+/// The span of a request; every log line inside it carries the id.
+pub(crate) fn request_span(request: &Request) -> Span {
+    tracing::info_span!(
+        "request",
+        method = %request.method(),
+        path = request.uri().path(),
+        request_id = request_id(request.headers()).unwrap_or_default(),
+    )
+}
+
+/// One line for each answer: faults as warnings, the rest at debug level.
+pub(crate) fn log_response<B>(response: &axum::http::Response<B>, latency: Duration, _span: &Span) {
+    let (status, latency_ms) = (response.status().as_u16(), latency.as_millis() as u64);
+    if response.status().is_server_error() {
+        tracing::warn!(status, latency_ms, "answered");
+    } else {
+        tracing::debug!(status, latency_ms, "answered");
+    }
+}
+
+/// Every error leaves as a problem document with the request's id, whoever made it.
+pub(crate) async fn problem_documents(request: Request, next: Next) -> Response {
+    let id = request_id(request.headers());
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    let status = response.status();
+    if !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let error = match response.extensions().get::<ApiError>() {
+        Some(error) => error.clone(),
+        None => bare_error(status, &path),
+    };
+    let allow = response.headers().get(header::ALLOW).cloned();
+    let mut rendered = error.render(id);
+    if let Some(allow) = allow {
+        rendered.headers_mut().insert(header::ALLOW, allow);
+    }
+    rendered
+}
+
+/// An error for a status that a router or a layer made without one.
+fn bare_error(status: StatusCode, path: &str) -> ApiError {
+    let code = ErrorCode::for_status(status);
+    let detail = match code {
+        ErrorCode::NotFound => format!("no route is called {path}"),
+        ErrorCode::MethodNotAllowed => {
+            "the header Allow names the methods of this route".to_owned()
+        }
+        ErrorCode::PayloadTooLarge => "the body is over limits.max_body_bytes".to_owned(),
+        ErrorCode::Timeout => "the answer took longer than server.request_timeout_ms".to_owned(),
+        _ => status
+            .canonical_reason()
+            .unwrap_or("the request failed")
+            .to_owned(),
+    };
+    ApiError::new(code, detail)
+}
+
+/// A panic in a handler is a 500 for its caller alone.
+#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
+pub(crate) fn panic_answer(panic: Box<dyn Any + Send>) -> Response {
+    let cause = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic without a message");
+    ApiError::internal(cause).into_response()
+}
+
+/// Refuses requests over `server.max_concurrent_requests`. Probes always pass.
+pub(crate) async fn admit(
+    State(room): State<Arc<Semaphore>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if matches!(request.uri().path(), "/livez" | "/readyz" | "/metrics") {
+        return next.run(request).await;
+    }
+    match room.try_acquire() {
+        Ok(_permit) => next.run(request).await,
+        Err(_) => ApiError::overloaded(
+            "server.max_concurrent_requests are in progress",
+            ADMISSION_RETRY_AFTER_S,
+        )
+        .into_response(),
+    }
+}
+
+/// Counts and times answers by route, not by address, so that series stay few.
+pub(crate) async fn measure(request: Request, next: Next) -> Response {
+    let method = request.method().as_str().to_owned();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(String::new, |matched| matched.as_str().to_owned());
+    let started_at = Instant::now();
+    let response = next.run(request).await;
+    metrics::http_request(
+        &method,
+        &route,
+        response.status().as_u16(),
+        started_at.elapsed(),
+    );
+    response
+}

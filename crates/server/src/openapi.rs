@@ -1,0 +1,178 @@
+//! The description of the API, made from the handlers.
+
+use std::sync::OnceLock;
+
+use serde_json::{Map, Value, json};
+use utoipa::OpenApi;
+
+use crate::error::Problem;
+use crate::router::described_routes;
+
+/// Where the routes of one collection live a second time.
+const COLLECTION_PREFIX: &str = "/collections/{collection}/";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "siamese",
+        description = "Semantic search over REST: texts are encoded at ingest by a siamese \
+                       (bi-encoder) network, kept with their vectors in a durable index, and found \
+                       by meaning. Routes of a collection act on `default`; each exists under \
+                       `/collections/{collection}` as well. Errors are RFC 9457 problem documents.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    components(schemas(Problem)),
+    tags(
+        (name = "documents", description = "Store, read and delete texts"),
+        (name = "search", description = "Find by meaning"),
+        (name = "similarity", description = "Compare texts"),
+        (name = "collections", description = "Named sets of documents"),
+        (name = "encoder", description = "What makes the vectors"),
+        (name = "operations", description = "Probes and metrics")
+    )
+)]
+struct Head;
+
+/// Title, tags and shared schemas.
+pub(crate) fn head() -> utoipa::openapi::OpenApi {
+    Head::openapi()
+}
+
+/// The description as YAML, as committed in `openapi.yaml`.
+///
+/// # Errors
+/// When it cannot be serialised.
+pub fn yaml() -> Result<String, DescribeError> {
+    static YAML: OnceLock<Result<String, String>> = OnceLock::new();
+    let made = || {
+        let value = described()?;
+        yaml_serde::to_string(&value).map_err(|error| error.to_string())
+    };
+    YAML.get_or_init(made).clone().map_err(DescribeError)
+}
+
+/// The description as JSON.
+///
+/// # Errors
+/// When it cannot be serialised.
+pub(crate) fn json() -> Result<String, DescribeError> {
+    let value = described().map_err(DescribeError)?;
+    serde_json::to_string(&value).map_err(|error| DescribeError(error.to_string()))
+}
+
+/// The description could not be serialised.
+#[derive(Debug, thiserror::Error)]
+#[error("the API description could not be made: {0}")]
+pub struct DescribeError(String);
+
+fn described() -> Result<Value, String> {
+    let mut value = serde_json::to_value(described_routes()).map_err(|error| error.to_string())?;
+    describe_collection_routes(&mut value);
+    require_one_form(&mut value);
+    Ok(value)
+}
+
+/// The second copy of each collection route needs its path parameter and its own operation ids.
+fn describe_collection_routes(value: &mut Value) {
+    let Some(paths) = value["paths"].as_object_mut() else {
+        return;
+    };
+    for (path, item) in paths {
+        if !path.starts_with(COLLECTION_PREFIX) {
+            continue;
+        }
+        for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {
+            let Some(operation) = operation.as_object_mut() else {
+                continue;
+            };
+            if let Some(Value::String(id)) = operation.get_mut("operationId") {
+                id.push_str("_in_collection");
+            }
+            let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
+            if let Some(parameters) = parameters.as_array_mut() {
+                parameters.insert(0, collection_parameter());
+            }
+        }
+    }
+}
+
+fn collection_parameter() -> Value {
+    json!({
+        "name": "collection",
+        "in": "path",
+        "required": true,
+        "schema": { "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$" }
+    })
+}
+
+/// Says which fields go together, where a request has several forms.
+fn require_one_form(value: &mut Value) {
+    let schemas = &mut value["components"]["schemas"];
+    schemas["SearchRequest"]["oneOf"] = forms(&[&["query"], &["vector"], &["id"]]);
+    schemas["SimilarityRequest"]["oneOf"] =
+        forms(&[&["pairs"], &["source", "targets"], &["left"], &["inputs"]]);
+    schemas["Parameters"]["properties"]["truncate"]["enum"] = json!([true, null]);
+}
+
+fn forms(forms: &[&[&str]]) -> Value {
+    forms
+        .iter()
+        .map(|fields| json!({ "required": fields }))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorCode;
+
+    fn operations(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+        let items = value["paths"].as_object().unwrap().values();
+        items.flat_map(|item| item.as_object().unwrap().iter())
+    }
+
+    #[test]
+    fn the_committed_description_is_what_the_handlers_say() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../openapi.yaml");
+        let committed = fs_err::read_to_string(path).unwrap();
+        assert!(
+            committed == yaml().unwrap(),
+            "openapi.yaml is out of date; run: cargo run -- openapi > openapi.yaml"
+        );
+    }
+
+    #[test]
+    fn every_collection_route_exists_in_both_places_with_its_own_operation_id() {
+        let value = described().unwrap();
+        assert!(value["paths"]["/search"]["post"].is_object());
+        assert!(value["paths"]["/collections/{collection}/search"]["post"].is_object());
+        let ids: Vec<_> = operations(&value)
+            .map(|(_, op)| op["operationId"].as_str())
+            .collect();
+        let distinct: std::collections::BTreeSet<_> = ids.iter().collect();
+        assert_eq!(ids.len(), distinct.len(), "{ids:?}");
+    }
+
+    #[test]
+    fn every_error_code_is_described() {
+        let codes = &described().unwrap()["components"]["schemas"]["ErrorCode"];
+        let text = codes.to_string();
+        for code in ErrorCode::ALL {
+            let name = serde_json::to_string(&code).unwrap();
+            assert!(text.contains(&name), "{name} is not in {text}");
+        }
+    }
+
+    #[test]
+    fn requests_refuse_unknown_fields_in_the_description_too() {
+        let schemas = &described().unwrap()["components"]["schemas"];
+        for name in [
+            "SearchRequest",
+            "DocumentsRequest",
+            "SimilarityRequest",
+            "DeleteRequest",
+        ] {
+            assert_eq!(schemas[name]["additionalProperties"], false, "{name}");
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The handle that requests hold: admission, waiting for vectors, giving up.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use siamese_encoder::TokenizedText;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::lanes::{Job, Lane, Lanes};
+use super::worker::{Forward, Worker};
+use crate::config::QueueSettings;
+use crate::metrics;
+
+/// What to do when a lane is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// Fail at once, so that the caller can be told to come back.
+    Refuse,
+    /// Wait for room; for streams, whose sender is slowed down instead.
+    Wait,
+}
+
+/// A vector and what it took.
+#[derive(Debug, Clone)]
+pub(crate) struct Encoded {
+    /// The embedding as the encoder made it.
+    pub(crate) vector: Vec<f32>,
+    /// Time in the queue.
+    pub(crate) queued: Duration,
+    /// Time of the forward pass that made it, shared with its batch.
+    pub(crate) encoding: Duration,
+}
+
+/// Why a text got no vector.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum QueueError {
+    /// The lane is full.
+    #[error("{max_tokens} tokens wait in the encoder's {lane} lane already")]
+    Full {
+        /// The lane's name.
+        lane: &'static str,
+        /// Its limit.
+        max_tokens: usize,
+    },
+    /// The queue was closed while the text waited.
+    #[error("the encoder is stopping")]
+    Closed,
+    /// The forward pass failed.
+    #[error("the encoder failed: {0}")]
+    Failed(Arc<str>),
+}
+
+/// A share of a lane's tokens, given back when the last clone is dropped.
+pub(super) type RoomInLane = Arc<OwnedSemaphorePermit>;
+
+/// The encoder's queue. Cloning is cheap; all clones are one queue.
+#[derive(Debug, Clone)]
+pub(crate) struct EncodeQueue {
+    shared: Arc<Shared>,
+    query_room: LaneRoom,
+    bulk_room: LaneRoom,
+}
+
+#[derive(Debug, Clone)]
+struct LaneRoom {
+    tokens: Arc<Semaphore>,
+    max_tokens: usize,
+}
+
+/// What the handle and the worker thread share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) state: Mutex<State>,
+    pub(super) work: Condvar,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) lanes: Lanes,
+    pub(super) closed: bool,
+}
+
+impl Shared {
+    /// The state, whatever a panicking thread left behind: it is consistent between statements.
+    pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EncodeQueue {
+    /// Starts the encoding thread. It ends after [`Self::close`], when the queue has run empty.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread.
+    pub(crate) fn start(
+        encoder: Arc<dyn Forward>,
+        settings: &QueueSettings,
+    ) -> std::io::Result<(Self, JoinHandle<()>)> {
+        let lanes = Lanes::new(
+            settings.max_batch_tokens.get(),
+            settings.max_query_batches_in_a_row.get(),
+        );
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State {
+                lanes,
+                closed: false,
+            }),
+            work: Condvar::new(),
+        });
+        let worker = Worker::new(encoder, Arc::clone(&shared));
+        let thread = std::thread::Builder::new()
+            .name("encoder".to_owned())
+            .spawn(move || worker.run())?;
+        let queue = Self {
+            shared,
+            query_room: LaneRoom::new(settings.max_query_tokens.get()),
+            bulk_room: LaneRoom::new(settings.max_bulk_tokens.get()),
+        };
+        Ok((queue, thread))
+    }
+
+    /// Encodes all texts, or none: one full lane refuses the whole request.
+    ///
+    /// Dropping the future gives the work up: what has not been encoded by then never is.
+    ///
+    /// # Errors
+    /// [`QueueError::Full`] with [`Admission::Refuse`]; otherwise what the encoder says.
+    pub(crate) async fn encode(
+        &self,
+        texts: Vec<TokenizedText>,
+        lane: Lane,
+        admission: Admission,
+    ) -> Result<Vec<Encoded>, QueueError> {
+        if texts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let tokens = texts.iter().map(TokenizedText::tokens_kept).sum();
+        let room = self.room(lane).take(tokens, lane, admission).await?;
+        let replies = self.enqueue(texts, lane, &Arc::new(room))?;
+        let mut encoded = Vec::with_capacity(replies.len());
+        for reply in replies {
+            encoded.push(reply.await.map_err(|_| QueueError::Closed)??);
+        }
+        Ok(encoded)
+    }
+
+    /// Takes no more work. What waits is still encoded.
+    pub(crate) fn close(&self) {
+        self.shared.lock().closed = true;
+        self.shared.work.notify_all();
+    }
+
+    fn enqueue(
+        &self,
+        texts: Vec<TokenizedText>,
+        lane: Lane,
+        room: &RoomInLane,
+    ) -> Result<Vec<oneshot::Receiver<Result<Encoded, QueueError>>>, QueueError> {
+        let enqueued_at = Instant::now();
+        let mut state = self.shared.lock();
+        if state.closed {
+            return Err(QueueError::Closed);
+        }
+        let mut replies = Vec::with_capacity(texts.len());
+        for text in texts {
+            let (reply, receiver) = oneshot::channel();
+            replies.push(receiver);
+            state.lanes.push(
+                lane,
+                Job {
+                    text,
+                    enqueued_at,
+                    reply,
+                    _room: Arc::clone(room),
+                },
+            );
+        }
+        drop(state);
+        self.shared.work.notify_one();
+        Ok(replies)
+    }
+
+    fn room(&self, lane: Lane) -> &LaneRoom {
+        match lane {
+            Lane::Query => &self.query_room,
+            Lane::Bulk => &self.bulk_room,
+        }
+    }
+
+    /// Tokens that wait or are being encoded in `lane`.
+    pub(crate) fn waiting_tokens(&self, lane: Lane) -> usize {
+        let room = self.room(lane);
+        room.max_tokens - room.tokens.available_permits()
+    }
+}
+
+impl LaneRoom {
+    fn new(max_tokens: usize) -> Self {
+        let max_tokens = max_tokens
+            .min(Semaphore::MAX_PERMITS)
+            .min(u32::MAX as usize);
+        Self {
+            tokens: Arc::new(Semaphore::new(max_tokens)),
+            max_tokens,
+        }
+    }
+
+    /// Room for `tokens`; a request larger than the whole lane takes the whole lane.
+    async fn take(
+        &self,
+        tokens: usize,
+        lane: Lane,
+        admission: Admission,
+    ) -> Result<OwnedSemaphorePermit, QueueError> {
+        let permits = tokens.min(self.max_tokens) as u32;
+        let semaphore = Arc::clone(&self.tokens);
+        match admission {
+            Admission::Wait => semaphore
+                .acquire_many_owned(permits)
+                .await
+                .map_err(|_| QueueError::Closed),
+            Admission::Refuse => semaphore.try_acquire_many_owned(permits).map_err(|_| {
+                metrics::encode_refused(lane);
+                QueueError::Full {
+                    lane: lane.label(),
+                    max_tokens: self.max_tokens,
+                }
+            }),
+        }
+    }
+}

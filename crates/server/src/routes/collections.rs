@@ -1,0 +1,212 @@
+//! Collections: named sets of documents with settings of their own.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use siamese_index::{Chunking, Collection, CollectionSettings, PutOutcome};
+use utoipa::ToSchema;
+
+use super::problems::{
+    BodyProblems, CollectionProblems, ConflictProblems, EngineProblems, ParameterProblems,
+    WriteProblems,
+};
+use super::timestamp::rfc3339;
+use crate::app::{App, Engine};
+use crate::error::{ApiError, ErrorCode};
+use crate::extract::{ApiPath, OptionalJson};
+use crate::service::blocking;
+
+const MAX_NAME_BYTES: usize = 64;
+
+/// Settings of a collection, chosen when it is made.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CollectionRequest {
+    /// How long texts become passages.
+    #[serde(default)]
+    #[schema(inline)]
+    chunking: Option<ChunkingShape>,
+}
+
+/// How long texts become passages.
+#[derive(Debug, Default, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChunkingShape {
+    /// `off`: one passage a document, cut at the encoder's window with a warning.
+    #[schema(inline)]
+    mode: ChunkingMode,
+}
+
+/// A way to make passages.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ChunkingMode {
+    /// One passage a document.
+    #[default]
+    Off,
+}
+
+/// A collection.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CollectionDescription {
+    /// Its name.
+    #[schema(example = "default")]
+    name: String,
+    /// Documents stored.
+    documents: u64,
+    /// Passages stored; each has one vector.
+    passages: u64,
+    chunking: ChunkingShape,
+    /// RFC 3339, UTC.
+    #[schema(format = DateTime)]
+    created_at: String,
+}
+
+/// All collections.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CollectionList {
+    /// Ordered by name.
+    collections: Vec<CollectionDescription>,
+}
+
+impl From<&Collection> for CollectionDescription {
+    fn from(collection: &Collection) -> Self {
+        let stats = collection.stats();
+        Self {
+            name: collection.name().to_owned(),
+            documents: stats.documents,
+            passages: stats.passages,
+            chunking: match collection.settings().chunking {
+                Chunking::Off => ChunkingShape {
+                    mode: ChunkingMode::Off,
+                },
+            },
+            created_at: rfc3339(stats.created_at_ms),
+        }
+    }
+}
+
+/// List all collections.
+#[utoipa::path(
+    get, path = "/collections", tag = "collections",
+    responses((status = 200, body = CollectionList), EngineProblems)
+)]
+pub(crate) async fn list(State(app): State<App>) -> Result<Json<CollectionList>, ApiError> {
+    let index = Arc::clone(&app.engine()?.index);
+    blocking(move || {
+        let collections = index.collections();
+        Ok(Json(CollectionList {
+            collections: collections
+                .iter()
+                .map(|collection| (&**collection).into())
+                .collect(),
+        }))
+    })
+    .await
+}
+
+/// Make a collection, or find it as it was asked for.
+#[utoipa::path(
+    put, path = "/collections/{collection}", tag = "collections",
+    params(("collection" = String, Path, pattern = "^[A-Za-z0-9_-]{1,64}$")),
+    request_body = CollectionRequest,
+    responses(
+        (status = 201, body = CollectionDescription, description = "Made now"),
+        (status = 200, body = CollectionDescription, description = "There already, with these settings"),
+        BodyProblems, ConflictProblems, WriteProblems, EngineProblems
+    )
+)]
+pub(crate) async fn put(
+    State(app): State<App>,
+    ApiPath(name): ApiPath<String>,
+    OptionalJson(request): OptionalJson<CollectionRequest>,
+) -> Result<Response, ApiError> {
+    check_name(&name)?;
+    check_room(&app, &name)?;
+    let settings = CollectionSettings {
+        chunking: Chunking::Off,
+    };
+    // The only mode so far; the match keeps this honest when there are more.
+    match request.chunking.unwrap_or_default().mode {
+        ChunkingMode::Off => {}
+    }
+    let index = Arc::clone(&app.engine()?.index);
+    blocking(move || {
+        let (collection, outcome) = index.put_collection(&name, &settings)?;
+        let status = match outcome {
+            PutOutcome::Created => StatusCode::CREATED,
+            PutOutcome::Unchanged => StatusCode::OK,
+        };
+        Ok((status, Json(CollectionDescription::from(&*collection))).into_response())
+    })
+    .await
+}
+
+/// Describe a collection.
+#[utoipa::path(
+    get, path = "/collections/{collection}", tag = "collections",
+    params(("collection" = String, Path, pattern = "^[A-Za-z0-9_-]{1,64}$")),
+    responses(
+        (status = 200, body = CollectionDescription),
+        CollectionProblems, ParameterProblems, EngineProblems
+    )
+)]
+pub(crate) async fn get(
+    State(app): State<App>,
+    ApiPath(name): ApiPath<String>,
+) -> Result<Json<CollectionDescription>, ApiError> {
+    check_name(&name)?;
+    let collection = app.engine()?.collection(&name)?;
+    blocking(move || Ok(Json((&*collection).into()))).await
+}
+
+/// Delete a collection with all its documents. Deleting `default` empties it.
+#[utoipa::path(
+    delete, path = "/collections/{collection}", tag = "collections",
+    params(("collection" = String, Path, pattern = "^[A-Za-z0-9_-]{1,64}$")),
+    responses(
+        (status = 204, description = "Deleted"),
+        CollectionProblems, ParameterProblems, WriteProblems, EngineProblems
+    )
+)]
+pub(crate) async fn delete(
+    State(app): State<App>,
+    ApiPath(name): ApiPath<String>,
+) -> Result<StatusCode, ApiError> {
+    check_name(&name)?;
+    let engine: &Engine = app.engine()?;
+    engine.collection(&name)?;
+    let index = Arc::clone(&engine.index);
+    blocking(move || {
+        index.delete_collection(&name)?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}
+
+fn check_name(name: &str) -> Result<(), ApiError> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(allowed) {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        ErrorCode::InvalidRequest,
+        format!(
+            "a collection's name has 1 to {MAX_NAME_BYTES} letters, digits, '_' and '-'; {name:?} does not fit"
+        ),
+    ))
+}
+
+fn check_room(app: &App, name: &str) -> Result<(), ApiError> {
+    let engine = app.engine()?;
+    let max = app.limits().max_collections;
+    if engine.index.collections().len() >= max && engine.index.collection(name).is_err() {
+        let detail = format!("there are limits.max_collections = {max} collections already");
+        return Err(ApiError::new(ErrorCode::Conflict, detail));
+    }
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! `PATCH /documents/{id}`: change metadata, encode nothing.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::DocumentDescription;
+use super::input::check_metadata;
+use crate::app::App;
+use crate::error::ApiError;
+use crate::extract::{ApiJson, CollectionName, DocumentId};
+use crate::routes::problems::{BodyProblems, DocumentProblems, EngineProblems, WriteProblems};
+use crate::service::blocking;
+
+/// A change of metadata.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PatchRequest {
+    /// Merged into the stored metadata by RFC 7396: `null` removes a key.
+    #[schema(value_type = Object, example = json!({"status": "solved", "assignee": null}))]
+    metadata: Map<String, Value>,
+}
+
+/// Merge metadata into a document's.
+#[utoipa::path(
+    patch, path = "/documents/{id}", tag = "documents",
+    params(("id" = String, Path, min_length = 1)),
+    request_body = PatchRequest,
+    responses(
+        (status = 200, body = DocumentDescription),
+        DocumentProblems, BodyProblems, WriteProblems, EngineProblems
+    )
+)]
+pub(crate) async fn patch(
+    State(app): State<App>,
+    collection: CollectionName,
+    DocumentId(id): DocumentId,
+    ApiJson(request): ApiJson<PatchRequest>,
+) -> Result<Json<DocumentDescription>, ApiError> {
+    check_metadata(&request.metadata, app.limits()).map_err(|error| error.at("/metadata"))?;
+    let collection = app.engine()?.collection(&collection)?;
+    blocking(move || {
+        let document = collection
+            .patch_metadata(&id, &request.metadata)?
+            .ok_or_else(|| ApiError::document_not_found(&id))?;
+        Ok(Json(DocumentDescription::new(document)))
+    })
+    .await
+}

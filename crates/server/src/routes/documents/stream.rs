@@ -1,0 +1,108 @@
+//! Streamed ingest on the wire: one JSON answer for each line.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use serde::Serialize;
+use siamese_index::DocumentDraft;
+
+use super::input::DocumentInput;
+use super::write::DocumentResult;
+use crate::app::App;
+use crate::error::{ApiError, Problem};
+use crate::extract::parse_json;
+use crate::service::{StreamEvent, ingest_stream};
+
+const NDJSON: &str = "application/x-ndjson";
+
+/// One answer line.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum AnswerLine {
+    Stored {
+        line: u64,
+        #[serde(flatten)]
+        result: DocumentResult,
+    },
+    Failed {
+        line: u64,
+        status: &'static str,
+        error: Problem,
+    },
+    Interrupted {
+        error: Problem,
+    },
+    Summary {
+        summary: Summary,
+    },
+}
+
+#[derive(Serialize)]
+struct Summary {
+    created: u64,
+    updated: u64,
+    unchanged: u64,
+    failed: u64,
+    took_ms: f64,
+}
+
+/// Whether a media type means one JSON document a line.
+pub(super) fn is_ndjson(media_type: &str) -> bool {
+    matches!(
+        media_type,
+        NDJSON | "application/ndjson" | "application/jsonl" | "application/x-jsonlines"
+    )
+}
+
+/// Answers while the request is still being read.
+///
+/// # Errors
+/// 404 and 503 before the first line is read; later failures are lines of the answer.
+pub(super) fn write(app: App, collection: &str, body: Body) -> Result<Response, ApiError> {
+    let collection = app.engine()?.collection(collection)?;
+    let parse = {
+        let app = app.clone();
+        Arc::new(move |line: &[u8]| parse_line(&app, line))
+    };
+    let lines = ingest_stream(app, collection, body, parse).map(|event| Ok(answer_line(event)));
+    let body = Body::from_stream(lines.map(|line: Result<Bytes, Infallible>| line));
+    Ok(([(header::CONTENT_TYPE, NDJSON)], body).into_response())
+}
+
+fn parse_line(app: &App, line: &[u8]) -> Result<DocumentDraft, ApiError> {
+    let input: DocumentInput = parse_json(line)?;
+    input.into_draft(app.limits(), "")
+}
+
+fn answer_line(event: StreamEvent) -> Bytes {
+    let line = match event {
+        StreamEvent::Stored { line, outcome } => AnswerLine::Stored {
+            line,
+            result: outcome.into(),
+        },
+        StreamEvent::Failed { line, error } => AnswerLine::Failed {
+            line,
+            status: "failed",
+            error: error.problem(None),
+        },
+        StreamEvent::Interrupted(error) => AnswerLine::Interrupted {
+            error: error.problem(None),
+        },
+        StreamEvent::Summary(summary) => AnswerLine::Summary {
+            summary: Summary {
+                created: summary.created,
+                updated: summary.updated,
+                unchanged: summary.unchanged,
+                failed: summary.failed,
+                took_ms: summary.took.as_secs_f64() * 1000.0,
+            },
+        },
+    };
+    let mut json = serde_json::to_vec(&line).unwrap_or_default();
+    json.push(b'\n');
+    json.into()
+}

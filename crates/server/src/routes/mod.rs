@@ -1,0 +1,14 @@
+//! One file for each noun of the API: handlers with their request and response shapes.
+//!
+//! Shapes are checked here and turned into the types of `service`; nothing below sees JSON.
+
+pub(crate) mod collections;
+pub(crate) mod docs;
+pub(crate) mod documents;
+pub(crate) mod encoder;
+pub(crate) mod health;
+pub(crate) mod hits;
+pub(crate) mod problems;
+pub(crate) mod search;
+pub(crate) mod similarity;
+mod timestamp;

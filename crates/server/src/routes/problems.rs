@@ -1,0 +1,84 @@
+//! Which problems an operation may answer with, for the API description.
+
+use std::collections::BTreeMap;
+
+use utoipa::IntoResponses;
+use utoipa::openapi::{ContentBuilder, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder};
+
+type Responses = BTreeMap<String, RefOr<Response>>;
+
+fn problem(status: u16, description: &str) -> (String, RefOr<Response>) {
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Problem")))
+        .build();
+    let mut response = ResponseBuilder::new()
+        .description(description)
+        .content("application/problem+json", content);
+    if status == 503 {
+        let retry_after = HeaderBuilder::new()
+            .description(Some("Seconds after which to try again"))
+            .build();
+        response = response.header("Retry-After", retry_after);
+    }
+    (status.to_string(), RefOr::T(response.build()))
+}
+
+macro_rules! problems {
+    ($(#[$doc:meta])* $name:ident: $(($status:literal, $description:literal)),+ $(,)?) => {
+        $(#[$doc])*
+        pub(crate) struct $name;
+
+        impl IntoResponses for $name {
+            fn responses() -> Responses {
+                [$(problem($status, $description)),+].into_iter().collect()
+            }
+        }
+    };
+}
+
+problems! {
+    /// Any operation that needs the model and the index.
+    EngineProblems:
+    (500, "`internal`: a fault of the server; its log has the cause"),
+    (503, "`overloaded` or `not_ready`: try again after `Retry-After` seconds"),
+    (504, "`timeout`: the answer took longer than `server.request_timeout_ms`"),
+}
+
+problems! {
+    /// Any operation on a collection, which may not be there.
+    CollectionProblems:
+    (404, "`collection_not_found`"),
+}
+
+problems! {
+    /// Any operation on one document, which may not be there.
+    DocumentProblems:
+    (404, "`document_not_found` or `collection_not_found`"),
+}
+
+problems! {
+    /// Any operation with a JSON body.
+    BodyProblems:
+    (400, "`malformed_json`: not JSON, or not UTF-8"),
+    (413, "`payload_too_large`: over `limits.max_body_bytes`"),
+    (415, "`unsupported_media_type`"),
+    (422, "`invalid_request`: `pointer` names the field, `detail` the limit"),
+}
+
+problems! {
+    /// Any operation with query or path parameters.
+    ParameterProblems:
+    (422, "`invalid_request`: a parameter is unknown, of the wrong type or out of range"),
+}
+
+problems! {
+    /// Any operation that writes.
+    WriteProblems:
+    (507, "`storage_full`: less than `storage.min_free_disk_bytes` would be left; reads go on"),
+}
+
+problems! {
+    /// Any operation that conflicts with what is stored or with other writers.
+    ConflictProblems:
+    (409, "`conflict`"),
+}

@@ -1,0 +1,384 @@
+//! `POST /similarity`: how alike are these?
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::documents::{check_id, check_text};
+use super::problems::{BodyProblems, DocumentProblems, EngineProblems};
+use crate::app::App;
+use crate::config::Limits;
+use crate::error::ApiError;
+use crate::extract::{ApiJson, CollectionName};
+use crate::service::{Metric, Operand, score_pairs};
+
+/// Something to compare: a text, encoded now, or a stored document's vector.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(
+    untagged,
+    expecting = "expected a string, {\"text\": string} or {\"id\": string}"
+)]
+pub(crate) enum Item {
+    /// A text.
+    Plain(PlainText),
+    /// A text.
+    Text(TextItem),
+    /// A stored document.
+    Document(DocumentItem),
+}
+
+/// A text.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(transparent)]
+#[schema(min_length = 1, pattern = r"\S")]
+pub(crate) struct PlainText(String);
+
+/// A text.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TextItem {
+    #[schema(min_length = 1, pattern = r"\S")]
+    text: String,
+}
+
+/// A stored document.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DocumentItem {
+    #[schema(min_length = 1, max_length = 128)]
+    id: String,
+}
+
+/// How two vectors are compared. All vectors are scaled to length 1 first.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum MetricShape {
+    /// Cosine of the angle, -1 to 1.
+    #[default]
+    Cosine,
+    /// Dot product; of unit vectors, so the same as the cosine.
+    Dot,
+    /// Negative Euclidean distance: 0 is the most alike.
+    Euclidean,
+    /// Negative Manhattan distance: 0 is the most alike.
+    Manhattan,
+}
+
+/// One of four forms: `pairs`; `source` and `targets`; `left` and optionally `right`; or `inputs`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SimilarityRequest {
+    /// Pairs of items; the answer has one score for each.
+    #[schema(min_items = 1, max_items = 1024)]
+    pairs: Option<Vec<[Item; 2]>>,
+    /// One item to compare with each of `targets`.
+    source: Option<Item>,
+    /// The answer has one score for each.
+    #[schema(min_items = 1, max_items = 1024)]
+    targets: Option<Vec<Item>>,
+    /// Rows of a matrix.
+    #[schema(min_items = 1, max_items = 1024)]
+    left: Option<Vec<Item>>,
+    /// Columns of the matrix; `left` again when absent.
+    #[schema(min_items = 1, max_items = 1024)]
+    right: Option<Vec<Item>>,
+    metric: Option<MetricShape>,
+    /// The form of text-embeddings-inference; the answer is a bare array.
+    inputs: Option<Inputs>,
+    /// Accepted beside `inputs`.
+    parameters: Option<Parameters>,
+}
+
+/// One sentence against many, as text-embeddings-inference takes it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Inputs {
+    #[schema(min_length = 1, pattern = r"\S")]
+    source_sentence: String,
+    #[schema(min_items = 1, max_items = 1024)]
+    sentences: Vec<PlainText>,
+}
+
+/// Parameters of text-embeddings-inference. Texts are always cut at the window, on the right.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Parameters {
+    /// Only `true`: texts over the window are cut.
+    truncate: Option<bool>,
+    /// Texts are cut at the end.
+    #[serde(rename = "truncation_direction")]
+    #[schema(inline)]
+    _truncation_direction: Option<TruncationDirection>,
+}
+
+/// Which end of a long text is left out.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TruncationDirection {
+    /// The end of the text.
+    #[serde(alias = "Right")]
+    Right,
+}
+
+/// Scores, in the order of `pairs` or `targets`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Scores {
+    scores: Vec<f32>,
+}
+
+/// Scores of every row with every column.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Matrix {
+    matrix: Vec<Vec<f32>>,
+}
+
+/// One of the three answers, by the form of the request.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum SimilarityResponse {
+    /// For `pairs`, and for `source` with `targets`.
+    Scores(Scores),
+    /// For `left` and `right`.
+    Matrix(Matrix),
+    /// For `inputs`.
+    Bare(Vec<f32>),
+}
+
+/// Compare texts and stored documents.
+#[utoipa::path(
+    post, path = "/similarity", tag = "similarity",
+    request_body = SimilarityRequest,
+    responses(
+        (status = 200, body = SimilarityResponse),
+        BodyProblems, DocumentProblems, EngineProblems
+    )
+)]
+pub(crate) async fn post(
+    State(app): State<App>,
+    collection: CollectionName,
+    ApiJson(request): ApiJson<SimilarityRequest>,
+) -> Result<Response, ApiError> {
+    let comparison = request.checked(app.limits())?;
+    let engine = app.engine()?;
+    let collection = engine.collection(&collection)?;
+    let Comparison {
+        operands,
+        pairs,
+        metric,
+        form,
+    } = comparison;
+    let scores = score_pairs(engine, &collection, operands, pairs, metric).await?;
+    Ok(Json(form.response(scores)).into_response())
+}
+
+/// A request that has passed its checks: scores of `pairs` of places in `operands`.
+struct Comparison {
+    operands: Vec<Operand>,
+    pairs: Vec<(usize, usize)>,
+    metric: Metric,
+    form: Form,
+}
+
+/// How the scores are laid out in the answer.
+enum Form {
+    Scores,
+    Matrix { columns: usize },
+    Bare,
+}
+
+impl Form {
+    fn response(self, scores: Vec<f32>) -> SimilarityResponse {
+        match self {
+            Self::Scores => SimilarityResponse::Scores(Scores { scores }),
+            Self::Bare => SimilarityResponse::Bare(scores),
+            Self::Matrix { columns } => SimilarityResponse::Matrix(Matrix {
+                matrix: scores.chunks(columns).map(<[f32]>::to_vec).collect(),
+            }),
+        }
+    }
+}
+
+impl From<MetricShape> for Metric {
+    fn from(shape: MetricShape) -> Self {
+        match shape {
+            MetricShape::Cosine => Self::Cosine,
+            MetricShape::Dot => Self::Dot,
+            MetricShape::Euclidean => Self::Euclidean,
+            MetricShape::Manhattan => Self::Manhattan,
+        }
+    }
+}
+
+impl SimilarityRequest {
+    fn checked(self, limits: &Limits) -> Result<Comparison, ApiError> {
+        let metric = self.metric.unwrap_or_default().into();
+        check_parameters(self.parameters.as_ref(), self.inputs.is_some())?;
+        let mut operands = Operands::new(limits);
+        let (pairs, form) = match (
+            self.pairs,
+            self.source,
+            self.targets,
+            self.left,
+            self.inputs,
+        ) {
+            (Some(pairs), None, None, None, None) if self.right.is_none() => {
+                (operands.pairs(pairs)?, Form::Scores)
+            }
+            (None, Some(source), Some(targets), None, None) if self.right.is_none() => {
+                let source = operands.push(source, "/source")?;
+                (
+                    operands.one_to_many(source, targets, "/targets")?,
+                    Form::Scores,
+                )
+            }
+            (None, None, None, Some(left), None) => operands.matrix(left, self.right)?,
+            (None, None, None, None, Some(inputs)) if self.right.is_none() => {
+                let source =
+                    operands.push(plain(inputs.source_sentence), "/inputs/source_sentence")?;
+                let targets = inputs.sentences.into_iter().map(Item::Plain).collect();
+                (
+                    operands.one_to_many(source, targets, "/inputs/sentences")?,
+                    Form::Bare,
+                )
+            }
+            _ => {
+                let detail =
+                    "give one of: pairs; source and targets; left and optionally right; inputs";
+                return Err(ApiError::invalid("", detail));
+            }
+        };
+        Ok(Comparison {
+            operands: operands.list,
+            pairs,
+            metric,
+            form,
+        })
+    }
+}
+
+fn plain(text: String) -> Item {
+    Item::Plain(PlainText(text))
+}
+
+fn check_parameters(parameters: Option<&Parameters>, has_inputs: bool) -> Result<(), ApiError> {
+    let Some(parameters) = parameters else {
+        return Ok(());
+    };
+    if !has_inputs {
+        return Err(ApiError::invalid(
+            "/parameters",
+            "parameters belong beside inputs",
+        ));
+    }
+    if parameters.truncate == Some(false) {
+        let detail = "truncate: false is not supported; texts over the window are cut";
+        return Err(ApiError::invalid("/parameters/truncate", detail));
+    }
+    Ok(())
+}
+
+/// Gathers the items of a request and checks each once.
+struct Operands<'a> {
+    list: Vec<Operand>,
+    limits: &'a Limits,
+}
+
+impl<'a> Operands<'a> {
+    fn new(limits: &'a Limits) -> Self {
+        Self {
+            list: Vec::new(),
+            limits,
+        }
+    }
+
+    /// Adds an item and returns its place.
+    fn push(&mut self, item: Item, pointer: &str) -> Result<usize, ApiError> {
+        let max = self.limits.max_similarity_items;
+        if self.list.len() >= max {
+            let detail = format!("there are over limits.max_similarity_items = {max} items");
+            return Err(ApiError::invalid(pointer, detail));
+        }
+        let operand = match item {
+            Item::Plain(PlainText(text)) => self.text(text, pointer)?,
+            Item::Text(TextItem { text }) => self.text(text, &format!("{pointer}/text"))?,
+            Item::Document(DocumentItem { id }) => {
+                check_id(&id).map_err(|error| error.at(format!("{pointer}/id")))?;
+                Operand::Document(id)
+            }
+        };
+        self.list.push(operand);
+        Ok(self.list.len() - 1)
+    }
+
+    fn text(&self, text: String, pointer: &str) -> Result<Operand, ApiError> {
+        check_text(&text, self.limits.max_query_bytes, "limits.max_query_bytes")
+            .map_err(|error| error.at(pointer))?;
+        Ok(Operand::Text(text))
+    }
+
+    fn list(&mut self, items: Vec<Item>, pointer: &str) -> Result<Vec<usize>, ApiError> {
+        if items.is_empty() {
+            return Err(ApiError::invalid(pointer, "the list is empty"));
+        }
+        let items = items.into_iter().enumerate();
+        items
+            .map(|(place, item)| self.push(item, &format!("{pointer}/{place}")))
+            .collect()
+    }
+
+    fn pairs(&mut self, pairs: Vec<[Item; 2]>) -> Result<Vec<(usize, usize)>, ApiError> {
+        if pairs.is_empty() {
+            return Err(ApiError::invalid("/pairs", "the list is empty"));
+        }
+        let pairs = pairs.into_iter().enumerate();
+        pairs
+            .map(|(place, [left, right])| {
+                let left = self.push(left, &format!("/pairs/{place}/0"))?;
+                Ok((left, self.push(right, &format!("/pairs/{place}/1"))?))
+            })
+            .collect()
+    }
+
+    fn one_to_many(
+        &mut self,
+        source: usize,
+        targets: Vec<Item>,
+        pointer: &str,
+    ) -> Result<Vec<(usize, usize)>, ApiError> {
+        let targets = self.list(targets, pointer)?;
+        Ok(targets.into_iter().map(|target| (source, target)).collect())
+    }
+
+    fn matrix(
+        &mut self,
+        left: Vec<Item>,
+        right: Option<Vec<Item>>,
+    ) -> Result<(Vec<(usize, usize)>, Form), ApiError> {
+        let rows = self.list(left, "/left")?;
+        let columns = match right {
+            Some(right) => self.list(right, "/right")?,
+            None => rows.clone(),
+        };
+        let (scores, max) = (
+            rows.len() * columns.len(),
+            self.limits.max_similarity_scores,
+        );
+        if scores > max {
+            let detail = format!(
+                "{} rows and {} columns make {scores} scores, over limits.max_similarity_scores = {max}",
+                rows.len(),
+                columns.len()
+            );
+            return Err(ApiError::invalid("/left", detail));
+        }
+        let form = Form::Matrix {
+            columns: columns.len(),
+        };
+        let pairs = rows
+            .iter()
+            .flat_map(|row| columns.iter().map(move |column| (*row, *column)));
+        Ok((pairs.collect(), form))
+    }
+}

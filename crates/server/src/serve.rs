@@ -1,0 +1,231 @@
+//! From settings to a running service, and its orderly end.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use siamese_encoder::{DevicePreference, Encoder, EncoderOptions};
+use siamese_index::{EncoderIdentity, Index, IndexOptions};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::app::{App, Engine};
+use crate::config::{Device, Settings};
+use crate::queue::{EncodeQueue, Forward};
+use crate::{metrics, router};
+
+/// Why the service did not start or did not end well.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The address cannot be listened on.
+    #[error(
+        "cannot listen on {address}: {source}; is another server running there? choose another with --listen"
+    )]
+    Listen {
+        /// The address from the settings.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The model cannot be opened.
+    #[error("cannot open the model in {folder}: {source}", folder = folder.display())]
+    Model {
+        /// The model's folder.
+        folder: PathBuf,
+        /// What is wrong with it.
+        source: siamese_encoder::Error,
+    },
+    /// The data folder cannot be opened.
+    #[error("cannot open the data folder {folder}: {source}", folder = folder.display())]
+    Data {
+        /// The folder from the settings.
+        folder: PathBuf,
+        /// What is wrong with it.
+        source: siamese_index::Error,
+    },
+    /// The operating system failed.
+    #[error("the server failed: {0}")]
+    Io(#[from] std::io::Error),
+    /// Loading panicked.
+    #[error("loading the model and the index failed: {0}")]
+    Load(#[from] tokio::task::JoinError),
+}
+
+/// Runs the service until SIGTERM or Ctrl-C, then finishes what was accepted and flushes.
+///
+/// The port is bound first and the model is loaded behind it, with `/readyz` answering 503.
+/// `on_listening` is called once with the bound address.
+///
+/// # Errors
+/// When the port, the model or the data folder cannot be opened.
+pub async fn serve(
+    settings: Settings,
+    model_dir: PathBuf,
+    on_listening: impl FnOnce(SocketAddr) + Send,
+) -> Result<(), ServeError> {
+    let address = settings.server.listen;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|source| ServeError::Listen { address, source })?;
+    on_listening(listener.local_addr()?);
+    metrics::exporter();
+    let app = App::new(settings);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(serve_http(listener, app.clone(), stopped));
+    let outcome = run(&app, &model_dir).await;
+    app.stop();
+    drop(stop);
+    let grace = app.settings().server.shutdown_grace();
+    if tokio::time::timeout(grace, server).await.is_err() {
+        tracing::warn!(
+            grace_ms = grace.as_millis() as u64,
+            "requests were still in progress"
+        );
+    }
+    match outcome? {
+        Some(encoder_thread) => finish(&app, encoder_thread).await,
+        None => Ok(()),
+    }
+}
+
+/// Loads, then waits for a signal. `None` when the signal came first.
+async fn run(app: &App, model_dir: &Path) -> Result<Option<JoinHandle<()>>, ServeError> {
+    let loading = {
+        let (settings, model_dir) = (app.settings().clone(), model_dir.to_owned());
+        tokio::task::spawn_blocking(move || load(&settings, &model_dir))
+    };
+    let signal = shutdown_signal();
+    tokio::pin!(signal);
+    let loaded = tokio::select! {
+        loaded = loading => loaded??,
+        () = &mut signal => return Ok(None),
+    };
+    let (engine, encoder_thread) = loaded;
+    app.set_engine(engine);
+    tracing::info!("ready");
+    signal.await;
+    tracing::info!("stopping");
+    Ok(Some(encoder_thread))
+}
+
+async fn serve_http(
+    listener: TcpListener,
+    app: App,
+    stopped: oneshot::Receiver<()>,
+) -> std::io::Result<()> {
+    axum::serve(listener, router(app))
+        .with_graceful_shutdown(async move {
+            drop(stopped.await);
+        })
+        .await
+}
+
+/// Opens model and index and starts the encoding thread.
+///
+/// # Errors
+/// As [`serve`].
+pub(crate) fn load(
+    settings: &Settings,
+    model_dir: &Path,
+) -> Result<(Engine, JoinHandle<()>), ServeError> {
+    let encoder = open_encoder(settings, model_dir)?;
+    let index = open_index(settings, &encoder)?;
+    let encoder = Arc::new(encoder);
+    let forward: Arc<dyn Forward> = Arc::clone(&encoder) as Arc<dyn Forward>;
+    let (queue, thread) = EncodeQueue::start(forward, &settings.queue)?;
+    let retry_after_s = settings.queue.retry_after_s;
+    Ok((
+        Engine {
+            encoder,
+            queue,
+            index: Arc::new(index),
+            retry_after_s,
+        },
+        thread,
+    ))
+}
+
+fn open_encoder(settings: &Settings, model_dir: &Path) -> Result<Encoder, ServeError> {
+    let wanted = &settings.encoder;
+    let options = EncoderOptions {
+        device: match wanted.device {
+            Device::Auto => DevicePreference::Auto,
+            Device::Cpu => DevicePreference::Cpu,
+            Device::Cuda => DevicePreference::Cuda,
+            Device::Metal => DevicePreference::Metal,
+        },
+        dimensions: wanted.dimensions.map(Into::into),
+        max_tokens: wanted.max_tokens.map(Into::into),
+        threads: wanted.threads.map(Into::into),
+    };
+    Encoder::open(model_dir, &options).map_err(|source| ServeError::Model {
+        folder: model_dir.to_owned(),
+        source,
+    })
+}
+
+fn open_index(settings: &Settings, encoder: &Encoder) -> Result<Index, ServeError> {
+    let info = encoder.info();
+    let identity = EncoderIdentity {
+        id: info.id.to_string(),
+        name: info.model.clone(),
+        dimensions: info.dimensions,
+    };
+    let storage = &settings.storage;
+    let options = IndexOptions {
+        cache_bytes: storage.cache_bytes,
+        min_free_disk_bytes: storage.min_free_disk_bytes,
+        ..IndexOptions::default()
+    };
+    Index::open(&storage.data_dir, &identity, &options).map_err(|source| ServeError::Data {
+        folder: storage.data_dir.clone(),
+        source,
+    })
+}
+
+/// Lets the encoder finish and makes everything durable.
+async fn finish(app: &App, encoder_thread: JoinHandle<()>) -> Result<(), ServeError> {
+    let Ok(engine) = app.engine() else {
+        return Ok(());
+    };
+    engine.queue.close();
+    let index = Arc::clone(&engine.index);
+    let flushing = tokio::task::spawn_blocking(move || {
+        if encoder_thread.join().is_err() {
+            tracing::error!("the encoding thread panicked");
+        }
+        index.flush()
+    });
+    let folder = app.settings().storage.data_dir.clone();
+    flushing
+        .await?
+        .map_err(|source| ServeError::Data { folder, source })?;
+    tracing::info!("everything is flushed");
+    Ok(())
+}
+
+/// Completes at SIGTERM or Ctrl-C.
+async fn shutdown_signal() {
+    let interrupt = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending::<()>().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminate = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+}

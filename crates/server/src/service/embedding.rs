@@ -1,0 +1,76 @@
+//! Texts to vectors through the queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use siamese_encoder::InputKind;
+
+use super::blocking;
+use crate::app::Engine;
+use crate::error::ApiError;
+use crate::metrics;
+use crate::queue::{Admission, Lane, QueueError};
+
+/// A text's vector and what it took to make it.
+#[derive(Debug, Clone)]
+pub(crate) struct Embedding {
+    pub(crate) vector: Vec<f32>,
+    /// Tokens of the text, special tokens and prompt included.
+    pub(crate) tokens_seen: usize,
+    /// Tokens that were encoded; fewer than seen when the text passed the window.
+    pub(crate) tokens_kept: usize,
+    pub(crate) queued: Duration,
+    pub(crate) encoding: Duration,
+}
+
+impl Engine {
+    /// Encodes texts, in order.
+    ///
+    /// # Errors
+    /// 503 when the lane is full or the server is stopping, 500 when the encoder fails.
+    pub(crate) async fn embed(
+        &self,
+        texts: Vec<String>,
+        kind: InputKind,
+        lane: Lane,
+        admission: Admission,
+    ) -> Result<Vec<Embedding>, ApiError> {
+        let encoder = Arc::clone(&self.encoder);
+        let tokenized = blocking(move || {
+            texts
+                .iter()
+                .map(|text| encoder.tokenize(text, kind).map_err(ApiError::internal))
+                .collect::<Result<Vec<_>, _>>()
+        })
+        .await?;
+        let counts: Vec<_> = tokenized
+            .iter()
+            .map(|text| (text.tokens_seen(), text.tokens_kept()))
+            .collect();
+        metrics::truncated(counts.iter().filter(|(seen, kept)| seen > kept).count());
+        let encoded = self
+            .queue
+            .encode(tokenized, lane, admission)
+            .await
+            .map_err(|error| self.queue_error(error))?;
+        let embeddings = encoded
+            .into_iter()
+            .zip(counts)
+            .map(|(encoded, (seen, kept))| Embedding {
+                vector: encoded.vector,
+                tokens_seen: seen,
+                tokens_kept: kept,
+                queued: encoded.queued,
+                encoding: encoded.encoding,
+            });
+        Ok(embeddings.collect())
+    }
+
+    fn queue_error(&self, error: QueueError) -> ApiError {
+        match error {
+            QueueError::Full { .. } => ApiError::overloaded(error.to_string(), self.retry_after_s),
+            QueueError::Closed => ApiError::not_ready("the server is stopping"),
+            QueueError::Failed(cause) => ApiError::internal(cause),
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Streamed ingest: lines in, answers out, in order, in bounded memory.
+//!
+//! Lines are gathered into small windows. While one window is being stored the next is being
+//! encoded, so that neither the encoder nor the disk waits for the other.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use siamese_index::{Collection, DocumentDraft};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::ingest::{self, DocumentOutcome, Prepared, WriteStatus};
+use super::lines::{End, Line, LineReader};
+use crate::app::App;
+use crate::error::{ApiError, ErrorCode};
+use crate::metrics;
+use crate::queue::Admission;
+
+/// Documents of one window: enough to fill forward passes and to share one flush.
+const MAX_WINDOW_DOCUMENTS: usize = 128;
+/// Text of one window, so that a window of long documents stays small in memory.
+const MAX_WINDOW_BYTES: usize = 1 << 20;
+/// Windows being encoded at the same time.
+const WINDOWS_IN_FLIGHT: usize = 2;
+/// How long a window that is not full waits for the next line.
+const WINDOW_PATIENCE: Duration = Duration::from_millis(10);
+
+/// Turns a line into a document to store.
+pub(crate) type ParseLine = Arc<dyn Fn(&[u8]) -> Result<DocumentDraft, ApiError> + Send + Sync>;
+
+/// What the client is told, in the order of its lines.
+#[derive(Debug)]
+pub(crate) enum StreamEvent {
+    /// A line's document is stored, durable and searchable.
+    Stored { line: u64, outcome: DocumentOutcome },
+    /// A line failed, alone.
+    Failed { line: u64, error: ApiError },
+    /// The stream ended before the client's last line.
+    Interrupted(ApiError),
+    /// The last event.
+    Summary(StreamSummary),
+}
+
+/// Lines by outcome.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct StreamSummary {
+    pub(crate) created: u64,
+    pub(crate) updated: u64,
+    pub(crate) unchanged: u64,
+    pub(crate) failed: u64,
+    pub(crate) took: Duration,
+}
+
+impl StreamSummary {
+    fn count(&mut self, event: &StreamEvent) {
+        match event {
+            StreamEvent::Stored { outcome, .. } => match outcome.status {
+                WriteStatus::Created => self.created += 1,
+                WriteStatus::Updated => self.updated += 1,
+                WriteStatus::Unchanged => self.unchanged += 1,
+            },
+            StreamEvent::Failed { .. } => {
+                metrics::documents_written("failed", 1);
+                self.failed += 1;
+            }
+            StreamEvent::Interrupted(_) | StreamEvent::Summary(_) => {}
+        }
+    }
+}
+
+/// Reads documents from `body` and stores them; a bad line fails alone.
+pub(crate) fn ingest_stream(
+    app: App,
+    collection: Arc<Collection>,
+    body: Body,
+    parse: ParseLine,
+) -> impl Stream<Item = StreamEvent> + Send + 'static {
+    let reader = LineReader::new(
+        body,
+        app.limits().max_line_bytes,
+        app.settings().server.stream_idle_timeout(),
+        app.stopping(),
+    );
+    let windows = Windows {
+        reader,
+        parse,
+        carried: None,
+        finished: false,
+    };
+    let preparing = (app.clone(), Arc::clone(&collection));
+    let events = stream::unfold(windows, Windows::next)
+        .map(move |window| spawn_prepare(preparing.clone(), window))
+        .buffered(WINDOWS_IN_FLIGHT)
+        .then(move |window| window_events(app.clone(), Arc::clone(&collection), window))
+        .flat_map(stream::iter);
+    with_summary(events)
+}
+
+/// Appends the summary when the events end.
+fn with_summary(
+    events: impl Stream<Item = StreamEvent> + Send + 'static,
+) -> impl Stream<Item = StreamEvent> + Send + 'static {
+    let started_at = Instant::now();
+    let state = Some((Box::pin(events), StreamSummary::default()));
+    stream::unfold(state, move |state| async move {
+        let (mut events, mut summary) = state?;
+        match events.next().await {
+            Some(event) => {
+                summary.count(&event);
+                Some((event, Some((events, summary))))
+            }
+            None => {
+                summary.took = started_at.elapsed();
+                Some((StreamEvent::Summary(summary), None))
+            }
+        }
+    })
+}
+
+/// A few lines that are encoded and stored together.
+#[derive(Debug, Default)]
+struct Window {
+    /// Line numbers of `drafts`.
+    numbers: Vec<u64>,
+    drafts: Vec<DocumentDraft>,
+    failed: Vec<(u64, ApiError)>,
+    interrupted: Option<ApiError>,
+    bytes: usize,
+}
+
+impl Window {
+    fn is_empty(&self) -> bool {
+        self.numbers.is_empty() && self.failed.is_empty() && self.interrupted.is_none()
+    }
+
+    fn is_full(&self) -> bool {
+        self.numbers.len() + self.failed.len() >= MAX_WINDOW_DOCUMENTS
+            || self.bytes >= MAX_WINDOW_BYTES
+    }
+
+    fn push(&mut self, number: u64, draft: DocumentDraft) {
+        self.bytes += draft.text.len();
+        self.numbers.push(number);
+        self.drafts.push(draft);
+    }
+}
+
+struct Windows {
+    reader: LineReader,
+    parse: ParseLine,
+    /// A document whose id the window before it had already.
+    carried: Option<(u64, DocumentDraft)>,
+    finished: bool,
+}
+
+impl Windows {
+    async fn next(mut self) -> Option<(Window, Self)> {
+        let mut window = Window::default();
+        let mut ids = HashSet::new();
+        if let Some((number, draft)) = self.carried.take() {
+            ids.insert(draft.id.clone());
+            window.push(number, draft);
+        }
+        while !self.finished && !window.is_full() {
+            let Some(line) = self.line(!window.is_empty()).await else {
+                break;
+            };
+            match line {
+                Err(end) => self.finish(end, &mut window),
+                Ok((number, Err(error))) => window.failed.push((number, error)),
+                Ok((number, Ok(draft))) if ids.insert(draft.id.clone()) => {
+                    window.push(number, draft);
+                }
+                // The later line wins, so it goes into a later window.
+                Ok((number, Ok(draft))) => {
+                    self.carried = Some((number, draft));
+                    break;
+                }
+            }
+        }
+        if window.is_empty() {
+            None
+        } else {
+            Some((window, self))
+        }
+    }
+
+    /// The next line; `None` when a started window has waited long enough.
+    async fn line(
+        &mut self,
+        window_has_lines: bool,
+    ) -> Option<Result<(u64, Result<DocumentDraft, ApiError>), End>> {
+        let line = if window_has_lines {
+            tokio::time::timeout(WINDOW_PATIENCE, self.reader.next())
+                .await
+                .ok()?
+        } else {
+            self.reader.next().await
+        };
+        Some(line.map(|line| self.parsed(&line)))
+    }
+
+    fn parsed(&self, line: &Line) -> (u64, Result<DocumentDraft, ApiError>) {
+        match line {
+            Line::Text { number, bytes } => (*number, self.parse_text(bytes)),
+            Line::TooLong { number } => (
+                *number,
+                Err(ApiError::new(
+                    ErrorCode::PayloadTooLarge,
+                    "the line is over limits.max_line_bytes",
+                )),
+            ),
+        }
+    }
+
+    fn parse_text(&self, bytes: &Bytes) -> Result<DocumentDraft, ApiError> {
+        (self.parse)(bytes)
+    }
+
+    fn finish(&mut self, end: End, window: &mut Window) {
+        self.finished = true;
+        window.interrupted = match end {
+            End::Complete | End::Broken => None,
+            End::Idle => Some(ApiError::new(
+                ErrorCode::Timeout,
+                "nothing came for server.stream_idle_timeout_ms; later lines were not read",
+            )),
+            End::Stopping => Some(ApiError::not_ready(
+                "the server is stopping; later lines were not read",
+            )),
+        };
+    }
+}
+
+/// A window whose documents have been encoded, or could not be.
+struct PreparedWindow {
+    numbers: Vec<u64>,
+    drafts: Arc<Vec<DocumentDraft>>,
+    prepared: Result<Prepared, ApiError>,
+    failed: Vec<(u64, ApiError)>,
+    interrupted: Option<ApiError>,
+}
+
+/// Encodes on a task of its own, which ends when the client hangs up.
+async fn spawn_prepare(
+    (app, collection): (App, Arc<Collection>),
+    window: Window,
+) -> PreparedWindow {
+    let drafts = Arc::new(window.drafts);
+    let shared = Arc::clone(&drafts);
+    let task = AbortOnDropHandle::new(tokio::spawn(async move {
+        ingest::prepare(app.engine()?, &collection, shared, Admission::Wait).await
+    }));
+    let prepared = task
+        .await
+        .unwrap_or_else(|error| Err(ApiError::internal(error)));
+    PreparedWindow {
+        numbers: window.numbers,
+        drafts,
+        prepared,
+        failed: window.failed,
+        interrupted: window.interrupted,
+    }
+}
+
+/// Stores a window and says what became of each of its lines, in order.
+async fn window_events(
+    app: App,
+    collection: Arc<Collection>,
+    window: PreparedWindow,
+) -> Vec<StreamEvent> {
+    let mut events: Vec<(u64, StreamEvent)> = window
+        .failed
+        .into_iter()
+        .map(|(line, error)| (line, StreamEvent::Failed { line, error }))
+        .collect();
+    let results = store(&app, &collection, window.drafts, window.prepared).await;
+    for (line, result) in window.numbers.into_iter().zip(results) {
+        let event = match result {
+            Ok(outcome) => StreamEvent::Stored { line, outcome },
+            Err(error) => StreamEvent::Failed { line, error },
+        };
+        events.push((line, event));
+    }
+    events.sort_by_key(|(line, _)| *line);
+    let interrupted = window.interrupted.map(StreamEvent::Interrupted);
+    events
+        .into_iter()
+        .map(|(_, event)| event)
+        .chain(interrupted)
+        .collect()
+}
+
+/// Stores all documents at once; when that fails, each alone, so that a bad one fails alone.
+async fn store(
+    app: &App,
+    collection: &Arc<Collection>,
+    drafts: Arc<Vec<DocumentDraft>>,
+    prepared: Result<Prepared, ApiError>,
+) -> Vec<Result<DocumentOutcome, ApiError>> {
+    let engine = match app.engine() {
+        Ok(engine) => engine,
+        Err(error) => return vec![Err(error); drafts.len()],
+    };
+    let stored = match prepared {
+        Ok(prepared) => ingest::commit(engine, collection, prepared, Admission::Wait).await,
+        Err(error) => Err(error),
+    };
+    let error = match stored {
+        Ok(outcomes) => return outcomes.into_iter().map(Ok).collect(),
+        Err(error) => error,
+    };
+    if drafts.len() == 1 || concerns_all(error.code()) {
+        return vec![Err(error); drafts.len()];
+    }
+    let mut results = Vec::with_capacity(drafts.len());
+    for draft in drafts.iter() {
+        let alone = Arc::new(vec![draft.clone()]);
+        let stored = ingest::ingest(engine, collection, alone, Admission::Wait).await;
+        results.push(stored.and_then(|outcomes| {
+            outcomes
+                .into_iter()
+                .next()
+                .ok_or_else(|| ApiError::internal("no outcome"))
+        }));
+    }
+    results
+}
+
+/// Whether an error has nothing to do with any one document.
+fn concerns_all(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::StorageFull | ErrorCode::NotReady | ErrorCode::CollectionNotFound
+    )
+}

@@ -1,0 +1,165 @@
+//! Scores of pairs: text against text, text against stored, stored against stored.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use siamese_encoder::InputKind;
+use siamese_index::Collection;
+
+use super::blocking;
+use super::search::stored_vector;
+use crate::app::Engine;
+use crate::error::ApiError;
+use crate::queue::{Admission, Lane};
+
+/// Requests with more texts than this are bulk work, so that they do not delay queries.
+const MAX_TEXTS_IN_QUERY_LANE: usize = 16;
+
+/// How two vectors are compared; higher is always more alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Metric {
+    /// Cosine of the angle, -1 to 1.
+    #[default]
+    Cosine,
+    /// Dot product. Vectors are of unit length here, so it equals the cosine.
+    Dot,
+    /// Negative Euclidean distance, as in sentence-transformers; 0 for equal vectors.
+    Euclidean,
+    /// Negative Manhattan distance, as in sentence-transformers; 0 for equal vectors.
+    Manhattan,
+}
+
+/// One side of a comparison.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Operand {
+    /// Encoded now.
+    Text(String),
+    /// The stored vector of a document.
+    Document(String),
+}
+
+/// Scores of index pairs into `operands`. Each distinct operand is encoded or read once.
+///
+/// # Errors
+/// 404 for an unknown document, 503 when the queue is full.
+pub(crate) async fn score_pairs(
+    engine: &Engine,
+    collection: &Arc<Collection>,
+    operands: Vec<Operand>,
+    pairs: Vec<(usize, usize)>,
+    metric: Metric,
+) -> Result<Vec<f32>, ApiError> {
+    let (distinct, positions) = deduplicated(operands);
+    let vectors = vectors_of(engine, collection, distinct).await?;
+    blocking(move || {
+        let score = |&(left, right): &(usize, usize)| {
+            metric.score(&vectors[positions[left]], &vectors[positions[right]])
+        };
+        Ok(pairs.iter().map(score).collect())
+    })
+    .await
+}
+
+/// The distinct operands, and for each original one its place among them.
+fn deduplicated(operands: Vec<Operand>) -> (Vec<Operand>, Vec<usize>) {
+    let mut places = HashMap::new();
+    let mut distinct = Vec::new();
+    let positions = operands.into_iter().map(|operand| {
+        *places
+            .entry(operand)
+            .or_insert_with_key(|operand: &Operand| {
+                distinct.push(operand.clone());
+                distinct.len() - 1
+            })
+    });
+    let positions = positions.collect();
+    (distinct, positions)
+}
+
+async fn vectors_of(
+    engine: &Engine,
+    collection: &Arc<Collection>,
+    operands: Vec<Operand>,
+) -> Result<Vec<Vec<f32>>, ApiError> {
+    let mut texts = Vec::new();
+    let mut vectors = vec![Vec::new(); operands.len()];
+    let mut text_places = Vec::new();
+    for (place, operand) in operands.into_iter().enumerate() {
+        match operand {
+            Operand::Text(text) => {
+                texts.push(text);
+                text_places.push(place);
+            }
+            Operand::Document(id) => {
+                vectors[place] = unit_length(stored_vector(collection, id).await?);
+            }
+        }
+    }
+    let lane = if texts.len() > MAX_TEXTS_IN_QUERY_LANE {
+        Lane::Bulk
+    } else {
+        Lane::Query
+    };
+    let embeddings = engine
+        .embed(texts, InputKind::Document, lane, Admission::Refuse)
+        .await?;
+    for (place, embedding) in text_places.into_iter().zip(embeddings) {
+        vectors[place] = unit_length(embedding.vector);
+    }
+    Ok(vectors)
+}
+
+/// The vector scaled to length 1; a zero vector stays as it is.
+fn unit_length(mut vector: Vec<f32>) -> Vec<f32> {
+    let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+    if length > 0.0 {
+        vector.iter_mut().for_each(|value| *value /= length);
+    }
+    vector
+}
+
+impl Metric {
+    /// The score of two vectors of unit length.
+    fn score(self, left: &[f32], right: &[f32]) -> f32 {
+        let pairs = left.iter().zip(right);
+        match self {
+            Self::Cosine => pairs.map(|(a, b)| a * b).sum::<f32>().clamp(-1.0, 1.0),
+            Self::Dot => pairs.map(|(a, b)| a * b).sum(),
+            Self::Euclidean => -pairs.map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt(),
+            Self::Manhattan => -pairs.map(|(a, b)| (a - b).abs()).sum::<f32>(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_operands_share_one_place() {
+        let text = |text: &str| Operand::Text(text.to_owned());
+        let (distinct, positions) = deduplicated(vec![
+            text("a"),
+            Operand::Document("a".to_owned()),
+            text("a"),
+            text("b"),
+        ]);
+        assert_eq!(distinct.len(), 3);
+        assert_eq!(positions, [0, 1, 0, 2]);
+    }
+
+    #[test]
+    fn metrics_follow_their_definitions_on_a_right_angle() {
+        let (x, y) = ([1.0, 0.0], [0.0, 1.0]);
+        assert_eq!(Metric::Cosine.score(&x, &y), 0.0);
+        assert_eq!(Metric::Dot.score(&x, &x), 1.0);
+        assert_eq!(Metric::Euclidean.score(&x, &y), -(2.0_f32.sqrt()));
+        assert_eq!(Metric::Manhattan.score(&x, &y), -2.0);
+    }
+
+    #[test]
+    fn cosine_never_leaves_its_range() {
+        let vector = unit_length(vec![0.1; 384]);
+        assert!(Metric::Cosine.score(&vector, &vector) <= 1.0);
+    }
+}
