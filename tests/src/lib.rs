@@ -1,1 +1,20 @@
-//! Placeholder while the workspace is laid out.
+//! What the black-box tests share: the binary, a running server, an HTTP client.
+//!
+//! A failure here is a failed test, so this crate panics freely.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "everything here runs inside tests only"
+)]
+
+mod binary;
+mod client;
+mod server;
+mod stream;
+
+pub use binary::{binary, model_dir};
+pub use client::{Answer, Client};
+pub use server::{Server, ServerOptions, free_port};
+pub use stream::IngestStream;

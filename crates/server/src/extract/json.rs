@@ -116,18 +116,12 @@ pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiErro
 }
 
 fn shape_error(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {
-    let mut pointer = json_pointer(error.path());
+    let pointer = json_pointer(error.path());
     let error = error.into_inner();
     if !error.is_data() {
         return syntax_error(&error);
     }
-    let detail = without_position(&error.to_string());
-    if let Some(field) = unknown_field(&detail)
-        && !pointer.ends_with(&format!("/{field}"))
-    {
-        pointer = format!("{pointer}/{}", escaped(field));
-    }
-    ApiError::invalid(pointer, detail)
+    ApiError::invalid(pointer, without_position(&error.to_string()))
 }
 
 fn syntax_error(error: &serde_json::Error) -> ApiError {
@@ -141,10 +135,6 @@ fn without_position(message: &str) -> String {
         .next()
         .unwrap_or(message)
         .to_owned()
-}
-
-fn unknown_field(detail: &str) -> Option<&str> {
-    detail.strip_prefix("unknown field `")?.split('`').next()
 }
 
 /// The path of an error as a JSON pointer (RFC 6901).

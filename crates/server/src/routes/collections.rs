@@ -92,7 +92,7 @@ impl From<&Collection> for CollectionDescription {
 
 /// List all collections.
 #[utoipa::path(
-    get, path = "/collections", tag = "collections",
+    get, path = "/collections", operation_id = "list_collections", tag = "collections",
     responses((status = 200, body = CollectionList), EngineProblems)
 )]
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<CollectionList>, ApiError> {
@@ -111,7 +111,7 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<CollectionList>,
 
 /// Make a collection, or find it as it was asked for.
 #[utoipa::path(
-    put, path = "/collections/{collection}", tag = "collections",
+    put, path = "/collections/{collection}", operation_id = "put_collection", tag = "collections",
     params(("collection" = String, Path, pattern = "^[A-Za-z0-9_-]{1,64}$")),
     request_body = CollectionRequest,
     responses(
@@ -148,7 +148,7 @@ pub(crate) async fn put(
 
 /// Describe a collection.
 #[utoipa::path(
-    get, path = "/collections/{collection}", tag = "collections",
+    get, path = "/collections/{collection}", operation_id = "get_collection", tag = "collections",
     params(("collection" = String, Path, pattern = "^[A-Za-z0-9_-]{1,64}$")),
     responses(
         (status = 200, body = CollectionDescription),
@@ -166,7 +166,7 @@ pub(crate) async fn get(
 
 /// Delete a collection with all its documents. Deleting `default` empties it.
 #[utoipa::path(
-    delete, path = "/collections/{collection}", tag = "collections",
+    delete, path = "/collections/{collection}", operation_id = "delete_collection", tag = "collections",
     params(("collection" = String, Path, pattern = "^[A-Za-z0-9_-]{1,64}$")),
     responses(
         (status = 204, description = "Deleted"),

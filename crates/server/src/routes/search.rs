@@ -49,7 +49,7 @@ pub(crate) struct SearchRequest {
 ///
 /// Hits are documents, ranked by their best passage.
 #[utoipa::path(
-    post, path = "/search", tag = "search",
+    post, path = "/search", operation_id = "search", tag = "search",
     request_body = SearchRequest,
     responses(
         (status = 200, body = SearchResponse),

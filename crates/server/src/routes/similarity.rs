@@ -148,7 +148,7 @@ pub(crate) enum SimilarityResponse {
 
 /// Compare texts and stored documents.
 #[utoipa::path(
-    post, path = "/similarity", tag = "similarity",
+    post, path = "/similarity", operation_id = "similarity", tag = "similarity",
     request_body = SimilarityRequest,
     responses(
         (status = 200, body = SimilarityResponse),

@@ -18,7 +18,7 @@ use crate::service::blocking;
 
 /// Delete a document.
 #[utoipa::path(
-    delete, path = "/documents/{id}", tag = "documents",
+    delete, path = "/documents/{id}", operation_id = "delete_document", tag = "documents",
     params(("id" = String, Path, min_length = 1)),
     responses(
         (status = 204, description = "Deleted, durably"),
@@ -73,7 +73,7 @@ pub(crate) struct DeleteResponse {
 
 /// Delete documents by id.
 #[utoipa::path(
-    post, path = "/documents/delete", tag = "documents",
+    post, path = "/documents/delete", operation_id = "delete_documents", tag = "documents",
     request_body = DeleteRequest,
     responses(
         (status = 200, body = DeleteResponse),

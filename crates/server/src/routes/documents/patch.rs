@@ -25,7 +25,7 @@ pub(crate) struct PatchRequest {
 
 /// Merge metadata into a document's.
 #[utoipa::path(
-    patch, path = "/documents/{id}", tag = "documents",
+    patch, path = "/documents/{id}", operation_id = "patch_document", tag = "documents",
     params(("id" = String, Path, min_length = 1)),
     request_body = PatchRequest,
     responses(

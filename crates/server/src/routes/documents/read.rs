@@ -44,7 +44,7 @@ pub(crate) enum DocumentInclude {
 
 /// Read a document.
 #[utoipa::path(
-    get, path = "/documents/{id}", tag = "documents",
+    get, path = "/documents/{id}", operation_id = "get_document", tag = "documents",
     params(("id" = String, Path, min_length = 1), DocumentQuery),
     responses(
         (status = 200, body = DocumentDescription),
@@ -118,7 +118,7 @@ pub(crate) struct DocumentPage {
 
 /// List documents, ordered by id.
 #[utoipa::path(
-    get, path = "/documents", tag = "documents",
+    get, path = "/documents", operation_id = "list_documents", tag = "documents",
     params(PageQuery),
     responses(
         (status = 200, body = DocumentPage),

@@ -109,7 +109,7 @@ impl From<DocumentOutcome> for DocumentResult {
 /// length, answered line by line in the same order; a bad line fails alone, and the last line is a
 /// summary. What has been answered is durable and searchable.
 #[utoipa::path(
-    post, path = "/documents", tag = "documents",
+    post, path = "/documents", operation_id = "write_documents", tag = "documents",
     request_body(content(
         (DocumentsRequest = "application/json"),
         (String = "application/x-ndjson")

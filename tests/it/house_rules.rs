@@ -1,0 +1,81 @@
+//! Which crate may know what, as ARCHITECTURE.md promises.
+
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs_err::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// Source files of all crates in which `word` is used as a crate's name.
+fn files_that_name(word: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    for name in ["encoder", "index", "server", "cli"] {
+        sources(&root().join("crates").join(name).join("src"), &mut files);
+    }
+    let names = |path: &PathBuf| {
+        let text = fs_err::read_to_string(path).unwrap();
+        let code = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        code.into_iter()
+            .any(|line| line.contains(&format!("{word}::")))
+    };
+    let relative = |path: PathBuf| {
+        path.strip_prefix(root())
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    files.into_iter().filter(names).map(relative).collect()
+}
+
+#[track_caller]
+fn only_under(word: &str, folders: &[&str]) {
+    let files = files_that_name(word);
+    assert!(!files.is_empty(), "nothing names {word} any more");
+    for file in files {
+        let allowed = folders.iter().any(|folder| file.starts_with(folder));
+        assert!(allowed, "{file} must not name {word}");
+    }
+}
+
+#[test]
+fn candle_is_known_to_the_encoder_only() {
+    only_under("candle_core", &["crates/encoder/src/"]);
+    only_under("candle_transformers", &["crates/encoder/src/"]);
+}
+
+#[test]
+fn sled_is_known_to_the_store_only() {
+    only_under("sled", &["crates/index/src/store/"]);
+}
+
+#[test]
+fn axum_and_tokio_are_known_to_the_server_and_the_binary_only() {
+    only_under("axum", &["crates/server/src/"]);
+    only_under("tokio", &["crates/server/src/", "crates/cli/src/"]);
+}
+
+#[test]
+fn encoder_and_index_do_not_know_each_other() {
+    only_under(
+        "siamese_encoder",
+        &["crates/server/src/", "crates/cli/src/"],
+    );
+    only_under("siamese_index", &["crates/server/src/", "crates/cli/src/"]);
+}

@@ -1,0 +1,21 @@
+//! The service as its users meet it: a process, a port, a folder.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of tests fail tests"
+)]
+
+mod bad_input;
+mod collections;
+mod documents;
+mod house_rules;
+mod kill;
+mod overload;
+mod parity;
+mod search;
+mod shutdown;
+mod similarity;
+mod startup;
+mod streaming;

@@ -1,0 +1,138 @@
+//! Searching by text, by vector and by stored document.
+
+use serde_json::{Value, json};
+use siamese_tests::{Client, Server};
+
+fn fill(client: &Client) {
+    let documents = json!({"documents": [
+        {"id": "password", "title": "Password", "text": "I cannot sign in, my password is refused.",
+         "metadata": {"kind": "ticket"}},
+        {"id": "login", "text": "Logging in fails although my credentials are right."},
+        {"id": "battery", "text": "The battery of my lamp is empty after one day."},
+        {"id": "recipe", "text": "Boil the potatoes in salted water for twenty minutes."},
+    ]});
+    client.post("/documents", documents).ok();
+}
+
+fn ids(answer: &Value) -> Vec<&str> {
+    answer["hits"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|hit| hit["id"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn meaning_is_found_without_shared_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    fill(server.client());
+    let answer = server
+        .client()
+        .post("/search", json!({"query": "dinner instructions"}))
+        .ok();
+    assert_eq!(ids(&answer)[0], "recipe");
+    assert_eq!(answer["total"], json!({"value": 4, "relation": "exact"}));
+    let scores: Vec<f64> = answer["hits"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|h| h["score"].as_f64().unwrap())
+        .collect();
+    assert!(scores.is_sorted_by(|a, b| a >= b), "{scores:?}");
+}
+
+#[test]
+fn a_page_of_hits_continues_where_the_one_before_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    fill(server.client());
+    let search = |body| server.client().post("/search", body).ok();
+    let all = search(json!({"query": "help"}));
+    let second = search(json!({"query": "help", "top_k": 2, "offset": 1}));
+    assert_eq!(ids(&second), ids(&all)[1..3]);
+}
+
+#[test]
+fn a_threshold_leaves_out_hits_and_counts_what_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    fill(server.client());
+    let body = json!({"query": "my password is refused", "min_score": 0.5});
+    let answer = server.client().post("/search", body).ok();
+    let hits = answer["hits"].as_array().unwrap();
+    assert!(!hits.is_empty() && hits.len() < 4);
+    assert!(hits.iter().all(|hit| hit["score"].as_f64().unwrap() >= 0.5));
+    assert_eq!(answer["total"]["value"], hits.len());
+}
+
+#[test]
+fn a_stored_document_finds_its_like_and_not_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    fill(server.client());
+    let answer = server
+        .client()
+        .post("/search", json!({"id": "password"}))
+        .ok();
+    assert_eq!(ids(&answer)[0], "login");
+    assert_eq!(answer["total"]["value"], 3);
+    server
+        .client()
+        .post("/search", json!({"id": "nowhere"}))
+        .problem(404, "document_not_found");
+}
+
+#[test]
+fn a_documents_own_vector_finds_it_with_score_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    fill(server.client());
+    let stored = server
+        .client()
+        .get("/documents/recipe?include=vectors")
+        .ok();
+    let body = json!({"vector": stored["passages"][0]["vector"], "top_k": 1});
+    let answer = server.client().post("/search", body).ok();
+    assert_eq!(ids(&answer), ["recipe"]);
+    assert!((answer["hits"][0]["score"].as_f64().unwrap() - 1.0).abs() < 1e-5);
+}
+
+#[test]
+fn include_decides_what_a_hit_carries() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    fill(server.client());
+    let hit = |include: Value| {
+        let mut body = json!({"query": "my password is refused", "top_k": 1});
+        if !include.is_null() {
+            body["include"] = include;
+        }
+        server.client().post("/search", body).ok()["hits"][0].clone()
+    };
+    assert_eq!(hit(Value::Null)["metadata"]["kind"], "ticket");
+    let bare = hit(json!([]));
+    assert!(bare.get("metadata").is_none() && bare.get("text").is_none());
+    assert_eq!(bare["title"], "Password");
+    assert_eq!(
+        bare["passage"]["text"],
+        "I cannot sign in, my password is refused."
+    );
+    let full = hit(json!(["text", "metadata", "passages", "vector"]));
+    assert_eq!(full["text"], full["passage"]["text"]);
+    assert_eq!(full["vector"].as_array().unwrap().len(), 384);
+    assert_eq!(full["passages"][0]["start"], 0);
+}
+
+#[test]
+fn an_empty_collection_answers_with_no_hits() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let answer = server
+        .client()
+        .post("/search", json!({"query": "anything"}))
+        .ok();
+    assert_eq!(answer["hits"], json!([]));
+    assert_eq!(answer["total"], json!({"value": 0, "relation": "exact"}));
+}

@@ -1,0 +1,114 @@
+//! A start that cannot succeed ends with one sentence that says what to do.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use siamese_tests::{Server, ServerOptions, model_dir};
+
+#[track_caller]
+fn one_sentence(options: ServerOptions, words: &[&str]) {
+    let (status, stderr) = options.start_and_fail();
+    assert_eq!(status.code(), Some(1), "{stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    let lines: Vec<_> = stderr
+        .lines()
+        .filter(|line| line.starts_with("error: "))
+        .collect();
+    assert_eq!(lines.len(), 1, "{stderr}");
+    for word in words {
+        assert!(lines[0].contains(word), "{word:?} is not in {stderr}");
+    }
+}
+
+fn copy_model(to: &Path) {
+    for entry in ["1_Pooling", "."] {
+        fs_err::create_dir_all(to.join(entry)).unwrap();
+        for file in fs_err::read_dir(model_dir().join(entry)).unwrap() {
+            let file = file.unwrap();
+            if file.file_type().unwrap().is_file() {
+                fs_err::copy(file.path(), to.join(entry).join(file.file_name())).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let options = ServerOptions::new(folder.path()).port(port);
+    one_sentence(options, &[&port.to_string(), "--listen"]);
+}
+
+#[test]
+fn a_data_folder_in_use_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let _server = Server::start(folder.path());
+    let name = folder.path().to_str().unwrap();
+    one_sentence(ServerOptions::new(folder.path()), &[name, "in use"]);
+}
+
+#[test]
+fn a_missing_model_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("no-model");
+    one_sentence(
+        ServerOptions::new(folder.path()).model(&model),
+        &["no-model"],
+    );
+}
+
+#[test]
+fn a_damaged_model_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model");
+    copy_model(&model);
+    for file in [
+        "model.safetensors",
+        "tokenizer.json",
+        "config.json",
+        "modules.json",
+    ] {
+        let path = model.join(file);
+        let whole = fs_err::read(&path).unwrap();
+        fs_err::write(&path, &whole[..whole.len() / 2]).unwrap();
+        one_sentence(ServerOptions::new(folder.path()).model(&model), &[file]);
+        fs_err::remove_file(&path).unwrap();
+        one_sentence(ServerOptions::new(folder.path()).model(&model), &[file]);
+        fs_err::write(&path, &whole).unwrap();
+    }
+}
+
+#[test]
+fn data_made_by_another_encoder_is_refused_and_both_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start(&data);
+    let document = serde_json::json!({"documents": [{"id": "a", "text": "x"}]});
+    server.client().post("/documents", document).ok();
+    let first = server.client().get("/encoder").ok()["encoder_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(server.terminate().success());
+
+    let model = folder.path().join("other-model");
+    copy_model(&model);
+    let pooling = model.join("1_Pooling/config.json");
+    let text = fs_err::read_to_string(&pooling).unwrap();
+    let text = text
+        .replace(
+            "\"pooling_mode_mean_tokens\": true",
+            "\"pooling_mode_mean_tokens\": false",
+        )
+        .replace(
+            "\"pooling_mode_cls_token\": false",
+            "\"pooling_mode_cls_token\": true",
+        );
+    fs_err::write(&pooling, text).unwrap();
+    one_sentence(
+        ServerOptions::new(&data).model(&model),
+        &[&first, "other-model"],
+    );
+}

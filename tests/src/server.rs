@@ -1,0 +1,216 @@
+//! A server process on a free port.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::client::Client;
+use crate::{binary, model_dir};
+
+/// Loading the model takes a moment, more on a busy machine.
+const READY_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A running `siamese serve`, killed when dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    port: u16,
+    client: Client,
+}
+
+/// How to start a server.
+#[derive(Debug)]
+pub struct ServerOptions {
+    data_dir: PathBuf,
+    model: PathBuf,
+    port: u16,
+    environment: Vec<(String, String)>,
+}
+
+impl ServerOptions {
+    /// The default model on a free port.
+    pub fn new(data_dir: &Path) -> Self {
+        Self {
+            data_dir: data_dir.to_owned(),
+            model: model_dir().to_owned(),
+            port: free_port(),
+            environment: Vec::new(),
+        }
+    }
+
+    /// Another model folder.
+    #[must_use]
+    pub fn model(mut self, folder: &Path) -> Self {
+        self.model = folder.to_owned();
+        self
+    }
+
+    /// A fixed port.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// A setting, such as `LIMITS__MAX_TOP_K`.
+    #[must_use]
+    pub fn setting(mut self, key: &str, value: impl ToString) -> Self {
+        self.environment
+            .push((format!("SIAMESE__{key}"), value.to_string()));
+        self
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .arg("serve")
+            .arg("--listen")
+            .arg(format!("127.0.0.1:{}", self.port))
+            .arg("--data")
+            .arg(&self.data_dir)
+            .arg("--model")
+            .arg(&self.model)
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts the server and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    #[track_caller]
+    pub fn start(self) -> Server {
+        let child = self
+            .command()
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("start the server");
+        let client = Client::new(format!("http://127.0.0.1:{}", self.port));
+        let mut server = Server {
+            child,
+            port: self.port,
+            client,
+        };
+        server.wait_until_ready();
+        server
+    }
+
+    /// Runs a server that is expected to fail; returns its exit status and standard error.
+    ///
+    /// # Panics
+    /// When it is still running after a while.
+    #[track_caller]
+    pub fn start_and_fail(self) -> (ExitStatus, String) {
+        let mut child = self
+            .command()
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start");
+        let deadline = Instant::now() + READY_TIMEOUT;
+        while child.try_wait().expect("wait").is_none() {
+            if Instant::now() > deadline {
+                drop(child.kill());
+                panic!("the server did not fail");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let output = child.wait_with_output().expect("wait");
+        (
+            output.status,
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    }
+}
+
+impl Server {
+    /// The default model, a folder, a free port.
+    #[track_caller]
+    pub fn start(data_dir: &Path) -> Self {
+        ServerOptions::new(data_dir).start()
+    }
+
+    /// A client of this server.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// SIGKILL: the process gets no chance to tidy up.
+    ///
+    /// # Panics
+    /// When the process cannot be killed.
+    pub fn kill(mut self) {
+        self.child.kill().expect("kill");
+        self.child.wait().expect("wait");
+    }
+
+    /// SIGTERM, and wait for the end.
+    ///
+    /// # Panics
+    /// When the process cannot be signalled.
+    pub fn terminate(mut self) -> ExitStatus {
+        self.signal_terminate();
+        self.child.wait().expect("wait")
+    }
+
+    /// SIGTERM without waiting.
+    ///
+    /// # Panics
+    /// When the process cannot be signalled.
+    pub fn signal_terminate(&self) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).expect("signal");
+    }
+
+    /// Waits for the end.
+    ///
+    /// # Panics
+    /// When the process cannot be waited for.
+    pub fn wait(mut self) -> ExitStatus {
+        self.child.wait().expect("wait")
+    }
+
+    #[track_caller]
+    fn wait_until_ready(&mut self) {
+        let deadline = Instant::now() + READY_TIMEOUT;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().expect("wait") {
+                panic!("the server ended with {status} before it was ready");
+            }
+            if self
+                .client
+                .try_get("/readyz")
+                .is_some_and(|answer| answer.status == 200)
+            {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("the server was not ready in {READY_TIMEOUT:?}");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A port nobody listens on right now.
+///
+/// # Panics
+/// When there is none.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
