@@ -1,1 +1,33 @@
-//! Placeholder while the workspace is laid out.
+//! Text to vectors with a siamese (bi-encoder) network.
+//!
+//! An [`Encoder`] opens a folder that sentence-transformers saved and makes one vector of each
+//! text: tokens, backbone, pooling, later modules. It is synchronous, can be shared between
+//! threads, and knows neither a network nor an index.
+//!
+//! ```no_run
+//! use siamese_encoder::{Encoder, EncoderOptions, InputKind};
+//!
+//! let encoder = Encoder::open("all-MiniLM-L6-v2".as_ref(), &EncoderOptions::default())?;
+//! let encodings = encoder.encode(&["A cat sleeps.", "A kitten naps."], InputKind::Document)?;
+//! let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
+//! assert!(dot(&encodings[0].vector, &encodings[1].vector) > 0.5);
+//! # Ok::<(), siamese_encoder::Error>(())
+//! ```
+
+mod backbones;
+mod batch;
+mod dense;
+mod device;
+mod encoder;
+mod encoder_id;
+mod error;
+mod model_folder;
+mod pooling;
+mod tokenize;
+
+pub use device::DevicePreference;
+pub use encoder::{Encoder, EncoderInfo, EncoderOptions, Encoding, InputKind, SimilarityFunction};
+pub use encoder_id::EncoderId;
+pub use error::Error;
+pub use pooling::PoolingMode;
+pub use tokenize::TokenizedText;

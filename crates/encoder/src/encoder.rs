@@ -1,0 +1,385 @@
+//! The encoder: a model folder, opened.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use rayon::ThreadPool;
+
+use crate::backbones::{self, Backbone, PackedBatch, TokenStates};
+use crate::batch::{self, Batch};
+use crate::dense::Dense;
+use crate::device::{self, DevicePreference};
+use crate::encoder_id::{EncoderId, EncoderIdBuilder};
+use crate::model_folder::{self, ModelDescription, PoolingSettings, PromptSettings, Step};
+use crate::tokenize::{TextTokenizer, TokenizedText};
+use crate::{Error, PoolingMode};
+
+/// What a text is. Asymmetric models put different prompts before the two; others ignore it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum InputKind {
+    /// A question.
+    Query,
+    /// Something to be found.
+    Document,
+}
+
+/// The similarity a model was trained for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SimilarityFunction {
+    /// Cosine of the angle.
+    Cosine,
+    /// Dot product.
+    Dot,
+    /// Negative Euclidean distance.
+    Euclidean,
+    /// Negative Manhattan distance.
+    Manhattan,
+}
+
+impl fmt::Display for SimilarityFunction {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Cosine => "cosine",
+            Self::Dot => "dot",
+            Self::Euclidean => "euclidean",
+            Self::Manhattan => "manhattan",
+        })
+    }
+}
+
+/// How to open an encoder; the default is the model as it is, on the best device.
+#[derive(Debug, Clone, Default)]
+pub struct EncoderOptions {
+    /// Where the forward pass runs.
+    pub device: DevicePreference,
+    /// Truncate vectors to this many dimensions; for models trained for it.
+    pub dimensions: Option<usize>,
+    /// Tokens of a text that are read; at most the model's own window.
+    pub max_tokens: Option<usize>,
+    /// Threads of the forward pass on the CPU; one per core without it.
+    pub threads: Option<usize>,
+}
+
+/// What an encoder is.
+#[derive(Debug, Clone)]
+pub struct EncoderInfo {
+    /// The model's name: that of its folder.
+    pub model: String,
+    /// Who makes the vectors.
+    pub id: EncoderId,
+    /// Architecture of the backbone.
+    pub model_type: String,
+    /// Length of every vector.
+    pub dimensions: usize,
+    /// The window: tokens of a text that are read, special tokens included.
+    pub max_tokens: usize,
+    /// How token states become a vector; several are concatenated.
+    pub pooling: Vec<PoolingMode>,
+    /// Prompts by name.
+    pub prompts: BTreeMap<String, String>,
+    /// The prompt for kinds without one of their own.
+    pub default_prompt_name: Option<String>,
+    /// The similarity the model was trained for.
+    pub similarity: SimilarityFunction,
+    /// `cpu`, `cuda` or `metal`.
+    pub device: String,
+    /// Which implementation of the forward pass runs.
+    pub path: &'static str,
+}
+
+/// A text's vector, and how much of the text is in it.
+#[derive(Debug, Clone)]
+pub struct Encoding {
+    /// The embedding, [`EncoderInfo::dimensions`] long.
+    pub vector: Vec<f32>,
+    /// Tokens of the whole text.
+    pub tokens_seen: usize,
+    /// Tokens that were encoded.
+    pub tokens_kept: usize,
+}
+
+/// Turns texts into vectors. It can be shared between threads.
+#[derive(Debug)]
+pub struct Encoder {
+    info: EncoderInfo,
+    tokenizer: TextTokenizer,
+    prompts: PromptSettings,
+    backbone: Box<dyn Backbone>,
+    pooling: PoolingSettings,
+    steps: Vec<OpenStep>,
+    threads: Option<ThreadPool>,
+}
+
+#[derive(Debug)]
+enum OpenStep {
+    Dense(Dense),
+    Normalize,
+    Truncate(usize),
+}
+
+impl Encoder {
+    /// Opens a sentence-transformers model folder.
+    ///
+    /// # Errors
+    /// A missing or damaged file, something unsupported (named), or options that do not fit.
+    pub fn open(model_dir: &Path, options: &EncoderOptions) -> Result<Self, Error> {
+        let description = model_folder::describe(model_dir)?;
+        let folder = &description.transformer_dir;
+        let settings = &description.transformer;
+        let mut tokenizer = TextTokenizer::open(folder, settings.do_lower_case)?;
+        let max_tokens = window(
+            options,
+            settings.max_tokens,
+            tokenizer.special_tokens()? + 1,
+        )?;
+        tokenizer.set_window(max_tokens)?;
+        let steps = open_steps(&description, options)?;
+        let device = options.device.open()?;
+        let weights = model_folder::read(&folder.join("model.safetensors"))?;
+        let dimensions = dimensions(&description, &steps);
+        let id = identify(&description, &weights, max_tokens, dimensions)?;
+        let backbone = backbones::open(folder, &settings.model_type, weights, &device)?;
+        let info = EncoderInfo {
+            model: folder_name(model_dir),
+            id,
+            model_type: settings.model_type.clone(),
+            dimensions,
+            max_tokens,
+            pooling: description.pooling.modes.clone(),
+            prompts: description.prompts.prompts.clone(),
+            default_prompt_name: description.prompts.default_prompt_name.clone(),
+            similarity: description.prompts.similarity,
+            device: device::name(&device).to_owned(),
+            path: backbone.path(),
+        };
+        Ok(Self {
+            info,
+            tokenizer,
+            prompts: description.prompts,
+            backbone,
+            pooling: description.pooling,
+            steps,
+            threads: options.threads.map(thread_pool).transpose()?,
+        })
+    }
+
+    /// What this encoder is.
+    pub fn info(&self) -> &EncoderInfo {
+        &self.info
+    }
+
+    /// Token ids of a text with its prompt, cut at the window.
+    ///
+    /// # Errors
+    /// When the tokenizer fails.
+    pub fn tokenize(&self, text: &str, kind: InputKind) -> Result<TokenizedText, Error> {
+        let prompt = self.prompts.prompt(kind);
+        let mut tokenized = self.tokenizer.tokenize(prompt, text)?;
+        if !self.pooling.include_prompt && !prompt.is_empty() {
+            // The prompt alone ends with one special token more than it has inside a text.
+            tokenized.prompt_tokens = self.tokenizer.tokenize(prompt, "")?.tokens_kept() - 1;
+        }
+        Ok(tokenized)
+    }
+
+    /// Vectors of tokenised texts, in their order, whatever their number and lengths.
+    ///
+    /// # Errors
+    /// A failed forward pass, or a value in it that is not finite.
+    pub fn encode_tokenized(&self, texts: &[&TokenizedText]) -> Result<Vec<Vec<f32>>, Error> {
+        match &self.threads {
+            Some(pool) => pool.install(|| self.encode_batches(texts)),
+            None => self.encode_batches(texts),
+        }
+    }
+
+    /// Tokenises and encodes texts, in their order.
+    ///
+    /// # Errors
+    /// As [`Self::tokenize`] and [`Self::encode_tokenized`].
+    pub fn encode(&self, texts: &[&str], kind: InputKind) -> Result<Vec<Encoding>, Error> {
+        let tokenized = texts
+            .iter()
+            .map(|text| self.tokenize(text, kind))
+            .collect::<Result<Vec<_>, _>>()?;
+        let vectors = self.encode_tokenized(&tokenized.iter().collect::<Vec<_>>())?;
+        let encodings = vectors
+            .into_iter()
+            .zip(&tokenized)
+            .map(|(vector, text)| Encoding {
+                vector,
+                tokens_seen: text.tokens_seen(),
+                tokens_kept: text.tokens_kept(),
+            });
+        Ok(encodings.collect())
+    }
+
+    fn encode_batches(&self, texts: &[&TokenizedText]) -> Result<Vec<Vec<f32>>, Error> {
+        let mut vectors = vec![Vec::new(); texts.len()];
+        for Batch { places } in batch::plan(texts) {
+            let mut packed = PackedBatch::new();
+            for place in &places {
+                packed.push(&texts[*place].ids, &texts[*place].type_ids);
+            }
+            let states = self.backbone.forward(&packed)?;
+            for (place, range) in places.into_iter().zip(packed.ranges()) {
+                let vector = self.vector(&states, range, texts[place].prompt_tokens);
+                if !vector.iter().all(|value| value.is_finite()) {
+                    return Err(Error::NonFinite { index: place });
+                }
+                vectors[place] = vector;
+            }
+        }
+        Ok(vectors)
+    }
+
+    /// Pools the rows of one text and runs the later steps.
+    fn vector(
+        &self,
+        states: &TokenStates,
+        rows: std::ops::Range<usize>,
+        prompt_tokens: usize,
+    ) -> Vec<f32> {
+        let width = states.width;
+        let states = &states.values[rows.start * width..rows.end * width];
+        let mut vector = Vec::with_capacity(width * self.pooling.modes.len());
+        for mode in &self.pooling.modes {
+            mode.pool(states, width, prompt_tokens, &mut vector);
+        }
+        for step in &self.steps {
+            match step {
+                OpenStep::Dense(dense) => vector = dense.forward(&vector),
+                OpenStep::Normalize => normalize(&mut vector),
+                OpenStep::Truncate(dimensions) => vector.truncate(*dimensions),
+            }
+        }
+        vector
+    }
+}
+
+/// Scales to length 1. A shorter vector than 1e-12 is divided by that, as in torch.
+fn normalize(vector: &mut [f32]) {
+    let length = vector
+        .iter()
+        .map(|value| value * value)
+        .sum::<f32>()
+        .sqrt()
+        .max(1e-12);
+    vector.iter_mut().for_each(|value| *value /= length);
+}
+
+fn window(options: &EncoderOptions, available: usize, minimum: usize) -> Result<usize, Error> {
+    let requested = options.max_tokens.unwrap_or(available);
+    if (minimum..=available).contains(&requested) {
+        return Ok(requested);
+    }
+    Err(Error::WindowOutOfRange {
+        requested,
+        minimum,
+        available,
+    })
+}
+
+/// The modules after pooling, then truncation. A truncated vector is scaled to length 1 again.
+fn open_steps(
+    description: &ModelDescription,
+    options: &EncoderOptions,
+) -> Result<Vec<OpenStep>, Error> {
+    let mut width = pooled_width(description);
+    let mut steps = Vec::new();
+    for step in &description.steps {
+        steps.push(match step {
+            Step::Normalize => OpenStep::Normalize,
+            Step::Dense(folder, settings) => {
+                let dense = Dense::open(folder, settings, width)?;
+                width = dense.out_features();
+                OpenStep::Dense(dense)
+            }
+        });
+    }
+    if let Some(requested) = options.dimensions.or(description.prompts.truncate_dim) {
+        if !(1..=width).contains(&requested) {
+            return Err(Error::DimensionsOutOfRange {
+                requested,
+                available: width,
+            });
+        }
+        steps.extend([OpenStep::Truncate(requested), OpenStep::Normalize]);
+    }
+    Ok(steps)
+}
+
+fn pooled_width(description: &ModelDescription) -> usize {
+    description.transformer.hidden_size * description.pooling.modes.len()
+}
+
+fn dimensions(description: &ModelDescription, steps: &[OpenStep]) -> usize {
+    steps
+        .iter()
+        .fold(pooled_width(description), |width, step| match step {
+            OpenStep::Dense(dense) => dense.out_features(),
+            OpenStep::Truncate(dimensions) => *dimensions,
+            OpenStep::Normalize => width,
+        })
+}
+
+/// Hashes what decides the vectors.
+fn identify(
+    description: &ModelDescription,
+    weights: &[u8],
+    max_tokens: usize,
+    dimensions: usize,
+) -> Result<EncoderId, Error> {
+    let folder = &description.transformer_dir;
+    let mut id = EncoderIdBuilder::default();
+    id.part("config", &model_folder::read(&folder.join("config.json"))?);
+    id.part(
+        "tokenizer",
+        &model_folder::read(&folder.join("tokenizer.json"))?,
+    );
+    id.part("weights", weights);
+    id.part(
+        "lower_case",
+        &[u8::from(description.transformer.do_lower_case)],
+    );
+    for mode in &description.pooling.modes {
+        id.part("pooling", mode.to_string().as_bytes());
+    }
+    id.part(
+        "include_prompt",
+        &[u8::from(description.pooling.include_prompt)],
+    );
+    for step in &description.steps {
+        match step {
+            Step::Normalize => id.part("normalize", &[]),
+            Step::Dense(folder, _) => {
+                id.part("dense", &model_folder::read(&folder.join("config.json"))?);
+                id.part(
+                    "dense weights",
+                    &model_folder::read(&folder.join("model.safetensors"))?,
+                );
+            }
+        }
+    }
+    for kind in [InputKind::Query, InputKind::Document] {
+        id.part("prompt", description.prompts.prompt(kind).as_bytes());
+    }
+    id.part("window", &(max_tokens as u64).to_le_bytes());
+    id.part("dimensions", &(dimensions as u64).to_le_bytes());
+    Ok(id.finish())
+}
+
+fn folder_name(folder: &Path) -> String {
+    let folder = fs_err::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    folder.file_name().map_or_else(
+        || "model".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+fn thread_pool(threads: usize) -> Result<ThreadPool, Error> {
+    Ok(rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()?)
+}

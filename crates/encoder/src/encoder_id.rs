@@ -1,0 +1,65 @@
+//! Who made a vector.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+/// SHA-256 over everything that decides what vectors an encoder makes: weights, tokenizer,
+/// architecture, pooling, later modules, prompts, window, dimensions.
+///
+/// Vectors are comparable exactly when their encoders' ids are equal. It is written as 64
+/// hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct EncoderId(String);
+
+impl EncoderId {
+    /// The id as 64 hexadecimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for EncoderId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Collects named parts into an id. Order and names matter.
+#[derive(Debug, Default)]
+pub(crate) struct EncoderIdBuilder(Sha256);
+
+impl EncoderIdBuilder {
+    /// Adds a part. Lengths go in as well, so that no two lists of parts hash alike.
+    pub(crate) fn part(&mut self, name: &str, bytes: &[u8]) {
+        self.0.update((name.len() as u64).to_le_bytes());
+        self.0.update(name);
+        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    pub(crate) fn finish(self) -> EncoderId {
+        let digest = self.0.finalize();
+        EncoderId(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(parts: &[(&str, &str)]) -> EncoderId {
+        let mut builder = EncoderIdBuilder::default();
+        parts
+            .iter()
+            .for_each(|(name, bytes)| builder.part(name, bytes.as_bytes()));
+        builder.finish()
+    }
+
+    #[test]
+    fn where_one_part_ends_and_the_next_begins_matters() {
+        assert_ne!(id(&[("a", "bc"), ("d", "")]), id(&[("a", "b"), ("cd", "")]));
+        assert_eq!(id(&[("a", "b")]), id(&[("a", "b")]));
+        assert_eq!(id(&[]).as_str().len(), 64);
+    }
+}

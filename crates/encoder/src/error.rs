@@ -1,0 +1,106 @@
+//! Everything that can go wrong between a folder on disk and a vector.
+
+use std::path::PathBuf;
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a model could not be opened or a text not be encoded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file that this model needs is not there. Fetch the model again.
+    #[error("{path} is missing from the model folder", path = path.display())]
+    MissingFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file is not what it should be: cut short, changed, or of another shape. Fetch it again.
+    #[error("{path} is damaged or not what was expected: {source}", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Source,
+    },
+    /// `modules.json` lists a module that this encoder does not have.
+    #[error("the module {module_type:?} in modules.json is not supported")]
+    UnsupportedModule {
+        /// The module's type as written in the file.
+        module_type: String,
+    },
+    /// The pooling mode is not known.
+    #[error("the pooling mode {mode:?} is not supported")]
+    UnsupportedPooling {
+        /// The mode as written in the file.
+        mode: String,
+    },
+    /// There is no backbone for this architecture.
+    #[error("the model_type {model_type:?} in config.json is not supported")]
+    UnsupportedModelType {
+        /// `model_type` of `config.json`.
+        model_type: String,
+    },
+    /// A setting of the model asks for something this encoder does not do.
+    #[error("{key} = {value} in the model's configuration is not supported")]
+    UnsupportedSetting {
+        /// The setting's key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+    },
+    /// More dimensions were asked for than the model has, or none.
+    #[error("{requested} dimensions were asked for; the model has 1 to {available}")]
+    DimensionsOutOfRange {
+        /// What the options asked for.
+        requested: usize,
+        /// What the model yields.
+        available: usize,
+    },
+    /// The window asked for is larger than the model's, or leaves no room for a token of text.
+    #[error(
+        "a window of {requested} tokens was asked for; the model allows {minimum} to {available}"
+    )]
+    WindowOutOfRange {
+        /// What the options asked for.
+        requested: usize,
+        /// Special tokens plus one.
+        minimum: usize,
+        /// The model's own window.
+        available: usize,
+    },
+    /// The device is not there, or the binary was built without it.
+    #[error("the device {device:?} is not available: {reason}")]
+    DeviceUnavailable {
+        /// The device that was asked for.
+        device: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// The tokenizer failed on a text.
+    #[error("the tokenizer failed: {0}")]
+    Tokenize(Source),
+    /// The forward pass failed.
+    #[error("the forward pass failed: {0}")]
+    Forward(#[from] candle_core::Error),
+    /// The forward pass yielded a value that is not finite. No vector is made of it.
+    #[error("the encoder yielded a value that is not finite for text {index} of the batch")]
+    NonFinite {
+        /// Place of the text in the call.
+        index: usize,
+    },
+    /// The threads for the forward pass could not be started.
+    #[error("cannot start threads: {0}")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+    /// Reading a file failed; the message names it.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+impl Error {
+    pub(crate) fn damaged(path: impl Into<PathBuf>, source: impl Into<Source>) -> Self {
+        Self::Damaged {
+            path: path.into(),
+            source: source.into(),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! A sentence-transformers model folder, read into plain descriptions.
+//!
+//! Two dialects exist on disk: before and after sentence-transformers 5.4. They differ in module
+//! type paths, in the keys of the pooling configuration, and in where the window is written.
+//! Nothing here runs a model.
+
+mod files;
+mod modules;
+mod pooling;
+mod prompts;
+mod transformer;
+
+pub(crate) use files::{read, read_json};
+pub(crate) use modules::{ModelDescription, Step, describe};
+pub(crate) use pooling::PoolingSettings;
+pub(crate) use prompts::PromptSettings;
+pub(crate) use transformer::TransformerSettings;
