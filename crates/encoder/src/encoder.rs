@@ -133,7 +133,7 @@ impl Encoder {
             settings.max_tokens,
             tokenizer.special_tokens()? + 1,
         )?;
-        tokenizer.set_window(max_tokens)?;
+        tokenizer.set_window(max_tokens);
         let steps = open_steps(&description, options)?;
         let device = options.device.open()?;
         let weights = model_folder::read(&folder.join("model.safetensors"))?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tokenizers::{Tokenizer, TruncationParams};
+use tokenizers::Tokenizer;
 
 use crate::Error;
 use crate::model_folder::read;
@@ -39,6 +39,7 @@ impl TokenizedText {
 pub(crate) struct TextTokenizer {
     tokenizer: Tokenizer,
     do_lower_case: bool,
+    max_tokens: usize,
 }
 
 impl TextTokenizer {
@@ -49,34 +50,18 @@ impl TextTokenizer {
         let mut tokenizer =
             Tokenizer::from_bytes(bytes).map_err(|error| Error::damaged(&path, error))?;
         tokenizer.with_padding(None);
-        tokenizer
-            .with_truncation(None)
-            .map_err(|error| Error::damaged(&path, error))?;
-        Ok(Self {
-            tokenizer,
-            do_lower_case,
-        })
+        tokenizer.with_truncation(None).map_err(|error| Error::damaged(&path, error))?;
+        Ok(Self { tokenizer, do_lower_case, max_tokens: usize::MAX })
     }
 
     /// Special tokens around a single text.
     pub(crate) fn special_tokens(&self) -> Result<usize, Error> {
-        Ok(self
-            .tokenizer
-            .encode("", true)
-            .map_err(Error::Tokenize)?
-            .len())
+        Ok(self.tokenizer.encode_fast("", true).map_err(Error::Tokenize)?.len())
     }
 
-    /// Cuts texts at `max_tokens`.
-    pub(crate) fn set_window(&mut self, max_tokens: usize) -> Result<(), Error> {
-        let truncation = TruncationParams {
-            max_length: max_tokens,
-            ..TruncationParams::default()
-        };
-        self.tokenizer
-            .with_truncation(Some(truncation))
-            .map_err(Error::Tokenize)?;
-        Ok(())
+    /// Cuts texts at `max_tokens`, which leave room for the special tokens.
+    pub(crate) fn set_window(&mut self, max_tokens: usize) {
+        self.max_tokens = max_tokens;
     }
 
     /// Tokenises `prompt` and `text` as one text.
@@ -85,30 +70,29 @@ impl TextTokenizer {
     pub(crate) fn tokenize(&self, prompt: &str, text: &str) -> Result<TokenizedText, Error> {
         let whole = format!("{prompt}{text}");
         let whole = whole.trim();
-        let lower = if self.do_lower_case {
-            Some(whole.to_lowercase())
-        } else {
-            None
-        };
+        let lower = if self.do_lower_case { Some(whole.to_lowercase()) } else { None };
         let encoding = self
             .tokenizer
             .encode_fast(lower.as_deref().unwrap_or(whole), true)
             .map_err(Error::Tokenize)?;
-        let cut_off: usize = encoding
-            .get_overflowing()
-            .iter()
-            .map(|part| {
-                part.get_special_tokens_mask()
-                    .iter()
-                    .filter(|mask| **mask == 0)
-                    .count()
-            })
-            .sum();
+        let special = encoding.get_special_tokens_mask();
+        let closing = special.iter().rev().take_while(|mask| **mask == 1).count();
         Ok(TokenizedText {
-            tokens_seen: encoding.len() + cut_off,
-            ids: encoding.get_ids().to_vec(),
-            type_ids: encoding.get_type_ids().to_vec(),
+            tokens_seen: encoding.len(),
+            ids: self.cut(encoding.get_ids(), closing),
+            type_ids: self.cut(encoding.get_type_ids(), closing),
             prompt_tokens: 0,
         })
+    }
+
+    /// The first values that fit into the window, and the `closing` ones of special tokens.
+    fn cut(&self, values: &[u32], closing: usize) -> Vec<u32> {
+        if values.len() <= self.max_tokens {
+            return values.to_vec();
+        }
+        let closing = closing.min(self.max_tokens);
+        let mut kept = values[..self.max_tokens - closing].to_vec();
+        kept.extend_from_slice(&values[values.len() - closing..]);
+        kept
     }
 }
