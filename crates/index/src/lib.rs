@@ -1,1 +1,27 @@
-//! Placeholder while the workspace is laid out.
+//! Collections of documents and vectors, durable on disk and searchable by vector.
+//!
+//! An [`Index`] is one data folder. sled is the record of everything; vectors are held in memory
+//! as well, in immutable snapshots, so that searches never wait for writes. The crate is
+//! synchronous and knows of encoders only their identity and the length of their vectors.
+
+mod collection;
+mod content_hash;
+mod document;
+mod error;
+mod index;
+mod lock_file;
+mod merge_patch;
+mod settings;
+mod store;
+mod vectors;
+
+pub use collection::{
+    Collection, CollectionStats, Hit, SearchOptions, SearchResults, Total, UpsertStatus, WritePlan,
+};
+pub use document::{
+    DocumentDraft, DocumentWrite, MAX_ID_BYTES, MAX_METADATA_BYTES, Metadata, NewPassage,
+    StoredDocument, StoredPassage,
+};
+pub use error::Error;
+pub use index::{DEFAULT_COLLECTION, EncoderIdentity, Index, IndexOptions, PutOutcome};
+pub use settings::{Chunking, CollectionSettings};

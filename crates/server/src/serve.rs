@@ -177,7 +177,6 @@ fn open_index(settings: &Settings, encoder: &Encoder) -> Result<Index, ServeErro
     let options = IndexOptions {
         cache_bytes: storage.cache_bytes,
         min_free_disk_bytes: storage.min_free_disk_bytes,
-        ..IndexOptions::default()
     };
     Index::open(&storage.data_dir, &identity, &options).map_err(|source| ServeError::Data {
         folder: storage.data_dir.clone(),

@@ -145,7 +145,7 @@ async fn store(
     writes: Vec<DocumentWrite>,
 ) -> Result<Result<Vec<UpsertStatus>, String>, ApiError> {
     let collection = Arc::clone(collection);
-    blocking(move || match collection.upsert(writes) {
+    blocking(move || match collection.upsert(&writes) {
         Ok(statuses) => Ok(Ok(statuses)),
         Err(IndexError::Stale { id }) => Ok(Err(id)),
         Err(error) => Err(error.into()),

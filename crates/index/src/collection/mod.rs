@@ -1,0 +1,110 @@
+//! A collection: documents, their passages, their vectors.
+//!
+//! One writer at a time, any number of readers. `write` changes the record and publishes the next
+//! snapshot, `read` reads documents back, `search` joins the two.
+
+mod body;
+mod read;
+mod search;
+mod write;
+
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+
+pub use search::{Hit, SearchOptions, SearchResults, Total};
+pub use write::{UpsertStatus, WritePlan};
+pub(crate) use write::{now_ms, sweep};
+
+use crate::store::{CollectionId, CollectionRecord, Counters, Sequence, Store};
+use crate::vectors::Snapshot;
+use crate::{CollectionSettings, Error};
+
+/// A named set of documents.
+#[derive(Debug)]
+pub struct Collection {
+    name: String,
+    record: CollectionRecord,
+    dimensions: usize,
+    store: Arc<Store>,
+    writer: Mutex<WriterState>,
+    published: ArcSwap<Published>,
+}
+
+/// What only the writer touches.
+#[derive(Debug)]
+struct WriterState {
+    counters: Counters,
+    /// The newest snapshot, which may hold writes that are not durable yet.
+    staged: Arc<Snapshot>,
+    /// Set when the collection has been deleted; late writers must not bring it back.
+    deleted: bool,
+}
+
+/// What searches see: durable writes only.
+#[derive(Debug)]
+struct Published {
+    snapshot: Arc<Snapshot>,
+    sequence: Sequence,
+}
+
+/// How much is in a collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CollectionStats {
+    /// Documents stored.
+    pub documents: u64,
+    /// Passages stored; each has one vector.
+    pub passages: u64,
+    /// When the collection was made, milliseconds since 1970.
+    pub created_at_ms: u64,
+}
+
+impl Collection {
+    /// Loads a collection from the record.
+    pub(crate) fn load(
+        store: Arc<Store>,
+        name: String,
+        record: CollectionRecord,
+        dimensions: usize,
+    ) -> Result<Self, Error> {
+        let counters = read::counters(&store, record.id)?;
+        let snapshot = Arc::new(read::snapshot(&store, record.id, dimensions)?);
+        let sequence = store.last_applied();
+        Ok(Self {
+            name,
+            record,
+            dimensions,
+            writer: Mutex::new(WriterState {
+                counters,
+                staged: Arc::clone(&snapshot),
+                deleted: false,
+            }),
+            published: ArcSwap::from_pointee(Published { snapshot, sequence }),
+            store,
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> CollectionSettings {
+        self.record.settings
+    }
+
+    /// How much is in it.
+    pub fn stats(&self) -> CollectionStats {
+        let published = self.published.load();
+        CollectionStats {
+            documents: published.snapshot.documents(),
+            passages: published.snapshot.passages(),
+            created_at_ms: self.record.created_at_ms,
+        }
+    }
+
+    pub(crate) fn id(&self) -> CollectionId {
+        self.record.id
+    }
+}

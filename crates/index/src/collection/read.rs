@@ -1,0 +1,253 @@
+//! Reading documents and vectors from the record.
+
+use super::Collection;
+use super::body::Body;
+use crate::store::{CollectionId, Counters, DocumentRecord, Key, KeyRange, PassageRecord, Store};
+use crate::vectors::{NewRow, Snapshot};
+use crate::{Error, StoredDocument, StoredPassage};
+
+/// Times a document is read again when it changes under the reader.
+const MAX_READS: usize = 100;
+
+impl Collection {
+    /// A document by its id.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn get(&self, id: &str) -> Result<Option<StoredDocument>, Error> {
+        Ok(self
+            .consistent(id, |record| self.body(record))?
+            .map(|(record, body)| document(id, record, body)))
+    }
+
+    /// A document's passages in their order; with their vectors when asked for.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn passages(
+        &self,
+        id: &str,
+        with_vectors: bool,
+    ) -> Result<Option<Vec<StoredPassage>>, Error> {
+        let read = |record: &DocumentRecord| {
+            record
+                .passage_numbers()
+                .map(|number| self.passage(number, with_vectors))
+                .collect::<Result<Option<Vec<_>>, Error>>()
+        };
+        Ok(self.consistent(id, read)?.map(|(_, passages)| passages))
+    }
+
+    /// Documents in the order of their ids, those after `after`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn list(&self, after: Option<&str>, limit: usize) -> Result<Vec<StoredDocument>, Error> {
+        let mut documents = Vec::new();
+        for entry in self
+            .store
+            .scan(&KeyRange::documents_after(self.id(), after))
+        {
+            if documents.len() >= limit {
+                break;
+            }
+            let (key, _) = entry?;
+            let id = key
+                .document_id()
+                .ok_or_else(|| self.unreadable("a document's key"))?;
+            // Deleted since the scan came by: not a part of the page.
+            documents.extend(self.get(id)?);
+        }
+        Ok(documents)
+    }
+
+    /// Reads what belongs to a document's record. A batch of a writer is atomic, so what was read
+    /// between two equal records is of one version.
+    fn consistent<T>(
+        &self,
+        id: &str,
+        read: impl Fn(&DocumentRecord) -> Result<Option<T>, Error>,
+    ) -> Result<Option<(DocumentRecord, T)>, Error> {
+        let mut record = self.document_record(id)?;
+        for _ in 0..MAX_READS {
+            let Some(before) = record else {
+                return Ok(None);
+            };
+            let value = read(&before);
+            record = self.document_record(id)?;
+            if record == Some(before) {
+                let value = value?.ok_or_else(|| self.unreadable("a part of a document"))?;
+                return Ok(Some((before, value)));
+            }
+        }
+        Err(Error::Stale { id: id.to_owned() })
+    }
+
+    pub(super) fn document_record(&self, id: &str) -> Result<Option<DocumentRecord>, Error> {
+        let value = self.store.get(&Key::document(self.id(), id))?;
+        value
+            .map(|bytes| {
+                DocumentRecord::from_bytes(&bytes)
+                    .ok_or_else(|| self.unreadable("a document's record"))
+            })
+            .transpose()
+    }
+
+    /// The id of the document with an internal number, if it still has that number.
+    pub(super) fn document_id(&self, number: u32) -> Result<Option<String>, Error> {
+        let value = self.store.get(&Key::number(self.id(), number))?;
+        value
+            .map(|bytes| String::from_utf8(bytes).map_err(|_| self.unreadable("a document's id")))
+            .transpose()
+    }
+
+    pub(super) fn body(&self, record: &DocumentRecord) -> Result<Option<Body>, Error> {
+        let mut bytes = Vec::new();
+        for piece in 0..record.body_pieces {
+            match self
+                .store
+                .get(&Key::body(self.id(), record.number, piece))?
+            {
+                Some(piece) => bytes.extend_from_slice(&piece),
+                None => return Ok(None),
+            }
+        }
+        Ok(Body::from_bytes(&bytes))
+    }
+
+    pub(super) fn passage(
+        &self,
+        number: u32,
+        with_vector: bool,
+    ) -> Result<Option<StoredPassage>, Error> {
+        let Some(value) = self.store.get(&Key::passage(self.id(), number))? else {
+            return Ok(None);
+        };
+        let Some(record) = PassageRecord::from_bytes(&value) else {
+            return Ok(None);
+        };
+        let vector = if with_vector {
+            Some(self.vector(number)?)
+        } else {
+            None
+        };
+        Ok(Some(StoredPassage {
+            start: record.start as usize,
+            end: record.end as usize,
+            vector,
+        }))
+    }
+
+    fn vector(&self, passage: u32) -> Result<Vec<f32>, Error> {
+        let mut bytes = Vec::with_capacity(self.dimensions * 4);
+        for entry in self.store.scan(&KeyRange::vector(self.id(), passage)) {
+            bytes.extend_from_slice(&entry?.1);
+        }
+        Ok(floats(&bytes))
+    }
+
+    pub(super) fn unreadable(&self, what: &str) -> Error {
+        self.store.corrupt(format!(
+            "{what} in the collection {:?} cannot be read",
+            self.name
+        ))
+    }
+}
+
+pub(super) fn document(id: &str, record: DocumentRecord, body: Body) -> StoredDocument {
+    StoredDocument {
+        id: id.to_owned(),
+        title: body.title,
+        text: body.text,
+        metadata: body.metadata,
+        passages: record.passages as usize,
+        created_at_ms: record.created_at_ms,
+        updated_at_ms: record.updated_at_ms,
+    }
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    let (values, _) = bytes.as_chunks::<4>();
+    values
+        .iter()
+        .map(|value| f32::from_le_bytes(*value))
+        .collect()
+}
+
+/// The numbers that are free next.
+pub(super) fn counters(store: &Store, collection: CollectionId) -> Result<Counters, Error> {
+    match store.get(&Key::counters(collection))? {
+        None => Ok(Counters::default()),
+        Some(bytes) => Counters::from_bytes(&bytes)
+            .ok_or_else(|| store.corrupt("a collection's counters cannot be read")),
+    }
+}
+
+/// All vectors of a collection, by one pass over passages and one over vectors.
+pub(super) fn snapshot(
+    store: &Store,
+    collection: CollectionId,
+    dimensions: usize,
+) -> Result<Snapshot, Error> {
+    let mut snapshot = Snapshot::empty(dimensions);
+    let mut vectors = Vectors {
+        entries: store.scan(&KeyRange::vectors(collection)),
+        ahead: None,
+    };
+    let mut document: Vec<NewRow> = Vec::new();
+    for entry in store.scan(&KeyRange::passages(collection)) {
+        let (key, value) = entry?;
+        let passage = key.passage_number().zip(PassageRecord::from_bytes(&value));
+        let (number, record) =
+            passage.ok_or_else(|| store.corrupt("a passage's record cannot be read"))?;
+        let vector = floats(&vectors.of(number)?);
+        if vector.len() != dimensions || !vector.iter().all(|value| value.is_finite()) {
+            return Err(store.corrupt(format!("the vector of passage {number} cannot be read")));
+        }
+        if document
+            .last()
+            .is_some_and(|last| last.document != record.document)
+        {
+            snapshot.add_document(&std::mem::take(&mut document));
+        }
+        document.push(NewRow {
+            passage: number,
+            document: record.document,
+            vector,
+        });
+    }
+    if !document.is_empty() {
+        snapshot.add_document(&document);
+    }
+    Ok(snapshot)
+}
+
+/// Vectors in the order of their passages, put together from their pieces.
+struct Vectors<I> {
+    entries: I,
+    /// The first piece of the next vector.
+    ahead: Option<(u32, Vec<u8>)>,
+}
+
+impl<I: Iterator<Item = Result<(Key, Vec<u8>), Error>>> Vectors<I> {
+    /// The bytes of a passage's vector; passages are asked for in ascending order.
+    fn of(&mut self, passage: u32) -> Result<Vec<u8>, Error> {
+        let mut bytes = Vec::new();
+        loop {
+            let (place, piece) = match self.ahead.take() {
+                Some(ahead) => ahead,
+                None => match self.entries.next().transpose()? {
+                    Some((key, piece)) => (key.vector_place().map_or(u32::MAX, |(n, _)| n), piece),
+                    None => return Ok(bytes),
+                },
+            };
+            if place > passage {
+                self.ahead = Some((place, piece));
+                return Ok(bytes);
+            }
+            if place == passage {
+                bytes.extend_from_slice(&piece);
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Everything that an index refuses or fails at.
+
+use std::path::PathBuf;
+
+/// Why an operation did not happen. Nothing is stored when one is returned.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No collection has this name.
+    #[error("no collection is called {name:?}")]
+    CollectionNotFound {
+        /// The name asked for.
+        name: String,
+    },
+    /// The collection exists with other settings and holds documents.
+    #[error("the collection {name:?} holds documents and has other settings")]
+    SettingsConflict {
+        /// The collection.
+        name: String,
+    },
+    /// The document changed since the write was planned; plan again.
+    #[error("the document {id:?} changed while it was being written")]
+    Stale {
+        /// The document.
+        id: String,
+    },
+    /// The disk has too little room; reads go on.
+    #[error(
+        "the disk has {free_bytes} bytes free, and the write needs {needed_bytes} to leave the reserve untouched"
+    )]
+    StorageFull {
+        /// The write and the reserve, bytes.
+        needed_bytes: u64,
+        /// What is free, bytes.
+        free_bytes: u64,
+    },
+    /// Another process has the folder open.
+    #[error("the data folder {path} is in use by another process", path = path.display())]
+    DataDirInUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The data was made by another encoder. Open it with that one, or use another folder.
+    #[error(
+        "the data was made by the encoder {stored_name} ({stored_id}), and the one opened now is {opened_name} ({opened_id}); open it with the first, or choose another data folder"
+    )]
+    OtherEncoder {
+        /// Identity of the encoder that made the data.
+        stored_id: String,
+        /// Its name.
+        stored_name: String,
+        /// Identity of the encoder at hand.
+        opened_id: String,
+        /// Its name.
+        opened_name: String,
+    },
+    /// The data was written by a newer version of this program.
+    #[error(
+        "the data has format {stored}, and this version reads up to {supported}; use the newer version that wrote it"
+    )]
+    NewerFormat {
+        /// The format found.
+        stored: u32,
+        /// The newest format known here.
+        supported: u32,
+    },
+    /// The store cannot be read. Restore it from a copy.
+    #[error("the store in {path} is damaged: {reason}; restore the data folder from a copy", path = path.display())]
+    Corrupt {
+        /// The store's folder.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// A vector is not as long as the encoder's.
+    #[error("the vector has {length} values; the encoder makes {dimensions}")]
+    VectorLength {
+        /// Values given.
+        length: usize,
+        /// Values wanted.
+        dimensions: usize,
+    },
+    /// A vector holds NaN or an infinity.
+    #[error("value {place} of the vector is not a finite number")]
+    VectorNotFinite {
+        /// Place in the vector, from 0.
+        place: usize,
+    },
+    /// A vector has no direction.
+    #[error("the vector is zero and has no direction")]
+    VectorZero,
+    /// An id is empty or too long.
+    #[error("the id has {bytes} bytes; 1 to {max_bytes} are allowed")]
+    IdLength {
+        /// Bytes given.
+        bytes: usize,
+        /// The limit.
+        max_bytes: usize,
+    },
+    /// Metadata is too large, perhaps after a patch was merged.
+    #[error("the metadata would have {bytes} bytes of JSON; {max_bytes} are allowed")]
+    MetadataSize {
+        /// Bytes of JSON.
+        bytes: usize,
+        /// The limit.
+        max_bytes: usize,
+    },
+    /// A passage is not a part of its text, or splits a character.
+    #[error("the passage {start}..{end} is not a part of the text of {id:?}")]
+    PassageSpan {
+        /// The document.
+        id: String,
+        /// First byte.
+        start: usize,
+        /// Byte after the last.
+        end: usize,
+    },
+    /// A document has no passage or too many.
+    #[error("the document {id:?} has {passages} passages; 1 to {max_passages} are allowed")]
+    PassageCount {
+        /// The document.
+        id: String,
+        /// Passages given.
+        passages: usize,
+        /// The limit.
+        max_passages: usize,
+    },
+    /// One write names a document twice.
+    #[error("the id {id:?} stands twice in one write")]
+    DuplicateId {
+        /// The id.
+        id: String,
+    },
+    /// A collection has used up its 2^32 internal numbers.
+    #[error("the collection {name:?} has no internal numbers left; copy it into a new one")]
+    NumbersExhausted {
+        /// The collection.
+        name: String,
+    },
+    /// The operating system failed; the message names the file.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+impl Error {
+    /// Whether the caller's input is at fault, rather than the store or its state.
+    pub fn is_bad_input(&self) -> bool {
+        matches!(
+            self,
+            Self::VectorLength { .. }
+                | Self::VectorNotFinite { .. }
+                | Self::VectorZero
+                | Self::IdLength { .. }
+                | Self::MetadataSize { .. }
+                | Self::PassageSpan { .. }
+                | Self::PassageCount { .. }
+                | Self::DuplicateId { .. }
+        )
+    }
+}

@@ -1,0 +1,381 @@
+//! A data folder with its collections.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use crate::collection::{Collection, now_ms, sweep};
+use crate::lock_file::LockFile;
+use crate::store::{
+    CollectionId, CollectionRecord, EncoderRecord, FORMAT_VERSION, Key, KeyRange, Store, WriteBatch,
+};
+use crate::{CollectionSettings, Error};
+
+/// The collection that is always there.
+pub const DEFAULT_COLLECTION: &str = "default";
+
+/// Says that a store was made in this folder, so that one that has vanished is noticed.
+const MARKER_FILE: &str = "siamese.data";
+const STORE_FOLDER: &str = "store";
+
+/// The encoder whose vectors are stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncoderIdentity {
+    /// Equal for encoders whose vectors are comparable, and only for those.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Length of every vector.
+    pub dimensions: usize,
+}
+
+/// How to open an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexOptions {
+    /// Memory for the store's page cache, bytes.
+    pub cache_bytes: u64,
+    /// Writes are refused when they would leave less than this free on the disk, bytes.
+    pub min_free_disk_bytes: u64,
+}
+
+impl Default for IndexOptions {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 128 << 20,
+            min_free_disk_bytes: 64 << 20,
+        }
+    }
+}
+
+/// Whether a collection was made now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutOutcome {
+    /// It was made now, or made again because it was empty and had other settings.
+    Created,
+    /// It was there with these settings.
+    Unchanged,
+}
+
+/// One data folder, open.
+#[derive(Debug)]
+pub struct Index {
+    collections: RwLock<BTreeMap<String, Arc<Collection>>>,
+    /// Held while collections are made or deleted.
+    changing: Mutex<()>,
+    dimensions: usize,
+    folder: PathBuf,
+    // Last, so that the store is closed before another process may open it.
+    store: Arc<Store>,
+    _lock: LockFile,
+}
+
+impl Index {
+    /// Opens a data folder, or makes one, and loads all vectors.
+    ///
+    /// # Errors
+    /// A folder in use, a damaged store, a newer format, or data made by another encoder.
+    pub fn open(
+        folder: &Path,
+        encoder: &EncoderIdentity,
+        options: &IndexOptions,
+    ) -> Result<Self, Error> {
+        fs_err::create_dir_all(folder)?;
+        let lock = LockFile::acquire(folder)?;
+        let store_folder = folder.join(STORE_FOLDER);
+        check_marker(folder, &store_folder)?;
+        let store = Arc::new(Store::open(
+            &store_folder,
+            options.cache_bytes,
+            options.min_free_disk_bytes,
+        )?);
+        check_format(&store)?;
+        fs_err::write(
+            folder.join(MARKER_FILE),
+            "A data folder of siamese; see store/.\n",
+        )?;
+        finish_drops(&store)?;
+        check_encoder(&store, encoder)?;
+        let index = Self {
+            collections: RwLock::new(load_collections(&store, encoder.dimensions)?),
+            changing: Mutex::new(()),
+            dimensions: encoder.dimensions,
+            folder: folder.to_owned(),
+            store,
+            _lock: lock,
+        };
+        if index.collection(DEFAULT_COLLECTION).is_err() {
+            index.put_collection(DEFAULT_COLLECTION, &CollectionSettings::default())?;
+        }
+        Ok(index)
+    }
+
+    /// A collection by its name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn collection(&self, name: &str) -> Result<Arc<Collection>, Error> {
+        let collections = self
+            .collections
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        collections
+            .get(name)
+            .cloned()
+            .ok_or_else(|| Error::CollectionNotFound {
+                name: name.to_owned(),
+            })
+    }
+
+    /// All collections, ordered by name.
+    pub fn collections(&self) -> Vec<Arc<Collection>> {
+        let collections = self
+            .collections
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        collections.values().cloned().collect()
+    }
+
+    /// Makes a collection, or finds it with these settings. An empty one takes new settings.
+    ///
+    /// # Errors
+    /// [`Error::SettingsConflict`] when it holds documents and has other settings.
+    pub fn put_collection(
+        &self,
+        name: &str,
+        settings: &CollectionSettings,
+    ) -> Result<(Arc<Collection>, PutOutcome), Error> {
+        let changing = self.lock_changes();
+        let existing = self.collection(name).ok();
+        if let Some(collection) = &existing {
+            if collection.settings() == *settings {
+                return Ok((Arc::clone(collection), PutOutcome::Unchanged));
+            }
+            if collection.stats().documents > 0 {
+                return Err(Error::SettingsConflict {
+                    name: name.to_owned(),
+                });
+            }
+        }
+        let collection = self.replace(&changing, name, existing.as_deref(), *settings)?;
+        Ok((collection, PutOutcome::Created))
+    }
+
+    /// Deletes a collection and everything in it. The default collection is there again at once,
+    /// empty and with default settings.
+    ///
+    /// # Errors
+    /// When there is none, or the store fails.
+    pub fn delete_collection(&self, name: &str) -> Result<(), Error> {
+        let changing = self.lock_changes();
+        let collection = self.collection(name)?;
+        if name == DEFAULT_COLLECTION {
+            let settings = CollectionSettings::default();
+            self.replace(&changing, name, Some(&*collection), settings)?;
+            return Ok(());
+        }
+        let mut batch = WriteBatch::default();
+        batch.remove(&Key::collection(name));
+        batch.put(&Key::dropped(collection.id()), Vec::new());
+        collection.retire();
+        let sequence = self.store.apply(batch)?;
+        self.store.make_durable(sequence)?;
+        let mut collections = self
+            .collections
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        collections.remove(name);
+        drop(collections);
+        sweep(&self.store, collection.id())
+    }
+
+    /// Makes everything durable.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn flush(&self) -> Result<(), Error> {
+        self.store.make_durable(self.store.last_applied())
+    }
+
+    /// Bytes of all files of the data.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn disk_bytes(&self) -> Result<u64, Error> {
+        self.store.size_on_disk()
+    }
+
+    /// The data folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Puts a new, empty collection under a name, and drops the one that had it.
+    fn replace(
+        &self,
+        _changing: &MutexGuard<'_, ()>,
+        name: &str,
+        old: Option<&Collection>,
+        settings: CollectionSettings,
+    ) -> Result<Arc<Collection>, Error> {
+        let id = self.next_collection_id()?;
+        let record = CollectionRecord {
+            id,
+            created_at_ms: now_ms(),
+            settings,
+        };
+        let mut batch = WriteBatch::default();
+        batch.put(&Key::next_collection(), (id.0 + 1).to_le_bytes().to_vec());
+        batch.put(&Key::collection(name), record.to_bytes());
+        if let Some(old) = old {
+            old.retire();
+            batch.put(&Key::dropped(old.id()), Vec::new());
+        }
+        let sequence = self.store.apply(batch)?;
+        self.store.make_durable(sequence)?;
+        let store = Arc::clone(&self.store);
+        let collection = Arc::new(Collection::load(
+            store,
+            name.to_owned(),
+            record,
+            self.dimensions,
+        )?);
+        let mut collections = self
+            .collections
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        collections.insert(name.to_owned(), Arc::clone(&collection));
+        drop(collections);
+        if let Some(old) = old {
+            sweep(&self.store, old.id())?;
+        }
+        Ok(collection)
+    }
+
+    fn next_collection_id(&self) -> Result<CollectionId, Error> {
+        let Some(bytes) = self.store.get(&Key::next_collection())? else {
+            return Ok(CollectionId(0));
+        };
+        let bytes: Result<[u8; 4], _> = bytes.as_slice().try_into();
+        let id = bytes.map_err(|_| self.store.corrupt("the next collection's number"))?;
+        Ok(CollectionId(u32::from_le_bytes(id)))
+    }
+
+    fn lock_changes(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A folder that once held a store must still hold it: sled would make an empty one.
+fn check_marker(folder: &Path, store_folder: &Path) -> Result<(), Error> {
+    let had_store = folder.join(MARKER_FILE).exists();
+    if had_store && !store_folder.join("db").is_file() {
+        return Err(Error::Corrupt {
+            path: store_folder.to_owned(),
+            reason: "the file db is missing".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn check_format(store: &Store) -> Result<(), Error> {
+    let Some(bytes) = store.get(&Key::format_version())? else {
+        let mut batch = WriteBatch::default();
+        batch.put(
+            &Key::format_version(),
+            FORMAT_VERSION.to_le_bytes().to_vec(),
+        );
+        let sequence = store.apply(batch)?;
+        return store.make_durable(sequence);
+    };
+    let bytes: Result<[u8; 4], _> = bytes.as_slice().try_into();
+    let stored = u32::from_le_bytes(bytes.map_err(|_| store.corrupt("the format's version"))?);
+    if stored > FORMAT_VERSION {
+        return Err(Error::NewerFormat {
+            stored,
+            supported: FORMAT_VERSION,
+        });
+    }
+    Ok(())
+}
+
+/// Compares the encoder with the stored one. Data without any document takes the new one.
+fn check_encoder(store: &Store, encoder: &EncoderIdentity) -> Result<(), Error> {
+    let opened = EncoderRecord {
+        id: encoder.id.clone(),
+        name: encoder.name.clone(),
+        dimensions: encoder.dimensions as u32,
+    };
+    if let Some(bytes) = store.get(&Key::encoder())? {
+        let stored = EncoderRecord::from_bytes(&bytes)
+            .ok_or_else(|| store.corrupt("the encoder's identity"))?;
+        if stored.id == opened.id {
+            return Ok(());
+        }
+        if holds_documents(store)? {
+            return Err(Error::OtherEncoder {
+                stored_id: stored.id,
+                stored_name: stored.name,
+                opened_id: opened.id,
+                opened_name: opened.name,
+            });
+        }
+    }
+    let mut batch = WriteBatch::default();
+    batch.put(&Key::encoder(), opened.to_bytes());
+    let sequence = store.apply(batch)?;
+    store.make_durable(sequence)
+}
+
+fn holds_documents(store: &Store) -> Result<bool, Error> {
+    for (_, record) in collection_records(store)? {
+        if store
+            .scan(&KeyRange::documents_after(record.id, None))
+            .next()
+            .transpose()?
+            .is_some()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn collection_records(store: &Store) -> Result<Vec<(String, CollectionRecord)>, Error> {
+    let mut records = Vec::new();
+    for entry in store.scan(&KeyRange::collections()) {
+        let (key, value) = entry?;
+        let record = key
+            .collection_name()
+            .zip(CollectionRecord::from_bytes(&value));
+        let (name, record) =
+            record.ok_or_else(|| store.corrupt("a collection's record cannot be read"))?;
+        records.push((name.to_owned(), record));
+    }
+    Ok(records)
+}
+
+fn load_collections(
+    store: &Arc<Store>,
+    dimensions: usize,
+) -> Result<BTreeMap<String, Arc<Collection>>, Error> {
+    let records = collection_records(store)?.into_iter();
+    records
+        .map(|(name, record)| {
+            let collection = Collection::load(Arc::clone(store), name.clone(), record, dimensions)?;
+            Ok((name, Arc::new(collection)))
+        })
+        .collect()
+}
+
+/// Sweeps collections whose deletion was interrupted.
+fn finish_drops(store: &Store) -> Result<(), Error> {
+    let dropped: Vec<_> = store.scan(&KeyRange::dropped()).collect::<Result<_, _>>()?;
+    for (key, _) in dropped {
+        let id = key.dropped_collection();
+        sweep(
+            store,
+            id.ok_or_else(|| store.corrupt("a dropped collection's key"))?,
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! One process a data folder.
+
+use std::fs::TryLockError;
+use std::path::Path;
+
+use crate::Error;
+
+/// Held for as long as the folder is open; the operating system lets go when the process ends.
+#[derive(Debug)]
+pub(crate) struct LockFile {
+    _file: fs_err::File,
+}
+
+impl LockFile {
+    /// Locks the folder.
+    ///
+    /// # Errors
+    /// When another process has it.
+    pub(crate) fn acquire(folder: &Path) -> Result<Self, Error> {
+        let file = fs_err::File::create(folder.join("siamese.lock"))?;
+        match file.file().try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(Error::DataDirInUse {
+                path: folder.to_owned(),
+            }),
+            Err(TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+}

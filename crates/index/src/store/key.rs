@@ -1,0 +1,236 @@
+//! Keys: a kind, then numbers in big-endian order, so that related records stand together.
+
+use std::ops::Bound;
+
+/// The internal number of a collection; never used twice in a data folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct CollectionId(pub(crate) u32);
+
+/// The vector space of a collection. There is one so far; a second one is filled beside it when
+/// the encoder changes.
+pub(crate) const SPACE: u32 = 0;
+
+const META: u8 = 0x01;
+const COLLECTION: u8 = 0x02;
+const COUNTERS: u8 = 0x03;
+const DROPPED: u8 = 0x04;
+const DOCUMENT: u8 = 0x10;
+const BODY: u8 = 0x11;
+const PASSAGE: u8 = 0x12;
+const NUMBER: u8 = 0x13;
+const VECTOR: u8 = 0x20;
+
+/// Kinds of records that belong to one collection.
+const OF_COLLECTION: [u8; 6] = [COUNTERS, DOCUMENT, BODY, PASSAGE, NUMBER, VECTOR];
+
+/// A key of the store.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key(Vec<u8>);
+
+/// A range of keys.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyRange {
+    start: Bound<Vec<u8>>,
+    end: Bound<Vec<u8>>,
+}
+
+impl Key {
+    pub(crate) fn format_version() -> Self {
+        Self(vec![META, b'f'])
+    }
+
+    pub(crate) fn encoder() -> Self {
+        Self(vec![META, b'e'])
+    }
+
+    pub(crate) fn next_collection() -> Self {
+        Self(vec![META, b'c'])
+    }
+
+    pub(crate) fn collection(name: &str) -> Self {
+        Self([&[COLLECTION], name.as_bytes()].concat())
+    }
+
+    pub(crate) fn counters(collection: CollectionId) -> Self {
+        Self::of(COUNTERS, collection)
+    }
+
+    pub(crate) fn dropped(collection: CollectionId) -> Self {
+        Self::of(DROPPED, collection)
+    }
+
+    pub(crate) fn document(collection: CollectionId, id: &str) -> Self {
+        Self::of(DOCUMENT, collection).then(id.as_bytes())
+    }
+
+    pub(crate) fn body(collection: CollectionId, document: u32, piece: u32) -> Self {
+        Self::of(BODY, collection)
+            .then(&document.to_be_bytes())
+            .then(&piece.to_be_bytes())
+    }
+
+    pub(crate) fn passage(collection: CollectionId, passage: u32) -> Self {
+        Self::of(PASSAGE, collection).then(&passage.to_be_bytes())
+    }
+
+    pub(crate) fn number(collection: CollectionId, document: u32) -> Self {
+        Self::of(NUMBER, collection).then(&document.to_be_bytes())
+    }
+
+    pub(crate) fn vector(collection: CollectionId, passage: u32, piece: u32) -> Self {
+        Self::of(VECTOR, collection)
+            .then(&SPACE.to_be_bytes())
+            .then(&passage.to_be_bytes())
+            .then(&piece.to_be_bytes())
+    }
+
+    fn of(kind: u8, collection: CollectionId) -> Self {
+        Self([&[kind][..], &collection.0.to_be_bytes()].concat())
+    }
+
+    fn then(mut self, bytes: &[u8]) -> Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
+        Self(bytes.to_vec())
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The name in a collection's key.
+    pub(crate) fn collection_name(&self) -> Option<&str> {
+        std::str::from_utf8(self.0.strip_prefix(&[COLLECTION])?).ok()
+    }
+
+    /// The number in the key of a dropped collection.
+    pub(crate) fn dropped_collection(&self) -> Option<CollectionId> {
+        let bytes = self.0.strip_prefix(&[DROPPED])?;
+        Some(CollectionId(u32::from_be_bytes(bytes.try_into().ok()?)))
+    }
+
+    /// The document's id in its key.
+    pub(crate) fn document_id(&self) -> Option<&str> {
+        std::str::from_utf8(self.0.get(5..)?).ok()
+    }
+
+    /// The passage's number in its key.
+    pub(crate) fn passage_number(&self) -> Option<u32> {
+        Some(u32::from_be_bytes(self.0.get(5..9)?.try_into().ok()?))
+    }
+
+    /// Passage and piece in a vector's key.
+    pub(crate) fn vector_place(&self) -> Option<(u32, u32)> {
+        let number = |range: std::ops::Range<usize>| {
+            Some(u32::from_be_bytes(self.0.get(range)?.try_into().ok()?))
+        };
+        Some((number(9..13)?, number(13..17)?))
+    }
+}
+
+impl KeyRange {
+    pub(crate) fn collections() -> Self {
+        Self::prefix(&[COLLECTION])
+    }
+
+    pub(crate) fn dropped() -> Self {
+        Self::prefix(&[DROPPED])
+    }
+
+    /// Documents in the order of their ids, after one of them.
+    pub(crate) fn documents_after(collection: CollectionId, after: Option<&str>) -> Self {
+        let mut range = Self::prefix(Key::of(DOCUMENT, collection).as_bytes());
+        if let Some(id) = after {
+            range.start = Bound::Excluded(Key::document(collection, id).0);
+        }
+        range
+    }
+
+    pub(crate) fn passages(collection: CollectionId) -> Self {
+        Self::prefix(Key::of(PASSAGE, collection).as_bytes())
+    }
+
+    pub(crate) fn vectors(collection: CollectionId) -> Self {
+        Self::prefix(
+            Key::of(VECTOR, collection)
+                .then(&SPACE.to_be_bytes())
+                .as_bytes(),
+        )
+    }
+
+    pub(crate) fn vector(collection: CollectionId, passage: u32) -> Self {
+        let key = Key::of(VECTOR, collection).then(&SPACE.to_be_bytes());
+        Self::prefix(key.then(&passage.to_be_bytes()).as_bytes())
+    }
+
+    /// Everything that belongs to a collection.
+    pub(crate) fn of_collection(collection: CollectionId) -> impl Iterator<Item = Self> {
+        OF_COLLECTION
+            .into_iter()
+            .map(move |kind| Self::prefix(Key::of(kind, collection).as_bytes()))
+    }
+
+    fn prefix(prefix: &[u8]) -> Self {
+        let mut end = prefix.to_vec();
+        // The next prefix of the same length; kinds are below 0xff, so there always is one.
+        while end.last() == Some(&0xff) {
+            end.pop();
+        }
+        if let Some(last) = end.last_mut() {
+            *last += 1;
+        }
+        Self {
+            start: Bound::Included(prefix.to_vec()),
+            end: Bound::Excluded(end),
+        }
+    }
+
+    pub(super) fn bounds(&self) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+        (self.start.clone(), self.end.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLLECTION_ID: CollectionId = CollectionId(0x0001_00ff);
+
+    #[test]
+    fn keys_sort_by_their_numbers() {
+        let keys: Vec<Key> = [1, 255, 256, 70_000]
+            .map(|passage| Key::passage(COLLECTION_ID, passage))
+            .into();
+        assert!(keys.is_sorted());
+    }
+
+    #[test]
+    fn keys_give_back_what_they_were_made_of() {
+        assert_eq!(Key::collection("né").collection_name(), Some("né"));
+        assert_eq!(
+            Key::document(COLLECTION_ID, "a/b").document_id(),
+            Some("a/b")
+        );
+        assert_eq!(Key::passage(COLLECTION_ID, 7).passage_number(), Some(7));
+        assert_eq!(
+            Key::vector(COLLECTION_ID, 7, 2).vector_place(),
+            Some((7, 2))
+        );
+        assert_eq!(
+            Key::dropped(COLLECTION_ID).dropped_collection(),
+            Some(COLLECTION_ID)
+        );
+    }
+
+    #[test]
+    fn a_range_holds_its_collection_and_no_other() {
+        let range = KeyRange::passages(COLLECTION_ID).bounds();
+        let within = |key: &Key| std::ops::RangeBounds::contains(&range, &key.0);
+        assert!(within(&Key::passage(COLLECTION_ID, u32::MAX)));
+        assert!(!within(&Key::passage(CollectionId(COLLECTION_ID.0 + 1), 0)));
+        assert!(!within(&Key::number(COLLECTION_ID, 0)));
+    }
+}

@@ -1,0 +1,232 @@
+//! What stands under the keys.
+
+use super::CollectionId;
+use super::value::{Reader, Writer};
+use crate::content_hash::ContentHash;
+use crate::{Chunking, CollectionSettings};
+
+const VERSION: u8 = 1;
+
+/// The encoder whose vectors are stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EncoderRecord {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) dimensions: u32,
+}
+
+impl EncoderRecord {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let writer = Writer::version(VERSION).text(&self.id).text(&self.name);
+        writer.u32(self.dimensions).finish()
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::version(bytes, VERSION)?;
+        let (id, name) = (reader.text()?.to_owned(), reader.text()?.to_owned());
+        let record = Self {
+            id,
+            name,
+            dimensions: reader.u32()?,
+        };
+        reader.is_done().then_some(record)
+    }
+}
+
+/// A collection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CollectionRecord {
+    pub(crate) id: CollectionId,
+    pub(crate) created_at_ms: u64,
+    pub(crate) settings: CollectionSettings,
+}
+
+impl CollectionRecord {
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
+        let chunking = match self.settings.chunking {
+            Chunking::Off => 0,
+        };
+        Writer::version(VERSION)
+            .u32(self.id.0)
+            .u64(self.created_at_ms)
+            .raw(&[chunking])
+            .finish()
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::version(bytes, VERSION)?;
+        let (id, created_at_ms) = (CollectionId(reader.u32()?), reader.u64()?);
+        let chunking = match reader.array()? {
+            [0] => Chunking::Off,
+            _ => return None,
+        };
+        let record = Self {
+            id,
+            created_at_ms,
+            settings: CollectionSettings { chunking },
+        };
+        reader.is_done().then_some(record)
+    }
+}
+
+/// Internal numbers that have not been used yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Counters {
+    pub(crate) next_document: u32,
+    pub(crate) next_passage: u32,
+}
+
+impl Counters {
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
+        Writer::version(VERSION)
+            .u32(self.next_document)
+            .u32(self.next_passage)
+            .finish()
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::version(bytes, VERSION)?;
+        let counters = Self {
+            next_document: reader.u32()?,
+            next_passage: reader.u32()?,
+        };
+        reader.is_done().then_some(counters)
+    }
+}
+
+/// A document, without its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DocumentRecord {
+    /// Internal number; a document that is replaced gets a new one.
+    pub(crate) number: u32,
+    pub(crate) first_passage: u32,
+    pub(crate) passages: u32,
+    pub(crate) body_pieces: u32,
+    pub(crate) hash: ContentHash,
+    pub(crate) created_at_ms: u64,
+    pub(crate) updated_at_ms: u64,
+}
+
+impl DocumentRecord {
+    /// Internal numbers of its passages.
+    pub(crate) fn passage_numbers(&self) -> std::ops::Range<u32> {
+        self.first_passage..self.first_passage + self.passages
+    }
+
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
+        Writer::version(VERSION)
+            .u32(self.number)
+            .u32(self.first_passage)
+            .u32(self.passages)
+            .u32(self.body_pieces)
+            .raw(&self.hash.encoded)
+            .raw(&self.hash.whole)
+            .u64(self.created_at_ms)
+            .u64(self.updated_at_ms)
+            .finish()
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::version(bytes, VERSION)?;
+        let record = Self {
+            number: reader.u32()?,
+            first_passage: reader.u32()?,
+            passages: reader.u32()?,
+            body_pieces: reader.u32()?,
+            hash: ContentHash {
+                encoded: reader.array()?,
+                whole: reader.array()?,
+            },
+            created_at_ms: reader.u64()?,
+            updated_at_ms: reader.u64()?,
+        };
+        record.first_passage.checked_add(record.passages)?;
+        reader.is_done().then_some(record)
+    }
+}
+
+/// A passage, without its vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PassageRecord {
+    /// Internal number of its document.
+    pub(crate) document: u32,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+impl PassageRecord {
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
+        Writer::version(VERSION)
+            .u32(self.document)
+            .u32(self.start)
+            .u32(self.end)
+            .finish()
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::version(bytes, VERSION)?;
+        let record = Self {
+            document: reader.u32()?,
+            start: reader.u32()?,
+            end: reader.u32()?,
+        };
+        reader.is_done().then_some(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_read_as_they_were_written() {
+        let document = DocumentRecord {
+            number: 1,
+            first_passage: 2,
+            passages: 3,
+            body_pieces: 4,
+            hash: ContentHash {
+                encoded: [5; 32],
+                whole: [6; 32],
+            },
+            created_at_ms: 7,
+            updated_at_ms: u64::MAX,
+        };
+        assert_eq!(
+            DocumentRecord::from_bytes(&document.to_bytes()),
+            Some(document)
+        );
+        let encoder = EncoderRecord {
+            id: "i".into(),
+            name: "n".into(),
+            dimensions: 384,
+        };
+        assert_eq!(
+            EncoderRecord::from_bytes(&encoder.to_bytes()),
+            Some(encoder)
+        );
+        let passage = PassageRecord {
+            document: 1,
+            start: 2,
+            end: 3,
+        };
+        assert_eq!(
+            PassageRecord::from_bytes(&passage.to_bytes()),
+            Some(passage)
+        );
+    }
+
+    #[test]
+    fn a_record_cut_short_or_too_long_is_not_read() {
+        let mut bytes = PassageRecord {
+            document: 1,
+            start: 2,
+            end: 3,
+        }
+        .to_bytes();
+        assert_eq!(PassageRecord::from_bytes(&bytes[..bytes.len() - 1]), None);
+        bytes.push(0);
+        assert_eq!(PassageRecord::from_bytes(&bytes), None);
+        assert_eq!(PassageRecord::from_bytes(&[]), None);
+    }
+}

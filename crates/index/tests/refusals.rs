@@ -1,0 +1,224 @@
+//! What an index refuses, and that it says why.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail tests")]
+
+use std::path::Path;
+
+use siamese_index::{
+    CollectionSettings, DocumentDraft, DocumentWrite, EncoderIdentity, Error, Index, IndexOptions,
+    Metadata, NewPassage, SearchOptions,
+};
+
+fn encoder(id: &str) -> EncoderIdentity {
+    EncoderIdentity {
+        id: id.to_owned(),
+        name: format!("model-{id}"),
+        dimensions: 2,
+    }
+}
+
+fn open(folder: &Path) -> Result<Index, Error> {
+    Index::open(folder, &encoder("one"), &IndexOptions::default())
+}
+
+fn write(id: &str, vector: Vec<f32>) -> DocumentWrite {
+    let text = format!("text of {id}");
+    let passages = Some(vec![NewPassage {
+        start: 0,
+        end: text.len(),
+        vector,
+    }]);
+    let draft = DocumentDraft {
+        id: id.to_owned(),
+        title: None,
+        text,
+        metadata: Metadata::new(),
+    };
+    DocumentWrite { draft, passages }
+}
+
+fn fill(index: &Index, documents: usize) {
+    let collection = index.collection("default").unwrap();
+    let writes: Vec<_> = (0..documents)
+        .map(|n| write(&format!("d{n}"), vec![1.0, n as f32]))
+        .collect();
+    collection.upsert(&writes).unwrap();
+}
+
+#[test]
+fn another_encoder_is_refused_with_both_names_once_there_are_documents() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()).unwrap());
+    let other = Index::open(folder.path(), &encoder("two"), &IndexOptions::default()).unwrap();
+    drop(other);
+    let index = open(folder.path()).unwrap();
+    fill(&index, 1);
+    drop(index);
+    let error = Index::open(folder.path(), &encoder("two"), &IndexOptions::default()).unwrap_err();
+    let sentence = error.to_string();
+    assert!(
+        sentence.contains("model-one") && sentence.contains("model-two"),
+        "{sentence}"
+    );
+}
+
+#[test]
+fn a_folder_in_use_is_refused_and_free_again_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = open(folder.path()).unwrap();
+    assert!(matches!(
+        open(folder.path()),
+        Err(Error::DataDirInUse { .. })
+    ));
+    drop(index);
+    open(folder.path()).unwrap();
+}
+
+#[test]
+fn vectors_that_would_poison_the_index_are_refused_and_nothing_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = open(folder.path()).unwrap();
+    let collection = index.collection("default").unwrap();
+    for vector in [
+        vec![f32::NAN, 1.0],
+        vec![f32::INFINITY, 1.0],
+        vec![0.0, 0.0],
+        vec![1.0],
+        vec![],
+    ] {
+        let good = write("good", vec![1.0, 0.0]);
+        let error = collection
+            .upsert(&[good, write("bad", vector.clone())])
+            .unwrap_err();
+        assert!(error.is_bad_input(), "{error}");
+        let error = collection
+            .search(&vector, &SearchOptions::default())
+            .unwrap_err();
+        assert!(error.is_bad_input(), "{error}");
+    }
+    assert_eq!(collection.list(None, 10).unwrap(), []);
+}
+
+#[test]
+fn ids_and_spans_that_do_not_fit_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = open(folder.path()).unwrap();
+    let collection = index.collection("default").unwrap();
+    let refused = |write: DocumentWrite| collection.upsert(&[write]).unwrap_err().is_bad_input();
+    assert!(refused(write("", vec![1.0, 0.0])));
+    assert!(refused(write(&"i".repeat(513), vec![1.0, 0.0])));
+    let mut split = write("ü", vec![1.0, 0.0]);
+    split.passages.as_mut().unwrap()[0].end = split.draft.text.len() - 1;
+    assert!(refused(split));
+    let mut none = write("x", vec![1.0, 0.0]);
+    none.passages = Some(Vec::new());
+    assert!(refused(none));
+    let twice = [write("x", vec![1.0, 0.0]), write("x", vec![1.0, 0.0])];
+    assert!(matches!(
+        collection.upsert(&twice),
+        Err(Error::DuplicateId { .. })
+    ));
+    collection
+        .upsert(&[write(&"i".repeat(512), vec![1.0, 0.0])])
+        .unwrap();
+}
+
+#[test]
+fn a_disk_without_room_refuses_writes_and_serves_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(&open(folder.path()).unwrap(), 3);
+    let options = IndexOptions {
+        min_free_disk_bytes: 1 << 60,
+        ..IndexOptions::default()
+    };
+    let index = Index::open(folder.path(), &encoder("one"), &options).unwrap();
+    let collection = index.collection("default").unwrap();
+    let error = collection
+        .upsert(&[write("new", vec![1.0, 0.0])])
+        .unwrap_err();
+    assert!(matches!(error, Error::StorageFull { .. }), "{error}");
+    assert!(collection.get("d0").unwrap().is_some());
+    assert_eq!(
+        collection
+            .search(&[1.0, 0.0], &SearchOptions::default())
+            .unwrap()
+            .hits
+            .len(),
+        3
+    );
+    assert!(collection.get("new").unwrap().is_none());
+}
+
+#[test]
+fn a_store_that_has_vanished_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(&open(folder.path()).unwrap(), 3);
+    fs_err::remove_dir_all(folder.path().join("store")).unwrap();
+    let error = open(folder.path()).unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+}
+
+#[test]
+fn a_damaged_store_is_an_error_or_whole_and_never_a_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    fill(&open(folder.path()).unwrap(), 200);
+    let db = folder.path().join("store/db");
+    let whole = fs_err::read(&db).unwrap();
+    for place in (0..whole.len()).step_by(whole.len() / 40 + 1) {
+        let mut damaged = whole.clone();
+        damaged[place] ^= 0x55;
+        fs_err::write(&db, &damaged).unwrap();
+        // Opening may repair, refuse or find nothing wrong; it must not panic.
+        if let Ok(index) = open(folder.path()) {
+            drop(index.collection("default").unwrap().list(None, 1000));
+        }
+        restore(folder.path(), &whole);
+    }
+    let index = open(folder.path()).unwrap();
+    assert_eq!(
+        index
+            .collection("default")
+            .unwrap()
+            .list(None, 1000)
+            .unwrap()
+            .len(),
+        200
+    );
+}
+
+/// Puts the undamaged file back, and takes away what opening the damaged one left behind.
+fn restore(folder: &Path, db: &[u8]) {
+    let store = folder.join("store");
+    for entry in fs_err::read_dir(&store).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if name.starts_with("snap.") {
+            fs_err::remove_file(path).unwrap();
+        }
+    }
+    fs_err::write(store.join("db"), db).unwrap();
+}
+
+#[test]
+fn a_collection_with_documents_keeps_its_settings_and_a_deleted_one_is_gone_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = open(folder.path()).unwrap();
+    let settings = CollectionSettings::default();
+    let (notes, _) = index.put_collection("notes", &settings).unwrap();
+    notes.upsert(&[write("n", vec![1.0, 0.0])]).unwrap();
+    index.delete_collection("notes").unwrap();
+    assert!(matches!(
+        index.collection("notes"),
+        Err(Error::CollectionNotFound { .. })
+    ));
+    let late = notes.upsert(&[write("late", vec![1.0, 0.0])]);
+    assert!(matches!(late, Err(Error::CollectionNotFound { .. })));
+    let (notes, _) = index.put_collection("notes", &settings).unwrap();
+    assert_eq!(notes.stats().documents, 0);
+    drop((index, notes));
+    let index = open(folder.path()).unwrap();
+    assert_eq!(
+        index.collection("notes").unwrap().list(None, 10).unwrap(),
+        []
+    );
+}
