@@ -64,9 +64,7 @@ pub struct Index {
     changing: Mutex<()>,
     dimensions: usize,
     folder: PathBuf,
-    // Last, so that the store is closed before another process may open it.
     store: Arc<Store>,
-    _lock: LockFile,
 }
 
 impl Index {
@@ -87,6 +85,7 @@ impl Index {
             &store_folder,
             options.cache_bytes,
             options.min_free_disk_bytes,
+            lock,
         )?);
         check_format(&store)?;
         fs_err::write(
@@ -101,7 +100,6 @@ impl Index {
             dimensions: encoder.dimensions,
             folder: folder.to_owned(),
             store,
-            _lock: lock,
         };
         if index.collection(DEFAULT_COLLECTION).is_err() {
             index.put_collection(DEFAULT_COLLECTION, &CollectionSettings::default())?;

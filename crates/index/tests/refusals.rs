@@ -213,6 +213,7 @@ fn a_collection_with_documents_keeps_its_settings_and_a_deleted_one_is_gone_for_
     ));
     let late = notes.upsert(&[write("late", vec![1.0, 0.0])]);
     assert!(matches!(late, Err(Error::CollectionNotFound { .. })));
+    drop(notes);
     let (notes, _) = index.put_collection("notes", &settings).unwrap();
     assert_eq!(notes.stats().documents, 0);
     drop((index, notes));

@@ -19,6 +19,7 @@ pub(crate) use records::{
 pub(crate) use value::{Reader, Writer};
 
 use crate::Error;
+use crate::lock_file::LockFile;
 use durability::Durability;
 
 /// Values stay below this, so that sled keeps them in its log and never in files of their own,
@@ -27,6 +28,10 @@ pub(crate) const MAX_VALUE_BYTES: usize = 3500;
 
 /// The newest format that this version writes and reads.
 pub(crate) const FORMAT_VERSION: u32 = 1;
+
+/// Together two seconds of patience for sled's own lock.
+const MAX_LOCK_RETRIES: usize = 100;
+const LOCK_RETRY_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// How many writes have been applied; a write is durable when a later flush has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +44,8 @@ pub(crate) struct Store {
     folder: PathBuf,
     min_free_disk_bytes: u64,
     durability: Durability,
+    /// Last, so that sled has let go of its files before another process may open the folder.
+    _lock: LockFile,
 }
 
 /// Changes that are applied together or not at all.
@@ -68,7 +75,7 @@ impl WriteBatch {
 }
 
 impl Store {
-    /// Opens or makes the store in `folder`.
+    /// Opens or makes the store in `folder`, which `lock` guards.
     ///
     /// # Errors
     /// A damaged store, whether sled says so or panics.
@@ -76,24 +83,27 @@ impl Store {
         folder: &Path,
         cache_bytes: u64,
         min_free_disk_bytes: u64,
+        lock: LockFile,
     ) -> Result<Self, Error> {
         let config = sled::Config::new()
             .path(folder)
             .cache_capacity(cache_bytes)
             // Every acknowledged write is flushed by its writer.
             .flush_every_ms(None);
-        let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
-        let db = match opened {
-            Ok(Ok(db)) => db,
-            Ok(Err(error)) => return Err(map_error(folder, error)),
-            Err(panic) => return Err(corrupt(folder, panic_message(&*panic))),
-        };
-        let durability = Durability::default();
+        let mut opened = guard(folder, || config.open());
+        for _ in 0..MAX_LOCK_RETRIES {
+            if !opened.as_ref().is_err_and(is_locked) {
+                break;
+            }
+            std::thread::sleep(LOCK_RETRY_PAUSE);
+            opened = guard(folder, || config.open());
+        }
         Ok(Self {
-            db,
+            db: opened?,
             folder: folder.to_owned(),
             min_free_disk_bytes,
-            durability,
+            durability: Durability::default(),
+            _lock: lock,
         })
     }
 
@@ -149,14 +159,24 @@ impl Store {
         corrupt(&self.folder, reason)
     }
 
-    /// Calls sled; its panics become errors.
     fn guarded<T>(&self, call: impl FnOnce() -> sled::Result<T>) -> Result<T, Error> {
-        match catch_unwind(AssertUnwindSafe(call)) {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(map_error(&self.folder, error)),
-            Err(panic) => Err(corrupt(&self.folder, panic_message(&*panic))),
-        }
+        guard(&self.folder, call)
     }
+}
+
+/// Calls sled; its panics become errors.
+fn guard<T>(folder: &Path, call: impl FnOnce() -> sled::Result<T>) -> Result<T, Error> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(map_error(folder, error)),
+        Err(panic) => Err(corrupt(folder, panic_message(&*panic))),
+    }
+}
+
+/// Whether sled's own lock, which may outlive its last handle for a moment, is still held. No
+/// other process can hold it, since ours is taken first.
+fn is_locked(error: &Error) -> bool {
+    matches!(error, Error::Io(error) if error.to_string().contains("could not acquire lock"))
 }
 
 fn map_error(folder: &Path, error: sled::Error) -> Error {
