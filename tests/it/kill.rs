@@ -18,7 +18,8 @@ fn line(round: usize, n: usize) -> String {
         .to_string()
 }
 
-/// Ingests until the server is killed; returns the acknowledged ids.
+/// Ingests until the server is killed, some moment after a few answers; returns the acknowledged
+/// ids.
 fn ingest_until_killed(server: Server, round: usize) -> Vec<String> {
     let mut stream = IngestStream::open(server.port());
     let mut sending = stream.try_clone();
@@ -32,18 +33,25 @@ fn ingest_until_killed(server: Server, round: usize) -> Vec<String> {
             }
         }
     });
-    let patience = Duration::from_millis(40 + 170 * round as u64);
-    let killer = std::thread::spawn(move || {
-        std::thread::sleep(patience);
-        server.kill();
-    });
+    let mut server = Some(server);
     let mut acknowledged = Vec::new();
+    let mut killer = None;
     while let Some(answer) = stream.answer() {
         if answer["status"] == "created" {
             acknowledged.push(answer["id"].as_str().unwrap().to_owned());
         }
+        if acknowledged.len() > round * 20
+            && let Some(server) = server.take()
+        {
+            // Spread over the time of one window's encoding and storing.
+            let patience = Duration::from_millis((round as u64 * 7919 + 13) % 400);
+            killer = Some(std::thread::spawn(move || {
+                std::thread::sleep(patience);
+                server.kill();
+            }));
+        }
     }
-    killer.join().unwrap();
+    killer.expect("the server was killed").join().unwrap();
     sender.join().unwrap();
     acknowledged
 }

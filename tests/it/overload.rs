@@ -55,7 +55,7 @@ fn a_query_does_not_wait_for_all_bulk_work() {
     let client = server.client().clone();
     let started = Instant::now();
     let bulk = std::thread::spawn(move || {
-        client.post("/documents", long_documents("bulk", 300)).ok();
+        client.post("/documents", long_documents("bulk", 60)).ok();
         started.elapsed()
     });
     std::thread::sleep(Duration::from_millis(200));

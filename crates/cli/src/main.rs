@@ -1,3 +1,25 @@
-//! Placeholder while the workspace is laid out.
+//! The one binary, `siamese`: the service and the commands to work with it.
+//!
+//! `commands/` has one file for each command. What they share stands beside it: `client` speaks
+//! HTTP to a running service, `ingest` reads files, `model` gets models onto this machine.
 
-fn main() {}
+#![expect(
+    clippy::print_stderr,
+    reason = "a command line program tells people what it does on standard error"
+)]
+
+mod client;
+mod commands;
+mod failure;
+mod ingest;
+mod logging;
+mod model;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let outcome = commands::Arguments::parse().run();
+    outcome.unwrap_or_else(|error| failure::report(&error))
+}

@@ -50,13 +50,23 @@ impl TextTokenizer {
         let mut tokenizer =
             Tokenizer::from_bytes(bytes).map_err(|error| Error::damaged(&path, error))?;
         tokenizer.with_padding(None);
-        tokenizer.with_truncation(None).map_err(|error| Error::damaged(&path, error))?;
-        Ok(Self { tokenizer, do_lower_case, max_tokens: usize::MAX })
+        tokenizer
+            .with_truncation(None)
+            .map_err(|error| Error::damaged(&path, error))?;
+        Ok(Self {
+            tokenizer,
+            do_lower_case,
+            max_tokens: usize::MAX,
+        })
     }
 
     /// Special tokens around a single text.
     pub(crate) fn special_tokens(&self) -> Result<usize, Error> {
-        Ok(self.tokenizer.encode_fast("", true).map_err(Error::Tokenize)?.len())
+        Ok(self
+            .tokenizer
+            .encode_fast("", true)
+            .map_err(Error::Tokenize)?
+            .len())
     }
 
     /// Cuts texts at `max_tokens`, which leave room for the special tokens.
@@ -70,7 +80,11 @@ impl TextTokenizer {
     pub(crate) fn tokenize(&self, prompt: &str, text: &str) -> Result<TokenizedText, Error> {
         let whole = format!("{prompt}{text}");
         let whole = whole.trim();
-        let lower = if self.do_lower_case { Some(whole.to_lowercase()) } else { None };
+        let lower = if self.do_lower_case {
+            Some(whole.to_lowercase())
+        } else {
+            None
+        };
         let encoding = self
             .tokenizer
             .encode_fast(lower.as_deref().unwrap_or(whole), true)

@@ -20,8 +20,9 @@ use crate::error::{ApiError, ErrorCode};
 use crate::metrics;
 use crate::queue::Admission;
 
-/// Documents of one window: enough to fill forward passes and to share one flush.
-const MAX_WINDOW_DOCUMENTS: usize = 128;
+/// Documents of one window: enough to fill forward passes and to share one flush, and few enough
+/// that the first answers come soon.
+const MAX_WINDOW_DOCUMENTS: usize = 64;
 /// Text of one window, so that a window of long documents stays small in memory.
 const MAX_WINDOW_BYTES: usize = 1 << 20;
 /// Windows being encoded at the same time.

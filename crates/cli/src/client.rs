@@ -1,0 +1,315 @@
+//! A running service, spoken to over HTTP.
+
+use std::io::{BufRead, BufReader};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::Value;
+use ureq::Agent;
+use ureq::http::{Response, StatusCode, Uri, header};
+use ureq::tls::{RootCerts, TlsConfig};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Long texts on a slow processor take their time.
+const READ_TIMEOUT: Duration = Duration::from_secs(600);
+/// Answers are read whole up to this size; the largest are matrices of similarities.
+const MAX_ANSWER_BYTES: u64 = 1 << 28;
+
+/// Which service and which of its collections a command works with.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Connection {
+    /// Address of the service.
+    #[arg(
+        long,
+        env = "SIAMESE_URL",
+        default_value = "http://127.0.0.1:8080",
+        value_parser = address
+    )]
+    pub(crate) url: String,
+    /// Collection to work with.
+    #[arg(long, default_value = "default", value_parser = collection_name)]
+    pub(crate) collection: String,
+}
+
+/// One service and one of its collections.
+#[derive(Debug, Clone)]
+pub(crate) struct Service {
+    agent: Agent,
+    url: String,
+    collection: String,
+}
+
+/// Why the service did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServiceError {
+    /// Nothing answered, or the answer broke off.
+    #[error("no answer from {url} ({source}); start the service with: siamese serve")]
+    Unreachable {
+        /// The service's address.
+        url: String,
+        /// What happened.
+        source: Box<ureq::Error>,
+    },
+    /// It is busy or still loading.
+    #[error("the service is not ready for this: {detail}")]
+    Busy {
+        /// Its own words.
+        detail: String,
+        /// When to ask again.
+        retry_after: Duration,
+    },
+    /// It refused, with a problem document.
+    #[error("{detail}{place} ({code})")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// What happened, in its words.
+        detail: String,
+        /// ` at /pointer`, or nothing.
+        place: String,
+        /// The word to act on.
+        code: String,
+    },
+    /// What answered is no siamese service.
+    #[error("{url} answered {status} without a problem document; is a siamese service there?")]
+    Foreign {
+        /// The address that was asked.
+        url: String,
+        /// HTTP status.
+        status: u16,
+    },
+}
+
+/// The parts of a problem document (RFC 9457) that people are shown.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Problem {
+    /// What happened.
+    pub(crate) detail: String,
+    /// The word to act on.
+    pub(crate) code: String,
+    /// The field at fault.
+    pub(crate) pointer: Option<String>,
+}
+
+impl Problem {
+    /// ` at /pointer`, or nothing.
+    pub(crate) fn place(&self) -> String {
+        let pointer = self
+            .pointer
+            .as_deref()
+            .filter(|pointer| !pointer.is_empty());
+        pointer
+            .map(|pointer| format!(" at {pointer}"))
+            .unwrap_or_default()
+    }
+}
+
+impl Service {
+    /// The service that `connection` names. Nothing is sent yet.
+    pub(crate) fn new(connection: &Connection) -> Self {
+        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier);
+        let mut config = Agent::config_builder()
+            .tls_config(tls.build())
+            .http_status_as_error(false)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_per_read(Some(READ_TIMEOUT));
+        if is_loopback(&connection.url) {
+            // A proxy reaches another machine's loopback, not ours.
+            config = config.proxy(None);
+        }
+        Self {
+            agent: config.build().into(),
+            url: connection.url.trim_end_matches('/').to_owned(),
+            collection: connection.collection.clone(),
+        }
+    }
+
+    /// Whether it has loaded its model and its index.
+    ///
+    /// # Errors
+    /// When nothing answers.
+    pub(crate) fn is_ready(&self) -> Result<bool, ServiceError> {
+        let url = format!("{}/readyz", self.url);
+        let response = self.agent.get(&url).call();
+        Ok(self.answered(response)?.status() == StatusCode::OK)
+    }
+
+    /// Makes the collection if it is not there.
+    ///
+    /// # Errors
+    /// When the service refuses.
+    pub(crate) fn ensure_collection(&self) -> Result<(), ServiceError> {
+        let url = format!("{}/collections/{}", self.url, self.collection);
+        match self.checked(self.agent.get(&url).call()) {
+            Err(ServiceError::Refused { status: 404, .. }) => {
+                let put = self
+                    .agent
+                    .put(&url)
+                    .header(header::CONTENT_TYPE, "application/json");
+                self.checked(put.send("{}")).map(drop)
+            }
+            outcome => outcome.map(drop),
+        }
+    }
+
+    /// POSTs JSON to a route of the collection, such as `search`.
+    ///
+    /// # Errors
+    /// When the service refuses, or its answer is not JSON.
+    pub(crate) fn post(&self, route: &str, body: &Value) -> Result<Value> {
+        let request = self
+            .agent
+            .post(self.collection_url(route))
+            .header(header::CONTENT_TYPE, "application/json");
+        let mut response = self.checked(request.send(body.to_string()))?;
+        let body = response.body_mut().with_config().limit(MAX_ANSWER_BYTES);
+        let text = body
+            .read_to_string()
+            .map_err(|error| self.unreachable(error))?;
+        serde_json::from_str(&text).with_context(|| format!("{} did not answer JSON", self.url))
+    }
+
+    /// POSTs documents, one JSON object a line; gives back the lines of the answer.
+    ///
+    /// # Errors
+    /// When the service refuses the request as a whole.
+    pub(crate) fn post_lines(
+        &self,
+        body: &[u8],
+    ) -> Result<impl Iterator<Item = std::io::Result<String>> + use<>, ServiceError> {
+        let request = self
+            .agent
+            .post(self.collection_url("documents"))
+            .header(header::CONTENT_TYPE, "application/x-ndjson");
+        let response = self.checked(request.send(body))?;
+        Ok(BufReader::new(response.into_body().into_reader()).lines())
+    }
+
+    fn collection_url(&self, route: &str) -> String {
+        format!("{}/collections/{}/{route}", self.url, self.collection)
+    }
+
+    fn answered(
+        &self,
+        response: Result<Response<ureq::Body>, ureq::Error>,
+    ) -> Result<Response<ureq::Body>, ServiceError> {
+        response.map_err(|error| self.unreachable(error))
+    }
+
+    /// Turns an error status into the sentence that the service gave with it.
+    fn checked(
+        &self,
+        response: Result<Response<ureq::Body>, ureq::Error>,
+    ) -> Result<Response<ureq::Body>, ServiceError> {
+        let mut response = self.answered(response)?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let retry_after = retry_after(&response);
+        let Ok(problem) = response.body_mut().read_json::<Problem>() else {
+            return Err(ServiceError::Foreign {
+                url: self.url.clone(),
+                status: status.as_u16(),
+            });
+        };
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            return Err(ServiceError::Busy {
+                detail: problem.detail,
+                retry_after,
+            });
+        }
+        Err(ServiceError::Refused {
+            status: status.as_u16(),
+            place: problem.place(),
+            detail: problem.detail,
+            code: problem.code,
+        })
+    }
+
+    fn unreachable(&self, error: ureq::Error) -> ServiceError {
+        ServiceError::Unreachable {
+            url: self.url.clone(),
+            source: Box::new(error),
+        }
+    }
+}
+
+fn retry_after(response: &Response<ureq::Body>) -> Duration {
+    let value = response.headers().get(header::RETRY_AFTER);
+    let seconds = value.and_then(|value| value.to_str().ok()?.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(1))
+}
+
+fn is_loopback(url: &str) -> bool {
+    let Ok(uri) = url.parse::<Uri>() else {
+        return false;
+    };
+    let host = uri.host().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+fn address(text: &str) -> Result<String, String> {
+    let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
+    match (uri.scheme_str(), uri.host()) {
+        (Some("http" | "https"), Some(_)) => Ok(text.to_owned()),
+        _ => Err("give an address such as http://127.0.0.1:8080".to_owned()),
+    }
+}
+
+fn collection_name(text: &str) -> Result<String, String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+        Ok(text.to_owned())
+    } else {
+        Err("a collection's name has 1 to 64 letters, digits, - or _".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_recognised_in_every_spelling() {
+        for url in [
+            "http://127.0.0.1:8080",
+            "http://localhost",
+            "http://[::1]:80/",
+        ] {
+            assert!(is_loopback(url), "{url}");
+        }
+        for url in ["http://192.168.1.2:8080", "https://localhost.example.org"] {
+            assert!(!is_loopback(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn an_address_needs_a_scheme_and_a_host() {
+        assert!(address("http://search.internal:8080").is_ok());
+        assert!(address("search.internal").is_err());
+        assert!(address("ftp://search.internal").is_err());
+    }
+
+    #[test]
+    fn a_collections_name_cannot_change_the_path() {
+        assert!(collection_name("tickets-2025").is_ok());
+        for name in ["", "a/b", "a b", "..", "ä"] {
+            assert!(collection_name(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_problem_is_one_sentence_that_names_the_field() {
+        let json =
+            r#"{"detail": "the text is empty", "code": "invalid_request", "pointer": "/text"}"#;
+        let problem: Problem = serde_json::from_str(json).unwrap();
+        assert_eq!(problem.place(), " at /text");
+    }
+}

@@ -1,0 +1,73 @@
+//! The commands, one file each.
+
+mod demo;
+mod healthcheck;
+mod ingest;
+mod model;
+mod openapi;
+mod search;
+mod serve;
+mod similarity;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Semantic search as one small service: text in, durable vectors, answers over REST.
+#[derive(Debug, Parser)]
+#[command(name = "siamese", version, about, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Demo(demo::Demo),
+    Ingest(ingest::Ingest),
+    Search(search::Search),
+    Similarity(similarity::Similarity),
+    Model(model::Model),
+    Healthcheck(healthcheck::Healthcheck),
+    Openapi(openapi::Openapi),
+}
+
+impl Arguments {
+    /// Does what the arguments say.
+    ///
+    /// # Errors
+    /// When it cannot be done; [`crate::failure::report`] tells people.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        match self.command {
+            Command::Serve(command) => command.run(),
+            Command::Demo(command) => command.run(),
+            Command::Ingest(command) => command.run(),
+            Command::Search(command) => command.run(),
+            Command::Similarity(command) => command.run(),
+            Command::Model(command) => command.run(),
+            Command::Healthcheck(command) => command.run(),
+            Command::Openapi(command) => command.run(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_what_it_does() {
+        for command in Arguments::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+        }
+    }
+}

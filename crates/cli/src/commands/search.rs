@@ -1,0 +1,113 @@
+//! `siamese search`
+
+use std::io::{Write, stdout};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::client::{Connection, Service};
+
+/// Characters of a passage that are shown.
+const MAX_SHOWN_CHARS: usize = 200;
+
+/// Find documents by meaning
+#[derive(Debug, clap::Args)]
+pub(crate) struct Search {
+    /// What to look for
+    query: String,
+    /// Hits to show
+    #[arg(long, short = 'k', default_value_t = 10, value_name = "N")]
+    top_k: usize,
+    /// Print the service's answer as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// A document that was found.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Hit {
+    /// Its id.
+    pub(crate) id: String,
+    /// Cosine with the question.
+    pub(crate) score: f64,
+    /// Its title, if it has one.
+    pub(crate) title: Option<String>,
+    /// What matched best.
+    pub(crate) passage: Passage,
+}
+
+/// A part of a document's text.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Passage {
+    /// The part itself.
+    pub(crate) text: String,
+}
+
+impl Search {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let service = Service::new(&self.connection);
+        let answer = service.post(
+            "search",
+            &json!({ "query": self.query, "top_k": self.top_k }),
+        )?;
+        let mut out = stdout().lock();
+        if self.json {
+            writeln!(out, "{answer}")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let hits = hits(answer)?;
+        if hits.is_empty() {
+            writeln!(out, "nothing found: the collection is empty")?;
+        }
+        for hit in hits {
+            let title = hit.title.unwrap_or_default();
+            writeln!(out, "{:.3}  {}  {title}", hit.score, hit.id)?;
+            writeln!(
+                out,
+                "       {}",
+                shortened(&hit.passage.text, MAX_SHOWN_CHARS)
+            )?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The hits of a search's answer.
+///
+/// # Errors
+/// When the answer is not one.
+pub(crate) fn hits(mut answer: Value) -> Result<Vec<Hit>> {
+    serde_json::from_value(answer["hits"].take()).context("the answer has no hits")
+}
+
+/// The text on one line, cut after a word at `max_chars`.
+pub(crate) fn shortened(text: &str, max_chars: usize) -> String {
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if line.chars().count() + 1 + word.chars().count() > max_chars && !line.is_empty() {
+            line.push_str(" …");
+            return line;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.extend(word.chars().take(max_chars));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_passage_is_shown_on_one_line_and_cut_between_words() {
+        assert_eq!(shortened("one\n two\tthree", 20), "one two three");
+        assert_eq!(shortened("one two three", 9), "one two …");
+        assert_eq!(shortened("überlanges", 4), "über");
+    }
+}

@@ -1,0 +1,45 @@
+//! `siamese serve`
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use siamese_server::config::{Overrides, Settings};
+
+use crate::{logging, model};
+
+/// Run the service until Ctrl-C or SIGTERM
+#[derive(Debug, clap::Args)]
+pub(crate) struct Serve {
+    /// Settings file (TOML); config/default.toml documents every key
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address and port to listen on
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// Folder with everything that must survive
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Path of a sentence-transformers folder, or a name in the models folder
+    #[arg(long, value_name = "DIR|NAME")]
+    model: Option<String>,
+}
+
+impl Serve {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let settings = Settings::load(&Overrides {
+            config_file: self.config,
+            listen: self.listen,
+            data_dir: self.data,
+            model: self.model,
+        })?;
+        logging::start(&settings.log)?;
+        let models_dir = model::models_dir(&settings);
+        let model_dir = model::resolve_or_pull(&settings.encoder.model, &models_dir)?;
+        let runtime = tokio::runtime::Runtime::new()?;
+        runtime.block_on(siamese_server::serve(settings, model_dir, |address| {
+            tracing::info!(%address, "listening on http://{address}");
+        }))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,25 @@
+//! Log lines of the service, on standard error.
+
+use std::io::{IsTerminal, stderr};
+
+use anyhow::{Context, Result};
+use siamese_server::config::{LogFormat, LogSettings};
+use tracing_subscriber::EnvFilter;
+
+/// Starts logging for the rest of the process.
+///
+/// # Errors
+/// When `log.filter` is not a list of tracing directives.
+pub(crate) fn start(settings: &LogSettings) -> Result<()> {
+    let filter = EnvFilter::try_new(&settings.filter)
+        .with_context(|| format!("log.filter = {:?} is not valid", settings.filter))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(stderr().is_terminal())
+        .with_writer(stderr);
+    match settings.format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}
