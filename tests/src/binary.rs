@@ -3,13 +3,47 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
 use serde_json::Value;
 
-/// The path of the binary, built now if it is not fresh.
+/// The path of the binary.
+///
+/// `cargo test --workspace` has built it already, with the dependencies that the tests share. It
+/// is built here only when it is missing or older than a source file.
+///
+/// # Panics
+/// When it cannot be built.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(build)
+    BINARY.get_or_init(|| built_already().unwrap_or_else(build))
+}
+
+/// The binary beside the folder of the running test, if it is fresh.
+fn built_already() -> Option<PathBuf> {
+    let test = std::env::current_exe().ok()?;
+    let name = format!("siamese{}", std::env::consts::EXE_SUFFIX);
+    let binary = test.parent()?.parent()?.join(name);
+    let built_at = fs_err::metadata(&binary).ok()?.modified().ok()?;
+    (newest_source(&workspace().join("crates"))? <= built_at).then_some(binary)
+}
+
+fn newest_source(folder: &Path) -> Option<SystemTime> {
+    let times = fs_err::read_dir(folder).ok()?.filter_map(|entry| {
+        let entry = entry.ok()?;
+        if entry.file_name() == "tests" {
+            None
+        } else if entry.file_type().ok()?.is_dir() {
+            newest_source(&entry.path())
+        } else {
+            entry.metadata().ok()?.modified().ok()
+        }
+    });
+    times.max()
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 fn build() -> PathBuf {
@@ -17,8 +51,7 @@ fn build() -> PathBuf {
     let mut command = Command::new(cargo);
     command.args([
         "build",
-        "-p",
-        "siamese",
+        "--workspace",
         "--bin",
         "siamese",
         "--message-format=json",
@@ -27,7 +60,7 @@ fn build() -> PathBuf {
         command.arg("--release");
     }
     let output = command
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .current_dir(workspace())
         .output()
         .expect("run cargo");
     let messages = String::from_utf8_lossy(&output.stdout);
@@ -45,6 +78,9 @@ fn build() -> PathBuf {
 }
 
 /// The default model's folder, pulled now if it is missing.
+///
+/// # Panics
+/// When neither source of the model can be reached.
 pub fn model_dir() -> &'static Path {
     static MODEL: OnceLock<PathBuf> = OnceLock::new();
     MODEL.get_or_init(pull)

@@ -8,38 +8,16 @@
     reason = "helpers of tests fail tests"
 )]
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use serde_json::Value;
 use siamese_encoder::{Encoder, EncoderOptions, InputKind};
+use siamese_tests::model_dir;
 
 fn encoder() -> &'static Encoder {
     static ENCODER: OnceLock<Encoder> = OnceLock::new();
-    ENCODER.get_or_init(|| Encoder::open(&model_dir(), &EncoderOptions::default()).unwrap())
-}
-
-/// The default model's folder, pulled by the project's own command.
-fn model_dir() -> PathBuf {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["run", "--quiet", "-p", "siamese", "--", "model", "pull"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .expect("run cargo");
-    assert!(
-        output.status.success(),
-        "this test needs the default model, and `siamese model pull` could not get it:\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    PathBuf::from(
-        String::from_utf8_lossy(&output.stdout)
-            .trim()
-            .lines()
-            .last()
-            .unwrap(),
-    )
+    ENCODER.get_or_init(|| Encoder::open(model_dir(), &EncoderOptions::default()).unwrap())
 }
 
 /// Texts with their reference vectors.
@@ -153,7 +131,7 @@ fn fewer_dimensions_are_the_first_ones_scaled_again_under_another_id() {
         dimensions: Some(64),
         ..EncoderOptions::default()
     };
-    let small = Encoder::open(&model_dir(), &options).unwrap();
+    let small = Encoder::open(model_dir(), &options).unwrap();
     assert_ne!(small.info().id, encoder().info().id);
     let full = &encoder()
         .encode(&["anything"], InputKind::Document)
