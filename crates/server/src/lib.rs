@@ -1,6 +1,6 @@
 //! The HTTP service: the only place where text meets vectors.
 //!
-//! A request passes [`router`]'s layers, is checked in `routes`, and becomes work in `service`,
+//! A request passes the layers of `router`, is checked in `routes`, and becomes work in `service`,
 //! which asks the `queue` for vectors and the index for documents. Handlers never block: whatever
 //! may take long runs on a blocking thread.
 

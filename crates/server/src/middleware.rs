@@ -64,10 +64,11 @@ pub(crate) fn request_span(request: &Request) -> Span {
     )
 }
 
-/// One line for each answer: faults as warnings, the rest at debug level.
+/// One line for each answer: faults as warnings, the rest, refusals under load included, at debug
+/// level.
 pub(crate) fn log_response<B>(response: &axum::http::Response<B>, latency: Duration, _span: &Span) {
     let (status, latency_ms) = (response.status().as_u16(), latency.as_millis() as u64);
-    if response.status().is_server_error() {
+    if response.status().is_server_error() && status != 503 {
         tracing::warn!(status, latency_ms, "answered");
     } else {
         tracing::debug!(status, latency_ms, "answered");

@@ -1,0 +1,89 @@
+//! Weights in the order in which the tile product reads them.
+
+use super::{AlignedVec, Kernels};
+
+/// How weights are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// f32, as in the model.
+    #[default]
+    Full,
+    /// bfloat16: half the memory to read, eight significant bits.
+    Reduced,
+}
+
+/// A matrix of weights, `[depth, columns]`, with a bias for each column.
+///
+/// It is cut into panels of columns; a panel holds its part of row 0, then of row 1, and so on,
+/// so that a product reads memory from front to back. Columns are filled up with zeros.
+#[derive(Debug)]
+pub(crate) struct PackedMatrix {
+    depth: usize,
+    panel: usize,
+    values: Values,
+    bias: AlignedVec<f32>,
+}
+
+#[derive(Debug)]
+pub(super) enum Values {
+    Single(AlignedVec<f32>),
+    Half(AlignedVec<u16>),
+}
+
+impl PackedMatrix {
+    /// Zeros.
+    pub(crate) fn zeros(kernels: &Kernels, precision: Precision, depth: usize, columns: usize) -> Self {
+        let columns = columns.next_multiple_of(kernels.panel);
+        let values = match precision {
+            Precision::Full => Values::Single(AlignedVec::zeros(depth * columns)),
+            Precision::Reduced => Values::Half(AlignedVec::zeros(depth * columns)),
+        };
+        Self {
+            depth,
+            panel: kernels.panel,
+            values,
+            bias: AlignedVec::zeros(columns),
+        }
+    }
+
+    /// Sets the weight that takes input `step` to `column`.
+    pub(crate) fn set(&mut self, step: usize, column: usize, value: f32) {
+        let panel = column / self.panel * self.panel * self.depth;
+        let at = panel + step * self.panel + column % self.panel;
+        match &mut self.values {
+            Values::Single(values) => values[at] = value,
+            Values::Half(values) => values[at] = to_bf16(value),
+        }
+    }
+
+    /// Sets the bias of `column`.
+    pub(crate) fn set_bias(&mut self, column: usize, value: f32) {
+        self.bias[column] = value;
+    }
+
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    pub(crate) fn panels(&self) -> usize {
+        self.bias.len() / self.panel
+    }
+
+    pub(super) fn values(&self) -> &Values {
+        &self.values
+    }
+
+    pub(super) fn bias(&self) -> &[f32] {
+        &self.bias
+    }
+}
+
+/// The nearest bfloat16, ties to even; not-a-number stays so.
+fn to_bf16(value: f32) -> u16 {
+    if value.is_nan() {
+        return 0x7fc0;
+    }
+    let bits = value.to_bits();
+    let round = 0x7fff + (bits >> 16 & 1);
+    (bits.wrapping_add(round) >> 16) as u16
+}

@@ -1,0 +1,160 @@
+//! What is done to whole rows: activations, softmax, layer norm, sums of rows.
+//!
+//! Widths are multiples of the register's lanes; callers fill up with zeros.
+
+use super::functions::{erf, exp, tanh};
+use super::simd::Simd;
+
+/// The activation between the two layers of a feed-forward block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Activation {
+    /// `x * Φ(x)` by the error function.
+    Gelu,
+    /// The approximation by tanh.
+    GeluTanh,
+    /// `max(x, 0)`.
+    Relu,
+}
+
+/// Applies an activation in place.
+///
+/// # Safety
+/// The CPU has the instructions of `S`; `values` is valid for `width` values.
+#[inline(always)]
+pub(super) unsafe fn activate<S: Simd>(values: *mut f32, width: usize, activation: Activation) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        match activation {
+            Activation::Gelu => map::<S>(values, width, |x| gelu::<S>(x)),
+            Activation::GeluTanh => map::<S>(values, width, |x| gelu_tanh::<S>(x)),
+            Activation::Relu => map::<S>(values, width, |x| S::max(S::splat(0.0), x)),
+        }
+    }
+}
+
+/// # Safety
+/// As [`activate`].
+#[inline(always)]
+unsafe fn map<S: Simd>(values: *mut f32, width: usize, f: impl Fn(S::Vector) -> S::Vector) {
+    for at in (0..width).step_by(S::LANES) {
+        // SAFETY: `at` is inside the row.
+        unsafe { S::store(values.add(at), f(S::load(values.add(at)))) };
+    }
+}
+
+/// # Safety
+/// The CPU has the instructions of `S`.
+#[inline(always)]
+unsafe fn gelu<S: Simd>(x: S::Vector) -> S::Vector {
+    // SAFETY: the caller vouches for the instructions.
+    unsafe {
+        let half = S::mul(x, S::splat(0.5));
+        let erf = erf::<S>(S::mul(x, S::splat(std::f32::consts::FRAC_1_SQRT_2)));
+        S::mul_add(half, erf, half)
+    }
+}
+
+/// Hendrycks and Gimpel, "Gaussian Error Linear Units", 2016, section 2.
+///
+/// # Safety
+/// The CPU has the instructions of `S`.
+#[inline(always)]
+unsafe fn gelu_tanh<S: Simd>(x: S::Vector) -> S::Vector {
+    /// The square root of 2 / π.
+    const SCALE: f32 = 0.797_884_6;
+    // SAFETY: the caller vouches for the instructions.
+    unsafe {
+        let cube = S::mul(S::mul(x, x), x);
+        let inner = S::mul(S::splat(SCALE), S::mul_add(cube, S::splat(0.044_715), x));
+        let half = S::mul(x, S::splat(0.5));
+        S::mul_add(half, tanh::<S>(inner), half)
+    }
+}
+
+/// Turns scores into weights up to a factor: e to the score less the largest. Returns the factor
+/// that makes their sum 1.
+///
+/// # Safety
+/// The CPU has the instructions of `S`; `scores` is valid for `width` values, at least one
+/// register.
+#[inline(always)]
+pub(super) unsafe fn softmax<S: Simd>(scores: *mut f32, width: usize) -> f32 {
+    // SAFETY: `at` is inside the row.
+    unsafe {
+        let mut largest = S::load(scores);
+        for at in (S::LANES..width).step_by(S::LANES) {
+            largest = S::max(largest, S::load(scores.add(at)));
+        }
+        let largest = S::splat(S::largest(largest));
+        let mut sum = S::splat(0.0);
+        for at in (0..width).step_by(S::LANES) {
+            let weight = exp::<S>(S::sub(S::load(scores.add(at)), largest));
+            S::store(scores.add(at), weight);
+            sum = S::add(sum, weight);
+        }
+        S::sum(sum).recip()
+    }
+}
+
+/// Layer norm of one row in place, over its first `features` values; the others, up to `width`,
+/// are zero before and after because their gains and shifts are.
+///
+/// # Safety
+/// The CPU has the instructions of `S`; all three pointers are valid for `width` values.
+#[inline(always)]
+pub(super) unsafe fn layer_norm<S: Simd>(
+    row: *mut f32,
+    width: usize,
+    features: usize,
+    gain: *const f32,
+    shift: *const f32,
+    epsilon: f32,
+) {
+    // SAFETY: `at` is inside the row.
+    unsafe {
+        let mut sum = S::splat(0.0);
+        for at in (0..width).step_by(S::LANES) {
+            sum = S::add(sum, S::load(row.add(at)));
+        }
+        let mean = S::sum(sum) / features as f32;
+        let means = S::splat(mean);
+        let mut squares = S::splat(0.0);
+        for at in (0..width).step_by(S::LANES) {
+            let distance = S::sub(S::load(row.add(at)), means);
+            squares = S::mul_add(distance, distance, squares);
+        }
+        // Each zero that fills the row up has counted as the mean's square.
+        let surplus = (width - features) as f32 * mean * mean;
+        let variance = (S::sum(squares) - surplus) / features as f32;
+        let scale = S::splat((variance + epsilon).sqrt().recip());
+        for at in (0..width).step_by(S::LANES) {
+            let normal = S::mul(S::sub(S::load(row.add(at)), means), scale);
+            let value = S::mul_add(normal, S::load(gain.add(at)), S::load(shift.add(at)));
+            S::store(row.add(at), value);
+        }
+    }
+}
+
+/// `row += other`.
+///
+/// # Safety
+/// The CPU has the instructions of `S`; both pointers are valid for `width` values.
+#[inline(always)]
+pub(super) unsafe fn add<S: Simd>(row: *mut f32, other: *const f32, width: usize) {
+    for at in (0..width).step_by(S::LANES) {
+        // SAFETY: `at` is inside both rows.
+        unsafe { S::store(row.add(at), S::add(S::load(row.add(at)), S::load(other.add(at)))) };
+    }
+}
+
+/// `row *= factor`.
+///
+/// # Safety
+/// The CPU has the instructions of `S`; `row` is valid for `width` values.
+#[inline(always)]
+pub(super) unsafe fn scale<S: Simd>(row: *mut f32, factor: f32, width: usize) {
+    for at in (0..width).step_by(S::LANES) {
+        // SAFETY: `at` is inside the row.
+        unsafe { S::store(row.add(at), S::mul(S::load(row.add(at)), S::splat(factor))) };
+    }
+}

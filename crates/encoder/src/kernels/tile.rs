@@ -1,0 +1,113 @@
+//! The innermost product: a few rows of the left matrix times one panel of the right one.
+//!
+//! All sums of a tile stay in registers while the depth is walked once. Everything that multiplies
+//! matrices, attention included, comes through here.
+
+use super::simd::Simd;
+
+/// What a tile product works on. Strides are in values.
+///
+/// `c = bias + a * b`, or `c += bias + a * b`; `a` is row-major with a value's neighbours in its
+/// row, `b` has a row of the panel for each step of depth.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tile<B> {
+    pub(crate) depth: usize,
+    pub(crate) a: *const f32,
+    pub(crate) a_stride: usize,
+    pub(crate) b: *const B,
+    pub(crate) b_stride: usize,
+    pub(crate) c: *mut f32,
+    pub(crate) c_stride: usize,
+    /// One value for each column, or null.
+    pub(crate) bias: *const f32,
+    /// Whether `c` is added to instead of overwritten.
+    pub(crate) add: bool,
+}
+
+/// A number in a packed panel.
+pub(super) trait Weight: Copy {
+    /// # Safety
+    /// As [`Simd::load`].
+    unsafe fn load<S: Simd>(from: *const Self) -> S::Vector;
+}
+
+impl Weight for f32 {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(from: *const Self) -> S::Vector {
+        // SAFETY: the caller keeps the contract of `Simd::load`.
+        unsafe { S::load(from) }
+    }
+}
+
+/// A bfloat16: the upper half of an f32.
+impl Weight for u16 {
+    #[inline(always)]
+    unsafe fn load<S: Simd>(from: *const Self) -> S::Vector {
+        // SAFETY: the caller keeps the contract of `Simd::load`.
+        unsafe { S::load_bf16(from) }
+    }
+}
+
+/// Multiplies `ROWS` rows by `VECTORS` registers of columns.
+///
+/// # Safety
+/// The CPU has the instructions of `S`; every row, panel row and bias that `tile` points to is
+/// valid, and `c` is not read or written by anyone else meanwhile.
+#[inline(always)]
+pub(super) unsafe fn product<S: Simd, B: Weight, const ROWS: usize, const VECTORS: usize>(
+    tile: &Tile<B>,
+) {
+    // SAFETY: all offsets stay inside the rows that the caller vouches for.
+    unsafe {
+        let mut sums = start::<S, B, ROWS, VECTORS>(tile);
+        let mut b = tile.b;
+        for step in 0..tile.depth {
+            let mut columns = [S::splat(0.0); VECTORS];
+            for (vector, column) in columns.iter_mut().enumerate() {
+                *column = B::load::<S>(b.add(vector * S::LANES));
+            }
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let value = S::splat(*tile.a.add(row * tile.a_stride + step));
+                for (sum, column) in sums.iter_mut().zip(columns) {
+                    *sum = S::mul_add(value, column, *sum);
+                }
+            }
+            b = b.add(tile.b_stride);
+        }
+        for (row, sums) in sums.into_iter().enumerate() {
+            for (vector, sum) in sums.into_iter().enumerate() {
+                S::store(tile.c.add(row * tile.c_stride + vector * S::LANES), sum);
+            }
+        }
+    }
+}
+
+/// What the sums begin with.
+///
+/// # Safety
+/// As [`product`].
+#[inline(always)]
+unsafe fn start<S: Simd, B, const ROWS: usize, const VECTORS: usize>(
+    tile: &Tile<B>,
+) -> [[S::Vector; VECTORS]; ROWS] {
+    // SAFETY: as in `product`.
+    unsafe {
+        let mut sums = [[S::splat(0.0); VECTORS]; ROWS];
+        if !tile.bias.is_null() {
+            for sums in &mut sums {
+                for (vector, sum) in sums.iter_mut().enumerate() {
+                    *sum = S::load(tile.bias.add(vector * S::LANES));
+                }
+            }
+        }
+        if tile.add {
+            for (row, sums) in sums.iter_mut().enumerate() {
+                for (vector, sum) in sums.iter_mut().enumerate() {
+                    let c = tile.c.add(row * tile.c_stride + vector * S::LANES);
+                    *sum = S::add(*sum, S::load(c));
+                }
+            }
+        }
+        sums
+    }
+}
