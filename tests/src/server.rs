@@ -57,7 +57,10 @@ impl ServerOptions {
 
     /// A setting, such as `LIMITS__MAX_TOP_K`.
     #[must_use]
-    #[expect(clippy::needless_pass_by_value, reason = "callers write numbers in place")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers write numbers in place"
+    )]
     pub fn setting(mut self, key: &str, value: impl ToString) -> Self {
         self.environment
             .push((format!("SIAMESE__{key}"), value.to_string()));
