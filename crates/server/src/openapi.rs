@@ -1,7 +1,5 @@
 //! The description of the API, made from the handlers.
 
-use std::sync::OnceLock;
-
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
@@ -43,21 +41,27 @@ pub(crate) fn head() -> utoipa::openapi::OpenApi {
 /// # Errors
 /// When it cannot be serialised.
 pub fn yaml() -> Result<String, DescribeError> {
-    static YAML: OnceLock<Result<String, String>> = OnceLock::new();
-    let made = || {
-        let value = described()?;
-        yaml_serde::to_string(&value).map_err(|error| error.to_string())
-    };
-    YAML.get_or_init(made).clone().map_err(DescribeError)
+    to_yaml(&described(None)?)
 }
 
-/// The description as JSON.
+/// The description of a running service, as YAML. It knows the length of vectors.
 ///
 /// # Errors
 /// When it cannot be serialised.
-pub(crate) fn json() -> Result<String, DescribeError> {
-    let value = described().map_err(DescribeError)?;
-    serde_json::to_string(&value).map_err(|error| DescribeError(error.to_string()))
+pub(crate) fn served_yaml(dimensions: Option<usize>) -> Result<String, DescribeError> {
+    to_yaml(&described(dimensions)?)
+}
+
+/// The description of a running service, as JSON.
+///
+/// # Errors
+/// When it cannot be serialised.
+pub(crate) fn served_json(dimensions: Option<usize>) -> Result<String, DescribeError> {
+    serde_json::to_string(&described(dimensions)?).map_err(DescribeError::new)
+}
+
+fn to_yaml(value: &Value) -> Result<String, DescribeError> {
+    yaml_serde::to_string(value).map_err(DescribeError::new)
 }
 
 /// The description could not be serialised.
@@ -65,10 +69,20 @@ pub(crate) fn json() -> Result<String, DescribeError> {
 #[error("the API description could not be made: {0}")]
 pub struct DescribeError(String);
 
-fn described() -> Result<Value, String> {
-    let mut value = serde_json::to_value(described_routes()).map_err(|error| error.to_string())?;
+impl DescribeError {
+    fn new(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+fn described(dimensions: Option<usize>) -> Result<Value, DescribeError> {
+    let mut value = serde_json::to_value(described_routes()).map_err(DescribeError::new)?;
     describe_collection_routes(&mut value);
     require_one_form(&mut value);
+    describe_vectors(&mut value, dimensions);
+    // Without a body a collection gets the default settings.
+    let put = &mut value["paths"]["/collections/{collection}"]["put"];
+    put["requestBody"]["required"] = json!(false);
     Ok(value)
 }
 
@@ -108,17 +122,43 @@ fn collection_parameter() -> Value {
 /// Says which fields go together, where a request has several forms.
 fn require_one_form(value: &mut Value) {
     let schemas = &mut value["components"]["schemas"];
-    schemas["SearchRequest"]["oneOf"] = forms(&[&["query"], &["vector"], &["id"]]);
-    schemas["SimilarityRequest"]["oneOf"] =
-        forms(&[&["pairs"], &["source", "targets"], &["left"], &["inputs"]]);
+    schemas["SearchRequest"]["oneOf"] =
+        forms(&[(&["query"], &[]), (&["vector"], &[]), (&["id"], &[])]);
+    schemas["SimilarityRequest"]["oneOf"] = forms(&[
+        (&["pairs"], &[]),
+        (&["source", "targets"], &[]),
+        (&["left"], &["right"]),
+        (&["inputs"], &["parameters"]),
+    ]);
     schemas["Parameters"]["properties"]["truncate"]["enum"] = json!([true, null]);
 }
 
-fn forms(forms: &[&[&str]]) -> Value {
-    forms
-        .iter()
-        .map(|fields| json!({ "required": fields }))
-        .collect()
+/// Each form with the fields it needs and those it may have; those of other forms are forbidden.
+fn forms(forms: &[(&[&'static str], &[&'static str])]) -> Value {
+    let fields = |form: &(&[&'static str], &[&'static str])| [form.0, form.1].concat();
+    let describe = |form: &(&[&'static str], &[&'static str])| {
+        let own = fields(form);
+        let foreign = forms
+            .iter()
+            .flat_map(fields)
+            .filter(|field| !own.contains(field));
+        let forbidden: Map<String, Value> = foreign
+            .map(|field| (field.to_owned(), Value::Bool(false)))
+            .collect();
+        json!({ "required": form.0, "properties": forbidden })
+    };
+    forms.iter().map(describe).collect()
+}
+
+/// A vector to search by: as long as the encoder's, within single precision, and not zero.
+fn describe_vectors(value: &mut Value, dimensions: Option<usize>) {
+    let vector = &mut value["components"]["schemas"]["SearchRequest"]["properties"]["vector"];
+    vector["items"] = json!({ "type": "number", "minimum": -3.4e38, "maximum": 3.4e38 });
+    vector["contains"] = json!({ "not": { "const": 0 } });
+    if let Some(dimensions) = dimensions {
+        vector["minItems"] = json!(dimensions);
+        vector["maxItems"] = json!(dimensions);
+    }
 }
 
 #[cfg(test)]
@@ -143,7 +183,7 @@ mod tests {
 
     #[test]
     fn every_collection_route_exists_in_both_places_with_its_own_operation_id() {
-        let value = described().unwrap();
+        let value = described(None).unwrap();
         assert!(value["paths"]["/search"]["post"].is_object());
         assert!(value["paths"]["/collections/{collection}/search"]["post"].is_object());
         let ids: Vec<_> = operations(&value)
@@ -155,7 +195,7 @@ mod tests {
 
     #[test]
     fn every_error_code_is_described() {
-        let codes = &described().unwrap()["components"]["schemas"]["ErrorCode"];
+        let codes = &described(None).unwrap()["components"]["schemas"]["ErrorCode"];
         let text = codes.to_string();
         for code in ErrorCode::ALL {
             let name = serde_json::to_string(&code).unwrap();
@@ -165,7 +205,7 @@ mod tests {
 
     #[test]
     fn requests_refuse_unknown_fields_in_the_description_too() {
-        let schemas = &described().unwrap()["components"]["schemas"];
+        let schemas = &described(None).unwrap()["components"]["schemas"];
         for name in [
             "SearchRequest",
             "DocumentsRequest",

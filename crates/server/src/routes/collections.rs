@@ -27,8 +27,6 @@ const MAX_NAME_BYTES: usize = 64;
 #[serde(deny_unknown_fields)]
 pub(crate) struct CollectionRequest {
     /// How long texts become passages.
-    #[serde(default)]
-    #[schema(inline)]
     chunking: Option<ChunkingShape>,
 }
 
@@ -37,7 +35,6 @@ pub(crate) struct CollectionRequest {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChunkingShape {
     /// `off`: one passage a document, cut at the encoder's window with a warning.
-    #[schema(inline)]
     mode: ChunkingMode,
 }
 

@@ -14,7 +14,7 @@ use super::problems::{BodyProblems, DocumentProblems, EngineProblems};
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::{ApiError, ErrorCode};
-use crate::extract::{ApiJson, CollectionName};
+use crate::extract::{ApiJson, CollectionName, present};
 use crate::service::{SearchedFor, search};
 
 const DEFAULT_TOP_K: usize = 10;
@@ -24,12 +24,21 @@ const DEFAULT_TOP_K: usize = 10;
 #[serde(deny_unknown_fields)]
 pub(crate) struct SearchRequest {
     /// Text to search for by meaning.
-    #[schema(min_length = 1, pattern = r"\S", example = "I cannot sign in any more")]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(
+        nullable = false,
+        min_length = 1,
+        pattern = r"\S",
+        example = "I cannot sign in any more"
+    )]
     query: Option<String>,
     /// An embedding of the encoder's dimensions, not all zero.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, min_items = 1)]
     vector: Option<Vec<f32>>,
     /// A stored document to find more like; it is left out itself.
-    #[schema(min_length = 1, max_length = 128)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, min_length = 1, max_length = 512)]
     id: Option<String>,
     /// Hits to return; at most `limits.max_top_k`.
     #[schema(minimum = 1, maximum = 1000, default = 10)]

@@ -11,7 +11,7 @@ use super::problems::{BodyProblems, DocumentProblems, EngineProblems};
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, CollectionName};
+use crate::extract::{ApiJson, CollectionName, present};
 use crate::service::{Metric, Operand, score_pairs};
 
 /// Something to compare: a text, encoded now, or a stored document's vector.
@@ -47,7 +47,7 @@ pub(crate) struct TextItem {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DocumentItem {
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(min_length = 1, max_length = 512)]
     id: String,
 }
 
@@ -71,23 +71,33 @@ pub(crate) enum MetricShape {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SimilarityRequest {
     /// Pairs of items; the answer has one score for each.
-    #[schema(min_items = 1, max_items = 1024)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, min_items = 1, max_items = 1024)]
     pairs: Option<Vec<[Item; 2]>>,
     /// One item to compare with each of `targets`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
     source: Option<Item>,
     /// The answer has one score for each.
-    #[schema(min_items = 1, max_items = 1024)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, min_items = 1, max_items = 2047)]
     targets: Option<Vec<Item>>,
     /// Rows of a matrix.
-    #[schema(min_items = 1, max_items = 1024)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, min_items = 1, max_items = 1024)]
     left: Option<Vec<Item>>,
     /// Columns of the matrix; `left` again when absent.
-    #[schema(min_items = 1, max_items = 1024)]
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, min_items = 1, max_items = 1024)]
     right: Option<Vec<Item>>,
     metric: Option<MetricShape>,
     /// The form of text-embeddings-inference; the answer is a bare array.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
     inputs: Option<Inputs>,
     /// Accepted beside `inputs`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
     parameters: Option<Parameters>,
 }
 
@@ -97,7 +107,7 @@ pub(crate) struct SimilarityRequest {
 pub(crate) struct Inputs {
     #[schema(min_length = 1, pattern = r"\S")]
     source_sentence: String,
-    #[schema(min_items = 1, max_items = 1024)]
+    #[schema(min_items = 1, max_items = 2047)]
     sentences: Vec<PlainText>,
 }
 

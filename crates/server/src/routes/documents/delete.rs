@@ -57,7 +57,7 @@ pub(crate) struct DeleteRequest {
 
 /// A document's id.
 #[derive(Debug, ToSchema)]
-#[schema(value_type = String, min_length = 1, max_length = 128)]
+#[schema(value_type = String, min_length = 1, max_length = 512)]
 #[expect(
     dead_code,
     reason = "describes the items of a list in the API description"

@@ -15,10 +15,10 @@ use crate::error::ApiError;
 #[serde(deny_unknown_fields)]
 pub(crate) struct DocumentInput {
     /// Names the document; one with this id is replaced. Without it the server makes a UUIDv7.
-    #[schema(min_length = 1, max_length = 128, example = "ticket-1042")]
+    #[schema(min_length = 1, max_length = 512, example = "ticket-1042")]
     id: Option<String>,
     /// Stands before the text when it is encoded.
-    #[schema(max_length = 512, example = "Cannot sign in")]
+    #[schema(max_length = 2048, example = "Cannot sign in")]
     title: Option<String>,
     /// What is encoded and searched.
     #[schema(

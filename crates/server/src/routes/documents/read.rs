@@ -7,8 +7,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use siamese_index::{Collection, StoredPassage};
 use utoipa::{IntoParams, ToSchema};
@@ -92,7 +90,7 @@ pub(crate) struct PageQuery {
     /// Documents on the page; at most `limits.max_page_documents`.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<usize>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the page before: documents after it are listed.
     cursor: Option<String>,
     /// `text` adds the texts.
     #[param(inline)]
@@ -131,12 +129,11 @@ pub(crate) async fn list(
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Json<DocumentPage>, ApiError> {
     let limit = checked_limit(query.limit, app.limits().max_page_documents)?;
-    let after = query.cursor.as_deref().map(decode_cursor).transpose()?;
     let collection = app.engine()?.collection(&collection)?;
     blocking(move || {
-        let documents = collection.list(after.as_deref(), limit)?;
+        let documents = collection.list(query.cursor.as_deref(), limit)?;
         let next_cursor = match documents.last() {
-            Some(last) if documents.len() == limit => Some(encode_cursor(&last.id)),
+            Some(last) if documents.len() == limit => Some(last.id.clone()),
             _ => None,
         };
         let describe = |document| {
@@ -161,21 +158,4 @@ fn checked_limit(limit: Option<usize>, max: usize) -> Result<usize, ApiError> {
         ErrorCode::InvalidRequest,
         format!("limit is {limit}; 1 to limits.max_page_documents = {max} are allowed"),
     ))
-}
-
-fn encode_cursor(last_id: &str) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(last_id)
-}
-
-fn decode_cursor(cursor: &str) -> Result<String, ApiError> {
-    BASE64_URL_SAFE_NO_PAD
-        .decode(cursor)
-        .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .ok_or_else(|| {
-            ApiError::new(
-                ErrorCode::InvalidRequest,
-                "cursor is not one that a page returned",
-            )
-        })
 }
