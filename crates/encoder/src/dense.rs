@@ -1,12 +1,14 @@
-//! The Dense module: one linear layer and an activation, over pooled vectors.
+//! The Dense module: one linear layer and an activation, over pooled vectors, and optionally the
+//! input added to the result.
 
+use std::f32::consts::FRAC_1_SQRT_2;
 use std::path::Path;
 
-use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
 use crate::Error;
-use crate::model_folder::{read, read_json};
+use crate::model_folder::read_json;
+use crate::tensor_file::TensorFile;
 
 /// `config.json` of a Dense module.
 #[derive(Debug, Clone, Deserialize)]
@@ -32,9 +34,6 @@ const SENTENCE_EMBEDDING: &str = "sentence_embedding";
 impl DenseSettings {
     pub(crate) fn read(folder: &Path) -> Result<Self, Error> {
         let settings: Self = read_json(&folder.join("config.json"))?;
-        if settings.use_residual {
-            return Err(unsupported("use_residual", "true"));
-        }
         for name in [&settings.module_input_name, &settings.module_output_name] {
             if let Some(name) = name
                 && name != SENTENCE_EMBEDDING
@@ -60,6 +59,9 @@ enum Activation {
     Tanh,
     Relu,
     Sigmoid,
+    /// By the error function.
+    Gelu,
+    Silu,
 }
 
 impl Activation {
@@ -72,6 +74,8 @@ impl Activation {
             "Tanh" => Ok(Self::Tanh),
             "ReLU" => Ok(Self::Relu),
             "Sigmoid" => Ok(Self::Sigmoid),
+            "GELU" => Ok(Self::Gelu),
+            "SiLU" => Ok(Self::Silu),
             _ => Err(unsupported("activation_function", path)),
         }
     }
@@ -82,19 +86,29 @@ impl Activation {
             Self::Tanh => value.tanh(),
             Self::Relu => value.max(0.0),
             Self::Sigmoid => 1.0 / (1.0 + (-value).exp()),
+            Self::Gelu => 0.5 * value * (1.0 + libm::erff(value * FRAC_1_SQRT_2)),
+            Self::Silu => value / (1.0 + (-value).exp()),
         }
     }
 }
 
-/// A linear layer, `out = activation(weight * in + bias)`.
+/// A linear layer, `out = activation(weight * in + bias) + residual(in)`.
 #[derive(Debug)]
 pub(crate) struct Dense {
     in_features: usize,
-    out_features: usize,
-    /// Row-major, `[out_features, in_features]`.
+    /// Row-major, `[out_features, in_features]`, as is the residual's.
     weight: Vec<f32>,
     bias: Vec<f32>,
     activation: Activation,
+    residual: Residual,
+}
+
+/// What is added to the result.
+#[derive(Debug)]
+enum Residual {
+    Nothing,
+    Input,
+    Projected(Vec<f32>),
 }
 
 impl Dense {
@@ -104,76 +118,63 @@ impl Dense {
         settings: &DenseSettings,
         in_features: usize,
     ) -> Result<Self, Error> {
-        let path = folder.join("model.safetensors");
         if settings.in_features != in_features {
-            let reason = format!(
-                "it takes {} values, {in_features} come",
-                settings.in_features
-            );
+            let expected = settings.in_features;
+            let reason = format!("it takes {expected} values, {in_features} come");
             return Err(Error::damaged(folder.join("config.json"), reason));
         }
-        let bytes = read(&path)?;
-        let tensors =
-            SafeTensors::deserialize(&bytes).map_err(|error| Error::damaged(&path, error))?;
-        let out_features = settings.out_features;
-        let weight = tensor(
-            &path,
-            &tensors,
-            "linear.weight",
-            &[out_features, in_features],
-        )?;
+        if in_features == 0 || settings.out_features == 0 {
+            return Err(Error::damaged(
+                folder.join("config.json"),
+                "one of its sizes is 0",
+            ));
+        }
+        let mut file = TensorFile::open(&folder.join("model.safetensors"))?;
+        let shape = [settings.out_features, in_features];
         let bias = if settings.bias {
-            tensor(&path, &tensors, "linear.bias", &[out_features])?
+            file.read("linear.bias", &shape[..1])?
         } else {
-            vec![0.0; out_features]
+            vec![0.0; settings.out_features]
         };
-        let activation = Activation::from_path(settings.activation_function.as_deref())?;
+        let residual = match (settings.use_residual, in_features == settings.out_features) {
+            (false, _) => Residual::Nothing,
+            (true, true) => Residual::Input,
+            (true, false) => Residual::Projected(file.read("residual.weight", &shape)?),
+        };
         Ok(Self {
             in_features,
-            out_features,
-            weight,
+            weight: file.read("linear.weight", &shape)?,
             bias,
-            activation,
+            activation: Activation::from_path(settings.activation_function.as_deref())?,
+            residual,
         })
     }
 
     pub(crate) fn out_features(&self) -> usize {
-        self.out_features
+        self.bias.len()
     }
 
     pub(crate) fn forward(&self, input: &[f32]) -> Vec<f32> {
-        let rows = self.weight.chunks_exact(self.in_features).zip(&self.bias);
-        let value = |(row, bias): (&[f32], &f32)| {
-            let product: f32 = row
-                .iter()
-                .zip(input)
-                .map(|(weight, value)| weight * value)
-                .sum();
-            self.activation.apply(product + bias)
-        };
-        rows.map(value).collect()
+        let products = self.project(&self.weight, input).zip(&self.bias);
+        let mut out: Vec<f32> = products
+            .map(|(product, bias)| self.activation.apply(product + bias))
+            .collect();
+        match &self.residual {
+            Residual::Nothing => {}
+            Residual::Input => add(&mut out, input.iter().copied()),
+            Residual::Projected(weight) => add(&mut out, self.project(weight, input)),
+        }
+        out
+    }
+
+    fn project<'a>(&self, weight: &'a [f32], input: &'a [f32]) -> impl Iterator<Item = f32> + 'a {
+        let product = move |row: &[f32]| row.iter().zip(input).map(|(w, value)| w * value).sum();
+        weight.chunks_exact(self.in_features).map(product)
     }
 }
 
-fn tensor(
-    path: &Path,
-    tensors: &SafeTensors<'_>,
-    name: &str,
-    shape: &[usize],
-) -> Result<Vec<f32>, Error> {
-    let view = tensors
-        .tensor(name)
-        .map_err(|error| Error::damaged(path, error))?;
-    if view.dtype() != Dtype::F32 || view.shape() != shape {
-        let reason = format!(
-            "{name} is {:?} {:?}, not F32 {shape:?}",
-            view.dtype(),
-            view.shape()
-        );
-        return Err(Error::damaged(path, reason));
-    }
-    let values = view.data().chunks_exact(4);
-    Ok(values
-        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-        .collect())
+fn add(out: &mut [f32], others: impl Iterator<Item = f32>) {
+    out.iter_mut()
+        .zip(others)
+        .for_each(|(value, other)| *value += other);
 }

@@ -6,14 +6,15 @@ use std::path::Path;
 
 use rayon::ThreadPool;
 
-use crate::backbones::{self, Backbone, PackedBatch, TokenStates};
+use crate::backbones::{self, Backbone, BackboneOptions, PackedBatch, TokenStates};
 use crate::batch::{self, Batch};
 use crate::dense::Dense;
 use crate::device::{self, DevicePreference};
 use crate::encoder_id::{EncoderId, EncoderIdBuilder};
+use crate::kernels::Kernels;
 use crate::model_folder::{self, ModelDescription, PoolingSettings, PromptSettings, Step};
 use crate::tokenize::{TextTokenizer, TokenizedText};
-use crate::{Error, PoolingMode};
+use crate::{Error, PoolingMode, Precision};
 
 /// What a text is. Asymmetric models put different prompts before the two; others ignore it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,6 +60,10 @@ pub struct EncoderOptions {
     pub max_tokens: Option<usize>,
     /// Threads of the forward pass on the CPU; one per core without it.
     pub threads: Option<usize>,
+    /// How the packed path keeps its weights.
+    pub precision: Precision,
+    /// Take the generic path through candle even where there is a faster one.
+    pub generic: bool,
 }
 
 /// What an encoder is.
@@ -84,8 +89,8 @@ pub struct EncoderInfo {
     pub similarity: SimilarityFunction,
     /// `cpu`, `cuda` or `metal`.
     pub device: String,
-    /// Which implementation of the forward pass runs.
-    pub path: &'static str,
+    /// Which implementation of the forward pass runs, and with which instructions.
+    pub path: String,
 }
 
 /// A text's vector, and how much of the text is in it.
@@ -136,10 +141,18 @@ impl Encoder {
         tokenizer.set_window(max_tokens);
         let steps = open_steps(&description, options)?;
         let device = options.device.open()?;
-        let weights = model_folder::read(&folder.join("model.safetensors"))?;
         let dimensions = dimensions(&description, &steps);
-        let id = identify(&description, &weights, max_tokens, dimensions)?;
-        let backbone = backbones::open(folder, &settings.model_type, weights, &device)?;
+        let id = identify(&description, max_tokens, dimensions)?;
+        let backbone_options = BackboneOptions {
+            device,
+            threads: threads(options),
+            precision: options.precision,
+            generic: options.generic,
+            kernels: Kernels::detect(),
+        };
+        let backbone = backbones::open(folder, &settings.model_type, &backbone_options)?;
+        let path = backbone.path();
+        let generic_threads = path == "candle";
         let info = EncoderInfo {
             model: folder_name(model_dir),
             id,
@@ -150,8 +163,8 @@ impl Encoder {
             prompts: description.prompts.prompts.clone(),
             default_prompt_name: description.prompts.default_prompt_name.clone(),
             similarity: description.prompts.similarity,
-            device: device::name(&device).to_owned(),
-            path: backbone.path(),
+            device: device::name(&backbone_options.device).to_owned(),
+            path,
         };
         Ok(Self {
             info,
@@ -160,7 +173,11 @@ impl Encoder {
             backbone,
             pooling: description.pooling,
             steps,
-            threads: options.threads.map(thread_pool).transpose()?,
+            threads: if generic_threads {
+                options.threads.map(thread_pool).transpose()?
+            } else {
+                None
+            },
         })
     }
 
@@ -222,7 +239,7 @@ impl Encoder {
             for place in &places {
                 packed.push(&texts[*place].ids, &texts[*place].type_ids);
             }
-            let states = self.backbone.forward(&packed)?;
+            let states = self.backbone.forward(&mut packed)?;
             for (place, range) in places.into_iter().zip(packed.ranges()) {
                 let vector = self.vector(&states, range, texts[place].prompt_tokens);
                 if !vector.iter().all(|value| value.is_finite()) {
@@ -327,7 +344,6 @@ fn dimensions(description: &ModelDescription, steps: &[OpenStep]) -> usize {
 /// Hashes what decides the vectors.
 fn identify(
     description: &ModelDescription,
-    weights: &[u8],
     max_tokens: usize,
     dimensions: usize,
 ) -> Result<EncoderId, Error> {
@@ -338,7 +354,7 @@ fn identify(
         "tokenizer",
         &model_folder::read(&folder.join("tokenizer.json"))?,
     );
-    id.part("weights", weights);
+    id.file("weights", &folder.join("model.safetensors"))?;
     id.part(
         "lower_case",
         &[u8::from(description.transformer.do_lower_case)],
@@ -355,10 +371,7 @@ fn identify(
             Step::Normalize => id.part("normalize", &[]),
             Step::Dense(folder, _) => {
                 id.part("dense", &model_folder::read(&folder.join("config.json"))?);
-                id.part(
-                    "dense weights",
-                    &model_folder::read(&folder.join("model.safetensors"))?,
-                );
+                id.file("dense weights", &folder.join("model.safetensors"))?;
             }
         }
     }
@@ -376,6 +389,12 @@ fn folder_name(folder: &Path) -> String {
         || "model".to_owned(),
         |name| name.to_string_lossy().into_owned(),
     )
+}
+
+/// Threads of the forward pass: as asked for, else one for each core.
+fn threads(options: &EncoderOptions) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    options.threads.unwrap_or_else(cores).max(1)
 }
 
 fn thread_pool(threads: usize) -> Result<ThreadPool, Error> {

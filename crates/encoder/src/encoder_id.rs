@@ -1,8 +1,13 @@
 //! Who made a vector.
 
 use std::fmt;
+use std::io::Read;
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
+
+use crate::Error;
+use crate::model_folder::open;
 
 /// SHA-256 over everything that decides what vectors an encoder makes: weights, tokenizer,
 /// architecture, pooling, later modules, prompts, window, dimensions.
@@ -36,6 +41,27 @@ impl EncoderIdBuilder {
         self.0.update(name);
         self.0.update((bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);
+    }
+
+    /// Adds a file's bytes, piece by piece.
+    ///
+    /// # Errors
+    /// When the file is missing or cannot be read.
+    pub(crate) fn file(&mut self, name: &str, path: &Path) -> Result<(), Error> {
+        const PIECE_BYTES: usize = 1 << 18;
+        let mut file = open(path)?;
+        let length = file.metadata()?.len();
+        self.0.update((name.len() as u64).to_le_bytes());
+        self.0.update(name);
+        self.0.update(length.to_le_bytes());
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let read = file.read(&mut piece)?;
+            if read == 0 {
+                return Ok(());
+            }
+            self.0.update(&piece[..read]);
+        }
     }
 
     pub(crate) fn finish(self) -> EncoderId {

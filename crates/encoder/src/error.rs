@@ -79,6 +79,13 @@ pub enum Error {
     /// The tokenizer failed on a text.
     #[error("the tokenizer failed: {0}")]
     Tokenize(Source),
+    /// A token, its position or its segment has no row in the model's tables: tokenizer and
+    /// weights do not belong together.
+    #[error("the tokenizer and the weights do not fit together: {table} has too few rows")]
+    TokenOutOfRange {
+        /// The table that is too short.
+        table: &'static str,
+    },
     /// The forward pass failed.
     #[error("the forward pass failed: {0}")]
     Forward(#[from] candle_core::Error),

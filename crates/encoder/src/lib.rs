@@ -21,13 +21,17 @@ mod device;
 mod encoder;
 mod encoder_id;
 mod error;
+mod kernels;
 mod model_folder;
 mod pooling;
+mod team;
+mod tensor_file;
 mod tokenize;
 
 pub use device::DevicePreference;
 pub use encoder::{Encoder, EncoderInfo, EncoderOptions, Encoding, InputKind, SimilarityFunction};
 pub use encoder_id::EncoderId;
 pub use error::Error;
+pub use kernels::Precision;
 pub use pooling::PoolingMode;
 pub use tokenize::TokenizedText;

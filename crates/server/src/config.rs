@@ -104,6 +104,18 @@ pub struct EncoderSettings {
     pub max_tokens: Option<NonZeroUsize>,
     /// Threads of the forward pass.
     pub threads: Option<NonZeroUsize>,
+    /// How weights are kept on the CPU.
+    pub precision: EncoderPrecision,
+}
+
+/// How weights are kept on the CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EncoderPrecision {
+    /// f32, as in the model.
+    Full,
+    /// Fewer bits: faster, and a little less exact.
+    Reduced,
 }
 
 /// Where the forward pass runs.

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use siamese_encoder::{DevicePreference, Encoder, EncoderOptions};
+use siamese_encoder::{DevicePreference, Encoder, EncoderOptions, Precision};
 use siamese_index::{EncoderIdentity, Index, IndexOptions};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::app::{App, Engine};
-use crate::config::{Device, Settings};
+use crate::config::{Device, EncoderPrecision, Settings};
 use crate::queue::{EncodeQueue, Forward};
 use crate::{metrics, router};
 
@@ -159,6 +159,11 @@ fn open_encoder(settings: &Settings, model_dir: &Path) -> Result<Encoder, ServeE
         dimensions: wanted.dimensions.map(Into::into),
         max_tokens: wanted.max_tokens.map(Into::into),
         threads: wanted.threads.map(Into::into),
+        precision: match wanted.precision {
+            EncoderPrecision::Full => Precision::Full,
+            EncoderPrecision::Reduced => Precision::Reduced,
+        },
+        generic: false,
     };
     Encoder::open(model_dir, &options).map_err(|source| ServeError::Model {
         folder: model_dir.to_owned(),

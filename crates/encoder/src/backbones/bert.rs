@@ -7,11 +7,10 @@ use std::path::Path;
 use candle_core::{DType, Device, IndexOp, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::bert::{BertModel, Config};
-use serde_json::Value;
 
 use super::{Backbone, PackedBatch, TokenStates};
 use crate::Error;
-use crate::model_folder::read_json;
+use crate::model_folder::{read, read_json};
 
 /// BERT as candle-transformers has it.
 pub(crate) struct CandleBert {
@@ -30,21 +29,11 @@ impl std::fmt::Debug for CandleBert {
 
 impl CandleBert {
     /// Opens the weights; `folder` holds `config.json`.
-    pub(crate) fn open(folder: &Path, weights: Vec<u8>, device: &Device) -> Result<Self, Error> {
+    pub(crate) fn open(folder: &Path, device: &Device) -> Result<Self, Error> {
         let config_path = folder.join("config.json");
-        let raw: Value = read_json(&config_path)?;
-        if let Some(kind) = raw["position_embedding_type"].as_str()
-            && kind != "absolute"
-        {
-            let key = "position_embedding_type";
-            return Err(Error::UnsupportedSetting {
-                key,
-                value: kind.to_owned(),
-            });
-        }
-        let config: Config =
-            serde_json::from_value(raw).map_err(|error| Error::damaged(&config_path, error))?;
+        let config: Config = read_json(&config_path)?;
         let weights_path = folder.join("model.safetensors");
+        let weights = read(&weights_path)?;
         let model = VarBuilder::from_buffered_safetensors(weights, DType::F32, device)
             .and_then(|weights| BertModel::load(weights, &config))
             .map_err(|error| Error::damaged(weights_path, error))?;
@@ -66,7 +55,7 @@ impl CandleBert {
 }
 
 impl Backbone for CandleBert {
-    fn forward(&self, batch: &PackedBatch) -> Result<TokenStates, Error> {
+    fn forward(&self, batch: &mut PackedBatch) -> Result<TokenStates, Error> {
         let ids = self.padded(batch, batch.ids())?;
         let type_ids = self.padded(batch, batch.type_ids())?;
         let mask = self.padded(batch, &vec![1; batch.ids().len()])?;
@@ -81,7 +70,7 @@ impl Backbone for CandleBert {
         Ok(TokenStates { values, width })
     }
 
-    fn path(&self) -> &'static str {
-        "candle"
+    fn path(&self) -> String {
+        "candle".to_owned()
     }
 }

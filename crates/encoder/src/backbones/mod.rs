@@ -1,14 +1,16 @@
-//! Transformers: token ids in, token states out. One file for each architecture.
+//! Transformers: token ids in, token states out. One file or folder for each implementation.
 
 mod bert;
-mod packed;
+mod bert_family;
+mod packed_batch;
 
 use std::path::Path;
 
 use candle_core::Device;
 
 use crate::Error;
-pub(crate) use packed::{PackedBatch, TokenStates};
+use crate::kernels::{Kernels, Precision};
+pub(crate) use packed_batch::{PackedBatch, TokenStates};
 
 /// A transformer without its head.
 pub(crate) trait Backbone: Send + Sync + std::fmt::Debug {
@@ -16,26 +18,66 @@ pub(crate) trait Backbone: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// When a computation fails.
-    fn forward(&self, batch: &PackedBatch) -> Result<TokenStates, Error>;
+    fn forward(&self, batch: &mut PackedBatch) -> Result<TokenStates, Error>;
 
-    /// Which implementation this is.
-    fn path(&self) -> &'static str;
+    /// Which implementation this is, and which instructions it uses.
+    fn path(&self) -> String;
 }
 
-/// Opens the backbone for a `model_type`.
+/// How to run a backbone.
+#[derive(Debug)]
+pub(crate) struct BackboneOptions {
+    pub(crate) device: Device,
+    /// Threads of the packed path.
+    pub(crate) threads: usize,
+    pub(crate) precision: Precision,
+    /// Use the generic path even where there is a faster one.
+    pub(crate) generic: bool,
+    pub(crate) kernels: &'static Kernels,
+}
+
+/// Opens the backbone for a `model_type`; `folder` holds `config.json` and the weights.
 ///
 /// # Errors
 /// An unknown architecture, or files that are missing or damaged.
 pub(crate) fn open(
     folder: &Path,
     model_type: &str,
-    weights: Vec<u8>,
+    options: &BackboneOptions,
+) -> Result<Box<dyn Backbone>, Error> {
+    match model_type {
+        "bert" | "roberta" | "xlm-roberta" | "camembert" | "distilbert" => {
+            let config = bert_family::FamilyConfig::read(folder)?;
+            if matches!(options.device, Device::Cpu) && !options.generic {
+                let BackboneOptions {
+                    threads,
+                    precision,
+                    kernels,
+                    ..
+                } = *options;
+                let backbone =
+                    bert_family::PackedBert::open(folder, config, threads, precision, kernels)?;
+                return Ok(Box::new(backbone));
+            }
+            open_generic(folder, model_type, &options.device)
+        }
+        other => Err(unsupported(other)),
+    }
+}
+
+fn open_generic(
+    folder: &Path,
+    model_type: &str,
     device: &Device,
 ) -> Result<Box<dyn Backbone>, Error> {
     match model_type {
-        "bert" => Ok(Box::new(bert::CandleBert::open(folder, weights, device)?)),
-        other => Err(Error::UnsupportedModelType {
-            model_type: other.to_owned(),
-        }),
+        "bert" => Ok(Box::new(bert::CandleBert::open(folder, device)?)),
+        other => Err(unsupported(other)),
+    }
+}
+
+fn unsupported(model_type: &str) -> Error {
+    Error::UnsupportedModelType {
+        model_type: model_type.to_owned(),
     }
 }

@@ -12,7 +12,8 @@ mod table;
 mod tile;
 
 pub(crate) use aligned::AlignedVec;
-pub(crate) use packed_matrix::{PackedMatrix, Precision};
+pub(crate) use packed_matrix::PackedMatrix;
+pub use packed_matrix::Precision;
 pub(crate) use rows::Activation;
 pub(crate) use table::{Kernels, LayerNorm, Product, split};
 pub(crate) use tile::Tile;

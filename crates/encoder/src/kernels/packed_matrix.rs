@@ -32,7 +32,12 @@ pub(super) enum Values {
 
 impl PackedMatrix {
     /// Zeros.
-    pub(crate) fn zeros(kernels: &Kernels, precision: Precision, depth: usize, columns: usize) -> Self {
+    pub(crate) fn zeros(
+        kernels: &Kernels,
+        precision: Precision,
+        depth: usize,
+        columns: usize,
+    ) -> Self {
         let columns = columns.next_multiple_of(kernels.panel);
         let values = match precision {
             Precision::Full => Values::Single(AlignedVec::zeros(depth * columns)),

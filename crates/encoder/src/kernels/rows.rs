@@ -1,4 +1,4 @@
-//! What is done to whole rows: activations, softmax, layer norm, sums of rows.
+//! What is done to whole rows: activations, softmax, layer norm.
 //!
 //! Widths are multiples of the register's lanes; callers fill up with zeros.
 
@@ -132,18 +132,6 @@ pub(super) unsafe fn layer_norm<S: Simd>(
             let value = S::mul_add(normal, S::load(gain.add(at)), S::load(shift.add(at)));
             S::store(row.add(at), value);
         }
-    }
-}
-
-/// `row += other`.
-///
-/// # Safety
-/// The CPU has the instructions of `S`; both pointers are valid for `width` values.
-#[inline(always)]
-pub(super) unsafe fn add<S: Simd>(row: *mut f32, other: *const f32, width: usize) {
-    for at in (0..width).step_by(S::LANES) {
-        // SAFETY: `at` is inside both rows.
-        unsafe { S::store(row.add(at), S::add(S::load(row.add(at)), S::load(other.add(at)))) };
     }
 }
 

@@ -28,7 +28,6 @@ pub(crate) struct Kernels {
     activate: unsafe fn(*mut f32, usize, Activation),
     softmax: unsafe fn(*mut f32, usize) -> f32,
     layer_norm: unsafe fn(*mut f32, usize, &LayerNorm),
-    add: unsafe fn(*mut f32, *const f32, usize),
     scale: unsafe fn(*mut f32, f32, usize),
 }
 
@@ -112,7 +111,14 @@ impl Kernels {
                     }
                     Values::Half(values) => {
                         let b = values.as_ptr().add(panel * self.panel * weights.depth());
-                        self.multiply_panel(product, weights.depth(), b, c, bias, self.narrow_panels);
+                        self.multiply_panel(
+                            product,
+                            weights.depth(),
+                            b,
+                            c,
+                            bias,
+                            self.narrow_panels,
+                        );
                     }
                 }
             }
@@ -147,11 +153,7 @@ impl Kernels {
                 tiles[rows.len() - 1](&tile);
                 if let Some(activation) = product.activation {
                     for row in 0..rows.len() {
-                        (self.activate)(
-                            tile.c.add(row * product.c_stride),
-                            self.panel,
-                            activation,
-                        );
+                        (self.activate)(tile.c.add(row * product.c_stride), self.panel, activation);
                     }
                 }
             }
@@ -174,7 +176,11 @@ impl Kernels {
                 }
             };
             let whole_panel = width - at >= self.panel;
-            let tiles = if whole_panel { self.panels } else { self.strips };
+            let tiles = if whole_panel {
+                self.panels
+            } else {
+                self.strips
+            };
             // SAFETY: the tile's columns end at `width`, a multiple of the lanes.
             unsafe { tiles[rows - 1](&part) };
             at += if whole_panel { self.panel } else { self.lanes };
@@ -197,15 +203,6 @@ impl Kernels {
     pub(crate) unsafe fn layer_norm(&self, row: *mut f32, norm: &LayerNorm) {
         // SAFETY: the caller's promise is the kernel's.
         unsafe { (self.layer_norm)(row, norm.gain.len(), norm) }
-    }
-
-    /// `row += other`.
-    ///
-    /// # Safety
-    /// Both are valid for `width` values.
-    pub(crate) unsafe fn add(&self, row: *mut f32, other: *const f32, width: usize) {
-        // SAFETY: the caller's promise is the kernel's.
-        unsafe { (self.add)(row, other, width) }
     }
 
     /// `row *= factor`.
@@ -262,12 +259,6 @@ macro_rules! compile {
             }
 
             $(#[target_feature(enable = $feature)])?
-            unsafe fn add(row: *mut f32, other: *const f32, width: usize) {
-                // SAFETY: see above, and the caller vouches for the pointers.
-                unsafe { rows::add::<S>(row, other, width) }
-            }
-
-            $(#[target_feature(enable = $feature)])?
             unsafe fn scale(row: *mut f32, factor: f32, width: usize) {
                 // SAFETY: see above, and the caller vouches for the pointers.
                 unsafe { rows::scale::<S>(row, factor, width) }
@@ -283,7 +274,6 @@ macro_rules! compile {
                 activate,
                 softmax,
                 layer_norm,
-                add,
                 scale,
             };
         }

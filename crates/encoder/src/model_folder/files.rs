@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use fs_err::File;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
@@ -11,6 +12,16 @@ use crate::Error;
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     read_if_present(path)?.ok_or_else(|| Error::MissingFile {
         path: path.to_owned(),
+    })
+}
+
+/// A file that must be there, opened.
+pub(crate) fn open(path: &Path) -> Result<File, Error> {
+    File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Error::MissingFile {
+            path: path.to_owned(),
+        },
+        _ => error.into(),
     })
 }
 

@@ -10,7 +10,7 @@ mod pooling;
 mod prompts;
 mod transformer;
 
-pub(crate) use files::{read, read_json};
+pub(crate) use files::{open, read, read_json};
 pub(crate) use modules::{ModelDescription, Step, describe};
 pub(crate) use pooling::PoolingSettings;
 pub(crate) use prompts::PromptSettings;

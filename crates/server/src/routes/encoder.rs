@@ -40,7 +40,8 @@ pub(crate) struct EncoderDescription {
     /// Where the forward pass runs.
     #[schema(example = "cpu")]
     device: String,
-    /// Which implementation of the forward pass runs.
+    /// Which implementation of the forward pass runs, and with which instructions.
+    #[schema(example = "packed avx2")]
     path: String,
 }
 
@@ -61,6 +62,6 @@ pub(crate) async fn encoder(State(app): State<App>) -> Result<Json<EncoderDescri
         prompts: info.prompts.clone(),
         similarity: info.similarity.to_string(),
         device: info.device.clone(),
-        path: info.path.to_string(),
+        path: info.path.clone(),
     }))
 }

@@ -62,11 +62,7 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
-    unsafe fn mul_add(
-        left: float32x4_t,
-        right: float32x4_t,
-        addend: float32x4_t,
-    ) -> float32x4_t {
+    unsafe fn mul_add(left: float32x4_t, right: float32x4_t, addend: float32x4_t) -> float32x4_t {
         unsafe { vfmaq_f32(addend, left, right) }
     }
 

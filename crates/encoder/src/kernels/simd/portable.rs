@@ -55,12 +55,24 @@ impl Simd for Portable {
 
     #[inline(always)]
     unsafe fn max(left: [f32; LANES], right: [f32; LANES]) -> [f32; LANES] {
-        from_fn(|lane| if left[lane] > right[lane] { left[lane] } else { right[lane] })
+        from_fn(|lane| {
+            if left[lane] > right[lane] {
+                left[lane]
+            } else {
+                right[lane]
+            }
+        })
     }
 
     #[inline(always)]
     unsafe fn min(left: [f32; LANES], right: [f32; LANES]) -> [f32; LANES] {
-        from_fn(|lane| if left[lane] < right[lane] { left[lane] } else { right[lane] })
+        from_fn(|lane| {
+            if left[lane] < right[lane] {
+                left[lane]
+            } else {
+                right[lane]
+            }
+        })
     }
 
     #[inline(always)]

@@ -1,0 +1,237 @@
+//! The forward pass over one chunk of a batch, by one thread or by several together.
+//!
+//! All members run the same steps; between two steps of which one reads what others wrote, they
+//! meet. A product is shared by panels of columns, attention by heads, everything else by rows.
+
+use super::attention::Attention;
+use super::config::FamilyConfig;
+use super::weights::{Embeddings, Layer, Shape};
+use super::workspace::{Scratch, Strides, Workspace};
+use crate::backbones::PackedBatch;
+use crate::kernels::{Activation, Kernels, LayerNorm, PackedMatrix, Product};
+use crate::team::Member;
+
+/// Everything that does not change from one pass to the next.
+#[derive(Debug)]
+pub(super) struct Model {
+    pub(super) kernels: &'static Kernels,
+    pub(super) config: FamilyConfig,
+    pub(super) shape: Shape,
+    pub(super) strides: Strides,
+    pub(super) embeddings: Embeddings,
+    pub(super) layers: Vec<Layer>,
+}
+
+/// The buffers of a pass, shared by its members.
+#[derive(Debug, Clone, Copy)]
+struct Buffers {
+    states: *mut f32,
+    qkv: *mut f32,
+    context: *mut f32,
+    intermediate: *mut f32,
+}
+
+/// A chunk of a batch in the buffers it goes through.
+#[derive(Debug)]
+pub(super) struct Pass<'a> {
+    model: &'a Model,
+    batch: &'a PackedBatch,
+    texts: std::ops::Range<usize>,
+    /// Where the chunk's tokens are in the batch.
+    tokens: std::ops::Range<usize>,
+    buffers: Buffers,
+}
+
+// SAFETY: the members of a pass write to disjoint parts of the buffers and meet before they read
+// what others wrote; each step of `Pass::run` says what is whose.
+unsafe impl Sync for Pass<'_> {}
+
+impl<'a> Pass<'a> {
+    /// A pass over some texts of a batch.
+    pub(super) fn new(
+        model: &'a Model,
+        batch: &'a PackedBatch,
+        texts: std::ops::Range<usize>,
+        workspace: &'a mut Workspace,
+    ) -> Self {
+        let tokens = batch.tokens(texts.clone());
+        workspace.reserve(tokens.len(), &model.strides);
+        Self {
+            model,
+            batch,
+            texts,
+            tokens,
+            buffers: Buffers {
+                states: workspace.states.as_mut_ptr(),
+                qkv: workspace.qkv.as_mut_ptr(),
+                context: workspace.context.as_mut_ptr(),
+                intermediate: workspace.intermediate.as_mut_ptr(),
+            },
+        }
+    }
+
+    /// One member's part of the pass; all members must call it. `out` takes the last states of
+    /// the chunk's tokens and is shared by the members.
+    pub(super) fn run(&self, member: &Member<'_>, scratch: &mut Scratch, out: &Output) {
+        let model = self.model;
+        let longest = self.ranges().map(|range| range.len()).max().unwrap_or(0);
+        scratch.reserve(longest, &model.shape, model.kernels);
+        self.embed(member);
+        member.meet();
+        for layer in &model.layers {
+            self.layer(layer, member, scratch);
+        }
+        let (rows, hidden) = (self.rows(member), model.shape.hidden);
+        for row in rows {
+            // SAFETY: the row is this member's, in the states and in `out`.
+            unsafe {
+                let state = self.state(row).cast_const();
+                let to = out.0.add((self.tokens.start + row) * hidden);
+                std::ptr::copy_nonoverlapping(state, to, hidden);
+            }
+        }
+    }
+
+    /// Each member's rows of the first states.
+    fn embed(&self, member: &Member<'_>) {
+        for row in self.rows(member) {
+            let token = self.tokens.start + row;
+            // SAFETY: the row is this member's; the zeros beyond a token's features are set here
+            // and stay.
+            unsafe {
+                let state = std::slice::from_raw_parts_mut(self.state(row), self.model.shape.state);
+                self.model.embed(self.batch, token, state);
+                let norm = &self.model.embeddings.norm;
+                self.model.kernels.layer_norm(state.as_mut_ptr(), norm);
+            }
+        }
+    }
+
+    fn layer(&self, layer: &Layer, member: &Member<'_>, scratch: &mut Scratch) {
+        let Buffers {
+            states,
+            qkv,
+            context,
+            intermediate,
+        } = self.buffers;
+        let strides = &self.model.strides;
+        let to_qkv = self.product((states, strides.states), (qkv, strides.qkv));
+        self.multiply(&to_qkv, &layer.qkv, member);
+        member.meet();
+        self.attend(member, scratch);
+        member.meet();
+        let back = self.product((context, strides.context), (states, strides.states));
+        self.multiply(
+            &Product { add: true, ..back },
+            &layer.attention_output,
+            member,
+        );
+        member.meet();
+        self.normalize(&layer.attention_norm, member);
+        member.meet();
+        let up = self.product(
+            (states, strides.states),
+            (intermediate, strides.intermediate),
+        );
+        let activation = Some(self.model.config.activation);
+        self.multiply(&Product { activation, ..up }, &layer.up, member);
+        member.meet();
+        let down = self.product(
+            (intermediate, strides.intermediate),
+            (states, strides.states),
+        );
+        self.multiply(&Product { add: true, ..down }, &layer.down, member);
+        member.meet();
+        self.normalize(&layer.output_norm, member);
+        member.meet();
+    }
+
+    fn product(&self, from: (*mut f32, usize), to: (*mut f32, usize)) -> Product {
+        Product {
+            rows: self.tokens.len(),
+            a: from.0,
+            a_stride: from.1,
+            c: to.0,
+            c_stride: to.1,
+            add: false,
+            activation: None::<Activation>,
+        }
+    }
+
+    /// Each member has its own panels of columns.
+    fn multiply(&self, product: &Product, weights: &PackedMatrix, member: &Member<'_>) {
+        let panels = member.share(weights.panels());
+        // SAFETY: the buffers hold all rows, and nobody else writes to these columns.
+        unsafe { self.model.kernels.multiply(product, weights, panels) }
+    }
+
+    /// Each member has its own pairs of a text and a head.
+    fn attend(&self, member: &Member<'_>, scratch: &mut Scratch) {
+        let attention = Attention {
+            kernels: self.model.kernels,
+            shape: &self.model.shape,
+            strides: &self.model.strides,
+            qkv: self.buffers.qkv,
+            context: self.buffers.context,
+        };
+        let heads = self.model.shape.heads;
+        for item in member.share(self.texts.len() * heads) {
+            let range = self.batch.range(self.texts.start + item / heads);
+            let rows = range.start - self.tokens.start..range.end - self.tokens.start;
+            // SAFETY: the text is in the chunk, the pair is this member's, and the scratch was
+            // made for the longest text.
+            unsafe { attention.run(rows, item % heads, scratch) };
+        }
+    }
+
+    /// Each member has its own rows.
+    fn normalize(&self, norm: &LayerNorm, member: &Member<'_>) {
+        for row in self.rows(member) {
+            // SAFETY: the row is this member's and as wide as the norm.
+            unsafe { self.model.kernels.layer_norm(self.state(row), norm) };
+        }
+    }
+
+    fn rows(&self, member: &Member<'_>) -> std::ops::Range<usize> {
+        member.share(self.tokens.len())
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
+        self.texts.clone().map(|text| self.batch.range(text))
+    }
+
+    /// # Safety
+    /// `row` is a token of the chunk.
+    unsafe fn state(&self, row: usize) -> *mut f32 {
+        // SAFETY: the buffer holds all tokens of the chunk.
+        unsafe { self.buffers.states.add(row * self.model.strides.states) }
+    }
+}
+
+/// Where the last states go, `[tokens, hidden]`; each token is written by one thread.
+#[derive(Debug)]
+pub(super) struct Output(pub(super) *mut f32);
+
+// SAFETY: every thread writes to rows of its own.
+unsafe impl Sync for Output {}
+
+impl Model {
+    /// The sum of a token's embeddings, and zeros after it.
+    fn embed(&self, batch: &PackedBatch, token: usize, state: &mut [f32]) {
+        let hidden = self.shape.hidden;
+        state.fill(0.0);
+        let state = &mut state[..hidden];
+        let tables = [
+            (&self.embeddings.words, batch.ids()[token]),
+            (&self.embeddings.positions, batch.positions()[token]),
+            (&self.embeddings.segments, batch.type_ids()[token]),
+        ];
+        for (table, index) in tables {
+            let start = index as usize * hidden;
+            let row = table.get(start..start + hidden).unwrap_or_default();
+            for (value, part) in state.iter_mut().zip(row) {
+                *value += part;
+            }
+        }
+    }
+}

@@ -1,0 +1,458 @@
+//! Small random models in both dialects against vectors that sentence-transformers made, and what
+//! happens when their files are missing or damaged.
+//!
+//! `fixtures/make_fixtures.py` made `fixtures/models`.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail tests"
+)]
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use siamese_encoder::{Encoder, EncoderOptions, Error, InputKind, PoolingMode, Precision};
+
+const MODELS: [&str; 5] = [
+    "bert-old-dialect",
+    "bert-dense-prompts",
+    "roberta",
+    "xlm-roberta",
+    "distilbert",
+];
+
+fn model(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/models")
+        .join(name)
+}
+
+fn open(folder: &Path, options: &EncoderOptions) -> Encoder {
+    Encoder::open(folder, options).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+}
+
+fn generic() -> EncoderOptions {
+    EncoderOptions {
+        generic: true,
+        ..EncoderOptions::default()
+    }
+}
+
+fn json_file(path: PathBuf) -> Value {
+    serde_json::from_slice(&fs_err::read(path).unwrap()).unwrap()
+}
+
+struct References {
+    texts: Vec<String>,
+    json: Value,
+}
+
+impl References {
+    fn of(name: &str) -> Self {
+        let json = json_file(model(name).join("references.json"));
+        let texts = json["texts"].as_array().unwrap();
+        Self {
+            texts: texts
+                .iter()
+                .map(|text| text.as_str().unwrap().to_owned())
+                .collect(),
+            json,
+        }
+    }
+
+    fn texts(&self) -> Vec<&str> {
+        self.texts.iter().map(String::as_str).collect()
+    }
+
+    fn vectors(&self, pointer: &str) -> Vec<Vec<f32>> {
+        serde_json::from_value(self.json.pointer(pointer).unwrap().clone()).unwrap()
+    }
+}
+
+fn cosine(left: &[f32], right: &[f32]) -> f64 {
+    assert_eq!(left.len(), right.len());
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter()
+            .zip(b)
+            .map(|(a, b)| f64::from(*a) * f64::from(*b))
+            .sum()
+    };
+    dot(left, right) / (dot(left, left) * dot(right, right)).sqrt()
+}
+
+/// The same direction and the same length.
+#[track_caller]
+fn assert_equal(what: &str, left: &[f32], right: &[f32]) {
+    let cosine = cosine(left, right);
+    assert!(cosine >= 0.99999, "{what}: {cosine}");
+    let largest = left
+        .iter()
+        .chain(right)
+        .fold(0.0, |a: f32, b| a.max(b.abs()));
+    for (a, b) in left.iter().zip(right) {
+        assert!((a - b).abs() <= 1e-4 * largest, "{what}: {a} is not {b}");
+    }
+}
+
+#[track_caller]
+fn assert_encodes(encoder: &Encoder, name: &str) {
+    let references = References::of(name);
+    for (kind, pointer) in [
+        (InputKind::Query, "/query"),
+        (InputKind::Document, "/document"),
+    ] {
+        let expected = references.vectors(pointer);
+        let together = encoder.encode(&references.texts(), kind).unwrap();
+        for ((text, expected), batched) in references.texts.iter().zip(&expected).zip(&together) {
+            let what = format!("{name}, {pointer}, {text:?}");
+            let alone = &encoder.encode(&[text], kind).unwrap()[0];
+            assert_equal(&what, &alone.vector, expected);
+            assert_equal(&what, &batched.vector, expected);
+        }
+    }
+}
+
+#[test]
+fn every_model_encodes_as_sentence_transformers_does_alone_and_in_a_mixed_batch() {
+    for name in MODELS {
+        let encoder = open(&model(name), &EncoderOptions::default());
+        assert!(encoder.info().path.starts_with("packed "));
+        assert_encodes(&encoder, name);
+    }
+}
+
+#[test]
+fn the_generic_path_encodes_the_same() {
+    for name in ["bert-old-dialect", "bert-dense-prompts"] {
+        let encoder = open(&model(name), &generic());
+        assert_eq!(encoder.info().path, "candle");
+        assert_encodes(&encoder, name);
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    for threads in [1, 2, 3, 5] {
+        let options = EncoderOptions {
+            threads: Some(threads),
+            ..EncoderOptions::default()
+        };
+        assert_encodes(
+            &open(&model("bert-old-dialect"), &options),
+            "bert-old-dialect",
+        );
+    }
+}
+
+#[test]
+fn reduced_precision_stays_close() {
+    let options = EncoderOptions {
+        precision: Precision::Reduced,
+        ..EncoderOptions::default()
+    };
+    for name in MODELS {
+        let references = References::of(name);
+        let encoder = open(&model(name), &options);
+        let encodings = encoder
+            .encode(&references.texts(), InputKind::Query)
+            .unwrap();
+        for (encoding, expected) in encodings.iter().zip(references.vectors("/query")) {
+            let cosine = cosine(&encoding.vector, &expected);
+            assert!(cosine >= 0.999, "{name}: {cosine}");
+        }
+    }
+}
+
+#[test]
+fn every_pooling_and_their_concatenation_follow_sentence_transformers() {
+    let references = References::of("bert-old-dialect");
+    for (modes, _) in references.json["pooling"].as_object().unwrap() {
+        let folder = Copy::of("bert-old-dialect");
+        let names: Vec<&str> = modes.split('+').collect();
+        folder.write(
+            "1_Pooling/config.json",
+            &json!({"embedding_dimension": 36, "pooling_mode": names}),
+        );
+        folder.keep_modules(2);
+        let encoder = open(folder.path(), &EncoderOptions::default());
+        assert_eq!(encoder.info().dimensions, 36 * names.len());
+        let expected = references.vectors(&format!("/pooling/{modes}"));
+        let encodings = encoder
+            .encode(&references.texts(), InputKind::Query)
+            .unwrap();
+        for (encoding, expected) in encodings.iter().zip(&expected) {
+            assert_equal(modes, &encoding.vector, expected);
+        }
+    }
+}
+
+#[test]
+fn a_model_says_what_it_is() {
+    let encoder = open(&model("bert-dense-prompts"), &EncoderOptions::default());
+    let info = encoder.info();
+    assert_eq!((info.dimensions, info.max_tokens), (20, 24));
+    assert_eq!(info.pooling, [PoolingMode::Cls, PoolingMode::Mean]);
+    assert_eq!(info.prompts["query"], "rain: ");
+    assert_eq!(info.model, "bert-dense-prompts");
+    assert_eq!(
+        open(&model("roberta"), &EncoderOptions::default())
+            .info()
+            .max_tokens,
+        40
+    );
+}
+
+#[test]
+fn truncation_is_reported_and_the_tokenizers_own_is_not_followed() {
+    let encoder = open(&model("bert-old-dialect"), &EncoderOptions::default());
+    let long = encoder
+        .tokenize(&"rain ".repeat(60), InputKind::Query)
+        .unwrap();
+    assert_eq!((long.tokens_kept(), long.is_truncated()), (24, true));
+    assert!(long.tokens_seen() > 60);
+    let short = encoder.tokenize("rain", InputKind::Query).unwrap();
+    assert!(short.tokens_kept() < 9, "padded to {}", short.tokens_kept());
+    assert!(!short.is_truncated());
+}
+
+#[test]
+fn no_text_at_all_makes_no_vector() {
+    let encoder = open(&model("distilbert"), &EncoderOptions::default());
+    assert!(encoder.encode(&[], InputKind::Query).unwrap().is_empty());
+}
+
+/// A model folder that a test may spoil.
+struct Copy(tempfile::TempDir);
+
+impl Copy {
+    fn of(name: &str) -> Self {
+        let copy = tempfile::tempdir().unwrap();
+        copy_folder(&model(name), copy.path());
+        Self(copy)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, file: &str, json: &Value) {
+        fs_err::write(self.path().join(file), json.to_string()).unwrap();
+    }
+
+    fn change(&self, file: &str, change: impl FnOnce(&mut Value)) {
+        let mut json = json_file(self.path().join(file));
+        change(&mut json);
+        self.write(file, &json);
+    }
+
+    /// Drops all modules but the first ones.
+    fn keep_modules(&self, count: usize) {
+        self.change("modules.json", |modules| {
+            modules.as_array_mut().unwrap().truncate(count)
+        });
+    }
+
+    fn open(&self) -> Result<Encoder, Error> {
+        Encoder::open(self.path(), &EncoderOptions::default())
+    }
+
+    #[track_caller]
+    fn error(&self) -> Error {
+        self.open().map(|_| ()).unwrap_err()
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs_err::create_dir_all(to).unwrap();
+    for entry in fs_err::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            fs_err::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    for file in [
+        "modules.json",
+        "config.json",
+        "tokenizer.json",
+        "model.safetensors",
+        "1_Pooling/config.json",
+        "2_Dense/config.json",
+        "2_Dense/model.safetensors",
+    ] {
+        let folder = Copy::of("bert-dense-prompts");
+        fs_err::remove_file(folder.path().join(file)).unwrap();
+        let error = folder.error();
+        assert!(
+            matches!(&error, Error::MissingFile { path } if path.ends_with(file)),
+            "{error}"
+        );
+        assert!(error.to_string().contains(file), "{error}");
+    }
+}
+
+#[test]
+fn a_file_cut_short_anywhere_is_named_and_panics_nowhere() {
+    for file in [
+        "modules.json",
+        "config.json",
+        "tokenizer.json",
+        "model.safetensors",
+        "2_Dense/model.safetensors",
+    ] {
+        let folder = Copy::of("bert-dense-prompts");
+        let path = folder.path().join(file);
+        let bytes = fs_err::read(&path).unwrap();
+        for part in [0, 1, 7, 8, 9, 100, bytes.len() / 2, bytes.len() - 1] {
+            fs_err::write(&path, &bytes[..part.min(bytes.len() - 1)]).unwrap();
+            let error = folder.error();
+            assert!(error.to_string().contains(file), "{part} bytes: {error}");
+        }
+    }
+}
+
+#[test]
+fn weights_of_another_shape_are_an_error_that_names_the_tensor() {
+    for (key, value, tensor) in [
+        ("hidden_size", 48, "word_embeddings"),
+        ("intermediate_size", 60, "intermediate"),
+        ("vocab_size", 100, "word_embeddings"),
+        ("num_hidden_layers", 3, "layer.2."),
+        ("max_position_embeddings", 512, "position_embeddings"),
+    ] {
+        let folder = Copy::of("bert-old-dialect");
+        folder.change("config.json", |config| config[key] = value.into());
+        let error = folder.error().to_string();
+        assert!(
+            error.contains("model.safetensors") && error.contains(tensor),
+            "{key}: {error}"
+        );
+    }
+}
+
+#[test]
+fn impossible_sizes_are_refused() {
+    for (key, value) in [
+        ("num_attention_heads", 5),
+        ("num_attention_heads", 0),
+        ("hidden_size", 0),
+    ] {
+        let folder = Copy::of("bert-old-dialect");
+        folder.change("config.json", |config| config[key] = value.into());
+        let error = folder.error();
+        assert!(error.to_string().contains("config.json"), "{key}: {error}");
+    }
+}
+
+#[test]
+fn flipped_bits_in_the_header_panic_nowhere() {
+    let folder = Copy::of("distilbert");
+    let path = folder.path().join("model.safetensors");
+    let bytes = fs_err::read(&path).unwrap();
+    for at in (0..4096).step_by(13) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x15;
+        fs_err::write(&path, &damaged).unwrap();
+        // A flipped bit may also change what nobody reads; then the folder opens.
+        if let Err(error) = folder.open() {
+            assert!(
+                error.to_string().contains("model.safetensors"),
+                "{at}: {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn weights_that_are_no_numbers_make_an_error_and_no_vector() {
+    let folder = Copy::of("bert-old-dialect");
+    let path = folder.path().join("model.safetensors");
+    let mut bytes = fs_err::read(&path).unwrap();
+    let end = bytes.len();
+    bytes[end - 36 * 4..].copy_from_slice(&f32::NAN.to_le_bytes().repeat(36));
+    fs_err::write(&path, bytes).unwrap();
+    for options in [EncoderOptions::default(), generic()] {
+        let encoder = Encoder::open(folder.path(), &options).unwrap();
+        let error = encoder
+            .encode(&["rain"], InputKind::Query)
+            .map(|_| ())
+            .unwrap_err();
+        assert!(matches!(error, Error::NonFinite { index: 0 }), "{error}");
+    }
+}
+
+#[test]
+fn a_tokenizer_that_knows_more_than_the_model_is_an_error() {
+    let folder = Copy::of("bert-old-dialect");
+    let other = Copy::of("roberta");
+    fs_err::copy(
+        other.path().join("tokenizer.json"),
+        folder.path().join("tokenizer.json"),
+    )
+    .unwrap();
+    let encoder = folder.open().unwrap();
+    let text = "e-mail addresses appear in texts: ÄÖÜ ぁ ❤";
+    let error = encoder
+        .encode(&[text], InputKind::Query)
+        .map(|_| ())
+        .unwrap_err();
+    assert!(matches!(error, Error::TokenOutOfRange { .. }), "{error}");
+}
+
+#[test]
+fn what_is_not_supported_is_named() {
+    let folder = Copy::of("bert-old-dialect");
+    folder.change("config.json", |config| config["model_type"] = "bort".into());
+    assert!(
+        matches!(folder.error(), Error::UnsupportedModelType { model_type } if model_type == "bort")
+    );
+
+    let folder = Copy::of("bert-old-dialect");
+    folder.change("config.json", |config| {
+        config["hidden_act"] = "swish".into()
+    });
+    assert!(folder.error().to_string().contains("swish"));
+
+    let folder = Copy::of("bert-old-dialect");
+    folder.change("modules.json", |modules| {
+        modules[2]["type"] = "a.b.LSTM".into()
+    });
+    assert!(folder.error().to_string().contains("a.b.LSTM"));
+
+    let folder = Copy::of("bert-dense-prompts");
+    folder.change("2_Dense/config.json", |dense| {
+        dense["activation_function"] = "a.b.Mish".into()
+    });
+    assert!(folder.error().to_string().contains("a.b.Mish"));
+}
+
+#[test]
+fn what_decides_the_vectors_decides_the_id() {
+    let id = |folder: &Copy| folder.open().unwrap().info().id.clone();
+    let original = id(&Copy::of("bert-dense-prompts"));
+    assert_eq!(original, id(&Copy::of("bert-dense-prompts")));
+
+    let prompts = Copy::of("bert-dense-prompts");
+    prompts.change("config_sentence_transformers.json", |c| {
+        c["prompts"]["query"] = "q: ".into()
+    });
+    let pooling = Copy::of("bert-dense-prompts");
+    pooling.change("1_Pooling/config.json", |c| {
+        c["include_prompt"] = true.into()
+    });
+    let weights = Copy::of("bert-dense-prompts");
+    let path = weights.path().join("model.safetensors");
+    let mut bytes = fs_err::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs_err::write(&path, bytes).unwrap();
+    for changed in [prompts, pooling, weights] {
+        assert_ne!(id(&changed), original);
+    }
+}
