@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use rayon::ThreadPool;
+use rayon::prelude::*;
 
 use crate::backbones::{self, Backbone, BackboneOptions, PackedBatch, TokenStates};
 use crate::batch::{self, Batch};
@@ -113,7 +114,8 @@ pub struct Encoder {
     backbone: Box<dyn Backbone>,
     pooling: PoolingSettings,
     steps: Vec<OpenStep>,
-    threads: Option<ThreadPool>,
+    /// For tokenising, and for a backbone without threads of its own.
+    threads: ThreadPool,
 }
 
 #[derive(Debug)]
@@ -151,8 +153,6 @@ impl Encoder {
             kernels: Kernels::detect(),
         };
         let backbone = backbones::open(folder, &settings.model_type, &backbone_options)?;
-        let path = backbone.path();
-        let generic_threads = path == "candle";
         let info = EncoderInfo {
             model: folder_name(model_dir),
             id,
@@ -164,7 +164,7 @@ impl Encoder {
             default_prompt_name: description.prompts.default_prompt_name.clone(),
             similarity: description.prompts.similarity,
             device: device::name(&backbone_options.device).to_owned(),
-            path,
+            path: backbone.path(),
         };
         Ok(Self {
             info,
@@ -173,11 +173,7 @@ impl Encoder {
             backbone,
             pooling: description.pooling,
             steps,
-            threads: if generic_threads {
-                options.threads.map(thread_pool).transpose()?
-            } else {
-                None
-            },
+            threads: thread_pool(threads(options))?,
         })
     }
 
@@ -200,15 +196,33 @@ impl Encoder {
         Ok(tokenized)
     }
 
+    /// Token ids of many texts, on all threads, in their order.
+    ///
+    /// # Errors
+    /// As [`Self::tokenize`].
+    pub fn tokenize_all(
+        &self,
+        texts: &[&str],
+        kind: InputKind,
+    ) -> Result<Vec<TokenizedText>, Error> {
+        // Waking a thread takes as long as a short text.
+        if let [text] = texts {
+            return Ok(vec![self.tokenize(text, kind)?]);
+        }
+        let tokenize = |text: &&str| self.tokenize(text, kind);
+        self.threads
+            .install(|| texts.par_iter().map(tokenize).collect())
+    }
+
     /// Vectors of tokenised texts, in their order, whatever their number and lengths.
     ///
     /// # Errors
     /// A failed forward pass, or a value in it that is not finite.
     pub fn encode_tokenized(&self, texts: &[&TokenizedText]) -> Result<Vec<Vec<f32>>, Error> {
-        match &self.threads {
-            Some(pool) => pool.install(|| self.encode_batches(texts)),
-            None => self.encode_batches(texts),
+        if self.backbone.brings_threads() {
+            return self.encode_batches(texts);
         }
+        self.threads.install(|| self.encode_batches(texts))
     }
 
     /// Tokenises and encodes texts, in their order.
@@ -216,10 +230,7 @@ impl Encoder {
     /// # Errors
     /// As [`Self::tokenize`] and [`Self::encode_tokenized`].
     pub fn encode(&self, texts: &[&str], kind: InputKind) -> Result<Vec<Encoding>, Error> {
-        let tokenized = texts
-            .iter()
-            .map(|text| self.tokenize(text, kind))
-            .collect::<Result<Vec<_>, _>>()?;
+        let tokenized = self.tokenize_all(texts, kind)?;
         let vectors = self.encode_tokenized(&tokenized.iter().collect::<Vec<_>>())?;
         let encodings = vectors
             .into_iter()

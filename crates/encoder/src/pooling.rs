@@ -8,7 +8,7 @@ use std::fmt;
 /// A way to make one vector of many token states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolingMode {
-    /// The first token's state.
+    /// The first token's state; the first after the prompt where that is left out.
     Cls,
     /// The largest value of each dimension.
     Max,
@@ -37,13 +37,13 @@ impl PoolingMode {
     }
 
     /// Pools rows of `width` values. `states` holds at least one row; `first_row` is where the
-    /// tokens begin that take part, which `cls` and `lasttoken` do not look at.
+    /// tokens begin that take part, which only `lasttoken` does not look at.
     pub(crate) fn pool(self, states: &[f32], width: usize, first_row: usize, out: &mut Vec<f32>) {
         let rows = states.len() / width;
         let first_row = first_row.min(rows - 1);
         let counted = &states[first_row * width..];
         match self {
-            Self::Cls => out.extend_from_slice(&states[..width]),
+            Self::Cls => out.extend_from_slice(&counted[..width]),
             Self::LastToken => out.extend_from_slice(&states[states.len() - width..]),
             Self::Max => out.extend(maximum(counted, width)),
             Self::Mean => out.extend(weighted_sum(counted, width, |_| {
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn a_prompts_rows_can_be_left_out() {
         assert_eq!(pooled(PoolingMode::Mean, 1), [4.0, 1.0]);
-        assert_eq!(pooled(PoolingMode::Cls, 1), [1.0, 4.0]);
+        assert_eq!(pooled(PoolingMode::Cls, 1), [2.0, -5.0]);
     }
 
     #[test]

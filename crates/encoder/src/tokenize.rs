@@ -76,18 +76,14 @@ impl TextTokenizer {
 
     /// Tokenises `prompt` and `text` as one text.
     ///
-    /// Surrounding white space goes first, as in sentence-transformers.
+    /// Surrounding white space stays: sentence-transformers strips it before 5.4 and not since,
+    /// and tokenizers of BERT ignore it.
     pub(crate) fn tokenize(&self, prompt: &str, text: &str) -> Result<TokenizedText, Error> {
         let whole = format!("{prompt}{text}");
-        let whole = whole.trim();
-        let lower = if self.do_lower_case {
-            Some(whole.to_lowercase())
-        } else {
-            None
-        };
+        let lower = self.do_lower_case.then(|| whole.to_lowercase());
         let encoding = self
             .tokenizer
-            .encode_fast(lower.as_deref().unwrap_or(whole), true)
+            .encode_fast(lower.as_deref().unwrap_or(&whole), true)
             .map_err(Error::Tokenize)?;
         let special = encoding.get_special_tokens_mask();
         let closing = special.iter().rev().take_while(|mask| **mask == 1).count();

@@ -174,7 +174,6 @@ fn every_pooling_and_their_concatenation_follow_sentence_transformers() {
             "1_Pooling/config.json",
             &json!({"embedding_dimension": 36, "pooling_mode": names}),
         );
-        folder.keep_modules(2);
         let encoder = open(folder.path(), &EncoderOptions::default());
         assert_eq!(encoder.info().dimensions, 36 * names.len());
         let expected = references.vectors(&format!("/pooling/{modes}"));
@@ -247,12 +246,6 @@ impl Copy {
     }
 
     /// Drops all modules but the first ones.
-    fn keep_modules(&self, count: usize) {
-        self.change("modules.json", |modules| {
-            modules.as_array_mut().unwrap().truncate(count)
-        });
-    }
-
     fn open(&self) -> Result<Encoder, Error> {
         Encoder::open(self.path(), &EncoderOptions::default())
     }
@@ -310,8 +303,10 @@ fn a_file_cut_short_anywhere_is_named_and_panics_nowhere() {
         let folder = Copy::of("bert-dense-prompts");
         let path = folder.path().join(file);
         let bytes = fs_err::read(&path).unwrap();
-        for part in [0, 1, 7, 8, 9, 100, bytes.len() / 2, bytes.len() - 1] {
-            fs_err::write(&path, &bytes[..part.min(bytes.len() - 1)]).unwrap();
+        // A line break at the end means nothing.
+        let last = bytes.trim_ascii_end().len() - 1;
+        for part in [0, 1, 7, 8, 9, 100, last / 2, last] {
+            fs_err::write(&path, &bytes[..part.min(last)]).unwrap();
             let error = folder.error();
             assert!(error.to_string().contains(file), "{part} bytes: {error}");
         }
@@ -370,13 +365,22 @@ fn flipped_bits_in_the_header_panic_nowhere() {
     }
 }
 
+/// Where a tensor's values are in a safetensors file.
+fn tensor_bytes(file: &[u8], name: &str) -> std::ops::Range<usize> {
+    let header_bytes = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    let values = 8 + header_bytes;
+    let header: Value = serde_json::from_slice(&file[8..values]).unwrap();
+    let offset = |place: usize| header[name]["data_offsets"][place].as_u64().unwrap() as usize;
+    values + offset(0)..values + offset(1)
+}
+
 #[test]
 fn weights_that_are_no_numbers_make_an_error_and_no_vector() {
     let folder = Copy::of("bert-old-dialect");
     let path = folder.path().join("model.safetensors");
     let mut bytes = fs_err::read(&path).unwrap();
-    let end = bytes.len();
-    bytes[end - 36 * 4..].copy_from_slice(&f32::NAN.to_le_bytes().repeat(36));
+    let place = tensor_bytes(&bytes, "embeddings.LayerNorm.weight");
+    bytes[place].copy_from_slice(&f32::NAN.to_le_bytes().repeat(36));
     fs_err::write(&path, bytes).unwrap();
     for options in [EncoderOptions::default(), generic()] {
         let encoder = Encoder::open(folder.path(), &options).unwrap();

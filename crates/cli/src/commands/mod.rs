@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bench;
 mod demo;
 mod healthcheck;
 mod ingest;
@@ -30,6 +31,7 @@ enum Command {
     Search(search::Search),
     Similarity(similarity::Similarity),
     Model(model::Model),
+    Bench(bench::Bench),
     Healthcheck(healthcheck::Healthcheck),
     Openapi(openapi::Openapi),
 }
@@ -47,6 +49,7 @@ impl Arguments {
             Command::Search(command) => command.run(),
             Command::Similarity(command) => command.run(),
             Command::Model(command) => command.run(),
+            Command::Bench(command) => command.run(),
             Command::Healthcheck(command) => command.run(),
             Command::Openapi(command) => command.run(),
         }

@@ -73,4 +73,8 @@ impl Backbone for CandleBert {
     fn path(&self) -> String {
         "candle".to_owned()
     }
+
+    fn brings_threads(&self) -> bool {
+        false
+    }
 }

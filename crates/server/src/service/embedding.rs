@@ -37,10 +37,10 @@ impl Engine {
     ) -> Result<Vec<Embedding>, ApiError> {
         let encoder = Arc::clone(&self.encoder);
         let tokenized = blocking(move || {
-            texts
-                .iter()
-                .map(|text| encoder.tokenize(text, kind).map_err(ApiError::internal))
-                .collect::<Result<Vec<_>, _>>()
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            encoder
+                .tokenize_all(&texts, kind)
+                .map_err(ApiError::internal)
         })
         .await?;
         let counts: Vec<_> = tokenized

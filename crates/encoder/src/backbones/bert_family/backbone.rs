@@ -110,6 +110,10 @@ impl Backbone for PackedBert {
     fn path(&self) -> String {
         format!("packed {}", self.model.kernels.name)
     }
+
+    fn brings_threads(&self) -> bool {
+        true
+    }
 }
 
 impl Crew {
