@@ -147,20 +147,27 @@ fn the_number_of_threads_changes_nothing() {
 
 #[test]
 fn reduced_precision_stays_close() {
-    let options = EncoderOptions {
-        precision: Precision::Reduced,
-        ..EncoderOptions::default()
-    };
-    for name in MODELS {
-        let references = References::of(name);
-        let encoder = open(&model(name), &options);
-        let encodings = encoder
-            .encode(&references.texts(), InputKind::Query)
-            .unwrap();
-        for (encoding, expected) in encodings.iter().zip(references.vectors("/query")) {
-            let cosine = cosine(&encoding.vector, &expected);
-            assert!(cosine >= 0.999, "{name}: {cosine}");
+    for (precision, least_cosine) in [(Precision::Bf16, 0.999), (Precision::Int8, 0.99)] {
+        let options = EncoderOptions {
+            precision,
+            ..EncoderOptions::default()
+        };
+        for name in MODELS {
+            assert_stays_close(name, &options, least_cosine);
         }
+    }
+}
+
+#[track_caller]
+fn assert_stays_close(name: &str, options: &EncoderOptions, least_cosine: f64) {
+    let references = References::of(name);
+    let encoder = open(&model(name), options);
+    let encodings = encoder
+        .encode(&references.texts(), InputKind::Query)
+        .unwrap();
+    for (encoding, expected) in encodings.iter().zip(references.vectors("/query")) {
+        let cosine = cosine(&encoding.vector, &expected);
+        assert!(cosine >= least_cosine, "{name}: {cosine}");
     }
 }
 

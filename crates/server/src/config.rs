@@ -112,10 +112,12 @@ pub struct EncoderSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EncoderPrecision {
-    /// f32, as in the model.
-    Full,
-    /// Fewer bits: faster, and a little less exact.
-    Reduced,
+    /// As in the model.
+    F32,
+    /// bfloat16.
+    Bf16,
+    /// 8-bit codes where the CPU multiplies them, else bfloat16.
+    Int8,
 }
 
 /// Where the forward pass runs.

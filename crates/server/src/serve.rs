@@ -160,8 +160,9 @@ fn open_encoder(settings: &Settings, model_dir: &Path) -> Result<Encoder, ServeE
         max_tokens: wanted.max_tokens.map(Into::into),
         threads: wanted.threads.map(Into::into),
         precision: match wanted.precision {
-            EncoderPrecision::Full => Precision::Full,
-            EncoderPrecision::Reduced => Precision::Reduced,
+            EncoderPrecision::F32 => Precision::F32,
+            EncoderPrecision::Bf16 => Precision::Bf16,
+            EncoderPrecision::Int8 => Precision::Int8,
         },
         generic: false,
     };

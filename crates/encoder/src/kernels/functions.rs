@@ -63,7 +63,7 @@ pub(super) unsafe fn erf<S: Simd>(x: S::Vector) -> S::Vector {
         0.003_883_363_4,
         0.053_101_804,
         0.193_545_64,
-        1.128_379_1,
+        std::f32::consts::FRAC_2_SQRT_PI,
     ];
     const BELOW: [f32; 6] = [
         3.742_001e-5,

@@ -4,6 +4,7 @@
 //! [`simd::Simd`], and compiled for each instruction set. Nothing here knows a model.
 
 mod aligned;
+mod coded;
 mod functions;
 mod packed_matrix;
 mod rows;
@@ -12,6 +13,7 @@ mod table;
 mod tile;
 
 pub(crate) use aligned::AlignedVec;
+pub(crate) use coded::{CodedKernels, CodedRows, CodedView};
 pub(crate) use packed_matrix::PackedMatrix;
 pub use packed_matrix::Precision;
 pub(crate) use rows::Activation;

@@ -1,15 +1,20 @@
 //! Weights in the order in which the tile product reads them.
 
+use super::coded::{CodedKernels, CodedPanels};
 use super::{AlignedVec, Kernels};
 
-/// How weights are kept.
+/// How weights are kept, and what is multiplied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
     /// f32, as in the model.
     #[default]
-    Full,
-    /// bfloat16: half the memory to read, eight significant bits.
-    Reduced,
+    F32,
+    /// bfloat16: half the memory, eight significant bits. The CPU multiplies it if it can, else it
+    /// is widened.
+    Bf16,
+    /// 8-bit codes, a quarter of the memory, where the CPU multiplies them (AVX-512 VNNI);
+    /// elsewhere as [`Self::Bf16`].
+    Int8,
 }
 
 /// A matrix of weights, `[depth, columns]`, with a bias for each column.
@@ -28,6 +33,7 @@ pub(crate) struct PackedMatrix {
 pub(super) enum Values {
     Single(AlignedVec<f32>),
     Half(AlignedVec<u16>),
+    Coded(CodedPanels),
 }
 
 impl PackedMatrix {
@@ -40,8 +46,8 @@ impl PackedMatrix {
     ) -> Self {
         let columns = columns.next_multiple_of(kernels.panel);
         let values = match precision {
-            Precision::Full => Values::Single(AlignedVec::zeros(depth * columns)),
-            Precision::Reduced => Values::Half(AlignedVec::zeros(depth * columns)),
+            Precision::F32 => Values::Single(AlignedVec::zeros(depth * columns)),
+            Precision::Bf16 | Precision::Int8 => Values::Half(AlignedVec::zeros(depth * columns)),
         };
         Self {
             depth,
@@ -58,6 +64,30 @@ impl PackedMatrix {
         match &mut self.values {
             Values::Single(values) => values[at] = value,
             Values::Half(values) => values[at] = to_bf16(value),
+            Values::Coded(_) => unreachable!("codes are made of a whole matrix"),
+        }
+    }
+
+    fn get(&self, step: usize, column: usize) -> f32 {
+        let panel = column / self.panel * self.panel * self.depth;
+        let at = panel + step * self.panel + column % self.panel;
+        match &self.values {
+            Values::Single(values) => values[at],
+            Values::Half(_) | Values::Coded(_) => unreachable!("only whole numbers are coded"),
+        }
+    }
+
+    /// The same matrix of f32 as codes.
+    pub(crate) fn coded(self, kernels: &CodedKernels) -> Self {
+        let columns = self.bias.len();
+        let mut panels = CodedPanels::zeros(kernels.code, self.panel, self.depth, columns);
+        for column in 0..columns {
+            let weights: Vec<f32> = (0..self.depth).map(|step| self.get(step, column)).collect();
+            panels.set_column(column, &weights);
+        }
+        Self {
+            values: Values::Coded(panels),
+            ..self
         }
     }
 
@@ -84,7 +114,7 @@ impl PackedMatrix {
 }
 
 /// The nearest bfloat16, ties to even; not-a-number stays so.
-fn to_bf16(value: f32) -> u16 {
+pub(super) fn to_bf16(value: f32) -> u16 {
     if value.is_nan() {
         return 0x7fc0;
     }

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use super::packed_matrix::{PackedMatrix, Values};
+#[cfg(target_arch = "x86_64")]
+use super::coded;
+use super::coded::{CodedKernels, CodedView};
+use super::packed_matrix::{PackedMatrix, Precision, Values};
 use super::rows::{self, Activation};
 use super::simd::{self, Simd};
 use super::tile::{self, Tile, Weight};
@@ -109,6 +112,7 @@ impl Kernels {
                         let b = values.as_ptr().add(panel * self.panel * weights.depth());
                         self.multiply_panel(product, weights.depth(), b, c, bias, self.panels);
                     }
+                    Values::Coded(_) => debug_assert!(false, "codes are multiplied by codes"),
                     Values::Half(values) => {
                         let b = values.as_ptr().add(panel * self.panel * weights.depth());
                         self.multiply_panel(
@@ -122,6 +126,64 @@ impl Kernels {
                     }
                 }
             }
+        }
+    }
+
+    /// Products of codes for a precision, if this CPU has instructions for them.
+    pub(crate) fn coded(&self, precision: Precision) -> Option<&'static CodedKernels> {
+        #[cfg(target_arch = "x86_64")]
+        if self.panels.as_ptr() == avx512::KERNELS.panels.as_ptr() {
+            return match precision {
+                Precision::Int8 if is_x86_feature_detected!("avx512vnni") => {
+                    Some(&coded::int8_avx512::KERNELS)
+                }
+                Precision::Bf16 if is_x86_feature_detected!("avx512bf16") => {
+                    Some(&coded::bf16_avx512::KERNELS)
+                }
+                _ => None,
+            };
+        }
+        None
+    }
+
+    /// As [`Self::multiply`], from coded rows, which come with the width that was coded.
+    ///
+    /// # Safety
+    /// The view has the product's rows; as [`Self::multiply`] for `c`.
+    pub(crate) unsafe fn multiply_coded(
+        &self,
+        coded: &CodedKernels,
+        product: &Product,
+        rows: (&CodedView, usize),
+        weights: &PackedMatrix,
+        panels: Range<usize>,
+    ) {
+        let Values::Coded(values) = weights.values() else {
+            debug_assert!(false, "codes are multiplied by codes");
+            return;
+        };
+        for panel in panels {
+            let column = panel * self.panel;
+            // SAFETY: the panel is inside the weights, so its columns are inside `c`.
+            unsafe {
+                let bias = weights.bias().as_ptr().add(column);
+                coded.multiply_panel(product, rows, values, column, bias);
+                self.activate_rows(product, product.c.add(column), product.rows);
+            }
+        }
+    }
+
+    /// Applies the product's activation to a panel's columns of some rows.
+    ///
+    /// # Safety
+    /// `c` has `rows` rows of a panel's width.
+    unsafe fn activate_rows(&self, product: &Product, c: *mut f32, rows: usize) {
+        let Some(activation) = product.activation else {
+            return;
+        };
+        for row in 0..rows {
+            // SAFETY: the row is inside `c`.
+            unsafe { (self.activate)(c.add(row * product.c_stride), self.panel, activation) };
         }
     }
 
@@ -151,11 +213,7 @@ impl Kernels {
                     add: product.add,
                 };
                 tiles[rows.len() - 1](&tile);
-                if let Some(activation) = product.activation {
-                    for row in 0..rows.len() {
-                        (self.activate)(tile.c.add(row * product.c_stride), self.panel, activation);
-                    }
-                }
+                self.activate_rows(product, tile.c, rows.len());
             }
         }
     }

@@ -37,7 +37,7 @@ pub(crate) struct EncoderBench {
     #[arg(long, value_name = "N", default_value = "5")]
     repeat: NonZeroUsize,
     /// How weights are kept
-    #[arg(long, value_enum, default_value_t = PrecisionName::Full)]
+    #[arg(long, value_enum, default_value_t = PrecisionName::F32)]
     precision: PrecisionName,
     /// Take the generic path through candle
     #[arg(long)]
@@ -52,10 +52,12 @@ pub(crate) struct EncoderBench {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum PrecisionName {
-    /// f32
-    Full,
-    /// Fewer bits
-    Reduced,
+    /// As in the model
+    F32,
+    /// bfloat16
+    Bf16,
+    /// 8-bit codes where the CPU multiplies them, else bfloat16
+    Int8,
 }
 
 #[derive(Debug, Deserialize)]
@@ -120,8 +122,9 @@ impl EncoderBench {
         let options = EncoderOptions {
             threads: Some(self.threads()),
             precision: match self.precision {
-                PrecisionName::Full => Precision::Full,
-                PrecisionName::Reduced => Precision::Reduced,
+                PrecisionName::F32 => Precision::F32,
+                PrecisionName::Bf16 => Precision::Bf16,
+                PrecisionName::Int8 => Precision::Int8,
             },
             generic: self.generic,
             ..EncoderOptions::default()

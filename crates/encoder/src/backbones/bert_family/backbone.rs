@@ -56,6 +56,8 @@ impl PackedBert {
             model: Model {
                 kernels,
                 strides: Strides::new(&shape),
+                coded: kernels.coded(precision),
+                precision,
                 config,
                 shape,
                 embeddings,
@@ -108,7 +110,13 @@ impl Backbone for PackedBert {
     }
 
     fn path(&self) -> String {
-        format!("packed {}", self.model.kernels.name)
+        let model = &self.model;
+        let multiplied = match (model.coded, model.precision) {
+            (Some(coded), _) => coded.name,
+            (None, Precision::F32) => "f32",
+            (None, Precision::Bf16 | Precision::Int8) => "bf16 widened",
+        };
+        format!("packed {} {multiplied}", model.kernels.name)
     }
 
     fn brings_threads(&self) -> bool {

@@ -8,13 +8,18 @@ use super::config::FamilyConfig;
 use super::weights::{Embeddings, Layer, Shape};
 use super::workspace::{Scratch, Strides, Workspace};
 use crate::backbones::PackedBatch;
-use crate::kernels::{Activation, Kernels, LayerNorm, PackedMatrix, Product};
+use crate::kernels::{
+    Activation, CodedKernels, CodedView, Kernels, LayerNorm, PackedMatrix, Precision, Product,
+};
 use crate::team::Member;
 
 /// Everything that does not change from one pass to the next.
 #[derive(Debug)]
 pub(super) struct Model {
     pub(super) kernels: &'static Kernels,
+    /// How codes are multiplied, where weights are codes.
+    pub(super) coded: Option<&'static CodedKernels>,
+    pub(super) precision: Precision,
     pub(super) config: FamilyConfig,
     pub(super) shape: Shape,
     pub(super) strides: Strides,
@@ -29,6 +34,7 @@ struct Buffers {
     qkv: *mut f32,
     context: *mut f32,
     intermediate: *mut f32,
+    coded: CodedView,
 }
 
 /// A chunk of a batch in the buffers it goes through.
@@ -55,7 +61,7 @@ impl<'a> Pass<'a> {
         workspace: &'a mut Workspace,
     ) -> Self {
         let tokens = batch.tokens(texts.clone());
-        workspace.reserve(tokens.len(), &model.strides);
+        workspace.reserve(tokens.len(), &model.strides, model.coded.is_some());
         Self {
             model,
             batch,
@@ -66,6 +72,7 @@ impl<'a> Pass<'a> {
                 qkv: workspace.qkv.as_mut_ptr(),
                 context: workspace.context.as_mut_ptr(),
                 intermediate: workspace.intermediate.as_mut_ptr(),
+                coded: workspace.coded.view(),
             },
         }
     }
@@ -113,6 +120,7 @@ impl<'a> Pass<'a> {
             qkv,
             context,
             intermediate,
+            ..
         } = self.buffers;
         let strides = &self.model.strides;
         let to_qkv = self.product((states, strides.states), (qkv, strides.qkv));
@@ -161,8 +169,22 @@ impl<'a> Pass<'a> {
     /// Each member has its own panels of columns.
     fn multiply(&self, product: &Product, weights: &PackedMatrix, member: &Member<'_>) {
         let panels = member.share(weights.panels());
+        let kernels = self.model.kernels;
+        let Some(coded) = self.model.coded else {
+            // SAFETY: the buffers hold all rows, and nobody else writes to these columns.
+            return unsafe { kernels.multiply(product, weights, panels) };
+        };
+        let (view, width) = (&self.buffers.coded, kernels.fill_up(weights.depth()));
+        for row in self.rows(member) {
+            // SAFETY: the row is this member's, filled up with zeros to `width`.
+            unsafe {
+                let values = product.a.add(row * product.a_stride);
+                coded.code_row(values, width, view, row);
+            }
+        }
+        member.meet();
         // SAFETY: the buffers hold all rows, and nobody else writes to these columns.
-        unsafe { self.model.kernels.multiply(product, weights, panels) }
+        unsafe { kernels.multiply_coded(coded, product, (view, width), weights, panels) }
     }
 
     /// Each member has its own pairs of a text and a head.

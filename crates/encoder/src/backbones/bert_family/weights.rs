@@ -158,12 +158,13 @@ impl Reader<'_> {
             |output| output,
             1.0,
         )?;
+        let qkv = self.qkv(names, layer)?;
         Ok(Layer {
-            qkv: self.qkv(names, layer)?,
-            attention_output,
+            qkv: self.finish(qkv),
+            attention_output: self.finish(attention_output),
             attention_norm: self.norm(&names.attention_norm(layer))?,
-            up,
-            down,
+            up: self.finish(up),
+            down: self.finish(down),
             output_norm: self.norm(&names.output_norm(layer))?,
         })
     }
@@ -192,7 +193,19 @@ impl Reader<'_> {
     }
 
     fn matrix(&self, depth: usize, columns: usize) -> PackedMatrix {
-        PackedMatrix::zeros(self.kernels, self.precision, depth, columns)
+        // Codes are made of a whole column at a time.
+        let precision = match self.kernels.coded(self.precision) {
+            Some(_) => Precision::F32,
+            None => self.precision,
+        };
+        PackedMatrix::zeros(self.kernels, precision, depth, columns)
+    }
+
+    fn finish(&self, matrix: PackedMatrix) -> PackedMatrix {
+        match self.kernels.coded(self.precision) {
+            Some(coded) => matrix.coded(coded),
+            None => matrix,
+        }
     }
 
     /// A linear layer whose inputs and outputs stay where they are.

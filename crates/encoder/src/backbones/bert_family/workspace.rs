@@ -1,7 +1,7 @@
 //! The buffers of a forward pass, kept from one to the next.
 
 use super::weights::Shape;
-use crate::kernels::{AlignedVec, Kernels};
+use crate::kernels::{AlignedVec, CodedRows, Kernels};
 
 /// Bytes; rows a multiple of this apart share few places of the first-level cache.
 const ALIAS_BYTES: usize = 1024;
@@ -16,6 +16,8 @@ pub(super) struct Workspace {
     pub(super) qkv: AlignedVec<f32>,
     pub(super) context: AlignedVec<f32>,
     pub(super) intermediate: AlignedVec<f32>,
+    /// The left matrix of the next product, where products are of codes.
+    pub(super) coded: CodedRows,
 }
 
 /// What one thread needs for attention.
@@ -33,11 +35,14 @@ pub(super) struct Strides {
     pub(super) qkv: usize,
     pub(super) context: usize,
     pub(super) intermediate: usize,
+    /// The widest row without a detour.
+    pub(super) widest: usize,
 }
 
 impl Strides {
     pub(super) fn new(shape: &Shape) -> Self {
         Self {
+            widest: shape.state.max(shape.context).max(shape.intermediate),
             states: stride(shape.state),
             qkv: stride(shape.qkv),
             context: stride(shape.context),
@@ -62,15 +67,19 @@ impl Workspace {
             qkv: AlignedVec::zeros(0),
             context: AlignedVec::zeros(0),
             intermediate: AlignedVec::zeros(0),
+            coded: CodedRows::new(),
         }
     }
 
-    /// Makes room for `tokens`.
-    pub(super) fn reserve(&mut self, tokens: usize, strides: &Strides) {
+    /// Makes room for `tokens`, and for their codes where products are of codes.
+    pub(super) fn reserve(&mut self, tokens: usize, strides: &Strides, coded: bool) {
         self.states.reserve(tokens * strides.states);
         self.qkv.reserve(tokens * strides.qkv);
         self.context.reserve(tokens * strides.context);
         self.intermediate.reserve(tokens * strides.intermediate);
+        if coded {
+            self.coded.reserve(tokens, strides.widest);
+        }
     }
 }
 

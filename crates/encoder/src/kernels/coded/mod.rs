@@ -1,0 +1,259 @@
+//! Products of short codes: less memory to read, and more products in one step where the CPU has
+//! instructions for them.
+//!
+//! A group is four bytes: four 8-bit codes or two bfloat16 values, whose products with another
+//! group one lane adds up in one step. Weights are coded once, rows of the left matrix when they
+//! are used.
+//!
+//! 8-bit codes: a row is `(code - zero) * scale`, codes from 0 to 255 over the row's own range; a
+//! column of weights is `code * scale`, codes from -127 to 127. Sums over codes are exact; scales
+//! and the row's zero come in at the end:
+//! `c = scale_row * scale_column * (sum - zero * sum of the column's codes) + bias`.
+//! bfloat16 has neither scale nor zero.
+
+#[cfg(target_arch = "x86_64")]
+pub(super) mod bf16_avx512;
+#[cfg(target_arch = "x86_64")]
+pub(super) mod int8_avx512;
+mod panels;
+
+use std::ops::Range;
+
+use super::{AlignedVec, Product, split};
+pub(super) use panels::CodedPanels;
+
+/// Bytes that are multiplied in one step.
+const GROUP_BYTES: usize = 4;
+
+/// What a code is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Code {
+    /// 8 bits with a scale.
+    Int8,
+    /// The upper half of an f32.
+    Bf16,
+}
+
+impl Code {
+    /// Codes of a group.
+    pub(super) fn per_group(self) -> usize {
+        match self {
+            Self::Int8 => 4,
+            Self::Bf16 => 2,
+        }
+    }
+
+    /// Bytes of `width` codes, which are whole groups.
+    fn bytes(self, width: usize) -> usize {
+        width / self.per_group() * GROUP_BYTES
+    }
+}
+
+/// A matrix of rows as codes.
+#[derive(Debug)]
+pub(crate) struct CodedRows {
+    codes: AlignedVec<u8>,
+    scales: AlignedVec<f32>,
+    zeros: AlignedVec<f32>,
+}
+
+/// Where the rows of a [`CodedRows`] are; shared by threads that have rows of their own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CodedView {
+    codes: *mut u8,
+    scales: *mut f32,
+    zeros: *mut f32,
+}
+
+impl CodedRows {
+    pub(crate) fn new() -> Self {
+        Self {
+            codes: AlignedVec::zeros(0),
+            scales: AlignedVec::zeros(0),
+            zeros: AlignedVec::zeros(0),
+        }
+    }
+
+    /// Makes room for `rows` of at most `width` codes.
+    pub(crate) fn reserve(&mut self, rows: usize, width: usize) {
+        self.codes.reserve(rows * Code::Bf16.bytes(width));
+        self.scales.reserve(rows);
+        self.zeros.reserve(rows);
+    }
+
+    pub(crate) fn view(&mut self) -> CodedView {
+        CodedView {
+            codes: self.codes.as_mut_ptr(),
+            scales: self.scales.as_mut_ptr(),
+            zeros: self.zeros.as_mut_ptr(),
+        }
+    }
+}
+
+/// Some rows of codes times one panel of coded weights.
+#[derive(Debug, Clone, Copy)]
+struct CodedTile {
+    /// Groups of a row.
+    groups: usize,
+    a: *const u8,
+    /// Bytes from one row to the next.
+    a_stride: usize,
+    scales: *const f32,
+    zeros: *const f32,
+    b: *const u8,
+    column_scales: *const f32,
+    column_sums: *const f32,
+    bias: *const f32,
+    c: *mut f32,
+    c_stride: usize,
+    add: bool,
+}
+
+type CodedTileFn = unsafe fn(&CodedTile);
+
+/// The functions for one kind of code and one instruction set.
+#[derive(Debug)]
+pub(crate) struct CodedKernels {
+    pub(crate) name: &'static str,
+    pub(super) code: Code,
+    /// A tile of a panel's width, by its rows less one.
+    tiles: &'static [CodedTileFn],
+    /// Codes `width` values; returns scale and zero.
+    code_row: unsafe fn(*const f32, usize, *mut u8) -> (f32, f32),
+}
+
+impl CodedKernels {
+    /// Codes `width` values, a multiple of the lanes, as the row `row`.
+    ///
+    /// # Safety
+    /// `values` is valid for `width` values; the view has room for that row behind rows of the
+    /// same width, and nobody else uses it meanwhile.
+    pub(crate) unsafe fn code_row(
+        &self,
+        values: *const f32,
+        width: usize,
+        to: &CodedView,
+        row: usize,
+    ) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let codes = to.codes.add(row * self.code.bytes(width));
+            let (scale, zero) = (self.code_row)(values, width, codes);
+            *to.scales.add(row) = scale;
+            *to.zeros.add(row) = zero;
+        }
+    }
+
+    /// One panel of a product; `width` is what the rows were coded with, and `bias` the panel's.
+    ///
+    /// # Safety
+    /// The view has the product's rows, coded; `c` has the columns from `column` to the end of the
+    /// panel, `bias` as many values.
+    pub(super) unsafe fn multiply_panel(
+        &self,
+        product: &Product,
+        (rows, width): (&CodedView, usize),
+        weights: &CodedPanels,
+        column: usize,
+        bias: *const f32,
+    ) {
+        let stride = self.code.bytes(width);
+        for range in split(product.rows, self.tiles.len()) {
+            let Range { start, .. } = range;
+            // SAFETY: the rows are inside the view and `c`, the panel inside the weights.
+            unsafe {
+                let tile = CodedTile {
+                    groups: weights.groups,
+                    a: rows.codes.add(start * stride),
+                    a_stride: stride,
+                    scales: rows.scales.add(start),
+                    zeros: rows.zeros.add(start),
+                    b: weights.panel(column),
+                    column_scales: weights.scales.as_ptr().add(column),
+                    column_sums: weights.sums.as_ptr().add(column),
+                    bias,
+                    c: product.c.add(start * product.c_stride + column),
+                    c_stride: product.c_stride,
+                    add: product.add,
+                };
+                self.tiles[range.len() - 1](&tile);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::{Kernels, PackedMatrix, Precision};
+
+    /// Rows and weights that are not alike in size, some of them zero.
+    fn numbers(count: usize, seed: usize) -> Vec<f32> {
+        let number = |n: usize| ((n * 7919 + seed * 104_729) % 2003) as f32 / 1001.5 - 1.0;
+        (0..count).map(number).collect()
+    }
+
+    /// Multiplies up to 30 rows by two panels and compares with the product of the numbers.
+    fn check(precision: Precision, tolerance: f32) {
+        let kernels = Kernels::detect();
+        let Some(coded) = kernels.coded(precision) else {
+            return;
+        };
+        let (depth, columns) = (68, 2 * kernels.panel);
+        let width = kernels.fill_up(depth);
+        let weights = numbers(depth * columns, 1);
+        let mut packed = PackedMatrix::zeros(kernels, Precision::F32, depth, columns);
+        for (at, weight) in weights.iter().enumerate() {
+            packed.set(at / columns, at % columns, *weight);
+        }
+        let packed = packed.coded(coded);
+        for rows in 1..=30 {
+            let mut a = vec![0.0; rows * width];
+            for row in 0..rows {
+                a[row * width..][..depth].copy_from_slice(&numbers(depth, row + 2));
+            }
+            let mut buffer = CodedRows::new();
+            buffer.reserve(rows, width);
+            let view = buffer.view();
+            let mut c = vec![f32::NAN; rows * columns];
+            let product = Product {
+                rows,
+                a: a.as_ptr(),
+                a_stride: width,
+                c: c.as_mut_ptr(),
+                c_stride: columns,
+                add: false,
+                activation: None,
+            };
+            // SAFETY: all buffers have the sizes that are named.
+            unsafe {
+                for row in 0..rows {
+                    coded.code_row(a.as_ptr().add(row * width), width, &view, row);
+                }
+                kernels.multiply_coded(
+                    coded,
+                    &product,
+                    (&view, width),
+                    &packed,
+                    0..packed.panels(),
+                );
+            }
+            for (at, value) in c.iter().enumerate() {
+                let (row, column) = (at / columns, at % columns);
+                let exact: f32 = (0..depth)
+                    .map(|step| a[row * width + step] * weights[step * columns + column])
+                    .sum();
+                assert!(
+                    (value - exact).abs() < tolerance,
+                    "{rows} rows: {value}, not {exact}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_product_of_codes_is_close_to_the_product_of_numbers() {
+        check(Precision::Int8, 0.08);
+        check(Precision::Bf16, 0.05);
+    }
+}

@@ -1,0 +1,83 @@
+//! Weights as codes, in panels whose steps are groups of codes.
+
+use super::{Code, GROUP_BYTES};
+use crate::kernels::AlignedVec;
+use crate::kernels::packed_matrix::to_bf16;
+
+/// A matrix of coded weights; columns are filled up to whole panels, depth to whole groups.
+#[derive(Debug)]
+pub(in crate::kernels) struct CodedPanels {
+    pub(super) groups: usize,
+    code: Code,
+    /// Columns of a panel.
+    panel: usize,
+    codes: AlignedVec<u8>,
+    /// What a code is worth, by column.
+    pub(super) scales: AlignedVec<f32>,
+    /// Sum of a column's codes.
+    pub(super) sums: AlignedVec<f32>,
+}
+
+impl CodedPanels {
+    /// Zeros for `depth` steps and `columns`, which are whole panels.
+    pub(in crate::kernels) fn zeros(
+        code: Code,
+        panel: usize,
+        depth: usize,
+        columns: usize,
+    ) -> Self {
+        let groups = depth.div_ceil(code.per_group());
+        Self {
+            groups,
+            code,
+            panel,
+            codes: AlignedVec::zeros(groups * columns * GROUP_BYTES),
+            scales: AlignedVec::zeros(columns),
+            sums: AlignedVec::zeros(columns),
+        }
+    }
+
+    /// Codes one column of weights.
+    pub(in crate::kernels) fn set_column(&mut self, column: usize, weights: &[f32]) {
+        match self.code {
+            Code::Int8 => self.set_int8(column, weights),
+            Code::Bf16 => {
+                for (step, weight) in weights.iter().enumerate() {
+                    let at = self.place(step, column);
+                    self.codes[at..at + 2].copy_from_slice(&to_bf16(*weight).to_le_bytes());
+                }
+            }
+        }
+    }
+
+    fn set_int8(&mut self, column: usize, weights: &[f32]) {
+        let largest = weights
+            .iter()
+            .fold(0.0, |largest: f32, w| largest.max(w.abs()));
+        let scale = largest / 127.0;
+        let inverse = if scale > 0.0 { scale.recip() } else { 0.0 };
+        let mut sum = 0.0;
+        for (step, weight) in weights.iter().enumerate() {
+            let code = (weight * inverse).round_ties_even();
+            let at = self.place(step, column);
+            self.codes[at] = (code as i8).cast_unsigned();
+            sum += code;
+        }
+        self.scales[column] = scale;
+        self.sums[column] = sum;
+    }
+
+    /// The byte at which a weight's code begins.
+    fn place(&self, step: usize, column: usize) -> usize {
+        let (per_group, in_panel) = (self.code.per_group(), column % self.panel);
+        let group = column / self.panel * self.groups * self.panel
+            + step / per_group * self.panel
+            + in_panel;
+        group * GROUP_BYTES + step % per_group * (GROUP_BYTES / per_group)
+    }
+
+    /// The first code of the panel that begins with `column`.
+    pub(super) fn panel(&self, column: usize) -> *const u8 {
+        self.codes[column * self.groups * GROUP_BYTES..].as_ptr()
+    }
+}
