@@ -69,6 +69,16 @@ pub struct Hit {
     pub passage: StoredPassage,
 }
 
+/// What a search is about.
+#[derive(Debug)]
+struct Searched {
+    /// Documents that pass the filter, without the excluded one.
+    documents: RoaringBitmap,
+    /// Passages of documents that pass; `None` if those are all.
+    allowed: Option<RoaringBitmap>,
+    excluded: Option<u32>,
+}
+
 /// All documents that match a search.
 #[derive(Debug, Default)]
 struct Matched {
@@ -126,45 +136,54 @@ impl Collection {
         query: &[f32],
         options: &SearchOptions,
     ) -> Result<(Vec<Candidate>, Matched), Error> {
-        let all = published.metadata.documents();
-        let mut searched = match &options.filter {
-            Some(filter) => self.passing(&published.metadata, filter)?,
-            None => all.clone(),
-        };
-        let is_filtered = searched.len() < all.len();
-        let allowed = is_filtered.then(|| published.metadata.passages_of(&searched));
-        let excluded_document = self.excluded_document(options)?;
-        if let Some(number) = excluded_document {
-            searched.remove(number);
-        }
-        let counts_matches = options.min_score.is_some() && !options.facets.paths.is_empty();
-        let scan = Scan {
-            query,
-            // Facets are counted over all that reach the threshold, so all of them are asked for.
-            limit: if counts_matches {
-                searched.len() as usize
-            } else {
-                options.limit
-            },
-            min_score: options.min_score,
-            excluded_document,
-            allowed: allowed.as_ref(),
-        };
-        if searched.is_empty() {
+        let searched = self.searched(published, options)?;
+        if searched.documents.is_empty() {
             return Ok((Vec::new(), Matched::default()));
         }
-        let (mut candidates, reaching) = published.snapshot.scan(&scan);
-        if counts_matches {
-            let documents = candidates.iter().map(|candidate| candidate.document);
-            searched = documents.collect();
-        }
+        // Facets are counted over all that reach the threshold, so all of them are asked for.
+        let counts_reaching = options.min_score.is_some() && !options.facets.paths.is_empty();
+        let limit = if counts_reaching {
+            searched.documents.len() as usize
+        } else {
+            options.limit
+        };
+        let (mut candidates, reaching) = published.snapshot.scan(&Scan {
+            query,
+            limit,
+            min_score: options.min_score,
+            excluded_document: searched.excluded,
+            allowed: searched.allowed.as_ref(),
+        });
+        let documents = if counts_reaching {
+            candidates.iter().map(|best| best.document).collect()
+        } else {
+            searched.documents
+        };
         candidates.truncate(options.limit);
         let count = match options.min_score {
             Some(_) => reaching,
-            None => searched.len(),
+            None => documents.len(),
         };
-        let documents = searched;
         Ok((candidates, Matched { documents, count }))
+    }
+
+    fn searched(&self, published: &Published, options: &SearchOptions) -> Result<Searched, Error> {
+        let all = published.metadata.documents();
+        let mut documents = match &options.filter {
+            Some(filter) => self.passing(&published.metadata, filter)?,
+            None => all.clone(),
+        };
+        let is_filtered = documents.len() < all.len();
+        let allowed = is_filtered.then(|| published.metadata.passages_of(&documents));
+        let excluded = self.excluded_document(options)?;
+        if let Some(number) = excluded {
+            documents.remove(number);
+        }
+        Ok(Searched {
+            documents,
+            allowed,
+            excluded,
+        })
     }
 
     fn excluded_document(&self, options: &SearchOptions) -> Result<Option<u32>, Error> {
