@@ -57,15 +57,15 @@ fn metadata(n: usize) -> Metadata {
         (n.wrapping_mul(2_654_435_761) >> 7).wrapping_add(salt * n) % range
     };
     let metadata = json!({
-        "status": ["open", "closed", "waiting", "new"][pick(1, 4)],
+        "status": (["open", "closed", "waiting", "new"][pick(1, 4)]),
         "percent": pick(2, 100),
         "tags": [format!("tag-{}", pick(3, 1000)), format!("tag-{}", pick(5, 1000))],
         "author": {"name": format!("Author Number {}", pick(7, 10_000))},
         "url": format!("https://example.org/documents/{n:09}"),
         "created": format!("20{:02}-{:02}-{:02}T00:00:{:02}.{n:09}Z", n % 30, n % 12 + 1, n % 28 + 1, n % 60),
         "price": n as f64 / 7.0,
-        "language": ["en", "de", "fr", "ja", "pt"][pick(11, 5)],
-        "active": n % 2 == 0,
+        "language": (["en", "de", "fr", "ja", "pt"][pick(11, 5)]),
+        "active": n.is_multiple_of(2),
         "note": format!("A note of some sixty characters with the number {:010}", pick(13, 1000)),
     });
     serde_json::from_value(metadata).unwrap()
@@ -109,7 +109,14 @@ fn single_writes(collection: &Collection, documents: usize, with_metadata: bool)
         .map(|n| {
             let mut write = write(documents + n, with_metadata);
             // Half are replacements.
-            write.draft.id = format!("d{}", if n % 2 == 0 { documents + n } else { n });
+            write.draft.id = format!(
+                "d{}",
+                if n.is_multiple_of(2) {
+                    documents + n
+                } else {
+                    n
+                }
+            );
             let started_at = Instant::now();
             collection.upsert(&[write]).unwrap();
             started_at.elapsed()

@@ -33,7 +33,7 @@ fn pair(write: usize) -> [DocumentWrite; 2] {
     let lamp = |is_on| if is_on { "on" } else { "off" };
     let text = format!("text {}", write / 3);
     ["left", "right"].map(|id| {
-        let is_on = (write % 2 == 0) == (id == "left");
+        let is_on = write.is_multiple_of(2) == (id == "left");
         document(id, &text, json!({"lamp": lamp(is_on)}))
     })
 }

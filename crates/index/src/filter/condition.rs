@@ -42,12 +42,11 @@ impl Condition {
 
     pub(crate) fn accepts(&self, found: Found<'_>) -> bool {
         match (self, found) {
-            (Self::Exists, Found::Field) => true,
-            (_, Found::Field) | (Self::Exists, _) => false,
+            (Self::Exists, found) => found == Found::Field,
             (Self::Contains(Scalar::Text(part)), Found::Bare(ScalarRef::Text(text))) => {
                 text.contains(&**part)
             }
-            (Self::Contains(_), Found::Bare(_)) => false,
+            (_, Found::Field) | (Self::Contains(_), Found::Bare(_)) => false,
             (Self::Contains(wanted), Found::Element(value)) => wanted.by_ref() == value,
             (_, Found::Bare(value) | Found::Element(value)) => self.accepts_value(value),
         }

@@ -461,7 +461,7 @@ mod tests {
         let inner = (1..17).fold(json!({"$eq": 1}), |inner, _| json!({"$not": inner}));
         assert!(read(json!({"a": inner})).is_err());
 
-        let wide = |clauses| json!({"$or": vec![json!({"a": 1}); clauses - 1]});
+        let wide = |clauses: usize| json!({"$or": vec![json!({"a": 1}); clauses - 1]});
         assert!(read(wide(256)).is_ok());
         let detail = refused(wide(257), "/filter/$or/255/a");
         assert!(
