@@ -124,6 +124,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_filter_is_a_json_object() {
+        assert!(filter(r#"{"status": "open"}"#).is_ok());
+        assert!(filter("[1]").unwrap_err().contains("JSON object"));
+        assert!(filter("status = open").unwrap_err().contains("not JSON"));
+    }
+
+    #[test]
     fn a_passage_is_shown_on_one_line_and_cut_between_words() {
         assert_eq!(shortened("one\n two\tthree", 20), "one two three");
         assert_eq!(shortened("one two three", 9), "one two …");
