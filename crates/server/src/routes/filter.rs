@@ -11,7 +11,8 @@ use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::pointer_token;
 
-const OPERATORS: &str = "$eq, $ne, $in, $nin, $gt, $gte, $lt, $lte, $exists, $contains, $prefix";
+const OPERATORS: &str =
+    "$eq, $ne, $in, $nin, $gt, $gte, $lt, $lte, $exists, $contains, $prefix, $not";
 
 /// Conditions on metadata: fields with what they must meet, and `$and`, `$or`, `$not`. An empty
 /// one lets everything pass.
