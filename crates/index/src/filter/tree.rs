@@ -47,6 +47,10 @@ mod tests {
         Filter::Field(path, condition.clone()).matches(&metadata)
     }
 
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers write json!(..) in place"
+    )]
     fn scalar(value: Value) -> Scalar {
         Scalar::of(&value).unwrap()
     }
