@@ -149,7 +149,8 @@ fn bad_questions_are_refused_with_a_pointer() {
         json!({"query": "x", "include": ["everything"]}),
         "/include/0",
     );
-    check(json!({"query": "x", "filter": {}}), "/filter");
+    check(json!({"query": "x", "filter": [1]}), "/filter");
+    check(json!({"query": "x", "fliter": {}}), "/fliter");
     check(json!({"vector": [1.0, 2.0]}), "/vector");
     check(json!({"vector": vec![0.0; 384]}), "/vector");
     check(json!({"vector": vec![1e300; 384]}), "/vector");

@@ -137,6 +137,31 @@ pub enum Error {
         /// The collection.
         name: String,
     },
+    /// Too many documents have metadata that the index does not hold whole, so that the filter
+    /// would have to read them from the disk.
+    #[error(
+        "the filter leaves {documents} documents to be read from the disk, because their metadata has long texts or too many paths; at most {max_documents} are read: add a condition on a short field"
+    )]
+    FilterTooBroad {
+        /// Documents that would be read.
+        documents: u64,
+        /// The limit.
+        max_documents: u64,
+    },
+    /// The same for counting the values of a field.
+    #[error(
+        "counting the values of {path:?} would read {documents} documents from the disk, because they have long texts or too many paths; at most {max_documents} are read: narrow the search by a filter"
+    )]
+    FacetTooBroad {
+        /// The field.
+        path: String,
+        /// Place in the list of facets, from 0.
+        place: usize,
+        /// Documents that would be read.
+        documents: u64,
+        /// The limit.
+        max_documents: u64,
+    },
     /// The operating system failed; the message names the file.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -155,6 +180,8 @@ impl Error {
                 | Self::PassageSpan { .. }
                 | Self::PassageCount { .. }
                 | Self::DuplicateId { .. }
+                | Self::FilterTooBroad { .. }
+                | Self::FacetTooBroad { .. }
         )
     }
 }

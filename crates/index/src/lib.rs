@@ -8,20 +8,24 @@ mod collection;
 mod content_hash;
 mod document;
 mod error;
+mod filter;
 mod index;
 mod lock_file;
 mod merge_patch;
+mod metadata_index;
 mod settings;
 mod store;
 mod vectors;
 
 pub use collection::{
-    Collection, CollectionStats, Hit, SearchOptions, SearchResults, Total, UpsertStatus, WritePlan,
+    Collection, CollectionStats, FacetRequest, FacetValue, Hit, SearchOptions, SearchResults,
+    Total, UpsertStatus, WritePlan,
 };
 pub use document::{
     DocumentDraft, DocumentWrite, MAX_ID_BYTES, MAX_METADATA_BYTES, Metadata, NewPassage,
     StoredDocument, StoredPassage,
 };
 pub use error::Error;
+pub use filter::{Comparison, Condition, FieldPath, FieldPathError, Filter, Number, Scalar};
 pub use index::{DEFAULT_COLLECTION, EncoderIdentity, Index, IndexOptions, PutOutcome};
 pub use settings::{Chunking, CollectionSettings};

@@ -8,8 +8,9 @@ use std::path::Path;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use siamese_index::{
-    Collection, DocumentDraft, DocumentWrite, EncoderIdentity, Error, Index, IndexOptions,
-    Metadata, NewPassage, SearchOptions, UpsertStatus, WritePlan,
+    Collection, Comparison, Condition, DocumentDraft, DocumentWrite, EncoderIdentity, Error,
+    FacetRequest, FacetValue, FieldPath, Filter, Index, IndexOptions, Metadata, NewPassage, Scalar,
+    SearchOptions, UpsertStatus, WritePlan,
 };
 
 const DIMENSIONS: usize = 4;
@@ -20,11 +21,13 @@ enum Operation {
     MetadataOnly(u8, u8),
     Patch(u8, u8),
     Delete(Vec<u8>),
+    DeleteMatching(u8),
     Search {
         direction: u8,
         limit: usize,
         min_score: Option<f32>,
         exclude: Option<u8>,
+        filter: Option<u8>,
     },
     Reopen,
 }
@@ -37,9 +40,11 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => (id.clone(), any::<u8>()).prop_map(|(id, n)| Operation::MetadataOnly(id, n)),
         1 => (id.clone(), any::<u8>()).prop_map(|(id, n)| Operation::Patch(id, n)),
         1 => prop::collection::vec(id.clone(), 0..4).prop_map(Operation::Delete),
-        3 => (any::<u8>(), 0..15_usize, prop::option::of(-1.0..1.0_f32), prop::option::of(id))
-            .prop_map(|(direction, limit, min_score, exclude)| Operation::Search {
-                direction, limit, min_score, exclude
+        1 => any::<u8>().prop_map(Operation::DeleteMatching),
+        5 => (any::<u8>(), 0..15_usize, prop::option::of(-1.0..1.0_f32), prop::option::of(id),
+            prop::option::of(any::<u8>()))
+            .prop_map(|(direction, limit, min_score, exclude, filter)| Operation::Search {
+                direction, limit, min_score, exclude, filter
             }),
         1 => Just(Operation::Reopen),
     ]
@@ -61,7 +66,13 @@ fn direction(seed: u8, passage: usize) -> Vec<f32> {
 }
 
 fn draft(id: u8, content: u8) -> DocumentDraft {
-    let metadata: Metadata = serde_json::from_value(json!({"content": content})).unwrap();
+    let metadata = json!({
+        "content": content,
+        "tags": [content % 3, format!("t{}", content % 4)],
+        // Some are longer than the index keeps.
+        "note": format!("note {}", content % 7).repeat(if content.is_multiple_of(3) { 60 } else { 1 }),
+    });
+    let metadata: Metadata = serde_json::from_value(metadata).unwrap();
     // Some texts are long enough to need several pieces.
     let text = format!("text {content} ").repeat(if content.is_multiple_of(5) { 900 } else { 1 });
     let title = content
@@ -72,6 +83,39 @@ fn draft(id: u8, content: u8) -> DocumentDraft {
         title,
         text,
         metadata,
+    }
+}
+
+/// Filters of every kind over the metadata of [`draft`] and of patches.
+fn filter(seed: u8) -> Filter {
+    let field = |path: &str, condition| Filter::Field(FieldPath::parse(path).unwrap(), condition);
+    let scalar = |value: Value| Scalar::of(&value).unwrap();
+    let small = field("tags", Condition::one_of([scalar(json!(seed % 3))]));
+    let note = format!("note {}", seed % 7);
+    match seed % 8 {
+        0 => small,
+        1 => Filter::Not(Box::new(small)),
+        2 => field("only", Condition::Exists),
+        3 => field(
+            "patched",
+            Condition::Compares(Comparison::AtLeast, scalar(json!(seed))),
+        ),
+        4 => field("note", Condition::Contains(scalar(json!(note)))),
+        5 => field("note", Condition::one_of([scalar(json!(note.repeat(60)))])),
+        6 => Filter::Any(vec![
+            small,
+            field("tags", Condition::Prefix("t1".to_owned())),
+        ]),
+        _ => Filter::All(vec![
+            field(
+                "content",
+                Condition::Compares(Comparison::Less, scalar(json!(seed))),
+            ),
+            Filter::Not(Box::new(field(
+                "note",
+                Condition::Contains(scalar(json!("4note"))),
+            ))),
+        ]),
     }
 }
 
@@ -174,6 +218,10 @@ fn search(collection: &Collection, model: &Model, query: &[f32], options: &Searc
     let mut expected: Vec<(f32, &str)> = model
         .values()
         .filter(|document| Some(&document.draft.id) != options.exclude.as_ref())
+        .filter(|document| {
+            let filter = options.filter.as_ref();
+            filter.is_none_or(|filter| filter.matches(&document.draft.metadata))
+        })
         .map(|document| {
             let best = document.vectors.iter().map(dot).fold(f32::MIN, f32::max);
             (best, document.draft.id.as_str())
@@ -190,6 +238,8 @@ fn search(collection: &Collection, model: &Model, query: &[f32], options: &Searc
     };
     if !expected.iter().any(|(score, _)| edge(*score)) {
         assert_eq!(results.total.value as usize, expected.len());
+        let found = expected.iter().map(|(_, id)| &model[*id].draft.metadata);
+        check_facets(&results.facets, &options.facets, &found.collect::<Vec<_>>());
     }
     assert_eq!(results.hits.len(), expected.len().min(options.limit));
     for (hit, (score, _)) in results.hits.iter().zip(&expected) {
@@ -198,6 +248,35 @@ fn search(collection: &Collection, model: &Model, query: &[f32], options: &Searc
         assert_eq!(hit.document.text, document.draft.text);
         let own = document.vectors.iter().map(dot).fold(f32::MIN, f32::max);
         assert!((hit.score - own).abs() < 1e-5);
+    }
+}
+
+fn check_facets(facets: &[Vec<FacetValue>], request: &FacetRequest, found: &[&Metadata]) {
+    for (values, path) in facets.iter().zip(&request.paths) {
+        let mut expected: BTreeMap<Scalar, u64> = BTreeMap::new();
+        for metadata in found {
+            let value = metadata.get(&path.to_string());
+            let elements =
+                value.map(|value| value.as_array().cloned().unwrap_or(vec![value.clone()]));
+            for element in elements.unwrap_or_default() {
+                *expected.entry(Scalar::of(&element).unwrap()).or_default() += 1;
+            }
+        }
+        let mut expected: Vec<(Scalar, u64)> = expected.into_iter().collect();
+        expected.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        expected.truncate(request.max_values);
+        let counted = values
+            .iter()
+            .map(|facet| (facet.value.clone(), facet.count));
+        assert_eq!(counted.collect::<Vec<_>>(), expected, "{path}");
+    }
+}
+
+fn facet_request() -> FacetRequest {
+    let paths = ["tags", "note", "patched", "nowhere"];
+    FacetRequest {
+        paths: paths.map(|path| FieldPath::parse(path).unwrap()).into(),
+        max_values: 4,
     }
 }
 
@@ -253,9 +332,23 @@ proptest! {
                         ids.iter().map(|id| model.remove(id).is_some()).collect();
                     prop_assert_eq!(collection.delete(&ids).unwrap(), expected);
                 }
-                Operation::Search { direction: seed, limit, min_score, exclude } => {
-                    let exclude = exclude.map(|id| format!("d{id}"));
-                    let options = SearchOptions { limit, min_score, exclude };
+                Operation::DeleteMatching(seed) => {
+                    let filter = filter(seed);
+                    let before = model.len();
+                    let counted = collection.count_matching(&filter).unwrap();
+                    model.retain(|_, expected| !filter.matches(&expected.draft.metadata));
+                    let gone = (before - model.len()) as u64;
+                    prop_assert_eq!(counted, gone);
+                    prop_assert_eq!(collection.delete_matching(&filter).unwrap(), gone);
+                }
+                Operation::Search { direction: seed, limit, min_score, exclude, filter: asked } => {
+                    let options = SearchOptions {
+                        limit,
+                        min_score,
+                        exclude: exclude.map(|id| format!("d{id}")),
+                        filter: asked.map(filter),
+                        facets: facet_request(),
+                    };
                     search(&collection, &model, &direction(seed, 0), &options);
                 }
                 Operation::Reopen => {

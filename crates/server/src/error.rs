@@ -205,6 +205,15 @@ impl ApiError {
         self
     }
 
+    /// The same error, pointing at a field unless it does already.
+    #[must_use]
+    pub(crate) fn or_at(self, pointer: impl Into<String>) -> Self {
+        match self.pointer {
+            Some(_) => self,
+            None => self.at(pointer),
+        }
+    }
+
     /// The code.
     pub(crate) fn code(&self) -> ErrorCode {
         self.code

@@ -80,6 +80,7 @@ fn described(dimensions: Option<usize>) -> Result<Value, DescribeError> {
     describe_collection_routes(&mut value);
     require_one_form(&mut value);
     describe_vectors(&mut value, dimensions);
+    describe_filters(&mut value);
     // Without a body a collection gets the default settings.
     let put = &mut value["paths"]["/collections/{collection}"]["put"];
     put["requestBody"]["required"] = json!(false);
@@ -124,6 +125,7 @@ fn require_one_form(value: &mut Value) {
     let schemas = &mut value["components"]["schemas"];
     schemas["SearchRequest"]["oneOf"] =
         forms(&[(&["query"], &[]), (&["vector"], &[]), (&["id"], &[])]);
+    schemas["DeleteRequest"]["oneOf"] = forms(&[(&["ids"], &[]), (&["filter"], &[])]);
     schemas["SimilarityRequest"]["oneOf"] = forms(&[
         (&["pairs"], &[]),
         (&["source", "targets"], &[]),
@@ -159,6 +161,35 @@ fn describe_vectors(value: &mut Value, dimensions: Option<usize>) {
         vector["minItems"] = json!(dimensions);
         vector["maxItems"] = json!(dimensions);
     }
+}
+
+/// Filters are objects with keys of their own choice, which no derived schema can describe.
+fn describe_filters(value: &mut Value) {
+    let schemas = &mut value["components"]["schemas"];
+    let filter = json!({ "$ref": "#/components/schemas/FilterShape" });
+    let conditions = json!({ "$ref": "#/components/schemas/FilterConditions" });
+    let scalar = json!({ "type": ["string", "number", "boolean", "null"] });
+    let ordered = json!({ "type": ["string", "number"] });
+    let not_empty = json!({ "allOf": [filter], "minProperties": 1 });
+    let filters = json!({ "type": "array", "minItems": 1, "items": not_empty });
+    let values = json!({ "type": "array", "minItems": 1, "items": scalar });
+    schemas["FilterShape"]["properties"] =
+        json!({ "$and": filters, "$or": filters, "$not": not_empty });
+    schemas["FilterShape"]["propertyNames"] =
+        json!({ "pattern": r"^(\$(and|or|not)|([^$\\]|\\[$.\\])([^\\]|\\[$.\\])*)?$" });
+    schemas["FilterShape"]["additionalProperties"] = json!({ "anyOf": [scalar, conditions] });
+    schemas["FilterConditions"] = json!({
+        "type": "object",
+        "description": "Conditions on one field, all of which must be met.",
+        "minProperties": 1,
+        "additionalProperties": false,
+        "properties": {
+            "$eq": scalar, "$ne": scalar, "$in": values, "$nin": values,
+            "$gt": ordered, "$gte": ordered, "$lt": ordered, "$lte": ordered,
+            "$exists": { "type": "boolean" }, "$contains": scalar,
+            "$prefix": { "type": "string" }, "$not": conditions
+        }
+    });
 }
 
 #[cfg(test)]

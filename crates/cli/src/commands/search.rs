@@ -20,6 +20,9 @@ pub(crate) struct Search {
     /// Hits to show
     #[arg(long, short = 'k', default_value_t = 10, value_name = "N")]
     top_k: usize,
+    /// Search only documents whose metadata passes, for example '{"status": "open"}'
+    #[arg(long, value_name = "JSON", value_parser = filter)]
+    filter: Option<Value>,
     /// Print the service's answer as JSON
     #[arg(long)]
     json: bool,
@@ -50,10 +53,12 @@ pub(crate) struct Passage {
 impl Search {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let service = Service::new(&self.connection);
-        let answer = service.post(
-            "search",
-            &json!({ "query": self.query, "top_k": self.top_k }),
-        )?;
+        let mut question = json!({ "query": self.query, "top_k": self.top_k });
+        let is_filtered = self.filter.is_some();
+        if let Some(filter) = self.filter {
+            question["filter"] = filter;
+        }
+        let answer = service.post("search", &question)?;
         let mut out = stdout().lock();
         if self.json {
             writeln!(out, "{answer}")?;
@@ -61,7 +66,12 @@ impl Search {
         }
         let hits = hits(answer)?;
         if hits.is_empty() {
-            writeln!(out, "nothing found: the collection is empty")?;
+            let reason = if is_filtered {
+                "no document passes the filter"
+            } else {
+                "the collection is empty"
+            };
+            writeln!(out, "nothing found: {reason}")?;
         }
         for hit in hits {
             let title = hit.title.unwrap_or_default();
@@ -73,6 +83,15 @@ impl Search {
             )?;
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A filter from the command line. What is in it, the service checks.
+fn filter(text: &str) -> Result<Value, String> {
+    match serde_json::from_str(text) {
+        Ok(filter @ Value::Object(_)) => Ok(filter),
+        Ok(_) => Err("give a JSON object, such as '{\"status\": \"open\"}'".to_owned()),
+        Err(error) => Err(format!("this is not JSON: {error}")),
     }
 }
 
@@ -103,6 +122,13 @@ pub(crate) fn shortened(text: &str, max_chars: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_filter_is_a_json_object() {
+        assert!(filter(r#"{"status": "open"}"#).is_ok());
+        assert!(filter("[1]").unwrap_err().contains("JSON object"));
+        assert!(filter("status = open").unwrap_err().contains("not JSON"));
+    }
 
     #[test]
     fn a_passage_is_shown_on_one_line_and_cut_between_words() {

@@ -37,6 +37,17 @@ impl Body {
     }
 }
 
+/// The metadata in a body's bytes; the text is passed over.
+pub(super) fn metadata_of(bytes: &[u8]) -> Option<Metadata> {
+    let mut reader = Reader::version(bytes, VERSION)?;
+    let [_has_title] = reader.array()?;
+    for _title_or_text in 0..2 {
+        let length = reader.u32()?;
+        reader.raw(length as usize)?;
+    }
+    serde_json::from_str(reader.text()?).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +61,7 @@ mod tests {
                 text: "é\u{0}".to_owned(),
                 metadata,
             };
+            assert_eq!(metadata_of(&body.to_bytes()), Some(body.metadata.clone()));
             assert_eq!(Body::from_bytes(&body.to_bytes()), Some(body));
         }
     }

@@ -4,6 +4,9 @@
 //! snapshot, `read` reads documents back, `search` joins the two.
 
 mod body;
+mod delete_matching;
+mod facets;
+mod filtered;
 mod read;
 mod search;
 mod write;
@@ -12,10 +15,12 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 
+pub use facets::{FacetRequest, FacetValue};
 pub use search::{Hit, SearchOptions, SearchResults, Total};
 pub use write::{UpsertStatus, WritePlan};
 pub(crate) use write::{now_ms, sweep};
 
+use crate::metadata_index::MetadataIndex;
 use crate::store::{CollectionId, CollectionRecord, Counters, Sequence, Store};
 use crate::vectors::Snapshot;
 use crate::{CollectionSettings, Error};
@@ -37,6 +42,8 @@ struct WriterState {
     counters: Counters,
     /// The newest snapshot, which may hold writes that are not durable yet.
     staged: Arc<Snapshot>,
+    /// The metadata that goes with it.
+    staged_metadata: Arc<MetadataIndex>,
     /// Set when the collection has been deleted; late writers must not bring it back.
     deleted: bool,
 }
@@ -45,6 +52,7 @@ struct WriterState {
 #[derive(Debug)]
 struct Published {
     snapshot: Arc<Snapshot>,
+    metadata: Arc<MetadataIndex>,
     sequence: Sequence,
 }
 
@@ -69,6 +77,7 @@ impl Collection {
     ) -> Result<Self, Error> {
         let counters = read::counters(&store, record.id)?;
         let snapshot = Arc::new(read::snapshot(&store, record.id, dimensions)?);
+        let metadata = Arc::new(read::metadata_index(&store, record.id)?);
         let sequence = store.last_applied();
         Ok(Self {
             name,
@@ -77,9 +86,14 @@ impl Collection {
             writer: Mutex::new(WriterState {
                 counters,
                 staged: Arc::clone(&snapshot),
+                staged_metadata: Arc::clone(&metadata),
                 deleted: false,
             }),
-            published: ArcSwap::from_pointee(Published { snapshot, sequence }),
+            published: ArcSwap::from_pointee(Published {
+                snapshot,
+                metadata,
+                sequence,
+            }),
             store,
         })
     }

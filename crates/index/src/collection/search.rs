@@ -1,7 +1,10 @@
 //! Searching a snapshot and reading what was found.
 
-use super::Collection;
+use roaring::RoaringBitmap;
+
+use super::{Collection, FacetRequest, FacetValue, Published};
 use crate::document::check_vector;
+use crate::filter::Filter;
 use crate::vectors::{Candidate, Scan, normalized};
 use crate::{Error, StoredDocument, StoredPassage};
 
@@ -17,6 +20,10 @@ pub struct SearchOptions {
     pub min_score: Option<f32>,
     /// Leave out this document.
     pub exclude: Option<String>,
+    /// Leave out documents that do not pass.
+    pub filter: Option<Filter>,
+    /// Fields whose values are counted over all documents that match, returned or not.
+    pub facets: FacetRequest,
 }
 
 impl Default for SearchOptions {
@@ -25,6 +32,8 @@ impl Default for SearchOptions {
             limit: 10,
             min_score: None,
             exclude: None,
+            filter: None,
+            facets: FacetRequest::default(),
         }
     }
 }
@@ -36,12 +45,14 @@ pub struct SearchResults {
     pub hits: Vec<Hit>,
     /// How many documents match in all.
     pub total: Total,
+    /// For each field of [`SearchOptions::facets`], its values among the documents of the total.
+    pub facets: Vec<Vec<FacetValue>>,
 }
 
 /// A number of documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Total {
-    /// Documents that are searched, or with `min_score` those that reach it.
+    /// Documents that pass the filter, or with `min_score` those of them that reach it.
     pub value: u64,
     /// Whether the value is the number, or at most as large as it.
     pub exact: bool,
@@ -56,6 +67,25 @@ pub struct Hit {
     pub document: StoredDocument,
     /// Its best passage, with the vector.
     pub passage: StoredPassage,
+}
+
+/// What a search is about.
+#[derive(Debug)]
+struct Searched {
+    /// Documents that pass the filter, without the excluded one.
+    documents: RoaringBitmap,
+    /// Passages of documents that pass; `None` if those are all.
+    allowed: Option<RoaringBitmap>,
+    excluded: Option<u32>,
+}
+
+/// All documents that match a search.
+#[derive(Debug, Default)]
+struct Matched {
+    /// Which ones. Without facets, those that pass the filter, whether they reach the threshold or
+    /// not.
+    documents: RoaringBitmap,
+    count: u64,
 }
 
 impl Collection {
@@ -81,34 +111,104 @@ impl Collection {
         query: &[f32],
         options: &SearchOptions,
     ) -> Result<(SearchResults, bool), Error> {
-        let snapshot = self.published.load_full();
-        let excluded_document = match &options.exclude {
-            Some(id) => self.document_record(id)?.map(|record| record.number),
-            None => None,
+        let published = self.published.load_full();
+        let (candidates, matched) = self.candidates(&published, query, options)?;
+        let facets = self.facets(&published.metadata, &options.facets, &matched.documents)?;
+        let total = Total {
+            value: matched.count,
+            exact: true,
         };
-        let scan = Scan {
-            query,
-            limit: options.limit,
-            min_score: options.min_score,
-            excluded_document,
-        };
-        let (candidates, matching) = snapshot.snapshot.scan(&scan);
         let found = candidates.len();
-        let mut hits = Vec::with_capacity(found);
-        for candidate in candidates {
-            hits.extend(self.hit(candidate)?);
-        }
+        let hits = self.hits(candidates, options)?;
         let is_complete = hits.len() == found;
+        let results = SearchResults {
+            hits,
+            total,
+            facets,
+        };
+        Ok((results, is_complete))
+    }
+
+    /// The best documents, best first, and all that match.
+    fn candidates(
+        &self,
+        published: &Published,
+        query: &[f32],
+        options: &SearchOptions,
+    ) -> Result<(Vec<Candidate>, Matched), Error> {
+        let searched = self.searched(published, options)?;
+        if searched.documents.is_empty() {
+            return Ok((Vec::new(), Matched::default()));
+        }
+        // Facets are counted over all that reach the threshold, so all of them are asked for.
+        let counts_reaching = options.min_score.is_some() && !options.facets.paths.is_empty();
+        let limit = if counts_reaching {
+            searched.documents.len() as usize
+        } else {
+            options.limit
+        };
+        let (mut candidates, reaching) = published.snapshot.scan(&Scan {
+            query,
+            limit,
+            min_score: options.min_score,
+            excluded_document: searched.excluded,
+            allowed: searched.allowed.as_ref(),
+        });
+        let documents = if counts_reaching {
+            candidates.iter().map(|best| best.document).collect()
+        } else {
+            searched.documents
+        };
+        candidates.truncate(options.limit);
+        let count = match options.min_score {
+            Some(_) => reaching,
+            None => documents.len(),
+        };
+        Ok((candidates, Matched { documents, count }))
+    }
+
+    fn searched(&self, published: &Published, options: &SearchOptions) -> Result<Searched, Error> {
+        let all = published.metadata.documents();
+        let mut documents = match &options.filter {
+            Some(filter) => self.passing(&published.metadata, filter)?,
+            None => all.clone(),
+        };
+        let is_filtered = documents.len() < all.len();
+        let allowed = is_filtered.then(|| published.metadata.passages_of(&documents));
+        let excluded = self.excluded_document(options)?;
+        if let Some(number) = excluded {
+            documents.remove(number);
+        }
+        Ok(Searched {
+            documents,
+            allowed,
+            excluded,
+        })
+    }
+
+    fn excluded_document(&self, options: &SearchOptions) -> Result<Option<u32>, Error> {
+        let Some(id) = &options.exclude else {
+            return Ok(None);
+        };
+        Ok(self.document_record(id)?.map(|record| record.number))
+    }
+
+    /// Reads hits, without those that have been replaced or deleted since, or whose metadata has
+    /// been changed so that they no longer pass.
+    fn hits(&self, candidates: Vec<Candidate>, options: &SearchOptions) -> Result<Vec<Hit>, Error> {
+        let mut hits = Vec::with_capacity(candidates.len());
+        for candidate in candidates {
+            hits.extend(self.hit(candidate)?.filter(|hit| {
+                let filter = options.filter.as_ref();
+                filter.is_none_or(|filter| filter.matches(&hit.document.metadata))
+            }));
+        }
         hits.sort_by(|a: &Hit, b| {
             b.score
                 .total_cmp(&a.score)
                 .then_with(|| a.document.id.cmp(&b.document.id))
         });
-        let total = Total {
-            value: matching,
-            exact: true,
-        };
-        Ok((SearchResults { hits, total }, is_complete))
+        Ok(hits)
     }
 
     /// Reads a hit; `None` when its document has been replaced or deleted since.

@@ -12,8 +12,9 @@ use super::{Collection, Published, WriterState};
 use crate::content_hash::ContentHash;
 use crate::document::{check_id, check_metadata};
 use crate::merge_patch::merge;
+use crate::metadata_index::MetadataIndex;
 use crate::store::{
-    Counters, DocumentRecord, Key, KeyRange, MAX_VALUE_BYTES, PassageRecord, Sequence, WriteBatch,
+    Counters, DocumentRecord, Key, KeyRange, MAX_VALUE_BYTES, PassageRecord, WriteBatch,
 };
 use crate::vectors::{NewRow, Snapshot, normalized};
 use crate::{DocumentDraft, DocumentWrite, Error, Metadata, NewPassage, StoredDocument};
@@ -41,11 +42,19 @@ pub enum UpsertStatus {
 }
 
 /// A batch in the making, with the snapshot that goes with it.
-struct Change {
+pub(super) struct Change {
     batch: WriteBatch,
     snapshot: Snapshot,
+    pub(super) metadata: MetadataIndex,
     counters: Counters,
     now_ms: u64,
+}
+
+impl Change {
+    /// The number that the next new document gets.
+    pub(super) fn next_document(&self) -> u32 {
+        self.counters.next_document
+    }
 }
 
 impl Collection {
@@ -107,7 +116,7 @@ impl Collection {
                 .map(|id| {
                     let record = self.document_record(id)?.filter(|_| gone.insert(id));
                     if let Some(record) = record {
-                        self.remove(change, id, &record);
+                        self.remove(change, id, &record)?;
                     }
                     Ok(record.is_some())
                 })
@@ -142,7 +151,7 @@ impl Collection {
             let record = if record.hash == hash {
                 record
             } else {
-                self.put_metadata(change, &draft, &record, hash)
+                self.put_metadata(change, &draft, &record, hash)?
             };
             let body = Body {
                 title: draft.title,
@@ -159,7 +168,10 @@ impl Collection {
     }
 
     /// Runs one write under the lock, then waits outside it until it is durable, then publishes.
-    fn write<T>(&self, fill: impl FnOnce(&mut Change) -> Result<T, Error>) -> Result<T, Error> {
+    pub(super) fn write<T>(
+        &self,
+        fill: impl FnOnce(&mut Change) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut state = self.lock_writer();
         if state.deleted {
             return Err(Error::CollectionNotFound {
@@ -169,6 +181,7 @@ impl Collection {
         let mut change = Change {
             batch: WriteBatch::default(),
             snapshot: Snapshot::clone(&state.staged),
+            metadata: MetadataIndex::clone(&state.staged_metadata),
             counters: state.counters,
             now_ms: now_ms(),
         };
@@ -182,25 +195,28 @@ impl Collection {
             let sequence = self.store.apply(change.batch)?;
             state.counters = change.counters;
             state.staged = Arc::new(change.snapshot);
+            state.staged_metadata = Arc::new(change.metadata);
             sequence
         };
-        let staged = Arc::clone(&state.staged);
+        let staged = Published {
+            snapshot: Arc::clone(&state.staged),
+            metadata: Arc::clone(&state.staged_metadata),
+            sequence,
+        };
         drop(state);
         self.store.make_durable(sequence)?;
-        self.publish(&staged, sequence);
+        self.publish(staged);
         Ok(outcome)
     }
 
-    /// Shows a durable snapshot to searches, unless a newer one is shown already.
-    fn publish(&self, snapshot: &Arc<Snapshot>, sequence: Sequence) {
+    /// Shows a durable state to searches, unless a newer one is shown already.
+    fn publish(&self, durable: Published) {
+        let durable = Arc::new(durable);
         self.published.rcu(|published| {
-            if published.sequence >= sequence {
+            if published.sequence >= durable.sequence {
                 Arc::clone(published)
             } else {
-                Arc::new(Published {
-                    snapshot: Arc::clone(snapshot),
-                    sequence,
-                })
+                Arc::clone(&durable)
             }
         });
     }
@@ -217,7 +233,7 @@ impl Collection {
         match (&record, &document.passages) {
             (Some(record), _) if record.hash == hash => Ok(UpsertStatus::Unchanged),
             (Some(record), _) if record.hash.encoded == hash.encoded => {
-                self.put_metadata(change, draft, record, hash);
+                self.put_metadata(change, draft, record, hash)?;
                 Ok(UpsertStatus::Updated)
             }
             (_, None) => Err(Error::Stale {
@@ -228,7 +244,7 @@ impl Collection {
                 Ok(UpsertStatus::Created)
             }
             (Some(record), Some(passages)) => {
-                self.remove(change, &draft.id, record);
+                self.remove(change, &draft.id, record)?;
                 self.create(change, draft, passages, hash, record.created_at_ms)?;
                 Ok(UpsertStatus::Updated)
             }
@@ -279,6 +295,9 @@ impl Collection {
             .batch
             .put(&Key::document(self.id(), &draft.id), record.to_bytes());
         change.snapshot.add_document(&rows);
+        change
+            .metadata
+            .add(number, record.passage_numbers(), &draft.metadata);
         Ok(())
     }
 
@@ -289,7 +308,11 @@ impl Collection {
         draft: &DocumentDraft,
         record: &DocumentRecord,
         hash: ContentHash,
-    ) -> DocumentRecord {
+    ) -> Result<DocumentRecord, Error> {
+        let old = self.stored_metadata(record)?;
+        change
+            .metadata
+            .replace(record.number, &old, &draft.metadata);
         let body_pieces = self.put_body(&mut change.batch, record.number, draft);
         for piece in body_pieces..record.body_pieces {
             change
@@ -305,10 +328,17 @@ impl Collection {
         change
             .batch
             .put(&Key::document(self.id(), &draft.id), record.to_bytes());
-        record
+        Ok(record)
     }
 
-    fn remove(&self, change: &mut Change, id: &str, record: &DocumentRecord) {
+    pub(super) fn remove(
+        &self,
+        change: &mut Change,
+        id: &str,
+        record: &DocumentRecord,
+    ) -> Result<(), Error> {
+        let metadata = self.stored_metadata(record)?;
+        change.metadata.remove(record.number, &metadata);
         let batch = &mut change.batch;
         batch.remove(&Key::document(self.id(), id));
         batch.remove(&Key::number(self.id(), record.number));
@@ -322,6 +352,14 @@ impl Collection {
             }
         }
         change.snapshot.remove_document(record.passage_numbers());
+        Ok(())
+    }
+
+    /// The metadata of a document that no other writer can change now.
+    fn stored_metadata(&self, record: &DocumentRecord) -> Result<Metadata, Error> {
+        let body = self.body(record)?;
+        let body = body.ok_or_else(|| self.unreadable("a document's body"))?;
+        Ok(body.metadata)
     }
 
     fn put_body(&self, batch: &mut WriteBatch, number: u32, draft: &DocumentDraft) -> u32 {

@@ -122,6 +122,11 @@ impl Key {
         Some(u32::from_be_bytes(self.0.get(5..9)?.try_into().ok()?))
     }
 
+    /// The document's number in the key of a piece of its body.
+    pub(crate) fn body_document(&self) -> Option<u32> {
+        Some(u32::from_be_bytes(self.0.get(5..9)?.try_into().ok()?))
+    }
+
     /// Passage and piece in a vector's key.
     pub(crate) fn vector_place(&self) -> Option<(u32, u32)> {
         let number = |range: std::ops::Range<usize>| {
@@ -147,6 +152,11 @@ impl KeyRange {
             range.start = Bound::Excluded(Key::document(collection, id).0);
         }
         range
+    }
+
+    /// Pieces of bodies in the order of their documents' numbers.
+    pub(crate) fn bodies(collection: CollectionId) -> Self {
+        Self::prefix(Key::of(BODY, collection).as_bytes())
     }
 
     pub(crate) fn passages(collection: CollectionId) -> Self {
@@ -215,6 +225,7 @@ mod tests {
             Some("a/b")
         );
         assert_eq!(Key::passage(COLLECTION_ID, 7).passage_number(), Some(7));
+        assert_eq!(Key::body(COLLECTION_ID, 7, 2).body_document(), Some(7));
         assert_eq!(
             Key::vector(COLLECTION_ID, 7, 2).vector_place(),
             Some((7, 2))

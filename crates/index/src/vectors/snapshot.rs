@@ -36,6 +36,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) limit: usize,
     pub(crate) min_score: Option<f32>,
     pub(crate) excluded_document: Option<u32>,
+    /// Passages that may be found; `None` allows all.
+    pub(crate) allowed: Option<&'a RoaringBitmap>,
 }
 
 /// All vectors of a collection. Cloning copies pointers only.
@@ -108,6 +110,12 @@ impl Snapshot {
         let mut current: Option<Candidate> = None;
         for row in self.living_rows() {
             if Some(row.document) == scan.excluded_document {
+                continue;
+            }
+            if scan
+                .allowed
+                .is_some_and(|allowed| !allowed.contains(row.passage))
+            {
                 continue;
             }
             let score = row.score(scan.query);
@@ -184,6 +192,7 @@ mod tests {
             limit,
             min_score,
             excluded_document: None,
+            allowed: None,
         };
         let (best, matching) = snapshot.scan(&scan);
         (
@@ -202,6 +211,7 @@ mod tests {
             limit: 5,
             min_score: None,
             excluded_document: None,
+            allowed: None,
         };
         let (best, matching) = snapshot.scan(&all);
         assert_eq!((best.len(), matching), (2, 2));

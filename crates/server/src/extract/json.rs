@@ -156,14 +156,15 @@ fn json_pointer(path: &serde_path_to_error::Path) -> String {
     for segment in path {
         match segment {
             Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
-            Segment::Map { key } => pointer.push_str(&format!("/{}", escaped(key))),
+            Segment::Map { key } => pointer.push_str(&format!("/{}", pointer_token(key))),
             Segment::Enum { .. } | Segment::Unknown => {}
         }
     }
     pointer
 }
 
-fn escaped(key: &str) -> String {
+/// A key as a part of a JSON pointer.
+pub(crate) fn pointer_token(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 

@@ -1,10 +1,13 @@
 //! Hits on the wire, shared by every route that searches.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use siamese_index::{Hit, SearchResults, StoredDocument, StoredPassage};
 use utoipa::ToSchema;
 
+use super::facets::{FacetShape, facet_shapes};
 use crate::service::SearchTimings;
 
 /// Parts of a hit that are left out unless asked for.
@@ -27,6 +30,10 @@ pub(crate) struct SearchResponse {
     /// Best first.
     hits: Vec<HitShape>,
     total: TotalShape,
+    /// For each field that was asked for, its values in the documents of `total`: the most
+    /// frequent first, equally frequent ones in their order.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    facets: BTreeMap<String, Vec<FacetShape>>,
     /// Milliseconds from the request's arrival to the answer.
     took_ms: f64,
     timings: TimingsShape,
@@ -74,8 +81,8 @@ pub(crate) struct SpanShape {
 /// How many documents match in all.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TotalShape {
-    /// Documents in the collection that match: all that are searched, or with `min_score` those
-    /// that reach it.
+    /// Documents in the collection that match: all that pass the filter, or with `min_score` those
+    /// of them that reach it.
     value: u64,
     relation: TotalRelation,
 }
@@ -101,11 +108,21 @@ pub(crate) struct TimingsShape {
     search_ms: f64,
 }
 
+/// How a search's results are laid out.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    /// Hits to skip.
+    pub(crate) offset: usize,
+    /// Parts of the hits.
+    pub(crate) include: Vec<Include>,
+    /// The fields of the facets, as the request named them.
+    pub(crate) facet_fields: Vec<String>,
+}
+
 impl SearchResponse {
     pub(crate) fn new(
         results: SearchResults,
-        offset: usize,
-        include: &[Include],
+        layout: Layout,
         timings: SearchTimings,
         took: std::time::Duration,
     ) -> Self {
@@ -115,13 +132,16 @@ impl SearchResponse {
         } else {
             TotalRelation::LowerBound
         };
-        let hits = results.hits.into_iter().skip(offset);
+        let hits = results.hits.into_iter().skip(layout.offset);
         Self {
-            hits: hits.map(|hit| HitShape::new(hit, include)).collect(),
+            hits: hits
+                .map(|hit| HitShape::new(hit, &layout.include))
+                .collect(),
             total: TotalShape {
                 value: results.total.value,
                 relation,
             },
+            facets: facet_shapes(layout.facet_fields, results.facets),
             took_ms: ms(took),
             timings: TimingsShape {
                 queue_ms: ms(timings.queued),

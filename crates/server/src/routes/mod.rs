@@ -6,6 +6,8 @@ pub(crate) mod collections;
 pub(crate) mod docs;
 pub(crate) mod documents;
 pub(crate) mod encoder;
+pub(crate) mod facets;
+pub(crate) mod filter;
 pub(crate) mod health;
 pub(crate) mod hits;
 pub(crate) mod problems;

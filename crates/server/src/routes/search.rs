@@ -9,7 +9,9 @@ use siamese_index::SearchOptions;
 use utoipa::ToSchema;
 
 use super::documents::{check_id, check_text};
-use super::hits::{Include, SearchResponse};
+use super::facets::read_facets;
+use super::filter::FilterShape;
+use super::hits::{Include, Layout, SearchResponse};
 use super::problems::{BodyProblems, DocumentProblems, EngineProblems};
 use crate::app::App;
 use crate::config::Limits;
@@ -49,6 +51,15 @@ pub(crate) struct SearchRequest {
     /// Leave out documents that score less, -1 to 1.
     #[schema(minimum = -1, maximum = 1)]
     min_score: Option<f32>,
+    /// Only documents whose metadata passes are searched and counted.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    filter: Option<FilterShape>,
+    /// Fields of the metadata whose values are counted over all documents of `total`, returned or
+    /// not; at most `limits.max_facets`, each with its `limits.max_facet_values` most frequent
+    /// values.
+    #[schema(max_items = 16, example = json!(["status"]))]
+    facets: Option<Vec<String>>,
     /// Parts of the hits; without it, the metadata.
     #[schema(max_items = 4)]
     include: Option<Vec<Include>>,
@@ -78,13 +89,12 @@ pub(crate) async fn post(
     let (results, timings) = search(engine, &collection, question.searched_for, question.options)
         .await
         .map_err(|error| match error.code() {
-            ErrorCode::InvalidRequest => error.at(pointer),
+            ErrorCode::InvalidRequest => error.or_at(pointer),
             _ => error,
         })?;
     Ok(Json(SearchResponse::new(
         results,
-        question.offset,
-        &question.include,
+        question.layout,
         timings,
         started_at.elapsed(),
     )))
@@ -94,8 +104,7 @@ pub(crate) async fn post(
 struct Question {
     searched_for: SearchedFor,
     options: SearchOptions,
-    offset: usize,
-    include: Vec<Include>,
+    layout: Layout,
 }
 
 impl Question {
@@ -120,18 +129,25 @@ impl SearchRequest {
             let detail = format!("min_score is {score}; -1 to 1 are allowed");
             return Err(ApiError::invalid("/min_score", detail));
         }
+        let filter = self.filter.map(|filter| filter.read(limits, "/filter"));
+        let facet_fields = self.facets.unwrap_or_default();
         let options = SearchOptions {
             limit: top_k + offset,
             min_score: self.min_score,
-            ..SearchOptions::default()
+            exclude: None,
+            filter: filter.transpose()?,
+            facets: read_facets(&facet_fields, limits)?,
         };
-        let include = self.include.unwrap_or_else(|| vec![Include::Metadata]);
+        let layout = Layout {
+            offset,
+            include: self.include.unwrap_or_else(|| vec![Include::Metadata]),
+            facet_fields,
+        };
         let searched_for = searched_for(self.query, self.vector, self.id, limits)?;
         Ok(Question {
             searched_for,
             options,
-            offset,
-            include,
+            layout,
         })
     }
 }

@@ -4,13 +4,16 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use siamese_index::{Collection, Filter};
 use utoipa::ToSchema;
 
 use super::input::check_id;
 use crate::app::App;
+use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, CollectionName, DocumentId};
+use crate::extract::{ApiJson, CollectionName, DocumentId, present};
 use crate::metrics;
+use crate::routes::filter::FilterShape;
 use crate::routes::problems::{
     BodyProblems, CollectionProblems, DocumentProblems, EngineProblems, WriteProblems,
 };
@@ -42,14 +45,20 @@ pub(crate) async fn one(
     .await
 }
 
-/// Which documents to delete.
+/// Which documents to delete: exactly one of `ids` and `filter`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeleteRequest {
     /// At most `limits.max_ids_per_request`. An id that is not stored is passed over.
-    #[schema(max_items = 10000)]
-    #[schema(value_type = Vec<IdShape>)]
-    ids: Vec<String>,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, max_items = 10000)]
+    #[schema(value_type = Option<Vec<IdShape>>)]
+    ids: Option<Vec<String>>,
+    /// Every document that passes; it must not be empty. The documents go in batches, so one that
+    /// is written meanwhile may stay.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    filter: Option<FilterShape>,
     /// Count what would be deleted, and delete nothing.
     #[serde(default)]
     dry_run: bool,
@@ -68,10 +77,10 @@ pub(crate) struct IdShape(String);
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DeleteResponse {
     /// Documents deleted, or that would be.
-    deleted: usize,
+    deleted: u64,
 }
 
-/// Delete documents by id.
+/// Delete documents by id or by filter.
 #[utoipa::path(
     post, path = "/documents/delete", operation_id = "delete_documents", tag = "documents",
     request_body = DeleteRequest,
@@ -85,30 +94,75 @@ pub(crate) async fn many(
     collection: CollectionName,
     ApiJson(request): ApiJson<DeleteRequest>,
 ) -> Result<Json<DeleteResponse>, ApiError> {
-    check_ids(&request.ids, app.limits().max_ids_per_request)?;
+    let (selection, dry_run) = (request.selection(app.limits())?, request.dry_run);
     let collection = app.engine()?.collection(&collection)?;
     blocking(move || {
-        let mut ids = request.ids;
-        ids.sort_unstable();
-        ids.dedup();
-        let deleted = if request.dry_run {
-            let mut stored = 0;
-            for id in &ids {
-                stored += usize::from(collection.get(id)?.is_some());
-            }
-            stored
-        } else {
-            let deleted = collection
-                .delete(&ids)?
-                .into_iter()
-                .filter(|was_there| *was_there)
-                .count();
-            metrics::documents_deleted(deleted);
-            deleted
-        };
+        if dry_run {
+            let deleted = selection.count(&collection)?;
+            return Ok(Json(DeleteResponse { deleted }));
+        }
+        let deleted = selection.delete(&collection)?;
+        metrics::documents_deleted(deleted as usize);
         Ok(Json(DeleteResponse { deleted }))
     })
     .await
+}
+
+/// Documents to delete, checked.
+#[derive(Debug)]
+enum Selection {
+    /// Sorted, without repetition.
+    Ids(Vec<String>),
+    Filter(Filter),
+}
+
+impl DeleteRequest {
+    fn selection(&self, limits: &Limits) -> Result<Selection, ApiError> {
+        match (&self.ids, &self.filter) {
+            (Some(ids), None) => {
+                check_ids(ids, limits.max_ids_per_request)?;
+                let mut ids = ids.clone();
+                ids.sort_unstable();
+                ids.dedup();
+                Ok(Selection::Ids(ids))
+            }
+            (None, Some(filter)) => {
+                let filter = filter.read(limits, "/filter")?;
+                if filter.is_empty() {
+                    let detail = "an empty filter would delete every document; to delete them \
+                                  all, delete the collection";
+                    return Err(ApiError::invalid("/filter", detail));
+                }
+                Ok(Selection::Filter(filter))
+            }
+            _ => Err(ApiError::invalid("", "give exactly one of ids and filter")),
+        }
+    }
+}
+
+impl Selection {
+    fn count(&self, collection: &Collection) -> Result<u64, ApiError> {
+        match self {
+            Self::Ids(ids) => {
+                let mut stored = 0;
+                for id in ids {
+                    stored += u64::from(collection.get(id)?.is_some());
+                }
+                Ok(stored)
+            }
+            Self::Filter(filter) => Ok(collection.count_matching(filter)?),
+        }
+    }
+
+    fn delete(&self, collection: &Collection) -> Result<u64, ApiError> {
+        match self {
+            Self::Ids(ids) => {
+                let were_there = collection.delete(ids)?;
+                Ok(were_there.iter().filter(|was_there| **was_there).count() as u64)
+            }
+            Self::Filter(filter) => Ok(collection.delete_matching(filter)?),
+        }
+    }
 }
 
 fn check_ids(ids: &[String], max: usize) -> Result<(), ApiError> {

@@ -1,0 +1,51 @@
+//! Deleting by filter.
+
+use super::Collection;
+use super::write::Change;
+use crate::Error;
+use crate::filter::Filter;
+
+/// Documents deleted in one batch: bounds how long other writers wait.
+const MAX_DOCUMENTS_PER_BATCH: usize = 1000;
+
+impl Collection {
+    /// Deletes the documents that pass a filter, and returns how many those were. They go in
+    /// batches, and what was deleted before an error stays deleted. A document that is made while
+    /// this runs is kept.
+    ///
+    /// # Errors
+    /// [`Error::FilterTooBroad`], or a store that fails.
+    pub fn delete_matching(&self, filter: &Filter) -> Result<u64, Error> {
+        let mut deleted = 0;
+        // Numbers ascend, so this bounds the loop whatever other writers do.
+        let mut end = None;
+        loop {
+            let batch = self.write(|change| {
+                let end = *end.get_or_insert(change.next_document());
+                self.delete_some(change, filter, end)
+            })?;
+            deleted += batch;
+            if batch < MAX_DOCUMENTS_PER_BATCH as u64 {
+                return Ok(deleted);
+            }
+        }
+    }
+
+    fn delete_some(&self, change: &mut Change, filter: &Filter, end: u32) -> Result<u64, Error> {
+        let passing = self.passing(&change.metadata, filter)?;
+        let mut deleted = 0;
+        for number in passing
+            .into_iter()
+            .take_while(|number| *number < end)
+            .take(MAX_DOCUMENTS_PER_BATCH)
+        {
+            let id = self.document_id(number)?;
+            let id = id.ok_or_else(|| self.unreadable("a document's id"))?;
+            let record = self.document_record(&id)?;
+            let record = record.ok_or_else(|| self.unreadable("a document's record"))?;
+            self.remove(change, &id, &record)?;
+            deleted += 1;
+        }
+        Ok(deleted)
+    }
+}

@@ -1,0 +1,74 @@
+//! Counting values among the documents that a search matched.
+
+use roaring::RoaringBitmap;
+
+use super::Collection;
+use super::filtered::MAX_RECORD_READS;
+use crate::Error;
+use crate::filter::{FieldPath, Scalar};
+use crate::metadata_index::{FacetCounts, MetadataIndex};
+
+/// Which fields to count the values of.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FacetRequest {
+    /// The fields.
+    pub paths: Vec<FieldPath>,
+    /// Values to return for each, the most frequent first.
+    pub max_values: usize,
+}
+
+/// A value of a field and how many documents have it, bare or in an array.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FacetValue {
+    /// The value.
+    pub value: Scalar,
+    /// Documents that have it.
+    pub count: u64,
+}
+
+impl Collection {
+    /// For each field the most frequent values among `documents`; equally frequent ones in their
+    /// order.
+    pub(super) fn facets(
+        &self,
+        index: &MetadataIndex,
+        request: &FacetRequest,
+        documents: &RoaringBitmap,
+    ) -> Result<Vec<Vec<FacetValue>>, Error> {
+        let mut facets = Vec::with_capacity(request.paths.len());
+        for (place, path) in request.paths.iter().enumerate() {
+            let in_record = index.partly_known(path, documents);
+            if in_record.len() > MAX_RECORD_READS {
+                return Err(Error::FacetTooBroad {
+                    path: path.to_string(),
+                    place,
+                    documents: in_record.len(),
+                    max_documents: MAX_RECORD_READS,
+                });
+            }
+            let counts = index.count_values(path, &(documents - &in_record));
+            let counts = self.count_in_record(counts, path, &in_record)?;
+            let values = counts.most_frequent(request.max_values).into_iter();
+            facets.push(
+                values
+                    .map(|(value, count)| FacetValue { value, count })
+                    .collect(),
+            );
+        }
+        Ok(facets)
+    }
+
+    fn count_in_record(
+        &self,
+        mut counts: FacetCounts,
+        path: &FieldPath,
+        documents: &RoaringBitmap,
+    ) -> Result<FacetCounts, Error> {
+        for number in documents {
+            if let Some(metadata) = self.metadata_by_number(number)? {
+                counts.add(path, &metadata);
+            }
+        }
+        Ok(counts)
+    }
+}

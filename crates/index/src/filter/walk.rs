@@ -1,0 +1,121 @@
+//! Which values a path leads to, and which paths lead to a value: one definition for both.
+//!
+//! Arrays stand for each of their elements, at any depth, so a path passes through arrays of
+//! objects without naming them.
+
+use serde_json::Value;
+
+use super::field_path::push_key;
+use super::{FieldPath, ScalarRef};
+use crate::Metadata;
+
+/// What is found at a path.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Found<'a> {
+    /// Anything at all; also an empty array, an object, null.
+    Field,
+    /// A value that stands there by itself.
+    Bare(ScalarRef<'a>),
+    /// A value in an array that stands there.
+    Element(ScalarRef<'a>),
+}
+
+/// Calls `visit` for everything that `path` leads to, until it says true; returns whether it did.
+pub(crate) fn any_at<'a>(
+    metadata: &'a Metadata,
+    path: &FieldPath,
+    visit: &mut impl FnMut(Found<'a>) -> bool,
+) -> bool {
+    let Some((first, rest)) = path.keys().split_first() else {
+        return false;
+    };
+    let field = metadata.get(first);
+    field.is_some_and(|value| any_below(value, rest, visit))
+}
+
+fn any_below<'a>(
+    value: &'a Value,
+    keys: &[String],
+    visit: &mut impl FnMut(Found<'a>) -> bool,
+) -> bool {
+    let Some((first, rest)) = keys.split_first() else {
+        return visit(Found::Field) || any_value(value, visit);
+    };
+    match value {
+        Value::Object(object) => object
+            .get(first)
+            .is_some_and(|value| any_below(value, rest, visit)),
+        Value::Array(elements) => elements
+            .iter()
+            .any(|element| any_below(element, keys, visit)),
+        _ => false,
+    }
+}
+
+fn any_value<'a>(value: &'a Value, visit: &mut impl FnMut(Found<'a>) -> bool) -> bool {
+    match (value, ScalarRef::of(value)) {
+        (_, Some(scalar)) => visit(Found::Bare(scalar)),
+        (Value::Array(elements), _) => elements.iter().any(|element| any_element(element, visit)),
+        _ => false,
+    }
+}
+
+fn any_element<'a>(value: &'a Value, visit: &mut impl FnMut(Found<'a>) -> bool) -> bool {
+    match (value, ScalarRef::of(value)) {
+        (_, Some(scalar)) => visit(Found::Element(scalar)),
+        (Value::Array(elements), _) => elements.iter().any(|element| any_element(element, visit)),
+        _ => false,
+    }
+}
+
+/// Receives everything that stands in metadata, with its path.
+pub(crate) trait Visitor {
+    /// Takes what stands at a path in canonical form. For [`Found::Field`], the answer says
+    /// whether to go on below it.
+    fn visit(&mut self, path: &str, keys: usize, found: Found<'_>) -> bool;
+}
+
+/// Shows all of `metadata` to `visitor`.
+pub(crate) fn all(metadata: &Metadata, visitor: &mut impl Visitor) {
+    let mut path = String::new();
+    object(metadata, &mut path, 0, visitor);
+}
+
+fn object(object: &Metadata, path: &mut String, depth: usize, visitor: &mut impl Visitor) {
+    let length = path.len();
+    for (key, value) in object {
+        if depth > 0 {
+            path.push('.');
+        }
+        push_key(path, key);
+        if visitor.visit(path, depth + 1, Found::Field) {
+            field(value, path, depth + 1, visitor);
+        }
+        path.truncate(length);
+    }
+}
+
+fn field(value: &Value, path: &mut String, depth: usize, visitor: &mut impl Visitor) {
+    match (value, ScalarRef::of(value)) {
+        (_, Some(scalar)) => {
+            visitor.visit(path, depth, Found::Bare(scalar));
+        }
+        (Value::Object(inner), _) => object(inner, path, depth, visitor),
+        _ => element(value, path, depth, visitor),
+    }
+}
+
+fn element(value: &Value, path: &mut String, depth: usize, visitor: &mut impl Visitor) {
+    match (value, ScalarRef::of(value)) {
+        (_, Some(scalar)) => {
+            visitor.visit(path, depth, Found::Element(scalar));
+        }
+        (Value::Object(inner), _) => object(inner, path, depth, visitor),
+        (Value::Array(elements), _) => {
+            for value in elements {
+                element(value, path, depth, visitor);
+            }
+        }
+        _ => {}
+    }
+}
