@@ -16,7 +16,7 @@ mod store;
 mod vectors;
 
 pub use collection::{
-    Collection, CollectionStats, Hit, SearchOptions, SearchResults, Total, UpsertStatus, WritePlan,
+    Collection, CollectionStats, Hit, ScoredPassage, SearchOptions, SearchResults, Total, UpsertStatus, WritePlan,
 };
 pub use document::{
     DocumentDraft, DocumentWrite, MAX_ID_BYTES, MAX_METADATA_BYTES, Metadata, NewPassage,
@@ -24,4 +24,4 @@ pub use document::{
 };
 pub use error::Error;
 pub use index::{DEFAULT_COLLECTION, EncoderIdentity, Index, IndexOptions, PutOutcome};
-pub use settings::{Chunking, CollectionSettings};
+pub use settings::{Chunking, CollectionSettings, PassageSize};

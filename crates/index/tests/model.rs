@@ -24,7 +24,7 @@ enum Operation {
         direction: u8,
         limit: usize,
         min_score: Option<f32>,
-        exclude: Option<u8>,
+        exclude: Vec<u8>,
     },
     Reopen,
 }
@@ -37,7 +37,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => (id.clone(), any::<u8>()).prop_map(|(id, n)| Operation::MetadataOnly(id, n)),
         1 => (id.clone(), any::<u8>()).prop_map(|(id, n)| Operation::Patch(id, n)),
         1 => prop::collection::vec(id.clone(), 0..4).prop_map(Operation::Delete),
-        3 => (any::<u8>(), 0..15_usize, prop::option::of(-1.0..1.0_f32), prop::option::of(id))
+        3 => (any::<u8>(), 0..15_usize, prop::option::of(-1.0..1.0_f32), prop::collection::vec(id, 0..4))
             .prop_map(|(direction, limit, min_score, exclude)| Operation::Search {
                 direction, limit, min_score, exclude
             }),
@@ -173,7 +173,7 @@ fn search(collection: &Collection, model: &Model, query: &[f32], options: &Searc
     let dot = |vector: &Vec<f32>| vector.iter().zip(query).map(|(a, b)| a * b).sum::<f32>();
     let mut expected: Vec<(f32, &str)> = model
         .values()
-        .filter(|document| Some(&document.draft.id) != options.exclude.as_ref())
+        .filter(|document| !options.exclude.contains(&document.draft.id))
         .map(|document| {
             let best = document.vectors.iter().map(dot).fold(f32::MIN, f32::max);
             (best, document.draft.id.as_str())
@@ -196,8 +196,13 @@ fn search(collection: &Collection, model: &Model, query: &[f32], options: &Searc
         assert!((hit.score - score).abs() < 1e-5, "{} {score}", hit.score);
         let document = &model[&hit.document.id];
         assert_eq!(hit.document.text, document.draft.text);
-        let own = document.vectors.iter().map(dot).fold(f32::MIN, f32::max);
-        assert!((hit.score - own).abs() < 1e-5);
+        let mut own: Vec<f32> = document.vectors.iter().map(dot).collect();
+        own.sort_by(|a, b| b.total_cmp(a));
+        assert!((hit.score - own[0]).abs() < 1e-5);
+        assert_eq!(hit.passages.len(), own.len().min(options.passages_per_hit));
+        for (passage, score) in hit.passages.iter().zip(own) {
+            assert!((passage.score - score).abs() < 1e-5);
+        }
     }
 }
 
@@ -220,7 +225,9 @@ fn check_all(collection: &Collection, model: &Model) {
             collection
                 .plan(std::slice::from_ref(&expected.draft))
                 .unwrap(),
-            [WritePlan::Unchanged]
+            [WritePlan::Unchanged {
+                passages: expected.vectors.len()
+            }]
         );
         let passages = collection.passages(id, true).unwrap().unwrap();
         assert_eq!(passages.len(), expected.vectors.len());
@@ -254,8 +261,9 @@ proptest! {
                     prop_assert_eq!(collection.delete(&ids).unwrap(), expected);
                 }
                 Operation::Search { direction: seed, limit, min_score, exclude } => {
-                    let exclude = exclude.map(|id| format!("d{id}"));
-                    let options = SearchOptions { limit, min_score, exclude };
+                    let exclude = exclude.into_iter().map(|id| format!("d{id}")).collect();
+                    let options =
+                        SearchOptions { limit, min_score, exclude, passages_per_hit: 2 };
                     search(&collection, &model, &direction(seed, 0), &options);
                 }
                 Operation::Reopen => {

@@ -3,6 +3,7 @@
 //! One writer at a time, any number of readers. `write` changes the record and publishes the next
 //! snapshot, `read` reads documents back, `search` joins the two.
 
+mod best_passages;
 mod body;
 mod read;
 mod search;
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 
+pub use best_passages::ScoredPassage;
 pub use search::{Hit, SearchOptions, SearchResults, Total};
 pub use write::{UpsertStatus, WritePlan};
 pub(crate) use write::{now_ms, sweep};

@@ -1,7 +1,8 @@
 //! Searching a snapshot and reading what was found.
 
-use super::Collection;
+use super::{Collection, ScoredPassage};
 use crate::document::check_vector;
+use crate::store::DocumentRecord;
 use crate::vectors::{Candidate, Scan, normalized};
 use crate::{Error, StoredDocument, StoredPassage};
 
@@ -15,8 +16,10 @@ pub struct SearchOptions {
     pub limit: usize,
     /// Leave out documents that score less, -1 to 1.
     pub min_score: Option<f32>,
-    /// Leave out this document.
-    pub exclude: Option<String>,
+    /// Leave out these documents.
+    pub exclude: Vec<String>,
+    /// Passages of each hit to return in [`Hit::passages`].
+    pub passages_per_hit: usize,
 }
 
 impl Default for SearchOptions {
@@ -24,7 +27,8 @@ impl Default for SearchOptions {
         Self {
             limit: 10,
             min_score: None,
-            exclude: None,
+            exclude: Vec::new(),
+            passages_per_hit: 0,
         }
     }
 }
@@ -56,6 +60,8 @@ pub struct Hit {
     pub document: StoredDocument,
     /// Its best passage, with the vector.
     pub passage: StoredPassage,
+    /// Its best passages, best first, as many as were asked for.
+    pub passages: Vec<ScoredPassage>,
 }
 
 impl Collection {
@@ -82,21 +88,25 @@ impl Collection {
         options: &SearchOptions,
     ) -> Result<(SearchResults, bool), Error> {
         let snapshot = self.published.load_full();
-        let excluded_document = match &options.exclude {
-            Some(id) => self.document_record(id)?.map(|record| record.number),
-            None => None,
-        };
+        let excluded = self.records(&options.exclude)?;
         let scan = Scan {
             query,
-            limit: options.limit,
+            limit: options.limit + excluded.len(),
             min_score: options.min_score,
-            excluded_document,
+            excluded_document: None,
         };
-        let (candidates, matching) = snapshot.snapshot.scan(&scan);
+        let (mut candidates, mut matching) = snapshot.snapshot.scan(&scan);
+        candidates.retain(|candidate| {
+            excluded
+                .iter()
+                .all(|record| record.number != candidate.document)
+        });
+        candidates.truncate(options.limit);
+        matching -= self.matching(&excluded, query, options)?.min(matching);
         let found = candidates.len();
         let mut hits = Vec::with_capacity(found);
         for candidate in candidates {
-            hits.extend(self.hit(candidate)?);
+            hits.extend(self.hit(candidate, query, options)?);
         }
         let is_complete = hits.len() == found;
         hits.sort_by(|a: &Hit, b| {
@@ -112,7 +122,12 @@ impl Collection {
     }
 
     /// Reads a hit; `None` when its document has been replaced or deleted since.
-    fn hit(&self, candidate: Candidate) -> Result<Option<Hit>, Error> {
+    fn hit(
+        &self,
+        candidate: Candidate,
+        query: &[f32],
+        options: &SearchOptions,
+    ) -> Result<Option<Hit>, Error> {
         let Some(id) = self.document_id(candidate.document)? else {
             return Ok(None);
         };
@@ -123,17 +138,49 @@ impl Collection {
             return Ok(None);
         }
         let (body, passage) = (self.body(&record), self.passage(candidate.passage, true));
+        let passages = self.best_passages(&record, query, options.passages_per_hit);
         // What could not be read is a loss only if the document is still this one.
         if self.document_record(&id)? != Some(record) {
             return Ok(None);
         }
         let body = body?.ok_or_else(|| self.unreadable("a document's body"))?;
         let passage = passage?.ok_or_else(|| self.unreadable("a document's passage"))?;
+        let passages = passages?.ok_or_else(|| self.unreadable("a document's passages"))?;
         let document = super::read::document(&id, record, body);
         Ok(Some(Hit {
             score: candidate.score,
             document,
             passage,
+            passages,
         }))
+    }
+
+    fn records(&self, ids: &[String]) -> Result<Vec<DocumentRecord>, Error> {
+        let mut records = Vec::with_capacity(ids.len());
+        for id in ids {
+            records.extend(self.document_record(id)?);
+        }
+        records.sort_unstable_by_key(|record| record.number);
+        records.dedup_by_key(|record| record.number);
+        Ok(records)
+    }
+
+    /// How many of these documents a scan with the same threshold counts.
+    fn matching(
+        &self,
+        records: &[DocumentRecord],
+        query: &[f32],
+        options: &SearchOptions,
+    ) -> Result<u64, Error> {
+        let Some(min_score) = options.min_score else {
+            return Ok(records.len() as u64);
+        };
+        let mut matching = 0;
+        for record in records {
+            let best = self.best_passages(record, query, 1)?;
+            let best = best.as_deref().and_then(<[ScoredPassage]>::first);
+            matching += u64::from(best.is_some_and(|best| best.score >= min_score));
+        }
+        Ok(matching)
     }
 }
