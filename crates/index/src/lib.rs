@@ -16,7 +16,8 @@ mod store;
 mod vectors;
 
 pub use collection::{
-    Collection, CollectionStats, Hit, ScoredPassage, SearchOptions, SearchResults, Total, UpsertStatus, WritePlan,
+    Collection, CollectionStats, Hit, ScoredPassage, SearchOptions, SearchResults, Total,
+    UpsertStatus, WritePlan,
 };
 pub use document::{
     DocumentDraft, DocumentWrite, MAX_ID_BYTES, MAX_METADATA_BYTES, Metadata, NewPassage,

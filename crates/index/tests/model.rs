@@ -199,8 +199,9 @@ fn search(collection: &Collection, model: &Model, query: &[f32], options: &Searc
         let mut own: Vec<f32> = document.vectors.iter().map(dot).collect();
         own.sort_by(|a, b| b.total_cmp(a));
         assert!((hit.score - own[0]).abs() < 1e-5);
-        assert_eq!(hit.passages.len(), own.len().min(options.passages_per_hit));
-        for (passage, score) in hit.passages.iter().zip(own) {
+        let passages = collection.best_passages(hit, query, 2).unwrap();
+        assert_eq!(passages.len(), own.len().min(2));
+        for (passage, score) in passages.iter().zip(own) {
             assert!((passage.score - score).abs() < 1e-5);
         }
     }
@@ -262,8 +263,7 @@ proptest! {
                 }
                 Operation::Search { direction: seed, limit, min_score, exclude } => {
                     let exclude = exclude.into_iter().map(|id| format!("d{id}")).collect();
-                    let options =
-                        SearchOptions { limit, min_score, exclude, passages_per_hit: 2 };
+                    let options = SearchOptions { limit, min_score, exclude };
                     search(&collection, &model, &direction(seed, 0), &options);
                 }
                 Operation::Reopen => {

@@ -91,7 +91,9 @@ fn a_folder_of_format_1_keeps_its_documents_and_has_chunking_off() {
         );
         let own = collection.passages("cat", true).unwrap().unwrap();
         let query = own[0].vector.clone().unwrap();
-        let results = collection.search(&query, &SearchOptions::default()).unwrap();
+        let results = collection
+            .search(&query, &SearchOptions::default())
+            .unwrap();
         assert_eq!(results.hits[0].document.id, "cat");
         assert_eq!(index.collection("notes").unwrap().stats().documents, 1);
         add(&collection);

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod demo;
+mod eval;
 mod healthcheck;
 mod ingest;
 mod model;
@@ -29,6 +30,7 @@ enum Command {
     Ingest(ingest::Ingest),
     Search(search::Search),
     Similarity(similarity::Similarity),
+    Eval(eval::Eval),
     Model(model::Model),
     Healthcheck(healthcheck::Healthcheck),
     Openapi(openapi::Openapi),
@@ -46,6 +48,7 @@ impl Arguments {
             Command::Ingest(command) => command.run(),
             Command::Search(command) => command.run(),
             Command::Similarity(command) => command.run(),
+            Command::Eval(command) => command.run(),
             Command::Model(command) => command.run(),
             Command::Healthcheck(command) => command.run(),
             Command::Openapi(command) => command.run(),

@@ -1,7 +1,9 @@
 //! Which passages of one document are nearest to a query, by their vectors in the record.
 
-use super::Collection;
+use super::{Collection, Hit};
+use crate::document::check_vector;
 use crate::store::DocumentRecord;
+use crate::vectors::normalized;
 use crate::{Error, StoredPassage};
 
 /// A passage of a hit.
@@ -14,18 +16,37 @@ pub struct ScoredPassage {
 }
 
 impl Collection {
-    /// The `limit` best passages, best first; equal scores in the order of the text. `None` when
-    /// the document has been replaced or deleted since.
-    pub(super) fn best_passages(
+    /// The `limit` passages of a hit that are nearest to `query`, best first; equal scores in the
+    /// order of the text. Only the hit's own passage when the document has been replaced since.
+    ///
+    /// # Errors
+    /// A query that is no vector of this collection, or a store that fails.
+    pub fn best_passages(
+        &self,
+        hit: &Hit,
+        query: &[f32],
+        limit: usize,
+    ) -> Result<Vec<ScoredPassage>, Error> {
+        check_vector(query, self.dimensions)?;
+        let own = self
+            .document_record(&hit.document.id)?
+            .filter(|record| record.number == hit.number);
+        let scored = match own {
+            Some(record) => self.scored_passages(&record, &normalized(query))?,
+            None => None,
+        };
+        let mut scored = scored.unwrap_or_else(|| vec![own_passage(hit)]);
+        scored.truncate(limit);
+        Ok(scored)
+    }
+
+    /// All passages, best first. `None` when the document has been replaced or deleted since.
+    pub(super) fn scored_passages(
         &self,
         record: &DocumentRecord,
         query: &[f32],
-        limit: usize,
     ) -> Result<Option<Vec<ScoredPassage>>, Error> {
-        let mut scored = Vec::new();
-        if limit == 0 {
-            return Ok(Some(scored));
-        }
+        let mut scored = Vec::with_capacity(record.passages as usize);
         for number in record.passage_numbers() {
             let Some(passage) = self.passage(number, true)? else {
                 return Ok(None);
@@ -33,8 +54,17 @@ impl Collection {
             scored.push(score(passage, query));
         }
         scored.sort_by(|a, b| b.score.total_cmp(&a.score));
-        scored.truncate(limit);
         Ok(Some(scored))
+    }
+}
+
+fn own_passage(hit: &Hit) -> ScoredPassage {
+    ScoredPassage {
+        score: hit.score,
+        passage: StoredPassage {
+            vector: None,
+            ..hit.passage.clone()
+        },
     }
 }
 

@@ -18,8 +18,6 @@ pub struct SearchOptions {
     pub min_score: Option<f32>,
     /// Leave out these documents.
     pub exclude: Vec<String>,
-    /// Passages of each hit to return in [`Hit::passages`].
-    pub passages_per_hit: usize,
 }
 
 impl Default for SearchOptions {
@@ -28,7 +26,6 @@ impl Default for SearchOptions {
             limit: 10,
             min_score: None,
             exclude: Vec::new(),
-            passages_per_hit: 0,
         }
     }
 }
@@ -60,8 +57,8 @@ pub struct Hit {
     pub document: StoredDocument,
     /// Its best passage, with the vector.
     pub passage: StoredPassage,
-    /// Its best passages, best first, as many as were asked for.
-    pub passages: Vec<ScoredPassage>,
+    /// Its internal number, which says that the document has not been replaced.
+    pub(super) number: u32,
 }
 
 impl Collection {
@@ -106,7 +103,7 @@ impl Collection {
         let found = candidates.len();
         let mut hits = Vec::with_capacity(found);
         for candidate in candidates {
-            hits.extend(self.hit(candidate, query, options)?);
+            hits.extend(self.hit(candidate)?);
         }
         let is_complete = hits.len() == found;
         hits.sort_by(|a: &Hit, b| {
@@ -122,12 +119,7 @@ impl Collection {
     }
 
     /// Reads a hit; `None` when its document has been replaced or deleted since.
-    fn hit(
-        &self,
-        candidate: Candidate,
-        query: &[f32],
-        options: &SearchOptions,
-    ) -> Result<Option<Hit>, Error> {
+    fn hit(&self, candidate: Candidate) -> Result<Option<Hit>, Error> {
         let Some(id) = self.document_id(candidate.document)? else {
             return Ok(None);
         };
@@ -138,20 +130,18 @@ impl Collection {
             return Ok(None);
         }
         let (body, passage) = (self.body(&record), self.passage(candidate.passage, true));
-        let passages = self.best_passages(&record, query, options.passages_per_hit);
         // What could not be read is a loss only if the document is still this one.
         if self.document_record(&id)? != Some(record) {
             return Ok(None);
         }
         let body = body?.ok_or_else(|| self.unreadable("a document's body"))?;
         let passage = passage?.ok_or_else(|| self.unreadable("a document's passage"))?;
-        let passages = passages?.ok_or_else(|| self.unreadable("a document's passages"))?;
         let document = super::read::document(&id, record, body);
         Ok(Some(Hit {
             score: candidate.score,
             document,
             passage,
-            passages,
+            number: record.number,
         }))
     }
 
@@ -177,7 +167,7 @@ impl Collection {
         };
         let mut matching = 0;
         for record in records {
-            let best = self.best_passages(record, query, 1)?;
+            let best = self.scored_passages(record, query)?;
             let best = best.as_deref().and_then(<[ScoredPassage]>::first);
             matching += u64::from(best.is_some_and(|best| best.score >= min_score));
         }
