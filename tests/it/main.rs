@@ -10,6 +10,7 @@
 mod bad_input;
 mod collections;
 mod documents;
+mod evaluation;
 mod house_rules;
 mod kill;
 mod overload;

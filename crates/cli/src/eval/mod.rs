@@ -7,7 +7,7 @@ mod correlation;
 mod ranking;
 mod sts_file;
 
-pub(crate) use beir::{DataSet, Judgements, Query};
+pub(crate) use beir::{DataSet, Query};
 pub(crate) use correlation::{pearson, spearman};
 pub(crate) use ranking::{Run, Scores, overlap, scores};
 pub(crate) use sts_file::{Pair, read as read_pairs};

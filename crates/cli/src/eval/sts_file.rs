@@ -33,20 +33,21 @@ const PLAIN: Columns = Columns {
     right: 2,
 };
 
-/// Reads a file: commas and quotes when its name ends in `.csv`, else tabs without quotes. A first
-/// line that names `score`, `sentence1` and `sentence2` says where they stand; without it the
+/// Reads a file: tabs without quotes when its first line has one, whatever the file is called (the
+/// benchmark's own is called `.csv`), else commas with quotes. A first line that names `score`, `sentence1` and `sentence2` says where they stand; without it the
 /// columns are those of the STS benchmark, or score and two sentences when there are fewer.
 ///
 /// # Errors
 /// A file that cannot be read, or a line without a score or with too few columns.
 pub(crate) fn read(path: &Path) -> Result<Vec<Pair>> {
-    let is_csv = path.extension().is_some_and(|extension| extension == "csv");
+    let text = fs_err::read_to_string(path)?;
+    let has_tabs = text.lines().next().is_some_and(|line| line.contains('\t'));
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
-        .delimiter(if is_csv { b',' } else { b'\t' })
-        .quoting(is_csv)
-        .from_reader(fs_err::File::open(path)?);
+        .delimiter(if has_tabs { b'\t' } else { b',' })
+        .quoting(!has_tabs)
+        .from_reader(text.as_bytes());
     let mut pairs = Vec::new();
     let mut columns = None;
     for record in reader.records() {
@@ -120,7 +121,7 @@ mod tests {
     fn the_benchmarks_lines_are_read_without_quoting() {
         let text = "main\tnews\t2012\t1\t4.500\tA \"b\tc, d\tsource\n";
         assert_eq!(
-            pairs("dev.tsv", text).unwrap(),
+            pairs("dev.csv", text).unwrap(),
             [pair(4.5, "A \"b", "c, d")]
         );
     }
