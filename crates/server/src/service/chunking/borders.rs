@@ -69,7 +69,7 @@ pub(super) fn cuts(text: &str, tokens: &[Range<usize>]) -> Vec<Cut> {
 }
 
 /// The span without white space at its ends; a span of white space becomes its empty end.
-pub(super) fn trimmed(text: &str, span: Range<usize>) -> Range<usize> {
+fn trimmed(text: &str, span: Range<usize>) -> Range<usize> {
     let part = &text[span.clone()];
     let start = span.end - part.trim_start().len();
     start..start + part.trim().len()

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use siamese_encoder::{Encoder, Error, InputKind, TokenizedText};
 use siamese_index::{Chunking, PassageSize};
+use unicode_segmentation::UnicodeSegmentation;
 
-use super::borders::{Border, Cut, cuts, trimmed};
+use super::borders::{Border, Cut, cuts};
 use super::split::{Budget, halves, split};
 
 /// Makes passages of documents.
@@ -86,15 +87,9 @@ impl Chunker<'_> {
             best,
         };
         let mut waiting = split(&cuts, budget, self.max_passages);
-        if waiting.is_empty() {
-            waiting.push(0..0);
-        }
+        self.check_count(waiting.len(), size)?;
         waiting.reverse();
-        let mut passages = ChunkedText {
-            spans: Vec::with_capacity(waiting.len()),
-            tokenized: Vec::with_capacity(waiting.len()),
-            cut_title: heading.cut,
-        };
+        let mut passages = ChunkedText::new(heading.cut);
         while let Some(range) = waiting.pop() {
             let span = byte_span(text, &cuts, &range);
             let tokenized = self.tokenize(&format!("{}{}", heading.text, &text[span.clone()]))?;
@@ -103,14 +98,24 @@ impl Chunker<'_> {
                 Some([first, second]) => waiting.extend([second, first]),
                 None => passages.push(span, tokenized),
             }
-            if passages.spans.len() > self.max_passages {
-                return Err(ChunkError::TooManyPassages {
-                    max_passages: self.max_passages,
-                    max_tokens,
-                });
-            }
+            self.check_count(passages.spans.len(), size)?;
+        }
+        if passages.spans.is_empty() {
+            let whole = self.tokenize(&format!("{}{text}", heading.text))?;
+            passages.spans.push(0..text.len());
+            passages.tokenized.push(whole);
         }
         Ok(passages)
+    }
+
+    fn check_count(&self, passages: usize, size: PassageSize) -> Result<(), ChunkError> {
+        if passages <= self.max_passages {
+            return Ok(());
+        }
+        Err(ChunkError::TooManyPassages {
+            max_passages: self.max_passages,
+            max_tokens: size.max_tokens as usize,
+        })
     }
 
     /// The title and a space. A title may take half of a passage, and is cut there.
@@ -141,9 +146,17 @@ impl Chunker<'_> {
 }
 
 impl ChunkedText {
-    /// Adds a passage, unless it is white space and there is another.
+    fn new(cut_title: Option<(usize, usize)>) -> Self {
+        Self {
+            spans: Vec::new(),
+            tokenized: Vec::new(),
+            cut_title,
+        }
+    }
+
+    /// Adds a passage, unless it is white space.
     fn push(&mut self, span: Range<usize>, tokenized: TokenizedText) {
-        if !span.is_empty() || self.spans.is_empty() {
+        if !span.is_empty() {
             self.spans.push(span);
             self.tokenized.push(tokenized);
         }
@@ -166,13 +179,25 @@ fn with_title(title: Option<&str>, passage: &str) -> String {
     }
 }
 
-/// The bytes of a range of tokens, with what the tokenizer dropped after each.
+/// The bytes of a range of tokens, with what the tokenizer dropped after each, and without white
+/// space at the ends. White space under an accent is a letter, and stays.
 fn byte_span(text: &str, cuts: &[Cut], tokens: &Range<usize>) -> Range<usize> {
     let byte = |place: usize| match place {
         0 => 0,
         place => cuts.get(place).map_or(text.len(), |cut| cut.byte),
     };
-    trimmed(text, byte(tokens.start)..byte(tokens.end))
+    let span = byte(tokens.start)..byte(tokens.end);
+    let is_space = |letter: &&str| letter.trim().is_empty();
+    let part = &text[span.clone()];
+    let before: usize = part
+        .graphemes(true)
+        .take_while(is_space)
+        .map(str::len)
+        .sum();
+    let part = &part[before..];
+    let letters = part.graphemes(true).rev();
+    let after: usize = letters.take_while(is_space).map(str::len).sum();
+    span.start + before..span.end - after
 }
 
 #[cfg(test)]
@@ -184,7 +209,6 @@ mod tests {
 
     use proptest::prelude::*;
     use siamese_encoder::EncoderOptions;
-    use unicode_segmentation::UnicodeSegmentation;
 
     use super::*;
 
