@@ -90,13 +90,21 @@ impl Chunker<'_> {
         self.check_count(waiting.len(), size)?;
         waiting.reverse();
         let mut passages = ChunkedText::new(heading.cut);
+        let mut covered = 0;
         while let Some(range) = waiting.pop() {
+            // A half may lie within what the passage before holds already.
+            if range.end <= covered {
+                continue;
+            }
             let span = byte_span(text, &cuts, &range);
             let tokenized = self.tokenize(&format!("{}{}", heading.text, &text[span.clone()]))?;
             // A word cut in two may have more tokens than its parts had in the whole text.
-            match halves(&cuts, range).filter(|_| tokenized.tokens_seen() > max_tokens) {
+            match halves(&cuts, range.clone()).filter(|_| tokenized.tokens_seen() > max_tokens) {
                 Some([first, second]) => waiting.extend([second, first]),
-                None => passages.push(span, tokenized),
+                None => {
+                    covered = range.end;
+                    passages.push(span, tokenized);
+                }
             }
             self.check_count(passages.spans.len(), size)?;
         }
