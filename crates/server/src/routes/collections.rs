@@ -19,7 +19,9 @@ use super::timestamp::rfc3339;
 use crate::app::{App, Engine};
 use crate::error::{ApiError, ErrorCode};
 use crate::extract::{ApiPath, OptionalJson};
-use crate::service::{blocking, default_chunking, default_overlap, min_passage_tokens, window};
+use crate::service::{
+    blocking, default_chunking, default_overlap, default_passage_tokens, min_passage_tokens, window,
+};
 
 const MAX_NAME_BYTES: usize = 64;
 
@@ -27,7 +29,7 @@ const MAX_NAME_BYTES: usize = 64;
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CollectionRequest {
-    /// How long texts become passages; without it, sentences of up to the encoder's window.
+    /// How long texts become passages; without it, `sentence` with its default size.
     chunking: Option<ChunkingShape>,
 }
 
@@ -36,15 +38,15 @@ pub(crate) struct CollectionRequest {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChunkingShape {
     mode: ChunkingMode,
-    /// Tokens of a passage; title, prompt and special tokens count. 16 to the encoder's window,
-    /// which is the default.
+    /// Tokens of a passage; title, prompt and special tokens count. 16 to the encoder's window; 128
+    /// when absent, or the window if that is smaller.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1, example = 256)]
+    #[schema(minimum = 1, example = 128)]
     max_tokens: Option<u32>,
     /// Tokens at the end of a passage that the next one repeats, at most; up to half of
     /// `max_tokens`. An eighth of it when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 0, example = 32)]
+    #[schema(minimum = 0, example = 16)]
     overlap_tokens: Option<u32>,
 }
 
@@ -72,7 +74,9 @@ impl ChunkingShape {
             ChunkingMode::Fixed => Chunking::Fixed,
         };
         let (min, max) = (min_passage_tokens(encoder), window(encoder));
-        let max_tokens = self.max_tokens.unwrap_or(max);
+        let max_tokens = self
+            .max_tokens
+            .unwrap_or_else(|| default_passage_tokens(encoder));
         if !(min..=max).contains(&max_tokens) {
             let detail = format!(
                 "max_tokens is {max_tokens}; {min} to {max}, the encoder's window, are allowed"

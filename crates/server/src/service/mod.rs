@@ -10,7 +10,9 @@ mod lines;
 mod search;
 mod similarity;
 
-pub(crate) use chunking::{default_chunking, default_overlap, min_passage_tokens, window};
+pub(crate) use chunking::{
+    default_chunking, default_overlap, default_passage_tokens, min_passage_tokens, window,
+};
 pub(crate) use embedding::Embedding;
 pub(crate) use ingest::{DocumentOutcome, Warning, WriteStatus, ingest};
 pub(crate) use ingest_stream::{StreamEvent, ingest_stream};

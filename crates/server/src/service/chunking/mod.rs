@@ -10,4 +10,6 @@ mod size;
 mod split;
 
 pub(crate) use chunker::{ChunkError, ChunkedText, Chunker};
-pub(crate) use size::{default_chunking, default_overlap, min_passage_tokens, window};
+pub(crate) use size::{
+    default_chunking, default_overlap, default_passage_tokens, min_passage_tokens, window,
+};

@@ -5,16 +5,24 @@ use siamese_index::{Chunking, PassageSize};
 
 /// Passages shorter than this say too little, and their titles would leave no room for text.
 const MIN_PASSAGE_TOKENS: u32 = 16;
+/// A longer passage speaks of several things, and its vector, a mean, of none of them clearly; small
+/// sentence encoders were trained on texts of about this length.
+const DEFAULT_PASSAGE_TOKENS: u32 = 128;
 /// Of a passage of default size, this part is repeated in the next one.
 const DEFAULT_OVERLAP_PART: u32 = 8;
 
-/// Passages that fill the window and end at sentences.
+/// Passages of default size that end at sentences.
 pub(crate) fn default_chunking(encoder: &Encoder) -> Chunking {
-    let max_tokens = window(encoder);
+    let max_tokens = default_passage_tokens(encoder);
     Chunking::Sentence(PassageSize {
         max_tokens,
         overlap_tokens: default_overlap(max_tokens),
     })
+}
+
+/// Tokens of a passage when a collection does not say.
+pub(crate) fn default_passage_tokens(encoder: &Encoder) -> u32 {
+    DEFAULT_PASSAGE_TOKENS.min(window(encoder))
 }
 
 /// What is repeated of passages of a size.
