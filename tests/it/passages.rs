@@ -28,10 +28,18 @@ fn long_text(words: usize) -> String {
     format!("{}\n\n{FACT}", text.trim_end())
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "callers write json!({..}) in place"
+)]
 fn store(client: &Client, path: &str, document: Value) -> Value {
     client.post(path, json!({"documents": [document]})).ok()["results"][0].clone()
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "callers write json!({..}) in place"
+)]
 fn put(client: &Client, name: &str, chunking: Value) -> siamese_tests::Answer {
     client.send(
         Method::PUT,
