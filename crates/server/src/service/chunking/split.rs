@@ -37,7 +37,9 @@ pub(super) fn halves(cuts: &[Cut], passage: Range<usize>) -> Option<[Range<usize
     }
     let quarter = passage.len() / 4;
     let around = passage.start + quarter.max(1)..passage.end - quarter;
-    let middle = best_cut(cuts, around, Border::Paragraph)?;
+    let middle = best_cut(cuts, around, Border::Paragraph)
+        .filter(|middle| cuts[*middle].border > Border::Inside)
+        .or_else(|| best_cut(cuts, passage.start + 1..passage.end, Border::Paragraph))?;
     Some([passage.start..middle, middle..passage.end])
 }
 
