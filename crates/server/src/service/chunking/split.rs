@@ -22,7 +22,15 @@ pub(super) fn split(cuts: &[Cut], budget: Budget, max_passages: usize) -> Vec<Ra
     let mut passages = Vec::new();
     let (mut start, mut covered) = (0, 0);
     while covered < cuts.len() && passages.len() <= max_passages {
-        let end = end_of(cuts, start, covered, budget);
+        let mut end = end_of(cuts, start, covered, budget);
+        let is_inside = cuts
+            .get(end)
+            .is_some_and(|cut| cut.border == Border::Inside);
+        if is_inside && start < covered {
+            // Without an overlap a whole letter may fit.
+            start = covered;
+            end = end_of(cuts, start, covered, budget);
+        }
         passages.push(start..end);
         start = start_after(cuts, start..end, budget);
         covered = end;
