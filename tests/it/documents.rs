@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use siamese_tests::Server;
+use ureq::http::Method;
 
 fn statuses(answer: &Value) -> Vec<&str> {
     let results = answer["results"].as_array().unwrap();
@@ -56,7 +57,7 @@ fn a_document_lives_through_create_read_update_patch_delete() {
     let patch = json!({"metadata": {"a": {"b": 1, "c": 2}}});
     let body = patch.to_string();
     let patched = client.send(
-        ureq::http::Method::PATCH,
+        Method::PATCH,
         "/documents/a%2Fb%20c",
         Some("application/json"),
         body.as_bytes(),
@@ -135,12 +136,18 @@ fn deleting_by_id_counts_what_was_there_and_a_dry_run_deletes_nothing() {
 }
 
 #[test]
-fn a_text_over_the_window_is_stored_whole_with_a_warning() {
+fn a_text_over_the_window_is_stored_whole_with_a_warning_when_chunking_is_off() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
     let text = "many words ".repeat(400);
+    let settings = br#"{"chunking": {"mode": "off"}}"#;
+    let json = Some("application/json");
+    let put = server
+        .client()
+        .send(Method::PUT, "/collections/whole", json, settings);
+    assert_eq!(put.status, 201);
     let answer = server.client().post(
-        "/documents",
+        "/collections/whole/documents",
         json!({"documents": [{"id": "l", "text": text}]}),
     );
     let warning = answer.ok()["results"][0]["warnings"][0].clone();
@@ -149,7 +156,10 @@ fn a_text_over_the_window_is_stored_whole_with_a_warning() {
         warning["detail"].as_str().unwrap().contains("256"),
         "{warning}"
     );
-    assert_eq!(server.client().get("/documents/l").ok()["text"], text);
+    assert_eq!(
+        server.client().get("/collections/whole/documents/l").ok()["text"],
+        text
+    );
 }
 
 #[test]

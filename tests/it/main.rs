@@ -10,13 +10,16 @@
 mod bad_input;
 mod collections;
 mod documents;
+mod evaluation;
 mod filters;
 mod house_rules;
 mod kill;
 mod overload;
 mod parity;
+mod passages;
 mod search;
 mod shutdown;
 mod similarity;
 mod startup;
 mod streaming;
+mod ways_to_search;

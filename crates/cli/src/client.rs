@@ -16,6 +16,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_TIMEOUT: Duration = Duration::from_secs(600);
 /// Answers are read whole up to this size; the largest are matrices of similarities.
 const MAX_ANSWER_BYTES: u64 = 1 << 28;
+/// Times a busy service is asked again.
+const MAX_ATTEMPTS: usize = 60;
 
 /// Which service and which of its collections a command works with.
 #[derive(Debug, Clone, clap::Args)]
@@ -141,17 +143,45 @@ impl Service {
     /// # Errors
     /// When the service refuses.
     pub(crate) fn ensure_collection(&self) -> Result<(), ServiceError> {
-        let url = format!("{}/collections/{}", self.url, self.collection);
+        let url = self.collection_address();
         match self.checked(self.agent.get(&url).call()) {
             Err(ServiceError::Refused { status: 404, .. }) => {
-                let put = self
-                    .agent
-                    .put(&url)
-                    .header(header::CONTENT_TYPE, "application/json");
-                self.checked(put.send("{}")).map(drop)
+                self.put_collection(&Value::Object(serde_json::Map::new()))
             }
             outcome => outcome.map(drop),
         }
+    }
+
+    /// Makes the collection with `settings`, or finds it with them.
+    ///
+    /// # Errors
+    /// When the service refuses, as it does when the collection holds documents and has others.
+    pub(crate) fn put_collection(&self, settings: &Value) -> Result<(), ServiceError> {
+        let put = self
+            .agent
+            .put(self.collection_address())
+            .header(header::CONTENT_TYPE, "application/json");
+        self.checked(put.send(settings.to_string())).map(drop)
+    }
+
+    /// The collection's description; `None` when it is not there.
+    ///
+    /// # Errors
+    /// When the service refuses, or its answer is not JSON.
+    pub(crate) fn describe_collection(&self) -> Result<Option<Value>> {
+        match self.checked(self.agent.get(self.collection_address()).call()) {
+            Err(ServiceError::Refused { status: 404, .. }) => Ok(None),
+            outcome => self.json(outcome?).map(Some),
+        }
+    }
+
+    /// The service's OpenAPI description.
+    ///
+    /// # Errors
+    /// When the service refuses, or its answer is not JSON.
+    pub(crate) fn api_description(&self) -> Result<Value> {
+        let url = format!("{}/openapi.json", self.url);
+        self.json(self.checked(self.agent.get(&url).call())?)
     }
 
     /// POSTs JSON to a route of the collection, such as `search`.
@@ -163,7 +193,30 @@ impl Service {
             .agent
             .post(self.collection_url(route))
             .header(header::CONTENT_TYPE, "application/json");
-        let mut response = self.checked(request.send(body.to_string()))?;
+        let response = self.checked(request.send(body.to_string()))?;
+        self.json(response)
+    }
+
+    /// As [`Self::post`]; a busy service is asked again after the time it names.
+    ///
+    /// # Errors
+    /// As [`Self::post`], and when the service stays busy.
+    pub(crate) fn post_patiently(&self, route: &str, body: &Value) -> Result<Value> {
+        let mut attempts = 1;
+        loop {
+            let error = match self.post(route, body) {
+                Err(error) if attempts < MAX_ATTEMPTS => error,
+                outcome => return outcome,
+            };
+            match error.downcast_ref() {
+                Some(ServiceError::Busy { retry_after, .. }) => std::thread::sleep(*retry_after),
+                _ => return Err(error),
+            }
+            attempts += 1;
+        }
+    }
+
+    fn json(&self, mut response: Response<ureq::Body>) -> Result<Value> {
         let body = response.body_mut().with_config().limit(MAX_ANSWER_BYTES);
         let text = body
             .read_to_string()
@@ -185,6 +238,10 @@ impl Service {
             .header(header::CONTENT_TYPE, "application/x-ndjson");
         let response = self.checked(request.send(body))?;
         Ok(BufReader::new(response.into_body().into_reader()).lines())
+    }
+
+    fn collection_address(&self) -> String {
+        format!("{}/collections/{}", self.url, self.collection)
     }
 
     fn collection_url(&self, route: &str) -> String {
@@ -255,7 +312,7 @@ fn is_loopback(url: &str) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-fn address(text: &str) -> Result<String, String> {
+pub(crate) fn address(text: &str) -> Result<String, String> {
     let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
     match (uri.scheme_str(), uri.host()) {
         (Some("http" | "https"), Some(_)) => Ok(text.to_owned()),
@@ -263,7 +320,7 @@ fn address(text: &str) -> Result<String, String> {
     }
 }
 
-fn collection_name(text: &str) -> Result<String, String> {
+pub(crate) fn collection_name(text: &str) -> Result<String, String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
         Ok(text.to_owned())

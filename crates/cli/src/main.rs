@@ -1,7 +1,7 @@
 //! The one binary, `siamese`: the service and the commands to work with it.
 //!
 //! `commands/` has one file for each command. What they share stands beside it: `client` speaks
-//! HTTP to a running service, `ingest` reads files, `model` gets models onto this machine.
+//! HTTP to a running service, `eval` computes figures of quality, `ingest` reads files, `model` gets models onto this machine.
 
 #![expect(
     clippy::print_stderr,
@@ -10,6 +10,7 @@
 
 mod client;
 mod commands;
+mod eval;
 mod failure;
 mod ingest;
 mod logging;

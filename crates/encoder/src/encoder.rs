@@ -214,6 +214,17 @@ impl Encoder {
             .install(|| texts.par_iter().map(tokenize).collect())
     }
 
+    /// Byte spans of a text's tokens, in order, without prompt, special tokens and window.
+    ///
+    /// Spans lie on characters; they overlap where several tokens make up one character, and
+    /// leave out what the tokenizer drops, such as white space. Takes time linear in the text.
+    ///
+    /// # Errors
+    /// When the tokenizer fails.
+    pub fn token_spans(&self, text: &str) -> Result<Vec<std::ops::Range<usize>>, Error> {
+        self.tokenizer.spans(text)
+    }
+
     /// Vectors of tokenised texts, in their order, whatever their number and lengths.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Text to token ids, with an account of what did not fit.
 
+use std::ops::Range;
 use std::path::Path;
 
 use tokenizers::Tokenizer;
@@ -95,6 +96,30 @@ impl TextTokenizer {
         })
     }
 
+    /// Byte spans of the text's own tokens, in order; prompt and special tokens are left out.
+    ///
+    /// Spans lie on characters. They overlap where several tokens make up one character, and
+    /// leave out what the tokenizer drops.
+    pub(crate) fn spans(&self, text: &str) -> Result<Vec<Range<usize>>, Error> {
+        let lower = self.do_lower_case.then(|| text.to_lowercase());
+        let encoding = self
+            .tokenizer
+            .encode(lower.as_deref().unwrap_or(text), false)
+            .map_err(Error::Tokenize)?;
+        let mut spans: Vec<_> = encoding
+            .get_offsets()
+            .iter()
+            .map(|(start, end)| *start..*end)
+            .collect();
+        if lower.is_some() {
+            undo_lower_case(text, &mut spans);
+        }
+        for span in &mut spans {
+            *span = text.floor_char_boundary(span.start)..text.ceil_char_boundary(span.end);
+        }
+        Ok(spans)
+    }
+
     /// The first values that fit into the window, and the `closing` ones of special tokens.
     fn cut(&self, values: &[u32], closing: usize) -> Vec<u32> {
         if values.len() <= self.max_tokens {
@@ -104,5 +129,38 @@ impl TextTokenizer {
         let mut kept = values[..self.max_tokens - closing].to_vec();
         kept.extend_from_slice(&values[values.len() - closing..]);
         kept
+    }
+}
+
+/// Maps spans of the lower-cased text back to the text: some letters change their length.
+///
+/// The length does not depend on the letters around: only a final sigma does, and both have two
+/// bytes.
+fn undo_lower_case(text: &str, spans: &mut [Range<usize>]) {
+    let mut places = Vec::with_capacity(text.len() + 1);
+    for (place, letter) in text.char_indices() {
+        let bytes = letter.to_lowercase().map(char::len_utf8).sum();
+        places.extend(std::iter::repeat_n(place, bytes));
+    }
+    let original = |lowered: usize| places.get(lowered).copied().unwrap_or(text.len());
+    for span in spans {
+        *span = original(span.start)..original(span.end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_of_a_lower_cased_text_are_those_of_the_text() {
+        // The capital I with a dot has two bytes, its lower case three.
+        let text = "aİb C";
+        let lower = text.to_lowercase();
+        let b = lower.find('b').unwrap();
+        let mut spans = vec![0..1, b..b + 1, b + 2..b + 3];
+        undo_lower_case(text, &mut spans);
+        let words: Vec<_> = spans.into_iter().map(|span| &text[span]).collect();
+        assert_eq!(words, ["a", "b", "C"]);
     }
 }

@@ -36,6 +36,8 @@ pub struct IndexOptions {
     pub cache_bytes: u64,
     /// Writes are refused when they would leave less than this free on the disk, bytes.
     pub min_free_disk_bytes: u64,
+    /// Settings of the default collection when it is made.
+    pub default_settings: CollectionSettings,
 }
 
 impl Default for IndexOptions {
@@ -43,6 +45,7 @@ impl Default for IndexOptions {
         Self {
             cache_bytes: 128 << 20,
             min_free_disk_bytes: 64 << 20,
+            default_settings: CollectionSettings::default(),
         }
     }
 }
@@ -63,6 +66,7 @@ pub struct Index {
     /// Held while collections are made or deleted.
     changing: Mutex<()>,
     dimensions: usize,
+    default_settings: CollectionSettings,
     folder: PathBuf,
     store: Arc<Store>,
 }
@@ -98,11 +102,12 @@ impl Index {
             collections: RwLock::new(load_collections(&store, encoder.dimensions)?),
             changing: Mutex::new(()),
             dimensions: encoder.dimensions,
+            default_settings: options.default_settings,
             folder: folder.to_owned(),
             store,
         };
         if index.collection(DEFAULT_COLLECTION).is_err() {
-            index.put_collection(DEFAULT_COLLECTION, &CollectionSettings::default())?;
+            index.put_collection(DEFAULT_COLLECTION, &options.default_settings)?;
         }
         Ok(index)
     }
@@ -159,7 +164,7 @@ impl Index {
     }
 
     /// Deletes a collection and everything in it. The default collection is there again at once,
-    /// empty and with default settings.
+    /// empty and with [`IndexOptions::default_settings`].
     ///
     /// # Errors
     /// When there is none, or the store fails.
@@ -167,8 +172,7 @@ impl Index {
         let changing = self.lock_changes();
         let collection = self.collection(name)?;
         if name == DEFAULT_COLLECTION {
-            let settings = CollectionSettings::default();
-            self.replace(&changing, name, Some(&*collection), settings)?;
+            self.replace(&changing, name, Some(&*collection), self.default_settings)?;
             return Ok(());
         }
         let mut batch = WriteBatch::default();
@@ -275,25 +279,37 @@ fn check_marker(folder: &Path, store_folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Refuses newer formats, and marks older ones as this one: their records are still read, but an
+/// older program could not read what is written from now on.
 fn check_format(store: &Store) -> Result<(), Error> {
-    let Some(bytes) = store.get(&Key::format_version())? else {
-        let mut batch = WriteBatch::default();
-        batch.put(
-            &Key::format_version(),
-            FORMAT_VERSION.to_le_bytes().to_vec(),
-        );
-        let sequence = store.apply(batch)?;
-        return store.make_durable(sequence);
-    };
-    let bytes: Result<[u8; 4], _> = bytes.as_slice().try_into();
-    let stored = u32::from_le_bytes(bytes.map_err(|_| store.corrupt("the format's version"))?);
-    if stored > FORMAT_VERSION {
-        return Err(Error::NewerFormat {
+    let stored = stored_format(store)?;
+    match stored {
+        Some(FORMAT_VERSION) => Ok(()),
+        Some(stored) if stored > FORMAT_VERSION => Err(Error::NewerFormat {
             stored,
             supported: FORMAT_VERSION,
-        });
+        }),
+        _ => write_format(store),
     }
-    Ok(())
+}
+
+fn stored_format(store: &Store) -> Result<Option<u32>, Error> {
+    let Some(bytes) = store.get(&Key::format_version())? else {
+        return Ok(None);
+    };
+    let bytes: Result<[u8; 4], _> = bytes.as_slice().try_into();
+    let bytes = bytes.map_err(|_| store.corrupt("the format's version"))?;
+    Ok(Some(u32::from_le_bytes(bytes)))
+}
+
+fn write_format(store: &Store) -> Result<(), Error> {
+    let mut batch = WriteBatch::default();
+    batch.put(
+        &Key::format_version(),
+        FORMAT_VERSION.to_le_bytes().to_vec(),
+    );
+    let sequence = store.apply(batch)?;
+    store.make_durable(sequence)
 }
 
 /// Compares the encoder with the stored one. Data without any document takes the new one.

@@ -18,8 +18,8 @@ mod store;
 mod vectors;
 
 pub use collection::{
-    Collection, CollectionStats, FacetRequest, FacetValue, Hit, SearchOptions, SearchResults,
-    Total, UpsertStatus, WritePlan,
+    Collection, CollectionStats, FacetRequest, FacetValue, Hit, ScoredPassage, SearchOptions,
+    SearchResults, Total, UpsertStatus, WritePlan,
 };
 pub use document::{
     DocumentDraft, DocumentWrite, MAX_ID_BYTES, MAX_METADATA_BYTES, Metadata, NewPassage,
@@ -28,4 +28,4 @@ pub use document::{
 pub use error::Error;
 pub use filter::{Comparison, Condition, FieldPath, FieldPathError, Filter, Number, Scalar};
 pub use index::{DEFAULT_COLLECTION, EncoderIdentity, Index, IndexOptions, PutOutcome};
-pub use settings::{Chunking, CollectionSettings};
+pub use settings::{Chunking, CollectionSettings, PassageSize};

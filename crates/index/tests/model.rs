@@ -26,7 +26,7 @@ enum Operation {
         direction: u8,
         limit: usize,
         min_score: Option<f32>,
-        exclude: Option<u8>,
+        exclude: Vec<u8>,
         filter: Option<u8>,
     },
     Reopen,
@@ -41,8 +41,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => (id.clone(), any::<u8>()).prop_map(|(id, n)| Operation::Patch(id, n)),
         1 => prop::collection::vec(id.clone(), 0..4).prop_map(Operation::Delete),
         1 => any::<u8>().prop_map(Operation::DeleteMatching),
-        5 => (any::<u8>(), 0..15_usize, prop::option::of(-1.0..1.0_f32), prop::option::of(id),
-            prop::option::of(any::<u8>()))
+        5 => (any::<u8>(), 0..15_usize, prop::option::of(-1.0..1.0_f32),
+            prop::collection::vec(id, 0..4), prop::option::of(any::<u8>()))
             .prop_map(|(direction, limit, min_score, exclude, filter)| Operation::Search {
                 direction, limit, min_score, exclude, filter
             }),
@@ -217,7 +217,7 @@ fn search(collection: &Collection, model: &Model, query: &[f32], options: &Searc
     let dot = |vector: &Vec<f32>| vector.iter().zip(query).map(|(a, b)| a * b).sum::<f32>();
     let mut expected: Vec<(f32, &str)> = model
         .values()
-        .filter(|document| Some(&document.draft.id) != options.exclude.as_ref())
+        .filter(|document| !options.exclude.contains(&document.draft.id))
         .filter(|document| {
             let filter = options.filter.as_ref();
             filter.is_none_or(|filter| filter.matches(&document.draft.metadata))
@@ -246,8 +246,14 @@ fn search(collection: &Collection, model: &Model, query: &[f32], options: &Searc
         assert!((hit.score - score).abs() < 1e-5, "{} {score}", hit.score);
         let document = &model[&hit.document.id];
         assert_eq!(hit.document.text, document.draft.text);
-        let own = document.vectors.iter().map(dot).fold(f32::MIN, f32::max);
-        assert!((hit.score - own).abs() < 1e-5);
+        let mut own: Vec<f32> = document.vectors.iter().map(dot).collect();
+        own.sort_by(|a, b| b.total_cmp(a));
+        assert!((hit.score - own[0]).abs() < 1e-5);
+        let passages = collection.best_passages(hit, query, 2).unwrap();
+        assert_eq!(passages.len(), own.len().min(2));
+        for (passage, score) in passages.iter().zip(own) {
+            assert!((passage.score - score).abs() < 1e-5);
+        }
     }
 }
 
@@ -299,7 +305,9 @@ fn check_all(collection: &Collection, model: &Model) {
             collection
                 .plan(std::slice::from_ref(&expected.draft))
                 .unwrap(),
-            [WritePlan::Unchanged]
+            [WritePlan::Unchanged {
+                passages: expected.vectors.len()
+            }]
         );
         let passages = collection.passages(id, true).unwrap().unwrap();
         assert_eq!(passages.len(), expected.vectors.len());
@@ -345,7 +353,7 @@ proptest! {
                     let options = SearchOptions {
                         limit,
                         min_score,
-                        exclude: exclude.map(|id| format!("d{id}")),
+                        exclude: exclude.into_iter().map(|id| format!("d{id}")).collect(),
                         filter: asked.map(filter),
                         facets: facet_request(),
                     };

@@ -31,6 +31,8 @@ pub(crate) struct Engine {
     pub(crate) queue: EncodeQueue,
     pub(crate) index: Arc<Index>,
     pub(crate) retry_after_s: u64,
+    /// `limits.max_passages_per_document`.
+    pub(crate) max_passages_per_document: usize,
 }
 
 impl App {

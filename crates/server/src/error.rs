@@ -214,6 +214,28 @@ impl ApiError {
         }
     }
 
+    /// The same error, pointing at the same field of a request that holds this one at `prefix`.
+    #[must_use]
+    pub(crate) fn within(mut self, prefix: &str) -> Self {
+        if let Some(pointer) = &mut self.pointer {
+            pointer.insert_str(0, prefix);
+        }
+        self
+    }
+
+    /// The same error, pointing at the same field of the part of the request at `prefix`.
+    #[must_use]
+    pub(crate) fn below(mut self, prefix: &str) -> Self {
+        let below = self
+            .pointer
+            .as_deref()
+            .and_then(|pointer| pointer.strip_prefix(prefix));
+        if let Some(below) = below {
+            self.pointer = Some(below.to_owned());
+        }
+        self
+    }
+
     /// The code.
     pub(crate) fn code(&self) -> ErrorCode {
         self.code

@@ -123,8 +123,12 @@ fn collection_parameter() -> Value {
 /// Says which fields go together, where a request has several forms.
 fn require_one_form(value: &mut Value) {
     let schemas = &mut value["components"]["schemas"];
-    schemas["SearchRequest"]["oneOf"] =
-        forms(&[(&["query"], &[]), (&["vector"], &[]), (&["id"], &[])]);
+    schemas["SearchRequest"]["oneOf"] = forms(&[
+        (&["query"], &[]),
+        (&["vector"], &[]),
+        (&["id"], &[]),
+        (&["positive"], &["negative"]),
+    ]);
     schemas["DeleteRequest"]["oneOf"] = forms(&[(&["ids"], &[]), (&["filter"], &[])]);
     schemas["SimilarityRequest"]["oneOf"] = forms(&[
         (&["pairs"], &[]),
@@ -239,6 +243,7 @@ mod tests {
         let schemas = &described(None).unwrap()["components"]["schemas"];
         for name in [
             "SearchRequest",
+            "SearchBatchRequest",
             "DocumentsRequest",
             "SimilarityRequest",
             "DeleteRequest",

@@ -20,7 +20,9 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::app::App;
 use crate::middleware;
 use crate::openapi;
-use crate::routes::{collections, docs, documents, encoder, health, search, similarity};
+use crate::routes::{
+    collections, docs, documents, encoder, health, search, search_batch, similarity,
+};
 
 /// Where the routes of one collection live a second time.
 const COLLECTION_PREFIX: &str = "/collections/{collection}";
@@ -69,6 +71,7 @@ fn json_routes(max_body_bytes: usize) -> OpenApiRouter<App> {
         ))
         .routes(routes!(documents::delete::many))
         .routes(routes!(search::post))
+        .routes(routes!(search_batch::post))
         .routes(routes!(similarity::post))
         .layer(RequestBodyLimitLayer::new(max_body_bytes))
 }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use siamese_encoder::{DevicePreference, Encoder, EncoderOptions, Precision};
-use siamese_index::{EncoderIdentity, Index, IndexOptions};
+use siamese_index::{CollectionSettings, EncoderIdentity, Index, IndexOptions};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::app::{App, Engine};
 use crate::config::{Device, EncoderPrecision, Settings};
 use crate::queue::{EncodeQueue, Forward};
+use crate::service::default_chunking;
 use crate::{metrics, router};
 
 /// Why the service did not start or did not end well.
@@ -142,6 +143,7 @@ pub(crate) fn load(
             queue,
             index: Arc::new(index),
             retry_after_s,
+            max_passages_per_document: settings.limits.max_passages_per_document,
         },
         thread,
     ))
@@ -183,6 +185,9 @@ fn open_index(settings: &Settings, encoder: &Encoder) -> Result<Index, ServeErro
     let options = IndexOptions {
         cache_bytes: storage.cache_bytes,
         min_free_disk_bytes: storage.min_free_disk_bytes,
+        default_settings: CollectionSettings {
+            chunking: default_chunking(encoder),
+        },
     };
     Index::open(&storage.data_dir, &identity, &options).map_err(|source| ServeError::Data {
         folder: storage.data_dir.clone(),

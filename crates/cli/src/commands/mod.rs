@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod eval;
 mod healthcheck;
 mod ingest;
 mod model;
@@ -30,6 +31,7 @@ enum Command {
     Ingest(ingest::Ingest),
     Search(search::Search),
     Similarity(similarity::Similarity),
+    Eval(eval::Eval),
     Model(model::Model),
     Bench(bench::Bench),
     Healthcheck(healthcheck::Healthcheck),
@@ -48,6 +50,7 @@ impl Arguments {
             Command::Ingest(command) => command.run(),
             Command::Search(command) => command.run(),
             Command::Similarity(command) => command.run(),
+            Command::Eval(command) => command.run(),
             Command::Model(command) => command.run(),
             Command::Bench(command) => command.run(),
             Command::Healthcheck(command) => command.run(),

@@ -3,6 +3,7 @@
 //! One writer at a time, any number of readers. `write` changes the record and publishes the next
 //! snapshot, `read` reads documents back, `search` joins the two.
 
+mod best_passages;
 mod body;
 mod delete_matching;
 mod facets;
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 
+pub use best_passages::ScoredPassage;
 pub use facets::{FacetRequest, FacetValue};
 pub use search::{Hit, SearchOptions, SearchResults, Total};
 pub use write::{UpsertStatus, WritePlan};

@@ -2,9 +2,10 @@
 
 use roaring::RoaringBitmap;
 
-use super::{Collection, FacetRequest, FacetValue, Published};
+use super::{Collection, FacetRequest, FacetValue, Published, ScoredPassage};
 use crate::document::check_vector;
 use crate::filter::Filter;
+use crate::store::DocumentRecord;
 use crate::vectors::{Candidate, Scan, normalized};
 use crate::{Error, StoredDocument, StoredPassage};
 
@@ -18,8 +19,8 @@ pub struct SearchOptions {
     pub limit: usize,
     /// Leave out documents that score less, -1 to 1.
     pub min_score: Option<f32>,
-    /// Leave out this document.
-    pub exclude: Option<String>,
+    /// Leave out these documents.
+    pub exclude: Vec<String>,
     /// Leave out documents that do not pass.
     pub filter: Option<Filter>,
     /// Fields whose values are counted over all documents that match, returned or not.
@@ -31,7 +32,7 @@ impl Default for SearchOptions {
         Self {
             limit: 10,
             min_score: None,
-            exclude: None,
+            exclude: Vec::new(),
             filter: None,
             facets: FacetRequest::default(),
         }
@@ -67,16 +68,19 @@ pub struct Hit {
     pub document: StoredDocument,
     /// Its best passage, with the vector.
     pub passage: StoredPassage,
+    /// Its internal number, which says that the document has not been replaced.
+    pub(super) number: u32,
 }
 
 /// What a search is about.
 #[derive(Debug)]
 struct Searched {
-    /// Documents that pass the filter, without the excluded one.
+    /// Documents that pass the filter, without those that are excluded.
     documents: RoaringBitmap,
     /// Passages of documents that pass; `None` if those are all.
     allowed: Option<RoaringBitmap>,
-    excluded: Option<u32>,
+    /// Excluded documents that pass the filter.
+    excluded: Vec<DocumentRecord>,
 }
 
 /// All documents that match a search.
@@ -149,11 +153,13 @@ impl Collection {
         };
         let (mut candidates, reaching) = published.snapshot.scan(&Scan {
             query,
-            limit,
+            limit: limit + searched.excluded.len(),
             min_score: options.min_score,
-            excluded_document: searched.excluded,
             allowed: searched.allowed.as_ref(),
         });
+        let excluded = &searched.excluded;
+        candidates.retain(|best| excluded.iter().all(|record| record.number != best.document));
+        let reaching = reaching.saturating_sub(self.reaching(excluded, query, options)?);
         let documents = if counts_reaching {
             candidates.iter().map(|best| best.document).collect()
         } else {
@@ -175,22 +181,13 @@ impl Collection {
         };
         let is_filtered = documents.len() < all.len();
         let allowed = is_filtered.then(|| published.metadata.passages_of(&documents));
-        let excluded = self.excluded_document(options)?;
-        if let Some(number) = excluded {
-            documents.remove(number);
-        }
+        let mut excluded = self.records(&options.exclude)?;
+        excluded.retain(|record| documents.remove(record.number));
         Ok(Searched {
             documents,
             allowed,
             excluded,
         })
-    }
-
-    fn excluded_document(&self, options: &SearchOptions) -> Result<Option<u32>, Error> {
-        let Some(id) = &options.exclude else {
-            return Ok(None);
-        };
-        Ok(self.document_record(id)?.map(|record| record.number))
     }
 
     /// Reads hits, without those that have been replaced or deleted since, or whose metadata has
@@ -234,6 +231,36 @@ impl Collection {
             score: candidate.score,
             document,
             passage,
+            number: record.number,
         }))
+    }
+
+    fn records(&self, ids: &[String]) -> Result<Vec<DocumentRecord>, Error> {
+        let mut records = Vec::with_capacity(ids.len());
+        for id in ids {
+            records.extend(self.document_record(id)?);
+        }
+        records.sort_unstable_by_key(|record| record.number);
+        records.dedup_by_key(|record| record.number);
+        Ok(records)
+    }
+
+    /// How many of these documents a scan with the same threshold counts.
+    fn reaching(
+        &self,
+        records: &[DocumentRecord],
+        query: &[f32],
+        options: &SearchOptions,
+    ) -> Result<u64, Error> {
+        let Some(min_score) = options.min_score else {
+            return Ok(records.len() as u64);
+        };
+        let mut reaching = 0;
+        for record in records {
+            let best = self.scored_passages(record, query)?;
+            let best = best.as_deref().and_then(<[ScoredPassage]>::first);
+            reaching += u64::from(best.is_some_and(|best| best.score >= min_score));
+        }
+        Ok(reaching)
     }
 }

@@ -23,9 +23,15 @@ use crate::{DocumentDraft, DocumentWrite, Error, Metadata, NewPassage, StoredDoc
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WritePlan {
     /// Nothing: it is stored like this.
-    Unchanged,
+    Unchanged {
+        /// Passages that it has.
+        passages: usize,
+    },
     /// New metadata; the vectors stay.
-    MetadataOnly,
+    MetadataOnly {
+        /// Passages that it has.
+        passages: usize,
+    },
     /// Encoding.
     Encode,
 }
@@ -71,11 +77,11 @@ impl Collection {
         let Some(record) = self.document_record(&draft.id)? else {
             return Ok(WritePlan::Encode);
         };
-        let hash = ContentHash::of(draft);
+        let (hash, passages) = (ContentHash::of(draft), record.passages as usize);
         Ok(if record.hash == hash {
-            WritePlan::Unchanged
+            WritePlan::Unchanged { passages }
         } else if record.hash.encoded == hash.encoded {
-            WritePlan::MetadataOnly
+            WritePlan::MetadataOnly { passages }
         } else {
             WritePlan::Encode
         })

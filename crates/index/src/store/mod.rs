@@ -27,7 +27,7 @@ use durability::Durability;
 pub(crate) const MAX_VALUE_BYTES: usize = 3500;
 
 /// The newest format that this version writes and reads.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+pub(crate) const FORMAT_VERSION: u32 = 2;
 
 /// Together two seconds of patience for sled's own lock.
 const MAX_LOCK_RETRIES: usize = 100;

@@ -3,7 +3,7 @@
 use super::CollectionId;
 use super::value::{Reader, Writer};
 use crate::content_hash::ContentHash;
-use crate::{Chunking, CollectionSettings};
+use crate::{Chunking, CollectionSettings, PassageSize};
 
 const VERSION: u8 = 1;
 
@@ -41,23 +41,23 @@ pub(crate) struct CollectionRecord {
     pub(crate) settings: CollectionSettings,
 }
 
+/// Version 1 knew no other chunking than off.
+const COLLECTION_VERSION: u8 = 2;
+
 impl CollectionRecord {
     pub(crate) fn to_bytes(self) -> Vec<u8> {
-        let chunking = match self.settings.chunking {
-            Chunking::Off => 0,
-        };
-        Writer::version(VERSION)
+        let writer = Writer::version(COLLECTION_VERSION)
             .u32(self.id.0)
-            .u64(self.created_at_ms)
-            .raw(&[chunking])
-            .finish()
+            .u64(self.created_at_ms);
+        write_chunking(writer, self.settings.chunking).finish()
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::version(bytes, VERSION)?;
+        let (version, mut reader) = Reader::any_version(bytes)?;
         let (id, created_at_ms) = (CollectionId(reader.u32()?), reader.u64()?);
-        let chunking = match reader.array()? {
-            [0] => Chunking::Off,
+        let chunking = match version {
+            1 => chunking(reader.array()?, None)?,
+            COLLECTION_VERSION => read_chunking(&mut reader)?,
             _ => return None,
         };
         let record = Self {
@@ -67,6 +67,37 @@ impl CollectionRecord {
         };
         reader.is_done().then_some(record)
     }
+}
+
+/// Mode, then the size of passages, which is zero where there is none.
+fn write_chunking(writer: Writer, chunking: Chunking) -> Writer {
+    let (mode, size) = match chunking {
+        Chunking::Off => (0, None),
+        Chunking::Sentence(size) => (1, Some(size)),
+        Chunking::Fixed(size) => (2, Some(size)),
+    };
+    writer
+        .raw(&[mode])
+        .u32(size.map_or(0, |size| size.max_tokens))
+        .u32(size.map_or(0, |size| size.overlap_tokens))
+}
+
+fn read_chunking(reader: &mut Reader<'_>) -> Option<Chunking> {
+    let mode = reader.array()?;
+    let size = PassageSize {
+        max_tokens: reader.u32()?,
+        overlap_tokens: reader.u32()?,
+    };
+    chunking(mode, Some(size))
+}
+
+fn chunking(mode: [u8; 1], size: Option<PassageSize>) -> Option<Chunking> {
+    Some(match mode {
+        [0] => Chunking::Off,
+        [1] => Chunking::Sentence(size?),
+        [2] => Chunking::Fixed(size?),
+        _ => return None,
+    })
 }
 
 /// Internal numbers that have not been used yet.
@@ -214,6 +245,44 @@ mod tests {
             PassageRecord::from_bytes(&passage.to_bytes()),
             Some(passage)
         );
+    }
+
+    fn collection(chunking: Chunking) -> CollectionRecord {
+        CollectionRecord {
+            id: CollectionId(3),
+            created_at_ms: 4,
+            settings: CollectionSettings { chunking },
+        }
+    }
+
+    #[test]
+    fn every_chunking_is_read_as_it_was_written() {
+        let size = PassageSize {
+            max_tokens: 256,
+            overlap_tokens: 32,
+        };
+        for chunking in [
+            Chunking::Off,
+            Chunking::Sentence(size),
+            Chunking::Fixed(size),
+        ] {
+            let record = collection(chunking);
+            assert_eq!(
+                CollectionRecord::from_bytes(&record.to_bytes()),
+                Some(record)
+            );
+        }
+    }
+
+    #[test]
+    fn a_collection_of_version_1_has_chunking_off() {
+        let mut bytes = vec![1, 3, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0];
+        assert_eq!(
+            CollectionRecord::from_bytes(&bytes),
+            Some(collection(Chunking::Off))
+        );
+        bytes[13] = 1;
+        assert_eq!(CollectionRecord::from_bytes(&bytes), None);
     }
 
     #[test]

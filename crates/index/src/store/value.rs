@@ -46,6 +46,12 @@ impl<'a> Reader<'a> {
         (*version == expected).then_some(Self(rest))
     }
 
+    /// Reads the version of a value that comes in several.
+    pub(crate) fn any_version(bytes: &'a [u8]) -> Option<(u8, Self)> {
+        let (version, rest) = bytes.split_first()?;
+        Some((*version, Self(rest)))
+    }
+
     pub(crate) fn raw(&mut self, length: usize) -> Option<&'a [u8]> {
         let (head, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;

@@ -35,7 +35,6 @@ pub(crate) struct Scan<'a> {
     pub(crate) query: &'a [f32],
     pub(crate) limit: usize,
     pub(crate) min_score: Option<f32>,
-    pub(crate) excluded_document: Option<u32>,
     /// Passages that may be found; `None` allows all.
     pub(crate) allowed: Option<&'a RoaringBitmap>,
 }
@@ -109,9 +108,6 @@ impl Snapshot {
         };
         let mut current: Option<Candidate> = None;
         for row in self.living_rows() {
-            if Some(row.document) == scan.excluded_document {
-                continue;
-            }
             if scan
                 .allowed
                 .is_some_and(|allowed| !allowed.contains(row.passage))
@@ -191,7 +187,6 @@ mod tests {
             query: &[1.0, 0.0],
             limit,
             min_score,
-            excluded_document: None,
             allowed: None,
         };
         let (best, matching) = snapshot.scan(&scan);
@@ -210,7 +205,6 @@ mod tests {
             query: &[1.0, 0.0],
             limit: 5,
             min_score: None,
-            excluded_document: None,
             allowed: None,
         };
         let (best, matching) = snapshot.scan(&all);

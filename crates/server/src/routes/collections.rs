@@ -7,7 +7,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use siamese_index::{Chunking, Collection, CollectionSettings, PutOutcome};
+use siamese_encoder::Encoder;
+use siamese_index::{Chunking, Collection, CollectionSettings, PassageSize, PutOutcome};
 use utoipa::ToSchema;
 
 use super::problems::{
@@ -18,7 +19,9 @@ use super::timestamp::rfc3339;
 use crate::app::{App, Engine};
 use crate::error::{ApiError, ErrorCode};
 use crate::extract::{ApiPath, OptionalJson};
-use crate::service::blocking;
+use crate::service::{
+    blocking, default_chunking, default_overlap, default_passage_tokens, min_passage_tokens, window,
+};
 
 const MAX_NAME_BYTES: usize = 64;
 
@@ -26,25 +29,104 @@ const MAX_NAME_BYTES: usize = 64;
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CollectionRequest {
-    /// How long texts become passages.
+    /// How long texts become passages; without it, `sentence` with its default size.
     chunking: Option<ChunkingShape>,
 }
 
 /// How long texts become passages.
-#[derive(Debug, Default, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ChunkingShape {
-    /// `off`: one passage a document, cut at the encoder's window with a warning.
     mode: ChunkingMode,
+    /// Tokens of a passage; title, prompt and special tokens count. 16 to the encoder's window; 128
+    /// when absent, or the window if that is smaller.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, example = 128)]
+    max_tokens: Option<u32>,
+    /// Tokens at the end of a passage that the next one repeats, at most; up to half of
+    /// `max_tokens`. An eighth of it when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, example = 16)]
+    overlap_tokens: Option<u32>,
 }
 
 /// A way to make passages.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ChunkingMode {
-    /// One passage a document.
-    #[default]
+    /// Passages end at paragraphs and sentences where they can. The default.
+    Sentence,
+    /// Passages are as long as they may be, and are cut between words.
+    Fixed,
+    /// One passage a document, cut at the encoder's window with a warning.
     Off,
+}
+
+impl ChunkingShape {
+    /// Settings that fit the encoder.
+    ///
+    /// # Errors
+    /// 422 that points at the size that does not.
+    fn checked(self, encoder: &Encoder) -> Result<Chunking, ApiError> {
+        let make = match self.mode {
+            ChunkingMode::Off => return self.off(),
+            ChunkingMode::Sentence => Chunking::Sentence,
+            ChunkingMode::Fixed => Chunking::Fixed,
+        };
+        let (min, max) = (min_passage_tokens(encoder), window(encoder));
+        let max_tokens = self
+            .max_tokens
+            .unwrap_or_else(|| default_passage_tokens(encoder));
+        if !(min..=max).contains(&max_tokens) {
+            let detail = format!(
+                "max_tokens is {max_tokens}; {min} to {max}, the encoder's window, are allowed"
+            );
+            return Err(ApiError::invalid("/chunking/max_tokens", detail));
+        }
+        let max_overlap = max_tokens / 2;
+        let overlap_tokens = self
+            .overlap_tokens
+            .unwrap_or_else(|| default_overlap(max_tokens));
+        if overlap_tokens > max_overlap {
+            let detail = format!(
+                "overlap_tokens is {overlap_tokens}; up to {max_overlap}, half of max_tokens, are allowed"
+            );
+            return Err(ApiError::invalid("/chunking/overlap_tokens", detail));
+        }
+        Ok(make(PassageSize {
+            max_tokens,
+            overlap_tokens,
+        }))
+    }
+
+    fn off(self) -> Result<Chunking, ApiError> {
+        let sizes = [
+            ("/chunking/max_tokens", self.max_tokens),
+            ("/chunking/overlap_tokens", self.overlap_tokens),
+        ];
+        match sizes.into_iter().find(|(_, size)| size.is_some()) {
+            Some((pointer, _)) => Err(ApiError::invalid(
+                pointer,
+                "with mode off there are no passages to size",
+            )),
+            None => Ok(Chunking::Off),
+        }
+    }
+}
+
+impl From<Chunking> for ChunkingShape {
+    fn from(chunking: Chunking) -> Self {
+        let (mode, size) = match chunking {
+            Chunking::Off => (ChunkingMode::Off, None),
+            Chunking::Sentence(size) => (ChunkingMode::Sentence, Some(size)),
+            Chunking::Fixed(size) => (ChunkingMode::Fixed, Some(size)),
+        };
+        Self {
+            mode,
+            max_tokens: size.map(|size| size.max_tokens),
+            overlap_tokens: size.map(|size| size.overlap_tokens),
+        }
+    }
 }
 
 /// A collection.
@@ -77,11 +159,7 @@ impl From<&Collection> for CollectionDescription {
             name: collection.name().to_owned(),
             documents: stats.documents,
             passages: stats.passages,
-            chunking: match collection.settings().chunking {
-                Chunking::Off => ChunkingShape {
-                    mode: ChunkingMode::Off,
-                },
-            },
+            chunking: collection.settings().chunking.into(),
             created_at: rfc3339(stats.created_at_ms),
         }
     }
@@ -124,14 +202,13 @@ pub(crate) async fn put(
 ) -> Result<Response, ApiError> {
     check_name(&name)?;
     check_room(&app, &name)?;
-    let settings = CollectionSettings {
-        chunking: Chunking::Off,
+    let engine = app.engine()?;
+    let chunking = match request.chunking {
+        Some(chunking) => chunking.checked(&engine.encoder)?,
+        None => default_chunking(&engine.encoder),
     };
-    // The only mode so far; the match keeps this honest when there are more.
-    match request.chunking.unwrap_or_default().mode {
-        ChunkingMode::Off => {}
-    }
-    let index = Arc::clone(&app.engine()?.index);
+    let settings = CollectionSettings { chunking };
+    let index = Arc::clone(&engine.index);
     blocking(move || {
         let (collection, outcome) = index.put_collection(&name, &settings)?;
         let status = match outcome {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use siamese_index::{Hit, SearchResults, StoredDocument, StoredPassage};
+use siamese_index::{ScoredPassage, StoredDocument, StoredPassage};
 use utoipa::ToSchema;
 
 use super::facets::{FacetShape, facet_shapes};
-use crate::service::SearchTimings;
+use crate::service::{Found, FoundHit};
 
 /// Parts of a hit that are left out unless asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
@@ -18,7 +18,8 @@ pub(crate) enum Include {
     Text,
     /// The document's metadata. What a request that says nothing gets.
     Metadata,
-    /// All passages of the document, with their byte spans.
+    /// The best passages of the document with their scores, at most
+    /// `limits.max_passages_per_hit`.
     Passages,
     /// The embedding of the best passage.
     Vector,
@@ -57,8 +58,12 @@ pub(crate) struct HitShape {
     metadata: Option<Map<String, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     vector: Option<Vec<f32>>,
+    /// The best passages, best first; the first is the one above.
     #[serde(skip_serializing_if = "Option::is_none")]
-    passages: Option<Vec<SpanShape>>,
+    passages: Option<Vec<ScoredPassageShape>>,
+    /// The value of the `group_by` field: a string, number or boolean.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<Value>,
 }
 
 /// A passage with its text.
@@ -71,11 +76,13 @@ pub(crate) struct PassageShape {
     end: usize,
 }
 
-/// A passage's place.
+/// A passage with its score.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct SpanShape {
-    start: usize,
-    end: usize,
+pub(crate) struct ScoredPassageShape {
+    /// Cosine of query and passage, -1 to 1; higher is better.
+    score: f32,
+    #[serde(flatten)]
+    passage: PassageShape,
 }
 
 /// How many documents match in all.
@@ -111,8 +118,6 @@ pub(crate) struct TimingsShape {
 /// How a search's results are laid out.
 #[derive(Debug)]
 pub(crate) struct Layout {
-    /// Hits to skip.
-    pub(crate) offset: usize,
     /// Parts of the hits.
     pub(crate) include: Vec<Include>,
     /// The fields of the facets, as the request named them.
@@ -120,56 +125,56 @@ pub(crate) struct Layout {
 }
 
 impl SearchResponse {
-    pub(crate) fn new(
-        results: SearchResults,
-        layout: Layout,
-        timings: SearchTimings,
-        took: std::time::Duration,
-    ) -> Self {
+    pub(crate) fn new(found: Found, layout: Layout, took: std::time::Duration) -> Self {
         let ms = |duration: std::time::Duration| duration.as_secs_f64() * 1000.0;
-        let relation = if results.total.exact {
+        let relation = if found.total.exact {
             TotalRelation::Exact
         } else {
             TotalRelation::LowerBound
         };
-        let hits = results.hits.into_iter().skip(layout.offset);
+        let hits = found.hits.into_iter();
         Self {
             hits: hits
                 .map(|hit| HitShape::new(hit, &layout.include))
                 .collect(),
             total: TotalShape {
-                value: results.total.value,
+                value: found.total.value,
                 relation,
             },
-            facets: facet_shapes(layout.facet_fields, results.facets),
+            facets: facet_shapes(layout.facet_fields, found.facets),
             took_ms: ms(took),
             timings: TimingsShape {
-                queue_ms: ms(timings.queued),
-                encode_ms: ms(timings.encoding),
-                search_ms: ms(timings.searching),
+                queue_ms: ms(found.timings.queued),
+                encode_ms: ms(found.timings.encoding),
+                search_ms: ms(found.timings.searching),
             },
         }
     }
 }
 
 impl HitShape {
-    fn new(hit: Hit, include: &[Include]) -> Self {
+    fn new(found: FoundHit, include: &[Include]) -> Self {
         let with = |part| include.contains(&part);
-        let passage = passage_of(&hit.document, &hit.passage);
+        let FoundHit {
+            hit,
+            group,
+            passages,
+        } = found;
+        let shape = |scored: ScoredPassage| ScoredPassageShape {
+            score: scored.score,
+            passage: passage_of(&hit.document, &scored.passage),
+        };
+        let passages = passages.into_iter().map(shape).collect();
         Self {
             score: hit.score,
-            passage,
+            passage: passage_of(&hit.document, &hit.passage),
+            passages: Some(passages).filter(|_| with(Include::Passages)),
             vector: hit.passage.vector.filter(|_| with(Include::Vector)),
-            passages: with(Include::Passages).then(|| {
-                vec![SpanShape {
-                    start: hit.passage.start,
-                    end: hit.passage.end,
-                }]
-            }),
             id: hit.document.id,
             title: hit.document.title,
             text: with(Include::Text).then_some(hit.document.text),
             metadata: with(Include::Metadata).then_some(hit.document.metadata),
+            group,
         }
     }
 }

@@ -12,16 +12,19 @@ use super::documents::{check_id, check_text};
 use super::facets::read_facets;
 use super::filter::FilterShape;
 use super::hits::{Include, Layout, SearchResponse};
+use super::item::Item;
 use super::problems::{BodyProblems, DocumentProblems, EngineProblems};
 use crate::app::App;
 use crate::config::Limits;
-use crate::error::{ApiError, ErrorCode};
+use crate::error::ApiError;
 use crate::extract::{ApiJson, CollectionName, present};
-use crate::service::{SearchedFor, search};
+use crate::service::{self, Choice, Grouping, Search, SearchedFor};
 
 const DEFAULT_TOP_K: usize = 10;
+/// Bytes of the path of a metadata field.
+const MAX_FIELD_BYTES: usize = 512;
 
-/// A question to the index: exactly one of `query`, `vector` and `id`.
+/// A question to the index: exactly one of `query`, `vector`, `id` and `positive`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SearchRequest {
@@ -42,6 +45,15 @@ pub(crate) struct SearchRequest {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, min_length = 1, max_length = 512)]
     id: Option<String>,
+    /// Items to find more like: the search goes towards the mean of their vectors. Stored documents
+    /// are left out themselves.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, min_items = 1, max_items = 100)]
+    positive: Option<Vec<Item>>,
+    /// Beside `positive`: items to keep away from. Stored documents are left out themselves.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, max_items = 100)]
+    negative: Option<Vec<Item>>,
     /// Hits to return; at most `limits.max_top_k`.
     #[schema(minimum = 1, maximum = 1000, default = 10)]
     top_k: Option<usize>,
@@ -60,6 +72,23 @@ pub(crate) struct SearchRequest {
     /// values.
     #[schema(max_items = 16, example = json!(["status"]))]
     facets: Option<Vec<String>>,
+    /// Trade nearness to the question for distance between hits: 0 keeps the order of scores, 1
+    /// looks at distance alone (maximal marginal relevance). Hits come in the order of choice.
+    #[schema(minimum = 0, maximum = 1)]
+    diversity: Option<f32>,
+    /// Path of a metadata field, names between dots: at most `group_size` hits for each of its
+    /// values. Documents without a string, number or boolean there are left out, but counted in
+    /// `total`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, min_length = 1, max_length = 512, example = "author")]
+    group_by: Option<String>,
+    /// Hits of one group; beside `group_by`.
+    #[schema(minimum = 1, maximum = 1000, default = 1)]
+    group_size: Option<usize>,
+    /// End the list before the largest gap between scores, if it is at least twice as wide as the
+    /// average one. Not beside `diversity` or `offset`.
+    #[serde(default)]
+    auto_cut: bool,
     /// Parts of the hits; without it, the metadata.
     #[schema(max_items = 4)]
     include: Option<Vec<Include>>,
@@ -82,74 +111,187 @@ pub(crate) async fn post(
     ApiJson(request): ApiJson<SearchRequest>,
 ) -> Result<Json<SearchResponse>, ApiError> {
     let started_at = Instant::now();
-    let question = request.checked(app.limits())?;
+    let (search, layout) = request.checked(app.limits(), "")?;
     let engine = app.engine()?;
     let collection = engine.collection(&collection)?;
-    let pointer = question.pointer();
-    let (results, timings) = search(engine, &collection, question.searched_for, question.options)
-        .await
-        .map_err(|error| match error.code() {
-            ErrorCode::InvalidRequest => error.or_at(pointer),
-            _ => error,
-        })?;
+    let found = service::search(engine, &collection, vec![search]).await?;
+    let found = found
+        .into_iter()
+        .next()
+        .ok_or_else(|| ApiError::internal("a search has no answer"))?;
     Ok(Json(SearchResponse::new(
-        results,
-        question.layout,
-        timings,
+        found,
+        layout,
         started_at.elapsed(),
     )))
 }
 
-/// A request that has passed its checks.
-struct Question {
-    searched_for: SearchedFor,
-    options: SearchOptions,
-    layout: Layout,
-}
-
-impl Question {
-    fn pointer(&self) -> &'static str {
-        match self.searched_for {
-            SearchedFor::Text(_) => "/query",
-            SearchedFor::Vector(_) => "/vector",
-            SearchedFor::Document(_) => "/id",
-        }
-    }
-}
-
 impl SearchRequest {
-    fn checked(self, limits: &Limits) -> Result<Question, ApiError> {
+    /// The question, and how to lay out what is found; `pointer` is where the request stands.
+    ///
+    /// # Errors
+    /// 422 for a field that is out of range or does not go with the others.
+    pub(super) fn checked(
+        self,
+        limits: &Limits,
+        pointer: &str,
+    ) -> Result<(Search, Layout), ApiError> {
+        self.checked_alone(limits)
+            .map_err(|error| error.within(pointer))
+            .map(|(search, layout)| {
+                let pointer = pointer.to_owned();
+                (Search { pointer, ..search }, layout)
+            })
+    }
+
+    fn checked_alone(mut self, limits: &Limits) -> Result<(Search, Layout), ApiError> {
         let top_k = self.top_k.unwrap_or(DEFAULT_TOP_K.min(limits.max_top_k));
         in_range("/top_k", top_k, 1, limits.max_top_k, "limits.max_top_k")?;
         let offset = self.offset.unwrap_or(0);
         in_range("/offset", offset, 0, limits.max_offset, "limits.max_offset")?;
-        if let Some(score) = self.min_score
-            && !(-1.0..=1.0).contains(&score)
-        {
-            let detail = format!("min_score is {score}; -1 to 1 are allowed");
-            return Err(ApiError::invalid("/min_score", detail));
-        }
-        let filter = self.filter.map(|filter| filter.read(limits, "/filter"));
-        let facet_fields = self.facets.unwrap_or_default();
+        within("/min_score", self.min_score, -1.0, 1.0)?;
+        let choice = self.choice(top_k, offset, limits)?;
+        let filter = self.filter.take();
+        let filter = filter.map(|filter| filter.read(limits, "/filter"));
+        let facet_fields = self.facets.take().unwrap_or_default();
         let options = SearchOptions {
-            limit: top_k + offset,
             min_score: self.min_score,
-            exclude: None,
             filter: filter.transpose()?,
             facets: read_facets(&facet_fields, limits)?,
+            ..SearchOptions::default()
+        };
+        let include = self
+            .include
+            .take()
+            .unwrap_or_else(|| vec![Include::Metadata]);
+        let passages_per_hit = passages_per_hit(&include, top_k, limits)?;
+        let search = Search {
+            searched_for: self.searched_for(limits)?,
+            options,
+            top_k,
+            offset,
+            passages_per_hit,
+            choice,
+            pointer: String::new(),
         };
         let layout = Layout {
-            offset,
-            include: self.include.unwrap_or_else(|| vec![Include::Metadata]),
+            include,
             facet_fields,
         };
-        let searched_for = searched_for(self.query, self.vector, self.id, limits)?;
-        Ok(Question {
-            searched_for,
-            options,
-            layout,
+        Ok((search, layout))
+    }
+
+    /// How many hits are asked for.
+    pub(super) fn top_k(&self) -> usize {
+        self.top_k.unwrap_or(DEFAULT_TOP_K)
+    }
+
+    fn choice(&self, top_k: usize, offset: usize, limits: &Limits) -> Result<Choice, ApiError> {
+        within("/diversity", self.diversity, 0.0, 1.0)?;
+        let max = limits.max_diversity_candidates;
+        if self.diversity.is_some() && top_k + offset > max {
+            let detail = format!(
+                "top_k and offset are {} together; beside diversity, up to limits.max_diversity_candidates = {max} are allowed",
+                top_k + offset
+            );
+            return Err(ApiError::invalid("/diversity", detail));
+        }
+        if self.auto_cut && self.diversity.is_some() {
+            let detail = "auto_cut looks at gaps between scores, whose order diversity changes";
+            return Err(ApiError::invalid("/auto_cut", detail));
+        }
+        if self.auto_cut && offset > 0 {
+            let detail = "auto_cut needs the list from its start, so it does not go with offset";
+            return Err(ApiError::invalid("/auto_cut", detail));
+        }
+        Ok(Choice {
+            diversity: self.diversity,
+            group_by: self.grouping(limits)?,
+            auto_cut: self.auto_cut,
+            max_diversity_candidates: max,
+            max_group_candidates: limits.max_group_candidates,
         })
     }
+
+    fn grouping(&self, limits: &Limits) -> Result<Option<Grouping>, ApiError> {
+        let Some(field) = self.group_by.clone() else {
+            return match self.group_size {
+                Some(_) => Err(ApiError::invalid(
+                    "/group_size",
+                    "group_size goes with group_by",
+                )),
+                None => Ok(None),
+            };
+        };
+        if !(1..=MAX_FIELD_BYTES).contains(&field.len()) {
+            let detail = format!(
+                "group_by has {} bytes; 1 to {MAX_FIELD_BYTES} are allowed",
+                field.len()
+            );
+            return Err(ApiError::invalid("/group_by", detail));
+        }
+        let size = self.group_size.unwrap_or(1);
+        in_range("/group_size", size, 1, limits.max_top_k, "limits.max_top_k")?;
+        Ok(Some(Grouping { field, size }))
+    }
+
+    fn searched_for(self, limits: &Limits) -> Result<SearchedFor, ApiError> {
+        if self.negative.is_some() && self.positive.is_none() {
+            let detail = "negative goes with positive, which says where to search";
+            return Err(ApiError::invalid("/negative", detail));
+        }
+        match (self.query, self.vector, self.id, self.positive) {
+            (None, None, None, Some(positive)) => {
+                examples(positive, self.negative.unwrap_or_default(), limits)
+            }
+            (query, vector, id, None) => searched_for(query, vector, id, limits),
+            _ => Err(ApiError::invalid("", ONE_FORM)),
+        }
+    }
+}
+
+const ONE_FORM: &str = "give exactly one of query, vector, id and positive";
+
+fn examples(
+    positive: Vec<Item>,
+    negative: Vec<Item>,
+    limits: &Limits,
+) -> Result<SearchedFor, ApiError> {
+    if positive.is_empty() {
+        return Err(ApiError::invalid("/positive", "the list is empty"));
+    }
+    let (count, max) = (positive.len() + negative.len(), limits.max_search_examples);
+    if count > max {
+        let detail = format!(
+            "there are {count} items in positive and negative, over limits.max_search_examples = {max}"
+        );
+        return Err(ApiError::invalid("/positive", detail));
+    }
+    let operands = |items: Vec<Item>, pointer: &str| {
+        let items = items.into_iter().enumerate();
+        items
+            .map(|(place, item)| item.checked(limits, &format!("{pointer}/{place}")))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    Ok(SearchedFor::Examples {
+        positive: operands(positive, "/positive")?,
+        negative: operands(negative, "/negative")?,
+    })
+}
+
+/// Passages of each hit to return; they are read for every hit, so there may be fewer hits.
+fn passages_per_hit(include: &[Include], top_k: usize, limits: &Limits) -> Result<usize, ApiError> {
+    if !include.contains(&Include::Passages) {
+        return Ok(0);
+    }
+    let max = limits.max_hits_with_passages;
+    if top_k > max {
+        let detail = format!(
+            "top_k is {top_k}; with include passages, up to limits.max_hits_with_passages = {max} are allowed"
+        );
+        return Err(ApiError::invalid("/top_k", detail));
+    }
+    Ok(limits.max_passages_per_hit)
 }
 
 fn searched_for(
@@ -169,10 +311,7 @@ fn searched_for(
             check_id(&id).map_err(|error| error.at("/id"))?;
             Ok(SearchedFor::Document(id))
         }
-        _ => Err(ApiError::invalid(
-            "",
-            "give exactly one of query, vector and id",
-        )),
+        _ => Err(ApiError::invalid("", ONE_FORM)),
     }
 }
 
@@ -191,4 +330,14 @@ fn in_range(
         &pointer[1..]
     );
     Err(ApiError::invalid(pointer, detail))
+}
+
+fn within(pointer: &str, value: Option<f32>, min: f32, max: f32) -> Result<(), ApiError> {
+    match value {
+        Some(value) if !(min..=max).contains(&value) => Err(ApiError::invalid(
+            pointer,
+            format!("{} is {value}; {min} to {max} are allowed", &pointer[1..]),
+        )),
+        _ => Ok(()),
+    }
 }

@@ -6,50 +6,13 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::documents::{check_id, check_text};
+use super::item::{Item, PlainText};
 use super::problems::{BodyProblems, DocumentProblems, EngineProblems};
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiJson, CollectionName, present};
 use crate::service::{Metric, Operand, score_pairs};
-
-/// Something to compare: a text, encoded now, or a stored document's vector.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(
-    untagged,
-    expecting = "expected a string, {\"text\": string} or {\"id\": string}"
-)]
-pub(crate) enum Item {
-    /// A text.
-    Plain(PlainText),
-    /// A text.
-    Text(TextItem),
-    /// A stored document.
-    Document(DocumentItem),
-}
-
-/// A text.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(transparent)]
-#[schema(min_length = 1, pattern = r"\S")]
-pub(crate) struct PlainText(String);
-
-/// A text.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TextItem {
-    #[schema(min_length = 1, pattern = r"\S")]
-    text: String,
-}
-
-/// A stored document.
-#[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct DocumentItem {
-    #[schema(min_length = 1, max_length = 512)]
-    id: String,
-}
 
 /// How two vectors are compared. All vectors are scaled to length 1 first.
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
@@ -269,7 +232,7 @@ impl SimilarityRequest {
 }
 
 fn plain(text: String) -> Item {
-    Item::Plain(PlainText(text))
+    Item::Plain(PlainText::from(text))
 }
 
 fn check_parameters(parameters: Option<&Parameters>, has_inputs: bool) -> Result<(), ApiError> {
@@ -310,22 +273,9 @@ impl<'a> Operands<'a> {
             let detail = format!("there are over limits.max_similarity_items = {max} items");
             return Err(ApiError::invalid(pointer, detail));
         }
-        let operand = match item {
-            Item::Plain(PlainText(text)) => self.text(text, pointer)?,
-            Item::Text(TextItem { text }) => self.text(text, &format!("{pointer}/text"))?,
-            Item::Document(DocumentItem { id }) => {
-                check_id(&id).map_err(|error| error.at(format!("{pointer}/id")))?;
-                Operand::Document(id)
-            }
-        };
+        let operand = item.checked(self.limits, pointer)?;
         self.list.push(operand);
         Ok(self.list.len() - 1)
-    }
-
-    fn text(&self, text: String, pointer: &str) -> Result<Operand, ApiError> {
-        check_text(&text, self.limits.max_query_bytes, "limits.max_query_bytes")
-            .map_err(|error| error.at(pointer))?;
-        Ok(Operand::Text(text))
     }
 
     fn list(&mut self, items: Vec<Item>, pointer: &str) -> Result<Vec<usize>, ApiError> {

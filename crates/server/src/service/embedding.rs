@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use siamese_encoder::InputKind;
+use siamese_encoder::{InputKind, TokenizedText};
 
 use super::blocking;
 use crate::app::Engine;
@@ -43,6 +43,19 @@ impl Engine {
                 .map_err(ApiError::internal)
         })
         .await?;
+        self.embed_tokenized(tokenized, lane, admission).await
+    }
+
+    /// Encodes texts that have been tokenised, in order.
+    ///
+    /// # Errors
+    /// As [`Self::embed`].
+    pub(crate) async fn embed_tokenized(
+        &self,
+        tokenized: Vec<TokenizedText>,
+        lane: Lane,
+        admission: Admission,
+    ) -> Result<Vec<Embedding>, ApiError> {
         let counts: Vec<_> = tokenized
             .iter()
             .map(|text| (text.tokens_seen(), text.tokens_kept()))

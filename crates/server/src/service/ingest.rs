@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use siamese_encoder::InputKind;
+use siamese_encoder::TokenizedText;
 use siamese_index::{
     Collection, DocumentDraft, DocumentWrite, Error as IndexError, NewPassage, UpsertStatus,
     WritePlan,
 };
 
+use super::chunking::{ChunkError, ChunkedText, Chunker};
 use super::{Embedding, blocking};
 use crate::app::Engine;
 use crate::error::ApiError;
@@ -50,6 +51,8 @@ impl WriteStatus {
 pub(crate) enum Warning {
     /// Only the first `kept` of `seen` tokens were encoded.
     Truncated { seen: usize, kept: usize },
+    /// Only the first `kept` of the title's `seen` tokens stand before each passage.
+    TitleTruncated { seen: usize, kept: usize },
 }
 
 /// The result for one document.
@@ -66,7 +69,21 @@ pub(crate) struct DocumentOutcome {
 pub(crate) struct Prepared {
     drafts: Arc<Vec<DocumentDraft>>,
     writes: Vec<DocumentWrite>,
-    warnings: Vec<Vec<Warning>>,
+    accounts: Vec<Account>,
+}
+
+/// What is known about a document before it is stored.
+#[derive(Debug)]
+struct Account {
+    passages: usize,
+    warnings: Vec<Warning>,
+}
+
+/// What a draft needs.
+enum Step {
+    /// Nothing new to encode; it has this many passages.
+    Keep(usize),
+    Encode(ChunkedText),
 }
 
 impl Prepared {
@@ -101,15 +118,16 @@ pub(crate) async fn prepare(
     drafts: Arc<Vec<DocumentDraft>>,
     admission: Admission,
 ) -> Result<Prepared, ApiError> {
-    let (plans, texts) = plan(collection, &drafts).await?;
+    let mut steps = plan(engine, collection, &drafts).await?;
+    let tokenized = steps.iter_mut().flat_map(Step::take_tokenized).collect();
     let embeddings = engine
-        .embed(texts, InputKind::Document, Lane::Bulk, admission)
+        .embed_tokenized(tokenized, Lane::Bulk, admission)
         .await?;
-    let (writes, warnings) = writes(&drafts, &plans, embeddings);
+    let (writes, accounts) = writes(&drafts, steps, embeddings);
     Ok(Prepared {
         drafts,
         writes,
-        warnings,
+        accounts,
     })
 }
 
@@ -127,7 +145,7 @@ pub(crate) async fn commit(
     let mut stale = String::new();
     for _ in 0..MAX_PLANS {
         match store(collection, prepared.writes).await? {
-            Ok(statuses) => return Ok(outcomes(&drafts, statuses, prepared.warnings)),
+            Ok(statuses) => return Ok(outcomes(&drafts, statuses, prepared.accounts)),
             Err(id) => stale = id,
         }
         tracing::debug!(
@@ -153,66 +171,111 @@ async fn store(
     .await
 }
 
-/// What each draft needs, and the texts to encode, in the order of the drafts that need it.
+/// What each draft needs, in order; what is to be encoded has been split and tokenised.
 async fn plan(
+    engine: &Engine,
     collection: &Arc<Collection>,
     drafts: &Arc<Vec<DocumentDraft>>,
-) -> Result<(Vec<WritePlan>, Vec<String>), ApiError> {
+) -> Result<Vec<Step>, ApiError> {
     let (collection, drafts) = (Arc::clone(collection), Arc::clone(drafts));
+    let (encoder, max_passages) = (
+        Arc::clone(&engine.encoder),
+        engine.max_passages_per_document,
+    );
     blocking(move || {
+        let chunker = Chunker {
+            encoder: &encoder,
+            chunking: collection.settings().chunking,
+            max_passages,
+        };
         let plans = collection.plan(&drafts)?;
-        let texts = drafts
-            .iter()
-            .zip(&plans)
-            .filter(|(_, plan)| **plan == WritePlan::Encode)
-            .map(|(draft, _)| text_to_encode(draft))
-            .collect();
-        Ok((plans, texts))
+        let steps = drafts.iter().zip(plans).enumerate();
+        steps
+            .map(|(place, (draft, plan))| step(&chunker, draft, plan, place))
+            .collect()
     })
     .await
 }
 
-/// The title stands before the passage, so that it colours the passage's vector.
-fn text_to_encode(draft: &DocumentDraft) -> String {
-    match &draft.title {
-        Some(title) => format!("{title} {}", draft.text),
-        None => draft.text.clone(),
+fn step(
+    chunker: &Chunker<'_>,
+    draft: &DocumentDraft,
+    plan: WritePlan,
+    place: usize,
+) -> Result<Step, ApiError> {
+    match plan {
+        WritePlan::Unchanged { passages } | WritePlan::MetadataOnly { passages } => {
+            Ok(Step::Keep(passages))
+        }
+        WritePlan::Encode => {
+            let chunked = chunker.chunk(draft.title.as_deref(), &draft.text);
+            chunked.map(Step::Encode).map_err(|error| match error {
+                ChunkError::TooManyPassages { .. } => {
+                    ApiError::invalid(format!("/documents/{place}/text"), error.to_string())
+                }
+                ChunkError::Encoder(error) => ApiError::internal(error),
+            })
+        }
+    }
+}
+
+impl Step {
+    fn take_tokenized(&mut self) -> Vec<TokenizedText> {
+        match self {
+            Self::Keep(_) => Vec::new(),
+            Self::Encode(chunked) => std::mem::take(&mut chunked.tokenized),
+        }
     }
 }
 
 fn writes(
     drafts: &[DocumentDraft],
-    plans: &[WritePlan],
+    steps: Vec<Step>,
     embeddings: Vec<Embedding>,
-) -> (Vec<DocumentWrite>, Vec<Vec<Warning>>) {
+) -> (Vec<DocumentWrite>, Vec<Account>) {
     let mut embeddings = embeddings.into_iter();
-    let writes = drafts.iter().zip(plans).map(|(draft, plan)| {
-        let embedding = if *plan == WritePlan::Encode {
-            embeddings.next()
-        } else {
-            None
+    let writes = drafts.iter().zip(steps).map(|(draft, step)| {
+        let (passages, account) = match step {
+            Step::Keep(passages) => (
+                None,
+                Account {
+                    passages,
+                    warnings: Vec::new(),
+                },
+            ),
+            Step::Encode(chunked) => {
+                let own: Vec<_> = embeddings.by_ref().take(chunked.spans.len()).collect();
+                let account = Account {
+                    passages: own.len(),
+                    warnings: warnings(&chunked, &own),
+                };
+                (Some(passages(chunked, own)), account)
+            }
         };
-        let warnings = embedding
-            .as_ref()
-            .and_then(truncation)
-            .into_iter()
-            .collect();
-        let passages = embedding.map(|embedding| {
-            vec![NewPassage {
-                start: 0,
-                end: draft.text.len(),
-                vector: embedding.vector,
-            }]
-        });
-        (
-            DocumentWrite {
-                draft: draft.clone(),
-                passages,
-            },
-            warnings,
-        )
+        let draft = draft.clone();
+        (DocumentWrite { draft, passages }, account)
     });
     writes.unzip()
+}
+
+fn passages(chunked: ChunkedText, embeddings: Vec<Embedding>) -> Vec<NewPassage> {
+    let passages = chunked.spans.into_iter().zip(embeddings);
+    passages
+        .map(|(span, embedding)| NewPassage {
+            start: span.start,
+            end: span.end,
+            vector: embedding.vector,
+        })
+        .collect()
+}
+
+/// One warning of a kind is enough for a document.
+fn warnings(chunked: &ChunkedText, embeddings: &[Embedding]) -> Vec<Warning> {
+    let title = chunked
+        .cut_title
+        .map(|(seen, kept)| Warning::TitleTruncated { seen, kept });
+    let text = embeddings.iter().find_map(truncation);
+    title.into_iter().chain(text).collect()
 }
 
 fn truncation(embedding: &Embedding) -> Option<Warning> {
@@ -223,15 +286,15 @@ fn truncation(embedding: &Embedding) -> Option<Warning> {
 fn outcomes(
     drafts: &[DocumentDraft],
     statuses: Vec<UpsertStatus>,
-    warnings: Vec<Vec<Warning>>,
+    accounts: Vec<Account>,
 ) -> Vec<DocumentOutcome> {
-    let results = statuses.into_iter().zip(warnings);
+    let results = statuses.into_iter().zip(accounts);
     let outcome =
-        |(draft, (status, warnings)): (&DocumentDraft, (UpsertStatus, _))| DocumentOutcome {
+        |(draft, (status, account)): (&DocumentDraft, (UpsertStatus, Account))| DocumentOutcome {
             id: draft.id.clone(),
             status: status.into(),
-            passages: 1,
-            warnings,
+            passages: account.passages,
+            warnings: account.warnings,
         };
     let outcomes: Vec<_> = drafts.iter().zip(results).map(outcome).collect();
     count(&outcomes);

@@ -316,12 +316,14 @@ async fn store(
         Err(error) => error,
     };
     if drafts.len() == 1 || concerns_all(error.code()) {
-        return vec![Err(error); drafts.len()];
+        return vec![Err(error.below("/documents/0")); drafts.len()];
     }
     let mut results = Vec::with_capacity(drafts.len());
     for draft in drafts.iter() {
         let alone = Arc::new(vec![draft.clone()]);
-        let stored = ingest::ingest(engine, collection, alone, Admission::Wait).await;
+        let stored = ingest::ingest(engine, collection, alone, Admission::Wait)
+            .await
+            .map_err(|error| error.below("/documents/0"));
         results.push(stored.and_then(|outcomes| {
             outcomes
                 .into_iter()

@@ -2,6 +2,7 @@
 //!
 //! Only here are index and tokenizer called, and only on blocking threads.
 
+mod chunking;
 mod embedding;
 mod ingest;
 mod ingest_stream;
@@ -9,10 +10,13 @@ mod lines;
 mod search;
 mod similarity;
 
+pub(crate) use chunking::{
+    default_chunking, default_overlap, default_passage_tokens, min_passage_tokens, window,
+};
 pub(crate) use embedding::Embedding;
 pub(crate) use ingest::{DocumentOutcome, Warning, WriteStatus, ingest};
 pub(crate) use ingest_stream::{StreamEvent, ingest_stream};
-pub(crate) use search::{SearchTimings, SearchedFor, search};
+pub(crate) use search::{Choice, Found, FoundHit, Grouping, Search, SearchedFor, search};
 pub(crate) use similarity::{Metric, Operand, score_pairs};
 
 use crate::error::{ApiError, ErrorCode};

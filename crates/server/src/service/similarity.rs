@@ -91,7 +91,9 @@ async fn vectors_of(
                 text_places.push(place);
             }
             Operand::Document(id) => {
-                vectors[place] = unit_length(stored_vector(collection, id).await?);
+                let collection = Arc::clone(collection);
+                let stored = blocking(move || stored_vector(&collection, &id)).await?;
+                vectors[place] = unit_length(stored);
             }
         }
     }

@@ -68,7 +68,8 @@ pub(crate) enum DocumentStatus {
 /// A warning.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct WarningShape {
-    /// `truncated`: the text is longer than the encoder's window.
+    /// `truncated`: the text is longer than the encoder's window. `title_truncated`: the title
+    /// would take more than half of a passage.
     #[schema(example = "truncated")]
     code: &'static str,
     /// A sentence with the figures.
@@ -82,6 +83,12 @@ impl From<Warning> for WarningShape {
                 code: "truncated",
                 detail: format!(
                     "the text has {seen} tokens, of which the first {kept} were encoded"
+                ),
+            },
+            Warning::TitleTruncated { seen, kept } => Self {
+                code: "title_truncated",
+                detail: format!(
+                    "the title has {seen} tokens, of which the first {kept} stand before each passage"
                 ),
             },
         }

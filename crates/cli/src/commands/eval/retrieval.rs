@@ -1,0 +1,391 @@
+//! `siamese eval retrieval`
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io::{Write, stderr, stdout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use serde_json::{Map, Value, json};
+
+use super::progress;
+use crate::client::{Connection, Service, address, collection_name};
+use crate::commands::ingest::Sender;
+use crate::eval::{self, DataSet, Query, Run, Scores};
+
+/// Hits of each question, enough for recall@100.
+const TOP_K: usize = 100;
+/// Questions of one request.
+const MAX_REQUEST_QUERIES: usize = 32;
+/// Depth at which approximate and exact search are compared.
+const ANN_DEPTH: usize = 10;
+/// Bytes of a collection's name.
+const MAX_NAME_BYTES: usize = 64;
+
+/// Search with the questions of a data set: nDCG, MRR, recall
+///
+/// DIR has BEIR's layout: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv. The documents are stored in
+/// a collection of their own; those that are there already are not encoded again.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Retrieval {
+    /// Folder of the data set
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Judgements to use; the only ones there are, or `test`, when absent
+    #[arg(long)]
+    split: Option<String>,
+    /// Collection for the documents; `eval-` and the folder's name when absent
+    #[arg(long, value_parser = collection_name)]
+    collection: Option<String>,
+    /// Ways to search; all that the service has when absent
+    #[arg(long = "mode", value_enum)]
+    modes: Vec<Mode>,
+    #[command(flatten)]
+    chunking: ChunkingArguments,
+    /// Print the figures as JSON
+    #[arg(long)]
+    json: bool,
+    /// Address of the service
+    #[arg(
+        long,
+        env = "SIAMESE_URL",
+        default_value = "http://127.0.0.1:8080",
+        value_parser = address
+    )]
+    url: String,
+}
+
+/// How the collection makes passages, when it is made for this.
+#[derive(Debug, clap::Args)]
+struct ChunkingArguments {
+    /// How long texts become passages; the service's default when absent
+    #[arg(long = "chunking", value_enum)]
+    mode: Option<ChunkingMode>,
+    /// Tokens of a passage
+    #[arg(long, requires = "mode")]
+    max_tokens: Option<u32>,
+    /// Tokens that the next passage repeats at most
+    #[arg(long, requires = "mode")]
+    overlap_tokens: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ChunkingMode {
+    Sentence,
+    Fixed,
+    Off,
+}
+
+/// A way to search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    Semantic,
+    Lexical,
+    Hybrid,
+}
+
+impl Mode {
+    const ALL: [Self; 3] = [Self::Semantic, Self::Lexical, Self::Hybrid];
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Semantic => "semantic",
+            Self::Lexical => "lexical",
+            Self::Hybrid => "hybrid",
+        })
+    }
+}
+
+/// What the service's description says about `POST /search`.
+#[derive(Debug, Clone, Copy)]
+struct Capabilities {
+    has_modes: bool,
+    has_exact: bool,
+}
+
+/// The figures of one way to search.
+#[derive(Debug)]
+struct Figures {
+    mode: Mode,
+    scores: Scores,
+    /// Share of the exact hits that the default search finds; when the service can search both
+    /// ways.
+    ann_recall: Option<f64>,
+}
+
+impl Retrieval {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let data = DataSet::open(&self.folder, self.split.as_deref())?;
+        let queries = data.queries()?;
+        let service = self.service(&data);
+        let capabilities = Capabilities::of(&service)?;
+        let modes = self.modes(capabilities)?;
+        self.chunking.make_collection(&service)?;
+        ingest(&service, &data)?;
+        let figures = modes
+            .into_iter()
+            .map(|mode| measure(&service, &data, &queries, mode, capabilities))
+            .collect::<Result<Vec<_>>>()?;
+        let collection = service.describe_collection()?.unwrap_or_default();
+        if self.json {
+            writeln!(stdout(), "{}", as_json(&data, &collection, &figures))?;
+        } else {
+            print_table(&data, &collection, &figures)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn service(&self, data: &DataSet) -> Service {
+        let collection = self.collection.clone();
+        Service::new(&Connection {
+            url: self.url.clone(),
+            collection: collection.unwrap_or_else(|| collection_of(&data.name())),
+        })
+    }
+
+    fn modes(&self, capabilities: Capabilities) -> Result<Vec<Mode>> {
+        match (self.modes.as_slice(), capabilities.has_modes) {
+            ([], true) => Ok(Mode::ALL.to_vec()),
+            ([], false) => Ok(vec![Mode::Semantic]),
+            (modes, false) if modes.iter().any(|mode| *mode != Mode::Semantic) => {
+                bail!("this service searches by meaning only; leave out --mode")
+            }
+            (modes, _) => Ok(modes.to_vec()),
+        }
+    }
+}
+
+impl ChunkingArguments {
+    /// Makes the collection as asked for. One that is there with other settings is refused by the
+    /// service; without wishes it is taken as it is.
+    fn make_collection(&self, service: &Service) -> Result<()> {
+        let Some(mode) = self.mode else {
+            return Ok(service.ensure_collection()?);
+        };
+        let mut chunking = Map::new();
+        let mode = match mode {
+            ChunkingMode::Sentence => "sentence",
+            ChunkingMode::Fixed => "fixed",
+            ChunkingMode::Off => "off",
+        };
+        chunking.insert("mode".to_owned(), mode.into());
+        let sizes = [
+            ("max_tokens", self.max_tokens),
+            ("overlap_tokens", self.overlap_tokens),
+        ];
+        for (name, size) in sizes {
+            if let Some(size) = size {
+                chunking.insert(name.to_owned(), size.into());
+            }
+        }
+        service.put_collection(&json!({ "chunking": chunking }))?;
+        Ok(())
+    }
+}
+
+impl Capabilities {
+    fn of(service: &Service) -> Result<Self> {
+        let description = service.api_description()?;
+        let fields = &description["components"]["schemas"]["SearchRequest"]["properties"];
+        Ok(Self {
+            has_modes: fields.get("mode").is_some(),
+            has_exact: fields.get("exact").is_some(),
+        })
+    }
+}
+
+/// `eval-` and the name, with a dash for what a collection's name may not hold.
+fn collection_of(data_set: &str) -> String {
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let name = data_set
+        .chars()
+        .map(|letter| if allowed(letter) { letter } else { '-' });
+    "eval-".chars().chain(name).take(MAX_NAME_BYTES).collect()
+}
+
+fn ingest(service: &Service, data: &DataSet) -> Result<()> {
+    let bar = progress(data.count_documents()? as usize, "documents stored");
+    let mut sender = Sender::new(service, bar);
+    for (document, line) in data.documents()?.zip(1..) {
+        sender.line("corpus.jsonl", line, &document?.to_string())?;
+    }
+    sender.flush()?;
+    let counts = sender.finish();
+    if counts.failed > 0 {
+        bail!(
+            "{} documents were refused, so the figures would mean nothing",
+            counts.failed
+        );
+    }
+    writeln!(
+        stderr(),
+        "{} documents encoded, {} there already",
+        counts.created + counts.updated,
+        counts.unchanged
+    )?;
+    Ok(())
+}
+
+fn measure(
+    service: &Service,
+    data: &DataSet,
+    queries: &[Query],
+    mode: Mode,
+    capabilities: Capabilities,
+) -> Result<Figures> {
+    let mut wish = Map::new();
+    if capabilities.has_modes {
+        wish.insert("mode".to_owned(), mode.to_string().into());
+    }
+    let runs = search(service, queries, &wish)?;
+    let ann_recall = if capabilities.has_exact && mode == Mode::Semantic {
+        wish.insert("exact".to_owned(), true.into());
+        let exact = search(service, queries, &wish)?;
+        Some(eval::overlap(&exact, &runs, ANN_DEPTH))
+    } else {
+        None
+    };
+    Ok(Figures {
+        mode,
+        scores: eval::scores(&data.judgements, &runs),
+        ann_recall,
+    })
+}
+
+/// Hits by question. A document with the question's own id is left out, as BEIR does: there the
+/// question is a document of the corpus.
+fn search(
+    service: &Service,
+    queries: &[Query],
+    wish: &Map<String, Value>,
+) -> Result<HashMap<String, Run>> {
+    let bar = progress(queries.len(), "questions asked");
+    let mut runs = HashMap::with_capacity(queries.len());
+    for part in queries.chunks(MAX_REQUEST_QUERIES) {
+        let searches: Vec<Value> = part.iter().map(|query| request(query, wish)).collect();
+        let mut answer =
+            service.post_patiently("search/batch", &json!({ "searches": searches }))?;
+        let results = answer["results"].as_array_mut().map(std::mem::take);
+        let results = results.unwrap_or_default();
+        if results.len() != part.len() {
+            bail!("the answer has not one result for each search");
+        }
+        for (query, result) in part.iter().zip(&results) {
+            runs.insert(query.id.clone(), run(query, result)?);
+        }
+        bar.inc(part.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok(runs)
+}
+
+fn request(query: &Query, wish: &Map<String, Value>) -> Value {
+    let mut request = wish.clone();
+    request.insert("query".to_owned(), query.text.as_str().into());
+    request.insert("top_k".to_owned(), TOP_K.into());
+    request.insert("include".to_owned(), json!([]));
+    Value::Object(request)
+}
+
+fn run(query: &Query, result: &Value) -> Result<Run> {
+    let hits = result["hits"].as_array().context("a result has no hits")?;
+    let hits = hits.iter().map(|hit| {
+        let id = hit["id"].as_str().context("a hit has no id")?;
+        let score = hit["score"].as_f64().context("a hit has no score")?;
+        Ok((id.to_owned(), score))
+    });
+    let run: Result<Run> = hits.collect();
+    Ok(run?.into_iter().filter(|(id, _)| *id != query.id).collect())
+}
+
+fn as_json(data: &DataSet, collection: &Value, figures: &[Figures]) -> Value {
+    let modes: Vec<Value> = figures
+        .iter()
+        .map(|figures| {
+            let scores = figures.scores;
+            let mut mode = json!({
+                "mode": figures.mode.to_string(),
+                "queries": scores.queries,
+                "ndcg_at_10": scores.ndcg_at_10,
+                "mrr_at_10": scores.mrr_at_10,
+                "recall_at_10": scores.recall_at_10,
+                "recall_at_100": scores.recall_at_100,
+            });
+            if let Some(recall) = figures.ann_recall {
+                mode["ann_recall_at_10"] = recall.into();
+            }
+            mode
+        })
+        .collect();
+    json!({
+        "data_set": data.name(),
+        "split": data.split,
+        "collection": collection["name"],
+        "documents": collection["documents"],
+        "passages": collection["passages"],
+        "chunking": collection["chunking"],
+        "modes": modes,
+    })
+}
+
+fn print_table(data: &DataSet, collection: &Value, figures: &[Figures]) -> Result<()> {
+    let mut out = stdout().lock();
+    writeln!(
+        out,
+        "{}, {}: {} documents, {} passages, chunking {}",
+        data.name(),
+        data.split,
+        collection["documents"],
+        collection["passages"],
+        collection["chunking"]
+    )?;
+    writeln!(
+        out,
+        "mode      queries  nDCG@10  MRR@10  recall@10  recall@100  ANN recall@10"
+    )?;
+    for Figures {
+        mode,
+        scores,
+        ann_recall,
+    } in figures
+    {
+        let ann_recall = ann_recall.map_or_else(|| "-".to_owned(), |recall| format!("{recall:.4}"));
+        writeln!(
+            out,
+            "{mode:<8}  {:>7}  {:>7.4}  {:>6.4}  {:>9.4}  {:>10.4}  {ann_recall:>13}",
+            scores.queries,
+            scores.ndcg_at_10,
+            scores.mrr_at_10,
+            scores.recall_at_10,
+            scores.recall_at_100
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_data_sets_collection_has_an_allowed_name() {
+        for name in ["scifact", "a b/ü", &"x".repeat(200)] {
+            let collection = collection_of(name);
+            assert!(collection_name(&collection).is_ok(), "{collection}");
+        }
+    }
+
+    #[test]
+    fn a_question_does_not_find_itself() {
+        let query = Query {
+            id: "q".to_owned(),
+            text: "x".to_owned(),
+        };
+        let result = json!({"hits": [{"id": "q", "score": 1.0}, {"id": "a", "score": 0.5}]});
+        assert_eq!(run(&query, &result).unwrap(), [("a".to_owned(), 0.5)]);
+    }
+}

@@ -1,0 +1,13 @@
+//! Measuring how well the service finds and compares: data sets, and the figures.
+//!
+//! Nothing here speaks to a service; the commands under `commands/eval` do.
+
+mod beir;
+mod correlation;
+mod ranking;
+mod sts_file;
+
+pub(crate) use beir::{DataSet, Query};
+pub(crate) use correlation::{pearson, spearman};
+pub(crate) use ranking::{Run, Scores, overlap, scores};
+pub(crate) use sts_file::{Pair, read as read_pairs};

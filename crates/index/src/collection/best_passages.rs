@@ -1,0 +1,78 @@
+//! Which passages of one document are nearest to a query, by their vectors in the record.
+
+use super::{Collection, Hit};
+use crate::document::check_vector;
+use crate::store::DocumentRecord;
+use crate::vectors::normalized;
+use crate::{Error, StoredPassage};
+
+/// A passage of a hit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoredPassage {
+    /// Cosine of query and passage, -1 to 1.
+    pub score: f32,
+    /// The passage, without its vector.
+    pub passage: StoredPassage,
+}
+
+impl Collection {
+    /// The `limit` passages of a hit that are nearest to `query`, best first; equal scores in the
+    /// order of the text. Only the hit's own passage when the document has been replaced since.
+    ///
+    /// # Errors
+    /// A query that is no vector of this collection, or a store that fails.
+    pub fn best_passages(
+        &self,
+        hit: &Hit,
+        query: &[f32],
+        limit: usize,
+    ) -> Result<Vec<ScoredPassage>, Error> {
+        check_vector(query, self.dimensions)?;
+        let own = self
+            .document_record(&hit.document.id)?
+            .filter(|record| record.number == hit.number);
+        let scored = match own {
+            Some(record) => self.scored_passages(&record, &normalized(query))?,
+            None => None,
+        };
+        let mut scored = scored.unwrap_or_else(|| vec![own_passage(hit)]);
+        scored.truncate(limit);
+        Ok(scored)
+    }
+
+    /// All passages, best first. `None` when the document has been replaced or deleted since.
+    pub(super) fn scored_passages(
+        &self,
+        record: &DocumentRecord,
+        query: &[f32],
+    ) -> Result<Option<Vec<ScoredPassage>>, Error> {
+        let mut scored = Vec::with_capacity(record.passages as usize);
+        for number in record.passage_numbers() {
+            let Some(passage) = self.passage(number, true)? else {
+                return Ok(None);
+            };
+            scored.push(score(passage, query));
+        }
+        scored.sort_by(|a, b| b.score.total_cmp(&a.score));
+        Ok(Some(scored))
+    }
+}
+
+fn own_passage(hit: &Hit) -> ScoredPassage {
+    ScoredPassage {
+        score: hit.score,
+        passage: StoredPassage {
+            vector: None,
+            ..hit.passage.clone()
+        },
+    }
+}
+
+fn score(mut passage: StoredPassage, query: &[f32]) -> ScoredPassage {
+    let vector = passage.vector.take().unwrap_or_default();
+    let dot: f32 = query.iter().zip(&vector).map(|(a, b)| a * b).sum();
+    ScoredPassage {
+        score: dot.clamp(-1.0, 1.0),
+        passage,
+    }
+}

@@ -1,0 +1,114 @@
+//! Data folders that older versions made are opened, searched and written to.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail tests")]
+
+use std::path::{Path, PathBuf};
+
+use siamese_index::{
+    Chunking, Collection, CollectionSettings, DocumentDraft, DocumentWrite, EncoderIdentity, Index,
+    IndexOptions, Metadata, NewPassage, PassageSize, SearchOptions,
+};
+
+/// The encoder that made the folders.
+fn encoder() -> EncoderIdentity {
+    EncoderIdentity {
+        id: "9a09182861d09550f934c97d794cf49c3e7e51d1d5f6890159102efa6bafb3da".to_owned(),
+        name: "bert-old-dialect".to_owned(),
+        dimensions: 36,
+    }
+}
+
+/// A copy, since opening a folder changes it.
+fn copy_of(fixture: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    copy(&fixtures.join(fixture), folder.path());
+    folder
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs_err::create_dir_all(to).unwrap();
+    for entry in fs_err::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs_err::copy(path, target).unwrap();
+        }
+    }
+}
+
+fn open(folder: &Path) -> Index {
+    let options = IndexOptions {
+        default_settings: sentences(),
+        ..IndexOptions::default()
+    };
+    Index::open(folder, &encoder(), &options).unwrap()
+}
+
+fn sentences() -> CollectionSettings {
+    CollectionSettings {
+        chunking: Chunking::Sentence(PassageSize {
+            max_tokens: 24,
+            overlap_tokens: 4,
+        }),
+    }
+}
+
+fn add(collection: &Collection) {
+    let vector: Vec<f32> = (0..36).map(|n| n as f32 + 1.0).collect();
+    let passage = NewPassage {
+        start: 0,
+        end: 1,
+        vector,
+    };
+    let draft = DocumentDraft {
+        id: "new".to_owned(),
+        title: None,
+        text: "x".to_owned(),
+        metadata: Metadata::new(),
+    };
+    let write = DocumentWrite {
+        draft,
+        passages: Some(vec![passage]),
+    };
+    collection.upsert(&[write]).unwrap();
+}
+
+#[test]
+fn a_folder_of_format_1_keeps_its_documents_and_has_chunking_off() {
+    let folder = copy_of("format-1-chunking-off");
+    for round in 0..2 {
+        let index = open(folder.path());
+        let collection = index.collection("default").unwrap();
+        assert_eq!(collection.settings().chunking, Chunking::Off);
+        assert_eq!(collection.stats().documents, 2 + round);
+        let cat = collection.get("cat").unwrap().unwrap();
+        assert_eq!(
+            (cat.title.as_deref(), cat.text.as_str()),
+            (Some("Cats"), "A cat sleeps on the sofa.")
+        );
+        let own = collection.passages("cat", true).unwrap().unwrap();
+        let query = own[0].vector.clone().unwrap();
+        let results = collection
+            .search(&query, &SearchOptions::default())
+            .unwrap();
+        assert_eq!(results.hits[0].document.id, "cat");
+        assert_eq!(index.collection("notes").unwrap().stats().documents, 1);
+        add(&collection);
+    }
+}
+
+#[test]
+fn an_empty_collection_takes_new_chunking_and_keeps_it() {
+    let folder = copy_of("format-1-chunking-off");
+    let index = open(folder.path());
+    index.put_collection("new", &sentences()).unwrap();
+    index.delete_collection("default").unwrap();
+    drop(index);
+    let index = open(folder.path());
+    for name in ["new", "default"] {
+        assert_eq!(index.collection(name).unwrap().settings(), sentences());
+    }
+}

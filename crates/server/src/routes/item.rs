@@ -1,0 +1,75 @@
+//! A text or a stored document, where a request takes either.
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::documents::{check_id, check_text};
+use crate::config::Limits;
+use crate::error::ApiError;
+use crate::service::Operand;
+
+/// Something to compare: a text, encoded now, or a stored document's vector.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(
+    untagged,
+    expecting = "expected a string, {\"text\": string} or {\"id\": string}"
+)]
+pub(crate) enum Item {
+    /// A text.
+    Plain(PlainText),
+    /// A text.
+    Text(TextItem),
+    /// A stored document.
+    Document(DocumentItem),
+}
+
+/// A text.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(transparent)]
+#[schema(min_length = 1, pattern = r"\S")]
+pub(crate) struct PlainText(String);
+
+/// A text.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TextItem {
+    #[schema(min_length = 1, pattern = r"\S")]
+    text: String,
+}
+
+/// A stored document.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DocumentItem {
+    #[schema(min_length = 1, max_length = 512)]
+    id: String,
+}
+
+impl From<String> for PlainText {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl Item {
+    /// The item within its limits; `pointer` is where it stands.
+    ///
+    /// # Errors
+    /// 422 for an empty or long text and for an id that cannot be one.
+    pub(crate) fn checked(self, limits: &Limits, pointer: &str) -> Result<Operand, ApiError> {
+        match self {
+            Self::Plain(PlainText(text)) => checked_text(text, limits, pointer),
+            Self::Text(TextItem { text }) => checked_text(text, limits, &format!("{pointer}/text")),
+            Self::Document(DocumentItem { id }) => {
+                check_id(&id).map_err(|error| error.at(format!("{pointer}/id")))?;
+                Ok(Operand::Document(id))
+            }
+        }
+    }
+}
+
+fn checked_text(text: String, limits: &Limits, pointer: &str) -> Result<Operand, ApiError> {
+    check_text(&text, limits.max_query_bytes, "limits.max_query_bytes")
+        .map_err(|error| error.at(pointer))?;
+    Ok(Operand::Text(text))
+}

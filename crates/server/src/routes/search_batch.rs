@@ -1,0 +1,90 @@
+//! `POST /search/batch`: several questions, one answer.
+
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::hits::SearchResponse;
+use super::problems::{BodyProblems, DocumentProblems, EngineProblems};
+use super::search::SearchRequest;
+use crate::app::App;
+use crate::config::Limits;
+use crate::error::ApiError;
+use crate::extract::{ApiJson, CollectionName};
+use crate::service;
+
+/// Questions that are answered together, all or none.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SearchBatchRequest {
+    /// At most `limits.max_searches_per_batch`; together they may ask for `limits.max_batch_hits`
+    /// hits.
+    #[schema(min_items = 1, max_items = 100)]
+    searches: Vec<SearchRequest>,
+}
+
+/// The answers, in the order of the questions.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SearchBatchResponse {
+    results: Vec<SearchResponse>,
+}
+
+/// Search by several questions at once.
+///
+/// Their texts go through the encoder together. One question that cannot be answered fails the
+/// request; `pointer` says which one.
+#[utoipa::path(
+    post, path = "/search/batch", operation_id = "search_batch", tag = "search",
+    request_body = SearchBatchRequest,
+    responses(
+        (status = 200, body = SearchBatchResponse),
+        BodyProblems, DocumentProblems, EngineProblems
+    )
+)]
+pub(crate) async fn post(
+    State(app): State<App>,
+    collection: CollectionName,
+    ApiJson(request): ApiJson<SearchBatchRequest>,
+) -> Result<Json<SearchBatchResponse>, ApiError> {
+    let started_at = Instant::now();
+    request.check_size(app.limits())?;
+    let questions = request.searches.into_iter().enumerate();
+    let questions = questions
+        .map(|(place, request)| request.checked(app.limits(), &format!("/searches/{place}")))
+        .collect::<Result<Vec<_>, _>>()?;
+    let (searches, layouts): (Vec<_>, Vec<_>) = questions.into_iter().unzip();
+    let engine = app.engine()?;
+    let collection = engine.collection(&collection)?;
+    let found = service::search(engine, &collection, searches).await?;
+    let results = found.into_iter().zip(layouts);
+    let results = results
+        .map(|(found, layout)| SearchResponse::new(found, layout, started_at.elapsed()))
+        .collect();
+    Ok(Json(SearchBatchResponse { results }))
+}
+
+impl SearchBatchRequest {
+    fn check_size(&self, limits: &Limits) -> Result<(), ApiError> {
+        let (count, max) = (self.searches.len(), limits.max_searches_per_batch);
+        if count == 0 {
+            return Err(ApiError::invalid("/searches", "the list is empty"));
+        }
+        if count > max {
+            let detail =
+                format!("there are {count} searches, over limits.max_searches_per_batch = {max}");
+            return Err(ApiError::invalid("/searches", detail));
+        }
+        let tops = self.searches.iter().map(SearchRequest::top_k);
+        let hits = tops.fold(0_usize, usize::saturating_add);
+        let max = limits.max_batch_hits;
+        if hits > max {
+            let detail =
+                format!("the searches ask for {hits} hits, over limits.max_batch_hits = {max}");
+            return Err(ApiError::invalid("/searches", detail));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,173 @@
+//! From questions to hits.
+//!
+//! All texts of all questions go through the encoder together; what follows is done question by
+//! question: `query` makes its vector, `candidates` asks the index, and `diversity`, `groups` and
+//! `auto_cut` choose among what was found.
+
+mod auto_cut;
+mod candidates;
+mod diversity;
+mod groups;
+mod query;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use siamese_encoder::InputKind;
+use siamese_index::{Collection, FacetValue, Hit, ScoredPassage, SearchOptions, Total};
+
+use super::{Embedding, blocking};
+use crate::app::Engine;
+use crate::error::ApiError;
+use crate::queue::{Admission, Lane};
+
+pub(crate) use groups::{GroupKey, Grouping};
+pub(crate) use query::SearchedFor;
+pub(super) use query::stored_vector;
+
+/// Requests with more texts than this are bulk work, so that they do not delay queries.
+const MAX_TEXTS_IN_QUERY_LANE: usize = 16;
+
+/// A question that has passed its checks.
+#[derive(Debug, Clone)]
+pub(crate) struct Search {
+    pub(crate) searched_for: SearchedFor,
+    /// What the index is asked; its `limit` and `exclude` are set here.
+    pub(crate) options: SearchOptions,
+    pub(crate) top_k: usize,
+    pub(crate) offset: usize,
+    /// Passages of each hit to return.
+    pub(crate) passages_per_hit: usize,
+    pub(crate) choice: Choice,
+    /// Where the question stands in the request: nothing, or such as `/searches/3`.
+    pub(crate) pointer: String,
+}
+
+/// How hits are chosen among what was found.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Choice {
+    /// 0 to 1; nothing is plain order of scores.
+    pub(crate) diversity: Option<f32>,
+    pub(crate) group_by: Option<Grouping>,
+    /// End at the largest gap between scores.
+    pub(crate) auto_cut: bool,
+    /// `limits.max_diversity_candidates`.
+    pub(crate) max_diversity_candidates: usize,
+    /// `limits.max_group_candidates`.
+    pub(crate) max_group_candidates: usize,
+}
+
+/// What was found.
+#[derive(Debug, Clone)]
+pub(crate) struct Found {
+    pub(crate) hits: Vec<FoundHit>,
+    pub(crate) total: Total,
+    /// By field that was asked for.
+    pub(crate) facets: Vec<Vec<FacetValue>>,
+    pub(crate) timings: SearchTimings,
+}
+
+/// One hit, with what was asked for beside it.
+#[derive(Debug, Clone)]
+pub(crate) struct FoundHit {
+    pub(crate) hit: Hit,
+    pub(crate) group: Option<GroupKey>,
+    /// Best first; the hit's own is the first.
+    pub(crate) passages: Vec<ScoredPassage>,
+}
+
+/// Where the time of a search went.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct SearchTimings {
+    pub(crate) queued: Duration,
+    pub(crate) encoding: Duration,
+    pub(crate) searching: Duration,
+}
+
+/// Answers questions to one collection, in order; all or none.
+///
+/// # Errors
+/// 404 for an unknown document, 422 for a vector that does not fit, 503 when the queue is full.
+pub(crate) async fn search(
+    engine: &Engine,
+    collection: &Arc<Collection>,
+    searches: Vec<Search>,
+) -> Result<Vec<Found>, ApiError> {
+    let mut embeddings = embed_queries(engine, &searches).await?.into_iter();
+    let collection = Arc::clone(collection);
+    blocking(move || {
+        let answer = |search: Search| {
+            let pointer = search.pointer.clone();
+            answer(&collection, search, &mut embeddings).map_err(|error| error.within(&pointer))
+        };
+        searches.into_iter().map(answer).collect()
+    })
+    .await
+}
+
+/// Embeddings of all texts of all questions, in order.
+async fn embed_queries(engine: &Engine, searches: &[Search]) -> Result<Vec<Embedding>, ApiError> {
+    let texts: Vec<String> = searches
+        .iter()
+        .flat_map(|search| search.searched_for.texts())
+        .map(str::to_owned)
+        .collect();
+    let lane = if texts.len() > MAX_TEXTS_IN_QUERY_LANE {
+        Lane::Bulk
+    } else {
+        Lane::Query
+    };
+    engine
+        .embed(texts, InputKind::Query, lane, Admission::Refuse)
+        .await
+}
+
+fn answer(
+    collection: &Collection,
+    mut search: Search,
+    embeddings: &mut impl Iterator<Item = Embedding>,
+) -> Result<Found, ApiError> {
+    let own: Vec<Embedding> = embeddings
+        .take(search.searched_for.texts().count())
+        .collect();
+    let mut timings = timings(&own);
+    let started_at = Instant::now();
+    search.options.exclude = search
+        .searched_for
+        .stored_ids()
+        .map(str::to_owned)
+        .collect();
+    let query = search.searched_for.vector(collection, own)?;
+    let chosen = candidates::chosen(collection, &query, &search)?;
+    let hits = chosen
+        .hits
+        .into_iter()
+        .skip(search.offset)
+        .map(|mut found| {
+            if search.passages_per_hit > 0 {
+                found.passages =
+                    collection.best_passages(&found.hit, &query, search.passages_per_hit)?;
+            }
+            Ok(found)
+        });
+    let hits = hits.collect::<Result<_, ApiError>>()?;
+    timings.searching = started_at.elapsed();
+    Ok(Found {
+        hits,
+        total: chosen.total,
+        facets: chosen.facets,
+        timings,
+    })
+}
+
+/// Texts wait and are encoded side by side, so the slowest counts.
+fn timings(embeddings: &[Embedding]) -> SearchTimings {
+    let longest = |duration: fn(&Embedding) -> Duration| {
+        embeddings.iter().map(duration).max().unwrap_or_default()
+    };
+    SearchTimings {
+        queued: longest(|embedding| embedding.queued),
+        encoding: longest(|embedding| embedding.encoding),
+        searching: Duration::ZERO,
+    }
+}
