@@ -10,9 +10,11 @@ mod document;
 mod error;
 mod index;
 mod lock_file;
+mod maintainer;
 mod merge_patch;
 mod settings;
 mod store;
+mod vector_space;
 mod vectors;
 
 pub use collection::{
@@ -24,4 +26,5 @@ pub use document::{
 };
 pub use error::Error;
 pub use index::{DEFAULT_COLLECTION, EncoderIdentity, Index, IndexOptions, PutOutcome};
-pub use settings::{Chunking, CollectionSettings};
+pub use settings::{Chunking, CollectionSettings, GraphSettings};
+pub use vector_space::{VectorQuery, VectorSpace};

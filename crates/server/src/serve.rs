@@ -182,6 +182,8 @@ fn open_index(settings: &Settings, encoder: &Encoder) -> Result<Index, ServeErro
     let options = IndexOptions {
         cache_bytes: storage.cache_bytes,
         min_free_disk_bytes: storage.min_free_disk_bytes,
+        max_head_passages: settings.index.max_head_passages.get(),
+        build_threads: settings.index.build_threads.get(),
     };
     Index::open(&storage.data_dir, &identity, &options).map_err(|source| ServeError::Data {
         folder: storage.data_dir.clone(),

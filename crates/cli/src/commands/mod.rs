@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bench;
 mod demo;
 mod healthcheck;
 mod ingest;
@@ -32,6 +33,7 @@ enum Command {
     Model(model::Model),
     Healthcheck(healthcheck::Healthcheck),
     Openapi(openapi::Openapi),
+    Bench(bench::Bench),
 }
 
 impl Arguments {
@@ -49,6 +51,7 @@ impl Arguments {
             Command::Model(command) => command.run(),
             Command::Healthcheck(command) => command.run(),
             Command::Openapi(command) => command.run(),
+            Command::Bench(command) => command.run(),
         }
     }
 }

@@ -4,6 +4,8 @@
 //! snapshot, `read` reads documents back, `search` joins the two.
 
 mod body;
+mod load;
+mod maintain;
 mod read;
 mod search;
 mod write;
@@ -12,12 +14,13 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 
+pub(crate) use maintain::{Maintenance, Step};
 pub use search::{Hit, SearchOptions, SearchResults, Total};
 pub use write::{UpsertStatus, WritePlan};
 pub(crate) use write::{now_ms, sweep};
 
 use crate::store::{CollectionId, CollectionRecord, Counters, Sequence, Store};
-use crate::vectors::Snapshot;
+use crate::vectors::{SegmentFolder, Snapshot};
 use crate::{CollectionSettings, Error};
 
 /// A named set of documents.
@@ -29,6 +32,8 @@ pub struct Collection {
     store: Arc<Store>,
     writer: Mutex<WriterState>,
     published: ArcSwap<Published>,
+    folder: SegmentFolder,
+    maintenance: Maintenance,
 }
 
 /// What only the writer touches.
@@ -57,6 +62,17 @@ pub struct CollectionStats {
     pub passages: u64,
     /// When the collection was made, milliseconds since 1970.
     pub created_at_ms: u64,
+    /// Passages that are not in a segment yet; every search scores all of them.
+    pub head_passages: u64,
+    /// Passages that are deleted and still take up space, until segments are merged.
+    pub dead_passages: u64,
+    /// Segments, each with a graph.
+    pub segments: u64,
+    /// Size of the segments' files, bytes.
+    pub segment_bytes: u64,
+    /// Whether far more passages wait for a segment than usual, as after a loss of segments.
+    /// Searches are exact and slow meanwhile.
+    pub is_rebuilding: bool,
 }
 
 impl Collection {
@@ -66,9 +82,16 @@ impl Collection {
         name: String,
         record: CollectionRecord,
         dimensions: usize,
+        folder: SegmentFolder,
+        maintenance: Maintenance,
     ) -> Result<Self, Error> {
         let counters = read::counters(&store, record.id)?;
-        let snapshot = Arc::new(read::snapshot(&store, record.id, dimensions)?);
+        let source = load::Source {
+            store: &store,
+            collection: record.id,
+            dimensions,
+        };
+        let snapshot = Arc::new(load::snapshot(&source, &folder, &counters)?);
         let sequence = store.last_applied();
         Ok(Self {
             name,
@@ -81,6 +104,8 @@ impl Collection {
             }),
             published: ArcSwap::from_pointee(Published { snapshot, sequence }),
             store,
+            folder,
+            maintenance,
         })
     }
 
@@ -97,10 +122,18 @@ impl Collection {
     /// How much is in it.
     pub fn stats(&self) -> CollectionStats {
         let published = self.published.load();
+        let snapshot = &published.snapshot;
+        let segments = &snapshot.segments().segments;
+        let head_passages = snapshot.head_passages();
         CollectionStats {
-            documents: published.snapshot.documents(),
-            passages: published.snapshot.passages(),
+            documents: snapshot.documents(),
+            passages: snapshot.passages(),
             created_at_ms: self.record.created_at_ms,
+            head_passages: head_passages as u64,
+            dead_passages: snapshot.dead_passages(),
+            segments: segments.len() as u64,
+            segment_bytes: segments.iter().map(|segment| segment.bytes()).sum(),
+            is_rebuilding: self.maintenance.is_overdue(head_passages),
         }
     }
 

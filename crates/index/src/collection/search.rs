@@ -3,7 +3,7 @@
 use super::Collection;
 use crate::document::check_vector;
 use crate::vectors::{Candidate, Scan, normalized};
-use crate::{Error, StoredDocument, StoredPassage};
+use crate::{Error, GraphSettings, StoredDocument, StoredPassage};
 
 /// Searches that are run again because documents changed between scan and reading.
 const MAX_SEARCHES: usize = 3;
@@ -17,6 +17,10 @@ pub struct SearchOptions {
     pub min_score: Option<f32>,
     /// Leave out this document.
     pub exclude: Option<String>,
+    /// Score every vector, instead of those that a graph leads to.
+    pub exact: bool,
+    /// Candidates that a walk over a graph keeps, 1 to 10000; `None` for the collection's own.
+    pub ef: Option<usize>,
 }
 
 impl Default for SearchOptions {
@@ -25,6 +29,8 @@ impl Default for SearchOptions {
             limit: 10,
             min_score: None,
             exclude: None,
+            exact: false,
+            ef: None,
         }
     }
 }
@@ -65,6 +71,7 @@ impl Collection {
     /// A query that is no vector of this collection, or a store that fails.
     pub fn search(&self, query: &[f32], options: &SearchOptions) -> Result<SearchResults, Error> {
         check_vector(query, self.dimensions)?;
+        options.ef.map_or(Ok(()), GraphSettings::check_ef)?;
         let query = normalized(query);
         for _ in 1..MAX_SEARCHES {
             let (results, is_complete) = self.search_once(&query, options)?;
@@ -82,20 +89,25 @@ impl Collection {
         options: &SearchOptions,
     ) -> Result<(SearchResults, bool), Error> {
         let snapshot = self.published.load_full();
-        let excluded_document = match &options.exclude {
-            Some(id) => self.document_record(id)?.map(|record| record.number),
+        let excluded = match &options.exclude {
+            Some(id) => self
+                .document_record(id)?
+                .map(|record| record.passage_numbers()),
             None => None,
         };
         let scan = Scan {
             query,
             limit: options.limit,
             min_score: options.min_score,
-            excluded_document,
+            excluded,
+            allowed: None,
+            exact: options.exact,
+            ef: options.ef.unwrap_or(self.settings().graph.ef_search),
         };
-        let (candidates, matching) = snapshot.snapshot.scan(&scan);
-        let found = candidates.len();
+        let scanned = snapshot.snapshot.search(&scan);
+        let found = scanned.best.len();
         let mut hits = Vec::with_capacity(found);
-        for candidate in candidates {
+        for candidate in scanned.best {
             hits.extend(self.hit(candidate)?);
         }
         let is_complete = hits.len() == found;
@@ -105,8 +117,8 @@ impl Collection {
                 .then_with(|| a.document.id.cmp(&b.document.id))
         });
         let total = Total {
-            value: matching,
-            exact: true,
+            value: scanned.matching,
+            exact: scanned.is_exact_count,
         };
         Ok((SearchResults { hits, total }, is_complete))
     }

@@ -155,6 +155,7 @@ impl Collection {
 
     /// Marks the collection as deleted, so that late writers fail.
     pub(crate) fn retire(&self) {
+        self.stop_maintenance();
         self.lock_writer().deleted = true;
     }
 
@@ -188,24 +189,30 @@ impl Collection {
         drop(state);
         self.store.make_durable(sequence)?;
         self.publish(&staged, sequence);
+        if staged.head_passages() >= self.maintenance.max_head_passages {
+            self.maintenance.wake.ring();
+        }
         Ok(outcome)
     }
 
-    /// Shows a durable snapshot to searches, unless a newer one is shown already.
+    /// Shows a durable snapshot to searches, unless a newer one is shown already. Segments that
+    /// came while the writer waited are kept.
     fn publish(&self, snapshot: &Arc<Snapshot>, sequence: Sequence) {
         self.published.rcu(|published| {
             if published.sequence >= sequence {
-                Arc::clone(published)
-            } else {
-                Arc::new(Published {
-                    snapshot: Arc::clone(snapshot),
-                    sequence,
-                })
+                return Arc::clone(published);
             }
+            let segments = published.snapshot.segments();
+            let snapshot = if segments.version > snapshot.segments().version {
+                Arc::new(snapshot.adopting(segments))
+            } else {
+                Arc::clone(snapshot)
+            };
+            Arc::new(Published { snapshot, sequence })
         });
     }
 
-    fn lock_writer(&self) -> MutexGuard<'_, WriterState> {
+    pub(super) fn lock_writer(&self) -> MutexGuard<'_, WriterState> {
         // A writer that panicked changed neither counters nor staged snapshot.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -322,6 +329,7 @@ impl Collection {
             }
         }
         change.snapshot.remove_document(record.passage_numbers());
+        change.counters.removed_passages = change.snapshot.removed_passages();
     }
 
     fn put_body(&self, batch: &mut WriteBatch, number: u32, draft: &DocumentDraft) -> u32 {

@@ -27,7 +27,7 @@ use durability::Durability;
 pub(crate) const MAX_VALUE_BYTES: usize = 3500;
 
 /// The newest format that this version writes and reads.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+pub(crate) const FORMAT_VERSION: u32 = 2;
 
 /// Together two seconds of patience for sled's own lock.
 const MAX_LOCK_RETRIES: usize = 100;
@@ -114,10 +114,10 @@ impl Store {
     }
 
     /// All keys and values in a range, in the order of keys.
-    pub(crate) fn scan(
-        &self,
+    pub(crate) fn scan<'a>(
+        &'a self,
         range: &KeyRange,
-    ) -> impl Iterator<Item = Result<(Key, Vec<u8>), Error>> + '_ {
+    ) -> impl Iterator<Item = Result<(Key, Vec<u8>), Error>> + use<'a> {
         let mut entries = self.db.range(range.bounds());
         std::iter::from_fn(move || {
             let entry = self.guarded(|| entries.next().transpose()).transpose()?;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
-use siamese_index::SearchOptions;
+use siamese_index::{GraphSettings, SearchOptions};
 use utoipa::ToSchema;
 
 use super::documents::{check_id, check_text};
@@ -49,6 +49,14 @@ pub(crate) struct SearchRequest {
     /// Leave out documents that score less, -1 to 1.
     #[schema(minimum = -1, maximum = 1)]
     min_score: Option<f32>,
+    /// Score every vector instead of those that the index leads to: slower, and never misses.
+    #[serde(default)]
+    #[schema(default = false)]
+    exact: bool,
+    /// Candidates that the walk over the index keeps; more find more and take longer. Without it,
+    /// the collection's `ef_search`.
+    #[schema(minimum = 1, maximum = 10000)]
+    ef: Option<usize>,
     /// Parts of the hits; without it, the metadata.
     #[schema(max_items = 4)]
     include: Option<Vec<Include>>,
@@ -120,9 +128,15 @@ impl SearchRequest {
             let detail = format!("min_score is {score}; -1 to 1 are allowed");
             return Err(ApiError::invalid("/min_score", detail));
         }
+        if let Some(ef) = self.ef {
+            GraphSettings::check_ef(ef)
+                .map_err(|error| ApiError::invalid("/ef", error.to_string()))?;
+        }
         let options = SearchOptions {
             limit: top_k + offset,
             min_score: self.min_score,
+            exact: self.exact,
+            ef: self.ef,
             ..SearchOptions::default()
         };
         let include = self.include.unwrap_or_else(|| vec![Include::Metadata]);

@@ -1,0 +1,208 @@
+//! Vectors alone, without documents and without the record: for benchmarks.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use roaring::RoaringBitmap;
+
+use crate::vectors::{
+    BuildOptions, Row, Scan, Segment, SegmentList, SegmentsState, Snapshot, freeze, normalized,
+};
+use crate::{Error, GraphSettings};
+
+/// One segment over vectors that are numbered from 0, in a file. It is what a collection is made
+/// of, and is searched by the same code.
+#[derive(Debug)]
+pub struct VectorSpace {
+    snapshot: Snapshot,
+    bytes: u64,
+}
+
+/// What a search of a [`VectorSpace`] wants.
+#[derive(Debug, Clone, Copy)]
+pub struct VectorQuery<'a> {
+    /// Of any length but 0, with as many values as the space has dimensions.
+    pub vector: &'a [f32],
+    /// Vectors to return.
+    pub limit: usize,
+    /// Candidates that a walk over the graph keeps, 1 to 10000.
+    pub ef: usize,
+    /// Score every vector.
+    pub exact: bool,
+    /// Numbers that may be found; `None` for all.
+    pub allowed: Option<&'a RoaringBitmap>,
+}
+
+impl VectorSpace {
+    /// Builds a space in a file, which is overwritten.
+    ///
+    /// # Errors
+    /// Settings out of their range, a disk that fails, or a graph that cannot be built.
+    pub fn build(
+        file: &Path,
+        vectors: &[Vec<f32>],
+        settings: GraphSettings,
+        threads: usize,
+    ) -> Result<(), Error> {
+        settings.check()?;
+        let dimensions = vectors.first().map_or(1, Vec::len);
+        for vector in vectors {
+            crate::document::check_vector(vector, dimensions)?;
+        }
+        let vectors: Vec<Vec<f32>> = vectors.iter().map(|vector| normalized(vector)).collect();
+        let row = |(number, vector)| Row {
+            vector,
+            passage: number,
+            document: number,
+        };
+        let rows: Vec<Row<'_>> = (0..)
+            .zip(vectors.iter().map(Vec::as_slice))
+            .map(row)
+            .collect();
+        let stop = AtomicBool::new(false);
+        let options = BuildOptions {
+            settings,
+            threads: threads.max(1),
+            stop: &stop,
+        };
+        match freeze(file, 0, dimensions, &rows, &options) {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(std::io::Error::other(failure).into()),
+        }
+    }
+
+    /// Opens a file that was built.
+    ///
+    /// # Errors
+    /// A file that is not as it was written.
+    pub fn open(file: &Path) -> Result<Self, Error> {
+        let segment = Segment::open(file).map_err(std::io::Error::other)?;
+        let passages = segment.passages().clone();
+        let (dimensions, bytes) = (segment.dimensions(), segment.bytes());
+        let state = SegmentsState {
+            list: SegmentList {
+                version: 1,
+                end: passages.max().map_or(0, |last| last + 1),
+                segments: vec![Arc::new(segment)],
+            },
+            dead: RoaringBitmap::new(),
+            documents: passages,
+            removed_passages: 0,
+        };
+        Ok(Self {
+            snapshot: Snapshot::of_segments(dimensions, state),
+            bytes,
+        })
+    }
+
+    /// Size of the file, which is all that is mapped to memory, bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Numbers and cosines of the nearest vectors, best first.
+    pub fn search(&self, query: &VectorQuery<'_>) -> Vec<(u32, f32)> {
+        let vector = normalized(query.vector);
+        let scan = Scan {
+            query: &vector,
+            limit: query.limit,
+            min_score: None,
+            excluded: None,
+            allowed: query.allowed,
+            exact: query.exact,
+            ef: query.ef.max(1),
+        };
+        let best = self.snapshot.search(&scan).best.into_iter();
+        best.map(|best| (best.passage, best.score)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Points on a circle.
+    fn circle(points: usize) -> Vec<Vec<f32>> {
+        let angle = |n: usize| n as f32 / points as f32 * std::f32::consts::TAU;
+        (0..points)
+            .map(|n| vec![angle(n).cos(), angle(n).sin(), 0.1])
+            .collect()
+    }
+
+    fn space(vectors: &[Vec<f32>]) -> (tempfile::TempDir, VectorSpace) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("space.segment");
+        VectorSpace::build(&file, vectors, GraphSettings::default(), 2).unwrap();
+        let space = VectorSpace::open(&file).unwrap();
+        (folder, space)
+    }
+
+    #[test]
+    fn filters_of_every_size_are_honoured_and_nothing_near_is_missed() {
+        let vectors = circle(6000);
+        let (_folder, space) = space(&vectors);
+        for step in [1, 2, 3, 10, 100, 1000, 5999, 6000] {
+            let allowed: RoaringBitmap = (0..6000).step_by(step).collect();
+            for at in (0..6000).step_by(500) {
+                let query = |exact| VectorQuery {
+                    vector: &vectors[at],
+                    limit: 10,
+                    ef: 32,
+                    exact,
+                    allowed: Some(&allowed),
+                };
+                let (exact, walked) = (space.search(&query(true)), space.search(&query(false)));
+                assert_eq!(exact.len(), allowed.len().min(10) as usize);
+                assert_eq!(walked.len(), exact.len());
+                assert!(walked.iter().all(|(number, _)| allowed.contains(*number)));
+                for (exact, walked) in exact.iter().zip(&walked) {
+                    assert!(
+                        (exact.1 - walked.1).abs() < 1e-4,
+                        "{step} {at} {exact:?} {walked:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_filter_that_is_far_from_the_query_is_searched_all_the_same() {
+        let vectors = circle(8000);
+        let (_folder, space) = space(&vectors);
+        // The half of the circle that is behind the query.
+        let allowed: RoaringBitmap = (2000..6000).collect();
+        let query = VectorQuery {
+            vector: &vectors[0],
+            limit: 5,
+            ef: 16,
+            exact: false,
+            allowed: Some(&allowed),
+        };
+        let found = space.search(&query);
+        assert_eq!(found.len(), 5);
+        assert!(
+            found
+                .iter()
+                .all(|(number, _)| (2000..2010).contains(number) || (5990..6000).contains(number)),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn an_empty_filter_finds_nothing() {
+        let vectors = circle(50);
+        let (_folder, space) = space(&vectors);
+        let nothing = RoaringBitmap::new();
+        for exact in [false, true] {
+            let query = VectorQuery {
+                vector: &vectors[0],
+                limit: 5,
+                ef: 16,
+                exact,
+                allowed: Some(&nothing),
+            };
+            assert!(space.search(&query).is_empty());
+        }
+    }
+}
