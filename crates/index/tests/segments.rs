@@ -400,7 +400,7 @@ fn a_folder_of_the_first_format_is_opened() {
         let hits = collection
             .search(&[50.0, 1.0, 0.0, 0.0], &SearchOptions::default())
             .unwrap();
-        assert_eq!(hits.hits[0].document.id, "d5");
+        assert_eq!(hits.hits[0].document.id, "d9");
         collection.delete(&["d8".to_owned()]).unwrap();
         collection
             .upsert(&[DocumentWrite {

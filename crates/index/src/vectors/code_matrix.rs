@@ -45,3 +45,22 @@ impl CodeMatrix {
         self.steps[row]
     }
 }
+
+#[cfg(test)]
+impl CodeMatrix {
+    /// Rows that point everywhere, the same in every run (a linear congruential generator).
+    pub(crate) fn scattered(rows: usize, dimensions: usize) -> Self {
+        let mut codes = Self::new(dimensions);
+        let mut state = 1_u32;
+        for _ in 0..rows {
+            let vector: Vec<f32> = (0..dimensions)
+                .map(|_| {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+                })
+                .collect();
+            codes.push(&crate::vectors::normalized(&vector));
+        }
+        codes
+    }
+}

@@ -170,15 +170,6 @@ fn empty_level(levels_of_nodes: &[u8], level: usize, width: usize) -> RawLevel {
 mod tests {
     use super::*;
 
-    fn codes(rows: u32) -> CodeMatrix {
-        let mut codes = CodeMatrix::new(2);
-        for row in 0..rows {
-            let angle = row as f32 * 0.01;
-            codes.push(&[angle.cos(), angle.sin()]);
-        }
-        codes
-    }
-
     fn built(rows: u32, stop: bool) -> Result<RawGraph, BuildFailure> {
         let stop = AtomicBool::new(stop);
         let options = BuildOptions {
@@ -190,7 +181,11 @@ mod tests {
             threads: 2,
             stop: &stop,
         };
-        build(&codes(rows), rows as usize, &options)
+        build(
+            &CodeMatrix::scattered(rows as usize, 8),
+            rows as usize,
+            &options,
+        )
     }
 
     #[test]
