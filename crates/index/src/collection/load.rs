@@ -31,14 +31,14 @@ pub(super) fn snapshot(
     let found = folder.open(source.dimensions);
     let found = found.filter(|found| found.state.list.end <= counters.next_passage);
     let Some(FoundSegments { state, is_complete }) = found else {
-        return source.from_record(counters);
+        return source.all_loaded(counters);
     };
     if !source.confirms(&state.list)? {
         tracing::warn!(
             collection = source.collection.0,
             "the segments are of other data and are made anew"
         );
-        return source.from_record(counters);
+        return source.all_loaded(counters);
     }
     if !is_complete || state.removed_passages != counters.removed_passages {
         return source.reconciled(state.list, counters);
@@ -50,7 +50,7 @@ pub(super) fn snapshot(
 }
 
 impl Source<'_> {
-    fn from_record(&self, counters: &Counters) -> Result<Snapshot, Error> {
+    fn all_loaded(&self, counters: &Counters) -> Result<Snapshot, Error> {
         let nothing = SegmentsState {
             list: SegmentList::default(),
             dead: RoaringBitmap::new(),
