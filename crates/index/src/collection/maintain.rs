@@ -169,8 +169,11 @@ impl Collection {
         if rows.is_empty() {
             return Ok(None);
         }
+        let settings = self.settings().graph;
+        let bytes = Segment::expected_bytes(rows.len(), self.dimensions, settings.m);
+        self.store.check_room(bytes)?;
         let options = BuildOptions {
-            settings: self.settings().graph,
+            settings,
             threads: self.maintenance.build_threads,
             stop: &self.maintenance.stop,
         };

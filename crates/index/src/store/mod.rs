@@ -135,6 +135,14 @@ impl Store {
         Ok(self.durability.applied())
     }
 
+    /// Whether a file of so many bytes may be written beside the store: a full disk stops sled.
+    ///
+    /// # Errors
+    /// [`Error::StorageFull`] when it would touch the reserve.
+    pub(crate) fn check_room(&self, bytes: u64) -> Result<(), Error> {
+        free_space::check(&self.folder, bytes, self.min_free_disk_bytes)
+    }
+
     /// The sequence of the last write.
     pub(crate) fn last_applied(&self) -> Sequence {
         self.durability.last_applied()

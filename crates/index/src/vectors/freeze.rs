@@ -20,6 +20,8 @@ pub(crate) enum FreezeFailure {
     #[error("the graph builder panicked")]
     Panicked,
     #[error(transparent)]
+    Room(#[from] crate::Error),
+    #[error(transparent)]
     Io(#[from] std::io::Error),
     #[error("the segment does not read back: {0}")]
     Damage(#[from] Damage),

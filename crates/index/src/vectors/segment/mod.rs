@@ -56,6 +56,17 @@ impl Segment {
         Ok(segment)
     }
 
+    /// Bytes that a segment of so many rows takes, upper levels aside.
+    pub(crate) fn expected_bytes(rows: usize, dimensions: usize, m: usize) -> u64 {
+        let mut header = Header {
+            dimensions: dimensions as u32,
+            m: m as u32,
+            ..Header::default()
+        };
+        header.level_rows[0] = rows as u32;
+        Layout::of(&header).end as u64
+    }
+
     /// Passages in it, dead ones included.
     pub(crate) fn passages(&self) -> &RoaringBitmap {
         &self.passages
