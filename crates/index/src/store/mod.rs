@@ -130,7 +130,7 @@ impl Store {
     /// # Errors
     /// [`Error::StorageFull`] before anything is written.
     pub(crate) fn apply(&self, batch: WriteBatch) -> Result<Sequence, Error> {
-        free_space::check(&self.folder, batch.bytes, self.min_free_disk_bytes)?;
+        self.check_room(batch.bytes.saturating_mul(free_space::WRITE_AMPLIFICATION))?;
         self.guarded(|| self.db.apply_batch(batch.batch))?;
         Ok(self.durability.applied())
     }
