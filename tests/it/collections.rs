@@ -72,3 +72,42 @@ fn deleting_the_default_collection_empties_it() {
         )
         .ok();
 }
+
+#[test]
+fn a_collection_has_its_own_index_settings_and_names_the_one_out_of_range() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let client = server.client();
+    let put = |body: &str| {
+        client.send(
+            Method::PUT,
+            "/collections/tuned",
+            Some("application/json"),
+            body.as_bytes(),
+        )
+    };
+    for (body, pointer) in [
+        (r#"{"index":{"m":3}}"#, "/index/m"),
+        (r#"{"index":{"m":65}}"#, "/index/m"),
+        (
+            r#"{"index":{"m":16,"ef_construction":16}}"#,
+            "/index/ef_construction",
+        ),
+        (
+            r#"{"index":{"ef_construction":2001}}"#,
+            "/index/ef_construction",
+        ),
+        (r#"{"index":{"ef_search":0}}"#, "/index/ef_search"),
+    ] {
+        let problem = put(body).problem(422, "invalid_request");
+        assert_eq!(problem["pointer"], pointer);
+    }
+    assert_eq!(put(r#"{"index":{"m":24,"ef_search":128}}"#).status, 201);
+    let index = client.get("/collections/tuned").ok()["index"].clone();
+    assert_eq!(
+        (&index["m"], &index["ef_search"]),
+        (&json!(24), &json!(128))
+    );
+    assert_eq!(index["head_passages"], 0);
+    assert_eq!(client.get("/readyz").ok()["index"], "ready");
+}

@@ -66,6 +66,11 @@ fn sled_is_known_to_the_store_only() {
 }
 
 #[test]
+fn hnsw_rs_is_known_to_one_file_only() {
+    only_under("hnsw_rs", &["crates/index/src/vectors/hnsw.rs"]);
+}
+
+#[test]
 fn axum_and_tokio_are_known_to_the_server_and_the_binary_only() {
     only_under("axum", &["crates/server/src/"]);
     only_under("tokio", &["crates/server/src/", "crates/cli/src/"]);

@@ -136,3 +136,25 @@ fn an_empty_collection_answers_with_no_hits() {
     assert_eq!(answer["hits"], json!([]));
     assert_eq!(answer["total"], json!({"value": 0, "relation": "exact"}));
 }
+
+#[test]
+fn an_exact_search_and_one_with_its_own_ef_find_the_same_here() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let documents = json!({"documents": [{"id": "a", "text": "one"}, {"id": "b", "text": "two"}]});
+    server.client().post("/documents", documents).ok();
+    let search = |body| server.client().post("/search", body);
+    let hits = search(json!({"query": "one"})).ok()["hits"].clone();
+    assert_eq!(
+        search(json!({"query": "one", "exact": true})).ok()["hits"],
+        hits
+    );
+    assert_eq!(
+        search(json!({"query": "one", "ef": 10_000})).ok()["hits"],
+        hits
+    );
+    for ef in [0, 10_001] {
+        let problem = search(json!({"query": "one", "ef": ef})).problem(422, "invalid_request");
+        assert_eq!(problem["pointer"], "/ef");
+    }
+}

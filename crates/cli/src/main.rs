@@ -1,7 +1,8 @@
 //! The one binary, `siamese`: the service and the commands to work with it.
 //!
 //! `commands/` has one file for each command. What they share stands beside it: `client` speaks
-//! HTTP to a running service, `eval` computes figures of quality, `ingest` reads files, `model` gets models onto this machine.
+//! HTTP to a running service, `eval` computes figures of quality, `ingest` reads files, `model` gets
+//! models onto this machine, `vector_file` reads files of vectors.
 
 #![expect(
     clippy::print_stderr,
@@ -15,6 +16,7 @@ mod failure;
 mod ingest;
 mod logging;
 mod model;
+mod vector_file;
 
 use std::process::ExitCode;
 

@@ -131,6 +131,18 @@ pub enum Error {
         /// The id.
         id: String,
     },
+    /// A setting of the graph is out of its range.
+    #[error("{field} is {value}; {min} to {max} are allowed")]
+    GraphSetting {
+        /// The setting.
+        field: &'static str,
+        /// What was given.
+        value: usize,
+        /// The least that is allowed.
+        min: usize,
+        /// The most that is allowed.
+        max: usize,
+    },
     /// A collection has used up its 2^32 internal numbers.
     #[error("the collection {name:?} has no internal numbers left; copy it into a new one")]
     NumbersExhausted {
@@ -182,6 +194,7 @@ impl Error {
                 | Self::DuplicateId { .. }
                 | Self::FilterTooBroad { .. }
                 | Self::FacetTooBroad { .. }
+                | Self::GraphSetting { .. }
         )
     }
 }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::collection::{Collection, now_ms, sweep};
+use crate::collection::{Collection, Maintenance, now_ms, sweep};
 use crate::lock_file::LockFile;
+use crate::maintainer::{Bell, Collections, Maintainer, work_off};
 use crate::store::{
     CollectionId, CollectionRecord, EncoderRecord, FORMAT_VERSION, Key, KeyRange, Store, WriteBatch,
 };
+use crate::vectors::SegmentFolder;
 use crate::{CollectionSettings, Error};
 
 /// The collection that is always there.
@@ -17,6 +19,7 @@ pub const DEFAULT_COLLECTION: &str = "default";
 /// Says that a store was made in this folder, so that one that has vanished is noticed.
 const MARKER_FILE: &str = "siamese.data";
 const STORE_FOLDER: &str = "store";
+const SEGMENTS_FOLDER: &str = "segments";
 
 /// The encoder whose vectors are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +41,10 @@ pub struct IndexOptions {
     pub min_free_disk_bytes: u64,
     /// Settings of the default collection when it is made.
     pub default_settings: CollectionSettings,
+    /// New passages that are scanned one by one until they become a segment. At least 1.
+    pub max_head_passages: usize,
+    /// Threads that build a graph in the background. At least 1.
+    pub build_threads: usize,
 }
 
 impl Default for IndexOptions {
@@ -46,6 +53,8 @@ impl Default for IndexOptions {
             cache_bytes: 128 << 20,
             min_free_disk_bytes: 64 << 20,
             default_settings: CollectionSettings::default(),
+            max_head_passages: 4096,
+            build_threads: 1,
         }
     }
 }
@@ -62,13 +71,42 @@ pub enum PutOutcome {
 /// One data folder, open.
 #[derive(Debug)]
 pub struct Index {
-    collections: RwLock<BTreeMap<String, Arc<Collection>>>,
+    /// First, so that background work has ended before anything else is let go.
+    _maintainer: Maintainer,
+    collections: Arc<Collections>,
     /// Held while collections are made or deleted.
     changing: Mutex<()>,
-    dimensions: usize,
     default_settings: CollectionSettings,
+    parts: CollectionParts,
     folder: PathBuf,
     store: Arc<Store>,
+}
+
+/// What every collection of an index is made with.
+#[derive(Debug)]
+struct CollectionParts {
+    dimensions: usize,
+    segments_folder: PathBuf,
+    max_head_passages: usize,
+    build_threads: usize,
+    bell: Arc<Bell>,
+}
+
+impl CollectionParts {
+    fn load(
+        &self,
+        store: &Arc<Store>,
+        name: String,
+        record: CollectionRecord,
+    ) -> Result<Arc<Collection>, Error> {
+        let folder = SegmentFolder::new(&self.segments_folder, record.id.0);
+        let bell = Arc::clone(&self.bell);
+        let maintenance = Maintenance::new(self.max_head_passages, self.build_threads, bell);
+        let store = Arc::clone(store);
+        let collection =
+            Collection::load(store, name, record, self.dimensions, folder, maintenance)?;
+        Ok(Arc::new(collection))
+    }
 }
 
 impl Index {
@@ -98,10 +136,21 @@ impl Index {
         )?;
         finish_drops(&store)?;
         check_encoder(&store, encoder)?;
-        let index = Self {
-            collections: RwLock::new(load_collections(&store, encoder.dimensions)?),
-            changing: Mutex::new(()),
+        let parts = CollectionParts {
             dimensions: encoder.dimensions,
+            segments_folder: folder.join(SEGMENTS_FOLDER),
+            max_head_passages: options.max_head_passages.max(1),
+            build_threads: options.build_threads.max(1),
+            bell: Arc::default(),
+        };
+        let collections = load_collections(&store, &parts)?;
+        sweep_segments(&parts.segments_folder, &collections)?;
+        let collections = Arc::new(Collections::new(collections));
+        let index = Self {
+            _maintainer: Maintainer::start(Arc::clone(&parts.bell), Arc::clone(&collections))?,
+            collections,
+            changing: Mutex::new(()),
+            parts,
             default_settings: options.default_settings,
             folder: folder.to_owned(),
             store,
@@ -141,12 +190,14 @@ impl Index {
     /// Makes a collection, or finds it with these settings. An empty one takes new settings.
     ///
     /// # Errors
-    /// [`Error::SettingsConflict`] when it holds documents and has other settings.
+    /// [`Error::SettingsConflict`] when it holds documents and has other settings,
+    /// [`Error::GraphSetting`] when one of them is out of its range.
     pub fn put_collection(
         &self,
         name: &str,
         settings: &CollectionSettings,
     ) -> Result<(Arc<Collection>, PutOutcome), Error> {
+        settings.graph.check()?;
         let changing = self.lock_changes();
         let existing = self.collection(name).ok();
         if let Some(collection) = &existing {
@@ -187,7 +238,18 @@ impl Index {
             .unwrap_or_else(PoisonError::into_inner);
         collections.remove(name);
         drop(collections);
+        collection.remove_segments()?;
         sweep(&self.store, collection.id())
+    }
+
+    /// Does all background work now, as if nothing were written for a while. Whether it succeeded;
+    /// the log says why not.
+    pub fn settle(&self) -> bool {
+        let collections = self.collections();
+        let mut outcomes = collections
+            .iter()
+            .map(|collection| work_off(collection, true));
+        outcomes.all(|succeeded| succeeded)
     }
 
     /// Makes everything durable.
@@ -203,7 +265,11 @@ impl Index {
     /// # Errors
     /// When the folder cannot be read.
     pub fn disk_bytes(&self) -> Result<u64, Error> {
-        self.store.size_on_disk()
+        let collections = self.collections().into_iter();
+        let segments: u64 = collections
+            .map(|collection| collection.stats().segment_bytes)
+            .sum();
+        Ok(self.store.size_on_disk()? + segments)
     }
 
     /// The data folder.
@@ -234,13 +300,7 @@ impl Index {
         }
         let sequence = self.store.apply(batch)?;
         self.store.make_durable(sequence)?;
-        let store = Arc::clone(&self.store);
-        let collection = Arc::new(Collection::load(
-            store,
-            name.to_owned(),
-            record,
-            self.dimensions,
-        )?);
+        let collection = self.parts.load(&self.store, name.to_owned(), record)?;
         let mut collections = self
             .collections
             .write()
@@ -248,6 +308,7 @@ impl Index {
         collections.insert(name.to_owned(), Arc::clone(&collection));
         drop(collections);
         if let Some(old) = old {
+            old.remove_segments()?;
             sweep(&self.store, old.id())?;
         }
         Ok(collection)
@@ -370,15 +431,34 @@ fn collection_records(store: &Store) -> Result<Vec<(String, CollectionRecord)>, 
 
 fn load_collections(
     store: &Arc<Store>,
-    dimensions: usize,
+    parts: &CollectionParts,
 ) -> Result<BTreeMap<String, Arc<Collection>>, Error> {
     let records = collection_records(store)?.into_iter();
     records
-        .map(|(name, record)| {
-            let collection = Collection::load(Arc::clone(store), name.clone(), record, dimensions)?;
-            Ok((name, Arc::new(collection)))
-        })
+        .map(|(name, record)| Ok((name.clone(), parts.load(store, name, record)?)))
         .collect()
+}
+
+/// Removes the segments of collections that are no more.
+fn sweep_segments(
+    folder: &Path,
+    collections: &BTreeMap<String, Arc<Collection>>,
+) -> Result<(), Error> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    let used: Vec<String> = collections
+        .values()
+        .map(|collection| collection.id().0.to_string())
+        .collect();
+    for entry in fs_err::read_dir(folder)? {
+        let entry = entry?;
+        let is_used = used.iter().any(|name| entry.file_name() == name.as_str());
+        if !is_used && entry.file_type()?.is_dir() {
+            fs_err::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Sweeps collections whose deletion was interrupted.

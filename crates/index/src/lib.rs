@@ -11,10 +11,12 @@ mod error;
 mod filter;
 mod index;
 mod lock_file;
+mod maintainer;
 mod merge_patch;
 mod metadata_index;
 mod settings;
 mod store;
+mod vector_space;
 mod vectors;
 
 pub use collection::{
@@ -28,4 +30,5 @@ pub use document::{
 pub use error::Error;
 pub use filter::{Comparison, Condition, FieldPath, FieldPathError, Filter, Number, Scalar};
 pub use index::{DEFAULT_COLLECTION, EncoderIdentity, Index, IndexOptions, PutOutcome};
-pub use settings::{Chunking, CollectionSettings, PassageSize};
+pub use settings::{Chunking, CollectionSettings, GraphSettings, PassageSize};
+pub use vector_space::{VectorQuery, VectorSpace};

@@ -28,7 +28,9 @@ enum Operation {
         min_score: Option<f32>,
         exclude: Vec<u8>,
         filter: Option<u8>,
+        exact: bool,
     },
+    Settle,
     Reopen,
 }
 
@@ -42,10 +44,11 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => prop::collection::vec(id.clone(), 0..4).prop_map(Operation::Delete),
         1 => any::<u8>().prop_map(Operation::DeleteMatching),
         5 => (any::<u8>(), 0..15_usize, prop::option::of(-1.0..1.0_f32),
-            prop::collection::vec(id, 0..4), prop::option::of(any::<u8>()))
-            .prop_map(|(direction, limit, min_score, exclude, filter)| Operation::Search {
-                direction, limit, min_score, exclude, filter
+            prop::collection::vec(id, 0..4), prop::option::of(any::<u8>()), any::<bool>())
+            .prop_map(|(direction, limit, min_score, exclude, filter, exact)| Operation::Search {
+                direction, limit, min_score, exclude, filter, exact
             }),
+        1 => Just(Operation::Settle),
         1 => Just(Operation::Reopen),
     ]
 }
@@ -139,7 +142,11 @@ fn open(folder: &Path) -> Index {
         name: "n".to_owned(),
         dimensions: DIMENSIONS,
     };
-    Index::open(folder, &encoder, &IndexOptions::default()).unwrap()
+    let options = IndexOptions {
+        max_head_passages: 8,
+        ..IndexOptions::default()
+    };
+    Index::open(folder, &encoder, &options).unwrap()
 }
 
 fn upsert(collection: &Collection, model: &mut Model, documents: &[(u8, u8, u8)]) {
@@ -237,7 +244,11 @@ fn search(collection: &Collection, model: &Model, query: &[f32], options: &Searc
             .is_some_and(|min| (score - min).abs() < 1e-4)
     };
     if !expected.iter().any(|(score, _)| edge(*score)) {
-        assert_eq!(results.total.value as usize, expected.len());
+        assert!(results.total.exact || !options.exact);
+        assert!(results.total.value as usize <= expected.len());
+        if results.total.exact {
+            assert_eq!(results.total.value as usize, expected.len());
+        }
         let found = expected.iter().map(|(_, id)| &model[*id].draft.metadata);
         check_facets(&results.facets, &options.facets, &found.collect::<Vec<_>>());
     }
@@ -349,13 +360,16 @@ proptest! {
                     prop_assert_eq!(counted, gone);
                     prop_assert_eq!(collection.delete_matching(&filter).unwrap(), gone);
                 }
-                Operation::Search { direction: seed, limit, min_score, exclude, filter: asked } => {
+                Operation::Settle => prop_assert!(index.settle()),
+                Operation::Search { direction: seed, limit, min_score, exclude, filter: asked, exact } => {
                     let options = SearchOptions {
                         limit,
                         min_score,
                         exclude: exclude.into_iter().map(|id| format!("d{id}")).collect(),
                         filter: asked.map(filter),
                         facets: facet_request(),
+                        exact,
+                        ef: None,
                     };
                     search(&collection, &model, &direction(seed, 0), &options);
                 }

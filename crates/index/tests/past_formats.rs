@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use siamese_index::{
-    Chunking, Collection, CollectionSettings, DocumentDraft, DocumentWrite, EncoderIdentity, Index,
-    IndexOptions, Metadata, NewPassage, PassageSize, SearchOptions,
+    Chunking, Collection, CollectionSettings, DocumentDraft, DocumentWrite, EncoderIdentity,
+    GraphSettings, Index, IndexOptions, Metadata, NewPassage, PassageSize, SearchOptions,
 };
 
 /// The encoder that made the folders.
@@ -49,6 +49,7 @@ fn open(folder: &Path) -> Index {
 
 fn sentences() -> CollectionSettings {
     CollectionSettings {
+        graph: GraphSettings::default(),
         chunking: Chunking::Sentence(PassageSize {
             max_tokens: 24,
             overlap_tokens: 4,

@@ -36,6 +36,8 @@ pub struct Settings {
     pub server: ServerSettings,
     /// Where the data is and how much room it may take.
     pub storage: StorageSettings,
+    /// How vectors are indexed in the background.
+    pub index: IndexSettings,
     /// Which model, on which device.
     pub encoder: EncoderSettings,
     /// The queue in front of the encoder.
@@ -86,6 +88,16 @@ pub struct StorageSettings {
     pub cache_bytes: u64,
     /// Free disk space under which writes are refused, bytes.
     pub min_free_disk_bytes: u64,
+}
+
+/// `[index]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IndexSettings {
+    /// New passages of a collection that are scanned one by one until they become a segment.
+    pub max_head_passages: NonZeroUsize,
+    /// Threads that build segments.
+    pub build_threads: NonZeroUsize,
 }
 
 /// `[encoder]`

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use siamese_index::CollectionStats;
 
 use crate::queue::Lane;
 
@@ -24,6 +25,10 @@ const WRITTEN: &str = "siamese_documents_written_total";
 const DELETED: &str = "siamese_documents_deleted_total";
 const DOCUMENTS: &str = "siamese_documents";
 const PASSAGES: &str = "siamese_passages";
+const HEAD_PASSAGES: &str = "siamese_index_head_passages";
+const DEAD_PASSAGES: &str = "siamese_index_dead_passages";
+const SEGMENTS: &str = "siamese_index_segments";
+const SEGMENT_BYTES: &str = "siamese_index_segment_bytes";
 const DISK_BYTES: &str = "siamese_data_dir_bytes";
 const READY: &str = "siamese_ready";
 
@@ -99,6 +104,16 @@ fn describe() {
     describe_counter!(DELETED, "Documents deleted");
     describe_gauge!(DOCUMENTS, "Documents stored, by collection");
     describe_gauge!(PASSAGES, "Passages stored, by collection");
+    describe_gauge!(
+        HEAD_PASSAGES,
+        "Passages that every search scores one by one until they become a segment, by collection"
+    );
+    describe_gauge!(
+        DEAD_PASSAGES,
+        "Deleted passages that still take up space, by collection"
+    );
+    describe_gauge!(SEGMENTS, "Segments of the vector index, by collection");
+    describe_gauge!(SEGMENT_BYTES, "Size of the segments' files, by collection");
     describe_gauge!(DISK_BYTES, "Size of the data folder");
     describe_gauge!(READY, "1 when the model and the index are loaded");
 }
@@ -168,9 +183,16 @@ pub(crate) fn documents_deleted(documents: usize) {
 }
 
 /// The size of one collection.
-pub(crate) fn collection(name: &str, documents: u64, passages: u64) {
-    gauge!(DOCUMENTS, "collection" => name.to_owned()).set(documents as f64);
-    gauge!(PASSAGES, "collection" => name.to_owned()).set(passages as f64);
+pub(crate) fn collection(name: &str, stats: &CollectionStats) {
+    let set = |gauge: &'static str, value: u64| {
+        gauge!(gauge, "collection" => name.to_owned()).set(value as f64);
+    };
+    set(DOCUMENTS, stats.documents);
+    set(PASSAGES, stats.passages);
+    set(HEAD_PASSAGES, stats.head_passages);
+    set(DEAD_PASSAGES, stats.dead_passages);
+    set(SEGMENTS, stats.segments);
+    set(SEGMENT_BYTES, stats.segment_bytes);
 }
 
 /// The size of the data folder.

@@ -187,7 +187,10 @@ fn open_index(settings: &Settings, encoder: &Encoder) -> Result<Index, ServeErro
         min_free_disk_bytes: storage.min_free_disk_bytes,
         default_settings: CollectionSettings {
             chunking: default_chunking(encoder),
+            ..CollectionSettings::default()
         },
+        max_head_passages: settings.index.max_head_passages.get(),
+        build_threads: settings.index.build_threads.get(),
     };
     Index::open(&storage.data_dir, &identity, &options).map_err(|source| ServeError::Data {
         folder: storage.data_dir.clone(),

@@ -8,6 +8,8 @@ mod body;
 mod delete_matching;
 mod facets;
 mod filtered;
+mod load;
+mod maintain;
 mod read;
 mod search;
 mod write;
@@ -18,13 +20,14 @@ use arc_swap::ArcSwap;
 
 pub use best_passages::ScoredPassage;
 pub use facets::{FacetRequest, FacetValue};
+pub(crate) use maintain::{Maintenance, Step};
 pub use search::{Hit, SearchOptions, SearchResults, Total};
 pub use write::{UpsertStatus, WritePlan};
 pub(crate) use write::{now_ms, sweep};
 
 use crate::metadata_index::MetadataIndex;
 use crate::store::{CollectionId, CollectionRecord, Counters, Sequence, Store};
-use crate::vectors::Snapshot;
+use crate::vectors::{SegmentFolder, Snapshot};
 use crate::{CollectionSettings, Error};
 
 /// A named set of documents.
@@ -36,6 +39,8 @@ pub struct Collection {
     store: Arc<Store>,
     writer: Mutex<WriterState>,
     published: ArcSwap<Published>,
+    folder: SegmentFolder,
+    maintenance: Maintenance,
 }
 
 /// What only the writer touches.
@@ -67,6 +72,17 @@ pub struct CollectionStats {
     pub passages: u64,
     /// When the collection was made, milliseconds since 1970.
     pub created_at_ms: u64,
+    /// Passages that are not in a segment yet; every search scores all of them.
+    pub head_passages: u64,
+    /// Passages that are deleted and still take up space, until segments are merged.
+    pub dead_passages: u64,
+    /// Segments, each with a graph.
+    pub segments: u64,
+    /// Size of the segments' files, bytes.
+    pub segment_bytes: u64,
+    /// Whether far more passages wait for a segment than usual, as after a loss of segments.
+    /// Searches are exact and slow meanwhile.
+    pub is_rebuilding: bool,
 }
 
 impl Collection {
@@ -76,9 +92,16 @@ impl Collection {
         name: String,
         record: CollectionRecord,
         dimensions: usize,
+        folder: SegmentFolder,
+        maintenance: Maintenance,
     ) -> Result<Self, Error> {
         let counters = read::counters(&store, record.id)?;
-        let snapshot = Arc::new(read::snapshot(&store, record.id, dimensions)?);
+        let source = load::Source {
+            store: &store,
+            collection: record.id,
+            dimensions,
+        };
+        let snapshot = Arc::new(load::snapshot(&source, &folder, &counters)?);
         let metadata = Arc::new(read::metadata_index(&store, record.id)?);
         let sequence = store.last_applied();
         Ok(Self {
@@ -97,6 +120,8 @@ impl Collection {
                 sequence,
             }),
             store,
+            folder,
+            maintenance,
         })
     }
 
@@ -113,10 +138,18 @@ impl Collection {
     /// How much is in it.
     pub fn stats(&self) -> CollectionStats {
         let published = self.published.load();
+        let snapshot = &published.snapshot;
+        let segments = &snapshot.segments().segments;
+        let head_passages = snapshot.head_passages();
         CollectionStats {
-            documents: published.snapshot.documents(),
-            passages: published.snapshot.passages(),
+            documents: snapshot.documents(),
+            passages: snapshot.passages(),
             created_at_ms: self.record.created_at_ms,
+            head_passages: head_passages as u64,
+            dead_passages: snapshot.dead_passages(),
+            segments: segments.len() as u64,
+            segment_bytes: segments.iter().map(|segment| segment.bytes()).sum(),
+            is_rebuilding: self.maintenance.is_overdue(head_passages),
         }
     }
 

@@ -4,9 +4,9 @@ use std::iter::Peekable;
 
 use super::Collection;
 use super::body::{Body, metadata_of};
+use super::load::vector;
 use crate::metadata_index::MetadataIndex;
 use crate::store::{CollectionId, Counters, DocumentRecord, Key, KeyRange, PassageRecord, Store};
-use crate::vectors::{NewRow, Snapshot};
 use crate::{Error, StoredDocument, StoredPassage};
 
 /// Times a document is read again when it changes under the reader.
@@ -130,7 +130,7 @@ impl Collection {
             return Ok(None);
         };
         let vector = if with_vector {
-            Some(self.vector(number)?)
+            Some(vector(&self.store, self.id(), number)?)
         } else {
             None
         };
@@ -139,14 +139,6 @@ impl Collection {
             end: record.end as usize,
             vector,
         }))
-    }
-
-    fn vector(&self, passage: u32) -> Result<Vec<f32>, Error> {
-        let mut bytes = Vec::with_capacity(self.dimensions * 4);
-        for entry in self.store.scan(&KeyRange::vector(self.id(), passage)) {
-            bytes.extend_from_slice(&entry?.1);
-        }
-        Ok(floats(&bytes))
     }
 
     pub(super) fn unreadable(&self, what: &str) -> Error {
@@ -169,14 +161,6 @@ pub(super) fn document(id: &str, record: DocumentRecord, body: Body) -> StoredDo
     }
 }
 
-fn floats(bytes: &[u8]) -> Vec<f32> {
-    let (values, _) = bytes.as_chunks::<4>();
-    values
-        .iter()
-        .map(|value| f32::from_le_bytes(*value))
-        .collect()
-}
-
 /// The numbers that are free next.
 pub(super) fn counters(store: &Store, collection: CollectionId) -> Result<Counters, Error> {
     match store.get(&Key::counters(collection))? {
@@ -186,45 +170,6 @@ pub(super) fn counters(store: &Store, collection: CollectionId) -> Result<Counte
     }
 }
 
-/// All vectors of a collection, by one pass over passages and one over vectors.
-pub(super) fn snapshot(
-    store: &Store,
-    collection: CollectionId,
-    dimensions: usize,
-) -> Result<Snapshot, Error> {
-    let mut snapshot = Snapshot::empty(dimensions);
-    let mut vectors = Vectors {
-        entries: store.scan(&KeyRange::vectors(collection)),
-        ahead: None,
-    };
-    let mut document: Vec<NewRow> = Vec::new();
-    for entry in store.scan(&KeyRange::passages(collection)) {
-        let (key, value) = entry?;
-        let passage = key.passage_number().zip(PassageRecord::from_bytes(&value));
-        let (number, record) =
-            passage.ok_or_else(|| store.corrupt("a passage's record cannot be read"))?;
-        let vector = floats(&vectors.of(number)?);
-        if vector.len() != dimensions || !vector.iter().all(|value| value.is_finite()) {
-            return Err(store.corrupt(format!("the vector of passage {number} cannot be read")));
-        }
-        if document
-            .last()
-            .is_some_and(|last| last.document != record.document)
-        {
-            snapshot.add_document(&std::mem::take(&mut document));
-        }
-        document.push(NewRow {
-            passage: number,
-            document: record.document,
-            vector,
-        });
-    }
-    if !document.is_empty() {
-        snapshot.add_document(&document);
-    }
-    Ok(snapshot)
-}
-
 /// What all documents have in their metadata, by one pass over passages and one over bodies.
 pub(super) fn metadata_index(
     store: &Store,
@@ -232,7 +177,9 @@ pub(super) fn metadata_index(
 ) -> Result<MetadataIndex, Error> {
     let mut index = MetadataIndex::default();
     let mut bodies = store.scan(&KeyRange::bodies(collection)).peekable();
-    let mut passages = store.scan(&KeyRange::passages(collection)).peekable();
+    let mut passages = store
+        .scan(&KeyRange::passages_from(collection, 0))
+        .peekable();
     while let Some((document, bytes)) = next_body(store, &mut bodies)? {
         let own = next_passages(store, &mut passages, document)?;
         let metadata = metadata_of(&bytes);
@@ -281,34 +228,4 @@ fn next_passages(
         range = Some(range.map_or(number, |range| range.start)..number.saturating_add(1));
     }
     range.ok_or_else(|| store.corrupt(format!("document {document} has no passages")))
-}
-
-/// Vectors in the order of their passages, put together from their pieces.
-struct Vectors<I> {
-    entries: I,
-    /// The first piece of the next vector.
-    ahead: Option<(u32, Vec<u8>)>,
-}
-
-impl<I: Iterator<Item = Result<(Key, Vec<u8>), Error>>> Vectors<I> {
-    /// The bytes of a passage's vector; passages are asked for in ascending order.
-    fn of(&mut self, passage: u32) -> Result<Vec<u8>, Error> {
-        let mut bytes = Vec::new();
-        loop {
-            let (place, piece) = match self.ahead.take() {
-                Some(ahead) => ahead,
-                None => match self.entries.next().transpose()? {
-                    Some((key, piece)) => (key.vector_place().map_or(u32::MAX, |(n, _)| n), piece),
-                    None => return Ok(bytes),
-                },
-            };
-            if place > passage {
-                self.ahead = Some((place, piece));
-                return Ok(bytes);
-            }
-            if place == passage {
-                bytes.extend_from_slice(&piece);
-            }
-        }
-    }
 }

@@ -7,7 +7,7 @@ use crate::document::check_vector;
 use crate::filter::Filter;
 use crate::store::DocumentRecord;
 use crate::vectors::{Candidate, Scan, normalized};
-use crate::{Error, StoredDocument, StoredPassage};
+use crate::{Error, GraphSettings, StoredDocument, StoredPassage};
 
 /// Searches that are run again because documents changed between scan and reading.
 const MAX_SEARCHES: usize = 3;
@@ -25,6 +25,10 @@ pub struct SearchOptions {
     pub filter: Option<Filter>,
     /// Fields whose values are counted over all documents that match, returned or not.
     pub facets: FacetRequest,
+    /// Score every vector, instead of those that a graph leads to.
+    pub exact: bool,
+    /// Candidates that a walk over a graph keeps, 1 to 10000; `None` for the collection's own.
+    pub ef: Option<usize>,
 }
 
 impl Default for SearchOptions {
@@ -35,6 +39,8 @@ impl Default for SearchOptions {
             exclude: Vec::new(),
             filter: None,
             facets: FacetRequest::default(),
+            exact: false,
+            ef: None,
         }
     }
 }
@@ -84,12 +90,14 @@ struct Searched {
 }
 
 /// All documents that match a search.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Matched {
     /// Which ones. Without facets, those that pass the filter, whether they reach the threshold or
     /// not.
     documents: RoaringBitmap,
     count: u64,
+    /// Whether `count` is their number, or at most as large as it.
+    is_exact_count: bool,
 }
 
 impl Collection {
@@ -99,6 +107,7 @@ impl Collection {
     /// A query that is no vector of this collection, or a store that fails.
     pub fn search(&self, query: &[f32], options: &SearchOptions) -> Result<SearchResults, Error> {
         check_vector(query, self.dimensions)?;
+        options.ef.map_or(Ok(()), GraphSettings::check_ef)?;
         let query = normalized(query);
         for _ in 1..MAX_SEARCHES {
             let (results, is_complete) = self.search_once(&query, options)?;
@@ -120,7 +129,7 @@ impl Collection {
         let facets = self.facets(&published.metadata, &options.facets, &matched.documents)?;
         let total = Total {
             value: matched.count,
-            exact: true,
+            exact: matched.is_exact_count,
         };
         let found = candidates.len();
         let hits = self.hits(candidates, options)?;
@@ -142,7 +151,12 @@ impl Collection {
     ) -> Result<(Vec<Candidate>, Matched), Error> {
         let searched = self.searched(published, options)?;
         if searched.documents.is_empty() {
-            return Ok((Vec::new(), Matched::default()));
+            let nothing = Matched {
+                documents: searched.documents,
+                count: 0,
+                is_exact_count: true,
+            };
+            return Ok((Vec::new(), nothing));
         }
         // Facets are counted over all that reach the threshold, so all of them are asked for.
         let counts_reaching = options.min_score.is_some() && !options.facets.paths.is_empty();
@@ -151,14 +165,18 @@ impl Collection {
         } else {
             options.limit
         };
-        let (mut candidates, reaching) = published.snapshot.scan(&Scan {
+        let scanned = published.snapshot.search(&Scan {
             query,
             limit: limit + searched.excluded.len(),
             min_score: options.min_score,
             allowed: searched.allowed.as_ref(),
+            exact: options.exact || counts_reaching,
+            ef: options.ef.unwrap_or(self.settings().graph.ef_search),
         });
+        let mut candidates = scanned.best;
         let excluded = &searched.excluded;
         candidates.retain(|best| excluded.iter().all(|record| record.number != best.document));
+        let reaching = scanned.matching;
         let reaching = reaching.saturating_sub(self.reaching(excluded, query, options)?);
         let documents = if counts_reaching {
             candidates.iter().map(|best| best.document).collect()
@@ -170,7 +188,12 @@ impl Collection {
             Some(_) => reaching,
             None => documents.len(),
         };
-        Ok((candidates, Matched { documents, count }))
+        let matched = Matched {
+            documents,
+            count,
+            is_exact_count: options.min_score.is_none() || scanned.is_exact_count,
+        };
+        Ok((candidates, matched))
     }
 
     fn searched(&self, published: &Published, options: &SearchOptions) -> Result<Searched, Error> {

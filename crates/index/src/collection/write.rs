@@ -170,6 +170,7 @@ impl Collection {
 
     /// Marks the collection as deleted, so that late writers fail.
     pub(crate) fn retire(&self) {
+        self.stop_maintenance();
         self.lock_writer().deleted = true;
     }
 
@@ -211,23 +212,36 @@ impl Collection {
         };
         drop(state);
         self.store.make_durable(sequence)?;
-        self.publish(staged);
+        let head_passages = staged.snapshot.head_passages();
+        self.publish(&staged);
+        if head_passages >= self.maintenance.max_head_passages {
+            self.maintenance.wake.ring();
+        }
         Ok(outcome)
     }
 
-    /// Shows a durable state to searches, unless a newer one is shown already.
-    fn publish(&self, durable: Published) {
-        let durable = Arc::new(durable);
+    /// Shows a durable state to searches, unless a newer one is shown already. Segments that came
+    /// while the writer waited are kept.
+    fn publish(&self, durable: &Published) {
         self.published.rcu(|published| {
             if published.sequence >= durable.sequence {
-                Arc::clone(published)
-            } else {
-                Arc::clone(&durable)
+                return Arc::clone(published);
             }
+            let segments = published.snapshot.segments();
+            let snapshot = if segments.version > durable.snapshot.segments().version {
+                Arc::new(durable.snapshot.adopting(segments))
+            } else {
+                Arc::clone(&durable.snapshot)
+            };
+            Arc::new(Published {
+                snapshot,
+                metadata: Arc::clone(&durable.metadata),
+                sequence: durable.sequence,
+            })
         });
     }
 
-    fn lock_writer(&self) -> MutexGuard<'_, WriterState> {
+    pub(super) fn lock_writer(&self) -> MutexGuard<'_, WriterState> {
         // A writer that panicked changed neither counters nor staged snapshot.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -358,6 +372,7 @@ impl Collection {
             }
         }
         change.snapshot.remove_document(record.passage_numbers());
+        change.counters.removed_passages = change.snapshot.removed_passages();
         Ok(())
     }
 

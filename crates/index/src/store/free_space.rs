@@ -7,16 +7,14 @@ use std::path::Path;
 
 use crate::Error;
 
-/// How much larger a write may become on disk: pages are written again as they grow.
-const WRITE_AMPLIFICATION: u64 = 4;
+/// How much larger a write of sled may become on disk: pages are written again as they grow.
+pub(super) const WRITE_AMPLIFICATION: u64 = 4;
 
-/// Refuses a write of `bytes` that would leave less than `reserve_bytes`.
+/// Refuses a write that takes `bytes` on disk and would leave less than `reserve_bytes`.
 pub(super) fn check(folder: &Path, bytes: u64, reserve_bytes: u64) -> Result<(), Error> {
     let status = rustix::fs::statvfs(folder).map_err(std::io::Error::from)?;
     let free_bytes = status.f_bavail.saturating_mul(status.f_frsize);
-    let needed_bytes = bytes
-        .saturating_mul(WRITE_AMPLIFICATION)
-        .saturating_add(reserve_bytes);
+    let needed_bytes = bytes.saturating_add(reserve_bytes);
     if free_bytes >= needed_bytes {
         return Ok(());
     }

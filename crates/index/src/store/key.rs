@@ -159,16 +159,16 @@ impl KeyRange {
         Self::prefix(Key::of(BODY, collection).as_bytes())
     }
 
-    pub(crate) fn passages(collection: CollectionId) -> Self {
-        Self::prefix(Key::of(PASSAGE, collection).as_bytes())
+    /// Passages from a number on.
+    pub(crate) fn passages_from(collection: CollectionId, first: u32) -> Self {
+        let range = Self::prefix(Key::of(PASSAGE, collection).as_bytes());
+        range.starting_at(&Key::passage(collection, first))
     }
 
-    pub(crate) fn vectors(collection: CollectionId) -> Self {
-        Self::prefix(
-            Key::of(VECTOR, collection)
-                .then(&SPACE.to_be_bytes())
-                .as_bytes(),
-        )
+    /// Vectors of passages from a number on.
+    pub(crate) fn vectors_from(collection: CollectionId, first: u32) -> Self {
+        let space = Key::of(VECTOR, collection).then(&SPACE.to_be_bytes());
+        Self::prefix(space.as_bytes()).starting_at(&Key::vector(collection, first, 0))
     }
 
     pub(crate) fn vector(collection: CollectionId, passage: u32) -> Self {
@@ -181,6 +181,11 @@ impl KeyRange {
         OF_COLLECTION
             .into_iter()
             .map(move |kind| Self::prefix(Key::of(kind, collection).as_bytes()))
+    }
+
+    fn starting_at(mut self, first: &Key) -> Self {
+        self.start = Bound::Included(first.0.clone());
+        self
     }
 
     fn prefix(prefix: &[u8]) -> Self {
@@ -238,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_range_holds_its_collection_and_no_other() {
-        let range = KeyRange::passages(COLLECTION_ID).bounds();
+        let range = KeyRange::passages_from(COLLECTION_ID, 0).bounds();
         let within = |key: &Key| std::ops::RangeBounds::contains(&range, &key.0);
         assert!(within(&Key::passage(COLLECTION_ID, u32::MAX)));
         assert!(!within(&Key::passage(CollectionId(COLLECTION_ID.0 + 1), 0)));

@@ -114,10 +114,10 @@ impl Store {
     }
 
     /// All keys and values in a range, in the order of keys.
-    pub(crate) fn scan(
-        &self,
+    pub(crate) fn scan<'a>(
+        &'a self,
         range: &KeyRange,
-    ) -> impl Iterator<Item = Result<(Key, Vec<u8>), Error>> + '_ {
+    ) -> impl Iterator<Item = Result<(Key, Vec<u8>), Error>> + use<'a> {
         let mut entries = self.db.range(range.bounds());
         std::iter::from_fn(move || {
             let entry = self.guarded(|| entries.next().transpose()).transpose()?;
@@ -130,9 +130,17 @@ impl Store {
     /// # Errors
     /// [`Error::StorageFull`] before anything is written.
     pub(crate) fn apply(&self, batch: WriteBatch) -> Result<Sequence, Error> {
-        free_space::check(&self.folder, batch.bytes, self.min_free_disk_bytes)?;
+        self.check_room(batch.bytes.saturating_mul(free_space::WRITE_AMPLIFICATION))?;
         self.guarded(|| self.db.apply_batch(batch.batch))?;
         Ok(self.durability.applied())
+    }
+
+    /// Whether a file of so many bytes may be written beside the store: a full disk stops sled.
+    ///
+    /// # Errors
+    /// [`Error::StorageFull`] when it would touch the reserve.
+    pub(crate) fn check_room(&self, bytes: u64) -> Result<(), Error> {
+        free_space::check(&self.folder, bytes, self.min_free_disk_bytes)
     }
 
     /// The sequence of the last write.

@@ -3,9 +3,13 @@
 use super::CollectionId;
 use super::value::{Reader, Writer};
 use crate::content_hash::ContentHash;
-use crate::{Chunking, CollectionSettings, PassageSize};
+use crate::{Chunking, CollectionSettings, GraphSettings, PassageSize};
 
 const VERSION: u8 = 1;
+/// Collections since format 2, which say how their vectors are indexed.
+const COLLECTION_VERSION: u8 = 2;
+/// Counters since format 2, which count removals.
+const COUNTERS_VERSION: u8 = 2;
 
 /// The encoder whose vectors are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,15 +45,17 @@ pub(crate) struct CollectionRecord {
     pub(crate) settings: CollectionSettings,
 }
 
-/// Version 1 knew no other chunking than off.
-const COLLECTION_VERSION: u8 = 2;
-
 impl CollectionRecord {
     pub(crate) fn to_bytes(self) -> Vec<u8> {
         let writer = Writer::version(COLLECTION_VERSION)
             .u32(self.id.0)
             .u64(self.created_at_ms);
-        write_chunking(writer, self.settings.chunking).finish()
+        let graph = self.settings.graph;
+        write_chunking(writer, self.settings.chunking)
+            .u32(graph.m as u32)
+            .u32(graph.ef_construction as u32)
+            .u32(graph.ef_search as u32)
+            .finish()
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
@@ -60,10 +66,20 @@ impl CollectionRecord {
             COLLECTION_VERSION => read_chunking(&mut reader)?,
             _ => return None,
         };
+        let graph = if version == 1 {
+            GraphSettings::default()
+        } else {
+            GraphSettings {
+                m: reader.u32()? as usize,
+                ef_construction: reader.u32()? as usize,
+                ef_search: reader.u32()? as usize,
+            }
+        };
+        graph.check().ok()?;
         let record = Self {
             id,
             created_at_ms,
-            settings: CollectionSettings { chunking },
+            settings: CollectionSettings { chunking, graph },
         };
         reader.is_done().then_some(record)
     }
@@ -105,21 +121,32 @@ fn chunking(mode: [u8; 1], size: Option<PassageSize>) -> Option<Chunking> {
 pub(crate) struct Counters {
     pub(crate) next_document: u32,
     pub(crate) next_passage: u32,
+    /// Passages that have been removed so far.
+    pub(crate) removed_passages: u64,
 }
 
 impl Counters {
     pub(crate) fn to_bytes(self) -> Vec<u8> {
-        Writer::version(VERSION)
+        Writer::version(COUNTERS_VERSION)
             .u32(self.next_document)
             .u32(self.next_passage)
+            .u64(self.removed_passages)
             .finish()
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::version(bytes, VERSION)?;
+        let is_first_format = bytes.first() == Some(&VERSION);
+        let version = if is_first_format {
+            VERSION
+        } else {
+            COUNTERS_VERSION
+        };
+        let mut reader = Reader::version(bytes, version)?;
         let counters = Self {
             next_document: reader.u32()?,
             next_passage: reader.u32()?,
+            // Nothing that depends on the count is older than format 2.
+            removed_passages: if is_first_format { 0 } else { reader.u64()? },
         };
         reader.is_done().then_some(counters)
     }
@@ -251,7 +278,10 @@ mod tests {
         CollectionRecord {
             id: CollectionId(3),
             created_at_ms: 4,
-            settings: CollectionSettings { chunking },
+            settings: CollectionSettings {
+                chunking,
+                ..CollectionSettings::default()
+            },
         }
     }
 

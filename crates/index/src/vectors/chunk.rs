@@ -1,6 +1,6 @@
 //! A block of vectors that are scanned together.
 
-use super::kernel::dot;
+use super::row::Row;
 
 /// Rows of a full chunk: small enough to copy when one row is added, large enough to scan fast.
 pub(super) const CHUNK_ROWS: usize = 1024;
@@ -14,22 +14,8 @@ pub(super) struct Chunk {
     documents: Vec<u32>,
 }
 
-/// One row of a chunk.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Row<'a> {
-    pub(super) vector: &'a [f32],
-    pub(super) passage: u32,
-    pub(super) document: u32,
-}
-
-impl Row<'_> {
-    pub(super) fn score(&self, query: &[f32]) -> f32 {
-        dot(self.vector, query).clamp(-1.0, 1.0)
-    }
-}
-
 impl Chunk {
-    pub(super) fn push(&mut self, row: Row<'_>) {
+    pub(super) fn push(&mut self, row: &Row<'_>) {
         self.vectors.extend_from_slice(row.vector);
         self.passages.push(row.passage);
         self.documents.push(row.document);
@@ -37,6 +23,14 @@ impl Chunk {
 
     pub(super) fn len(&self) -> usize {
         self.passages.len()
+    }
+
+    pub(super) fn first_passage(&self) -> Option<u32> {
+        self.passages.first().copied()
+    }
+
+    pub(super) fn last_passage(&self) -> Option<u32> {
+        self.passages.last().copied()
     }
 
     pub(super) fn rows(&self, dimensions: usize) -> impl Iterator<Item = Row<'_>> {

@@ -1,12 +1,42 @@
-//! Vectors in memory: immutable snapshots, searched exactly.
+//! Vectors: immutable segments with graphs, a small head, and what is dead of both.
 //!
-//! A writer makes a new snapshot and publishes it; a search holds on to the one it began with.
-//! Nothing here reads or writes a file.
+//! A writer makes a new [`Snapshot`] and publishes it; a search holds on to the one it began with.
+//! Files of segments are a cache of the record, which this folder does not know.
 
+mod beam;
+mod best_documents;
 mod chunk;
-mod kernel;
+mod code_matrix;
+mod codes;
+mod folder;
+mod freeze;
+mod graft;
+mod graph;
+mod growing_graph;
+mod head;
+mod hnsw;
+mod kernels;
+mod manifest;
+mod merge_policy;
+mod row;
+mod scan;
+mod scratch;
+mod search;
+mod segment;
+mod segment_folder;
+mod segment_list;
+mod segment_search;
 mod snapshot;
 mod top_k;
+mod unit_vector;
 
-pub(crate) use kernel::normalized;
-pub(crate) use snapshot::{Candidate, NewRow, Scan, Snapshot};
+pub(crate) use freeze::{FreezeFailure, freeze};
+pub(crate) use hnsw::BuildOptions;
+pub(crate) use merge_policy::{SegmentSize, to_merge};
+pub(crate) use row::{NewRow, Row};
+pub(crate) use scan::{Candidate, Scan};
+pub(crate) use segment::Segment;
+pub(crate) use segment_folder::{FoundSegments, SegmentFolder};
+pub(crate) use segment_list::SegmentList;
+pub(crate) use snapshot::{SegmentsState, Snapshot};
+pub(crate) use unit_vector::normalized;

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use super::snapshot::Candidate;
+use super::scan::Candidate;
 
 /// Keeps the `limit` best candidates: higher score first, then the lower document number.
 #[derive(Debug)]

@@ -8,7 +8,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use siamese_encoder::Encoder;
-use siamese_index::{Chunking, Collection, CollectionSettings, PassageSize, PutOutcome};
+use siamese_index::{
+    Chunking, Collection, CollectionSettings, Error, GraphSettings, PassageSize, PutOutcome,
+};
 use utoipa::ToSchema;
 
 use super::problems::{
@@ -31,6 +33,54 @@ const MAX_NAME_BYTES: usize = 64;
 pub(crate) struct CollectionRequest {
     /// How long texts become passages; without it, `sentence` with its default size.
     chunking: Option<ChunkingShape>,
+    /// How vectors are indexed.
+    index: Option<IndexRequest>,
+}
+
+/// How vectors are indexed (HNSW). What is left out has its default.
+#[derive(Debug, Default, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IndexRequest {
+    /// Neighbours of a vector in the graph: more find more, take more memory and time.
+    #[schema(minimum = 4, maximum = 64, default = 16)]
+    m: Option<usize>,
+    /// Candidates among which neighbours are chosen, more than `m`: more find more, and building
+    /// takes longer.
+    #[schema(minimum = 5, maximum = 2000, default = 200)]
+    ef_construction: Option<usize>,
+    /// Candidates that a search keeps when it does not say `ef`.
+    #[schema(minimum = 1, maximum = 10000, default = 64)]
+    ef_search: Option<usize>,
+}
+
+impl From<IndexRequest> for GraphSettings {
+    fn from(request: IndexRequest) -> Self {
+        let default = Self::default();
+        Self {
+            m: request.m.unwrap_or(default.m),
+            ef_construction: request.ef_construction.unwrap_or(default.ef_construction),
+            ef_search: request.ef_search.unwrap_or(default.ef_search),
+        }
+    }
+}
+
+/// How vectors are indexed, and how far that has come.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub(crate) struct IndexDescription {
+    /// Neighbours of a vector in the graph.
+    m: usize,
+    /// Candidates among which neighbours are chosen.
+    ef_construction: usize,
+    /// Candidates that a search keeps when it does not say `ef`.
+    ef_search: usize,
+    /// Parts of the index, each with a graph.
+    segments: u64,
+    /// Size of these parts on disk, mapped to memory.
+    segment_bytes: u64,
+    /// Newest passages, which every search scores one by one until they become a segment.
+    head_passages: u64,
+    /// Deleted passages that still take up space, until segments are merged.
+    dead_passages: u64,
 }
 
 /// How long texts become passages.
@@ -140,6 +190,7 @@ pub(crate) struct CollectionDescription {
     /// Passages stored; each has one vector.
     passages: u64,
     chunking: ChunkingShape,
+    index: IndexDescription,
     /// RFC 3339, UTC.
     #[schema(format = DateTime)]
     created_at: String,
@@ -155,11 +206,21 @@ pub(crate) struct CollectionList {
 impl From<&Collection> for CollectionDescription {
     fn from(collection: &Collection) -> Self {
         let stats = collection.stats();
+        let graph = collection.settings().graph;
         Self {
             name: collection.name().to_owned(),
             documents: stats.documents,
             passages: stats.passages,
             chunking: collection.settings().chunking.into(),
+            index: IndexDescription {
+                m: graph.m,
+                ef_construction: graph.ef_construction,
+                ef_search: graph.ef_search,
+                segments: stats.segments,
+                segment_bytes: stats.segment_bytes,
+                head_passages: stats.head_passages,
+                dead_passages: stats.dead_passages,
+            },
             created_at: rfc3339(stats.created_at_ms),
         }
     }
@@ -207,7 +268,10 @@ pub(crate) async fn put(
         Some(chunking) => chunking.checked(&engine.encoder)?,
         None => default_chunking(&engine.encoder),
     };
-    let settings = CollectionSettings { chunking };
+    let settings = CollectionSettings {
+        chunking,
+        graph: graph_settings(request.index.unwrap_or_default())?,
+    };
     let index = Arc::clone(&engine.index);
     blocking(move || {
         let (collection, outcome) = index.put_collection(&name, &settings)?;
@@ -260,6 +324,17 @@ pub(crate) async fn delete(
         Ok(StatusCode::NO_CONTENT)
     })
     .await
+}
+
+fn graph_settings(request: IndexRequest) -> Result<GraphSettings, ApiError> {
+    let settings = GraphSettings::from(request);
+    settings.check().map_err(|error| match error {
+        Error::GraphSetting { field, .. } => {
+            ApiError::invalid(format!("/index/{field}"), error.to_string())
+        }
+        error => error.into(),
+    })?;
+    Ok(settings)
 }
 
 fn check_name(name: &str) -> Result<(), ApiError> {

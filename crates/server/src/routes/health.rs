@@ -22,6 +22,25 @@ pub(crate) struct Health {
     status: &'static str,
 }
 
+/// The answer of the readiness probe.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Readiness {
+    /// `ok`.
+    #[schema(example = "ok")]
+    status: &'static str,
+    index: IndexState,
+}
+
+/// Whether searches go at their usual speed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum IndexState {
+    /// They do.
+    Ready,
+    /// Parts of the index are being made anew. Answers are right, and slow.
+    Rebuilding,
+}
+
 /// Is the process alive?
 #[utoipa::path(get, path = "/livez", tag = "operations", responses((status = 200, body = Health)))]
 pub(crate) async fn livez() -> Json<Health> {
@@ -31,14 +50,24 @@ pub(crate) async fn livez() -> Json<Health> {
 /// Are the model and the index loaded?
 #[utoipa::path(
     get, path = "/readyz", tag = "operations",
-    responses((status = 200, body = Health), EngineProblems)
+    responses((status = 200, body = Readiness), EngineProblems)
 )]
-pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Health>, ApiError> {
-    app.engine()?;
+pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Readiness>, ApiError> {
+    let engine = app.engine()?;
     if *app.stopping().borrow() {
         return Err(ApiError::not_ready("the server is stopping"));
     }
-    Ok(Json(Health { status: "ok" }))
+    let collections = engine.index.collections();
+    let mut stats = collections.iter().map(|collection| collection.stats());
+    let index = if stats.any(|stats| stats.is_rebuilding) {
+        IndexState::Rebuilding
+    } else {
+        IndexState::Ready
+    };
+    Ok(Json(Readiness {
+        status: "ok",
+        index,
+    }))
 }
 
 /// Metrics in the Prometheus text format.
@@ -70,7 +99,7 @@ async fn refresh_gauges(app: &App) -> Result<(), ApiError> {
     blocking(move || {
         for collection in index.collections() {
             let stats = collection.stats();
-            metrics::collection(collection.name(), stats.documents, stats.passages);
+            metrics::collection(collection.name(), &stats);
         }
         metrics::disk_bytes(index.disk_bytes()?);
         Ok(())

@@ -5,7 +5,7 @@ use std::time::Instant;
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
-use siamese_index::SearchOptions;
+use siamese_index::{GraphSettings, SearchOptions};
 use utoipa::ToSchema;
 
 use super::documents::{check_id, check_text};
@@ -89,6 +89,14 @@ pub(crate) struct SearchRequest {
     /// average one. Not beside `diversity` or `offset`.
     #[serde(default)]
     auto_cut: bool,
+    /// Score every vector instead of those that the index leads to: slower, and never misses.
+    #[serde(default)]
+    #[schema(default = false)]
+    exact: bool,
+    /// Candidates that the walk over the index keeps; more find more and take longer. Without it,
+    /// the collection's `ef_search`.
+    #[schema(minimum = 1, maximum = 10000)]
+    ef: Option<usize>,
     /// Parts of the hits; without it, the metadata.
     #[schema(max_items = 4)]
     include: Option<Vec<Include>>,
@@ -154,10 +162,16 @@ impl SearchRequest {
         let filter = self.filter.take();
         let filter = filter.map(|filter| filter.read(limits, "/filter"));
         let facet_fields = self.facets.take().unwrap_or_default();
+        if let Some(ef) = self.ef {
+            GraphSettings::check_ef(ef)
+                .map_err(|error| ApiError::invalid("/ef", error.to_string()))?;
+        }
         let options = SearchOptions {
             min_score: self.min_score,
             filter: filter.transpose()?,
             facets: read_facets(&facet_fields, limits)?,
+            exact: self.exact,
+            ef: self.ef,
             ..SearchOptions::default()
         };
         let include = self

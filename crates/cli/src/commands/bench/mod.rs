@@ -1,13 +1,15 @@
 //! `siamese bench`: how fast this machine is, in figures that others can repeat.
 
 mod encoder;
+mod filters;
+mod index;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Subcommand;
 
-/// Measure the encoder on this machine
+/// Measure this machine
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
     #[command(subcommand)]
@@ -17,12 +19,14 @@ pub(crate) struct Bench {
 #[derive(Debug, Subcommand)]
 enum BenchCommand {
     Encoder(encoder::EncoderBench),
+    Index(index::Index),
 }
 
 impl Bench {
     pub(crate) fn run(self) -> Result<ExitCode> {
         match self.command {
             BenchCommand::Encoder(bench) => bench.run(),
+            BenchCommand::Index(bench) => bench.run(),
         }
     }
 }

@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn one_short_text_is_shared_and_many_texts_are_not() {
-        assert_eq!(plan(&[10], 2), Plan::Together(vec![0..1]));
+        assert!(matches!(plan(&[10], 2), Plan::Together(chunks) if chunks.len() == 1));
         assert!(matches!(plan(&[16; 32], 2), Plan::Apart(chunks) if chunks.len() == 4));
         assert!(matches!(plan(&[256; 32], 2), Plan::Apart(_)));
     }

@@ -1,0 +1,195 @@
+//! The one background thread of an index: it freezes heads and merges segments.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::collection::{Collection, Step};
+
+/// Niceness of background work, of 19 at most.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 10;
+
+/// All collections of an index by name.
+pub(crate) type Collections = RwLock<BTreeMap<String, Arc<Collection>>>;
+
+/// Pause between two looks at collections that nobody rings for.
+const LOOK_PAUSE: Duration = Duration::from_secs(5);
+/// Pause after work has failed, for example on a full disk.
+const RETRY_PAUSE: Duration = Duration::from_secs(10);
+
+/// Wakes the background thread.
+#[derive(Debug, Default)]
+pub(crate) struct Bell {
+    state: Mutex<BellState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct BellState {
+    has_rung: bool,
+    is_closing: bool,
+}
+
+/// Why the thread woke up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Woken {
+    /// Somebody has work.
+    Rung,
+    /// Nobody had, for the whole pause.
+    Quiet,
+    /// The index is closed.
+    Closing,
+}
+
+impl Bell {
+    /// Says that there is work.
+    pub(crate) fn ring(&self) {
+        self.lock().has_rung = true;
+        self.changed.notify_all();
+    }
+
+    fn close(&self) {
+        self.lock().is_closing = true;
+        self.changed.notify_all();
+    }
+
+    fn wait(&self) -> Woken {
+        let is_quiet = |state: &mut BellState| !state.has_rung && !state.is_closing;
+        let mut state = self.pause(LOOK_PAUSE, is_quiet);
+        let has_rung = std::mem::take(&mut state.has_rung);
+        match (state.is_closing, has_rung) {
+            (true, _) => Woken::Closing,
+            (false, true) => Woken::Rung,
+            (false, false) => Woken::Quiet,
+        }
+    }
+
+    /// Waits whatever rings, unless the index is closed.
+    fn rest(&self) {
+        drop(self.pause(RETRY_PAUSE, |state| !state.is_closing));
+    }
+
+    fn pause(
+        &self,
+        pause: Duration,
+        goes_on: impl FnMut(&mut BellState) -> bool,
+    ) -> MutexGuard<'_, BellState> {
+        let waited = self.changed.wait_timeout_while(self.lock(), pause, goes_on);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BellState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The running thread. Dropping it stops the work and waits for the thread's end.
+#[derive(Debug)]
+pub(crate) struct Maintainer {
+    bell: Arc<Bell>,
+    collections: Arc<Collections>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Maintainer {
+    /// Starts the thread, which looks at all collections at once.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub(crate) fn start(bell: Arc<Bell>, collections: Arc<Collections>) -> std::io::Result<Self> {
+        let (ringing, looked_at) = (Arc::clone(&bell), Arc::clone(&collections));
+        let thread = std::thread::Builder::new()
+            .name("index-maintainer".to_owned())
+            .spawn(move || run(&ringing, &looked_at))?;
+        Ok(Self {
+            bell,
+            collections,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Maintainer {
+    fn drop(&mut self) {
+        self.bell.close();
+        let collections = all(&self.collections);
+        collections
+            .iter()
+            .for_each(|collection| collection.stop_maintenance());
+        if self
+            .thread
+            .take()
+            .is_some_and(|thread| thread.join().is_err())
+        {
+            tracing::error!("the index's background thread had panicked");
+        }
+        for collection in collections {
+            if let Err(error) = collection.remember() {
+                tracing::warn!(collection = collection.name(), %error, "the next start will take longer");
+            }
+        }
+    }
+}
+
+fn run(bell: &Bell, collections: &Collections) {
+    step_back();
+    let mut woken = Woken::Rung;
+    while woken != Woken::Closing {
+        let mut has_failed = false;
+        for collection in all(collections) {
+            let is_idle = woken == Woken::Quiet && collection.is_idle();
+            has_failed |= !work_off(&collection, is_idle);
+        }
+        if has_failed {
+            bell.rest();
+        }
+        woken = bell.wait();
+    }
+}
+
+/// Lets searches and writes go first where cores are scarce. Threads that are started from here
+/// inherit it.
+fn step_back() {
+    // Linux has a niceness for each thread, and 0 names the calling one.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        tracing::debug!(%error, "background work keeps its usual priority");
+    }
+}
+
+/// Does all work that a collection has now. Whether it succeeded.
+pub(crate) fn work_off(collection: &Collection, is_idle: bool) -> bool {
+    loop {
+        match collection.maintain(is_idle) {
+            Ok(Step::Worked) => {}
+            Ok(Step::Nothing) => return true,
+            Err(error) => {
+                tracing::warn!(collection = collection.name(), %error, "no segment was made");
+                return false;
+            }
+        }
+    }
+}
+
+fn all(collections: &Collections) -> Vec<Arc<Collection>> {
+    let collections = collections.read().unwrap_or_else(PoisonError::into_inner);
+    collections.values().cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bell_that_rings_before_the_wait_is_heard() {
+        let bell = Bell::default();
+        bell.ring();
+        assert_eq!(bell.wait(), Woken::Rung);
+        bell.ring();
+        bell.close();
+        bell.rest();
+        assert_eq!(bell.wait(), Woken::Closing);
+    }
+}

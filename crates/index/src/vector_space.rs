@@ -1,0 +1,210 @@
+//! Vectors alone, without documents and without the record: for benchmarks.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use roaring::RoaringBitmap;
+
+use crate::vectors::{
+    BuildOptions, Row, Scan, Segment, SegmentList, SegmentsState, Snapshot, freeze, normalized,
+};
+use crate::{Error, GraphSettings};
+
+/// One segment over vectors that are numbered from 0, in a file. It is what a collection is made
+/// of, and is searched by the same code.
+#[derive(Debug)]
+pub struct VectorSpace {
+    snapshot: Snapshot,
+    bytes: u64,
+}
+
+/// What a search of a [`VectorSpace`] wants.
+#[derive(Debug, Clone, Copy)]
+pub struct VectorQuery<'a> {
+    /// Of any length but 0, with as many values as the space has dimensions.
+    pub vector: &'a [f32],
+    /// Vectors to return.
+    pub limit: usize,
+    /// Candidates that a walk over the graph keeps, 1 to 10000.
+    pub ef: usize,
+    /// Score every vector.
+    pub exact: bool,
+    /// Numbers that may be found; `None` for all.
+    pub allowed: Option<&'a RoaringBitmap>,
+}
+
+impl VectorSpace {
+    /// Builds a space in a file, which is overwritten.
+    ///
+    /// # Errors
+    /// Settings out of their range, a disk that fails, or a graph that cannot be built.
+    pub fn build(
+        file: &Path,
+        vectors: &[Vec<f32>],
+        settings: GraphSettings,
+        threads: usize,
+    ) -> Result<(), Error> {
+        settings.check()?;
+        let dimensions = vectors.first().map_or(1, Vec::len);
+        for vector in vectors {
+            crate::document::check_vector(vector, dimensions)?;
+        }
+        let vectors: Vec<Vec<f32>> = vectors.iter().map(|vector| normalized(vector)).collect();
+        let row = |(number, vector)| Row {
+            vector,
+            passage: number,
+            document: number,
+        };
+        let rows: Vec<Row<'_>> = (0..)
+            .zip(vectors.iter().map(Vec::as_slice))
+            .map(row)
+            .collect();
+        let stop = AtomicBool::new(false);
+        let options = BuildOptions {
+            settings,
+            threads: threads.max(1),
+            stop: &stop,
+        };
+        match freeze(file, 0, dimensions, &rows, &options) {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(std::io::Error::other(failure).into()),
+        }
+    }
+
+    /// Opens a file that was built.
+    ///
+    /// # Errors
+    /// A file that is not as it was written.
+    pub fn open(file: &Path) -> Result<Self, Error> {
+        let segment = Segment::open(file).map_err(std::io::Error::other)?;
+        let passages = segment.passages().clone();
+        let (dimensions, bytes) = (segment.dimensions(), segment.bytes());
+        let state = SegmentsState {
+            list: SegmentList {
+                version: 1,
+                end: passages.max().map_or(0, |last| last + 1),
+                segments: vec![Arc::new(segment)],
+            },
+            dead: RoaringBitmap::new(),
+            documents: passages,
+            removed_passages: 0,
+        };
+        Ok(Self {
+            snapshot: Snapshot::of_segments(dimensions, state),
+            bytes,
+        })
+    }
+
+    /// Size of the file, which is all that is mapped to memory, bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Numbers and cosines of the nearest vectors, best first.
+    pub fn search(&self, query: &VectorQuery<'_>) -> Vec<(u32, f32)> {
+        let vector = normalized(query.vector);
+        let scan = Scan {
+            query: &vector,
+            limit: query.limit,
+            min_score: None,
+            allowed: query.allowed,
+            exact: query.exact,
+            ef: query.ef.max(1),
+        };
+        let best = self.snapshot.search(&scan).best.into_iter();
+        best.map(|best| (best.passage, best.score)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Directions without any order, the same in every run (a linear congruential generator).
+    fn scattered(vectors: usize) -> Vec<Vec<f32>> {
+        let mut state = 7_u32;
+        let mut value = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+        };
+        (0..vectors)
+            .map(|_| (0..12).map(|_| value()).collect())
+            .collect()
+    }
+
+    fn space(vectors: &[Vec<f32>]) -> (tempfile::TempDir, VectorSpace) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("space.segment");
+        VectorSpace::build(&file, vectors, GraphSettings::default(), 2).unwrap();
+        let space = VectorSpace::open(&file).unwrap();
+        (folder, space)
+    }
+
+    fn query<'a>(vector: &'a [f32], exact: bool, allowed: &'a RoaringBitmap) -> VectorQuery<'a> {
+        VectorQuery {
+            vector,
+            limit: 10,
+            ef: 64,
+            exact,
+            allowed: Some(allowed),
+        }
+    }
+
+    /// The share of the nearest that a search finds which does not score everything.
+    fn recall(space: &VectorSpace, queries: &[Vec<f32>], allowed: &RoaringBitmap) -> f64 {
+        let (mut found, mut wanted) = (0, 0);
+        for vector in queries {
+            let exact = space.search(&query(vector, true, allowed));
+            let walked = space.search(&query(vector, false, allowed));
+            assert_eq!(exact.len(), allowed.len().min(10) as usize);
+            assert_eq!(walked.len(), exact.len());
+            assert!(walked.iter().all(|(number, _)| allowed.contains(*number)));
+            found += exact.iter().filter(|exact| walked.contains(exact)).count();
+            wanted += exact.len();
+        }
+        found as f64 / wanted as f64
+    }
+
+    #[test]
+    fn filters_of_every_size_are_honoured_and_little_is_missed() {
+        let vectors = scattered(6000);
+        let (_folder, space) = space(&vectors);
+        for step in [1, 2, 3, 10, 100, 1000, 5999, 6000] {
+            let allowed: RoaringBitmap = (0..6000).step_by(step).collect();
+            let recall = recall(&space, &vectors[..100], &allowed);
+            assert!(recall > 0.97, "every {step}th: {recall}");
+        }
+    }
+
+    #[test]
+    fn a_filter_that_is_far_from_the_query_is_searched_all_the_same() {
+        let vectors = scattered(8000);
+        let (_folder, space) = space(&vectors);
+        for at in (0..8000).step_by(500) {
+            // Only what points away from the query.
+            let away = |number: &u32| {
+                let other = &vectors[*number as usize];
+                let pairs = other.iter().zip(&vectors[at]);
+                pairs.map(|(a, b)| a * b).sum::<f32>() < 0.0
+            };
+            let allowed: RoaringBitmap = (0..8000).filter(away).collect();
+            let recall = recall(&space, &vectors[at..=at], &allowed);
+            assert!(recall > 0.7, "{at}: {recall}");
+        }
+    }
+
+    #[test]
+    fn an_empty_filter_finds_nothing() {
+        let vectors = scattered(50);
+        let (_folder, space) = space(&vectors);
+        let nothing = RoaringBitmap::new();
+        for exact in [false, true] {
+            assert!(
+                space
+                    .search(&query(&vectors[0], exact, &nothing))
+                    .is_empty()
+            );
+        }
+    }
+}

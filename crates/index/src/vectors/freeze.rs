@@ -1,0 +1,65 @@
+//! From rows to a segment: codes, graph, order, file.
+
+use std::path::Path;
+
+use super::code_matrix::CodeMatrix;
+use super::graft::graft;
+use super::graph::Graph;
+use super::hnsw::{self, BuildFailure, BuildOptions};
+use super::row::Row;
+use super::segment::{self, Damage, Segment, SegmentContent};
+
+/// Rows whose graph hnsw_rs builds; the others are added to it. As many as a head has.
+const SEED_ROWS: usize = 4096;
+
+/// Why rows did not become a segment.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FreezeFailure {
+    #[error("the build was stopped")]
+    Stopped,
+    #[error("the graph builder panicked")]
+    Panicked,
+    #[error(transparent)]
+    Room(#[from] crate::Error),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error("the segment does not read back: {0}")]
+    Damage(#[from] Damage),
+}
+
+impl From<BuildFailure> for FreezeFailure {
+    fn from(failure: BuildFailure) -> Self {
+        match failure {
+            BuildFailure::Stopped => Self::Stopped,
+            BuildFailure::Panicked => Self::Panicked,
+        }
+    }
+}
+
+/// Makes a segment of rows, which are in the order of their passages, and opens it.
+pub(crate) fn freeze(
+    path: &Path,
+    collection: u32,
+    dimensions: usize,
+    rows: &[Row<'_>],
+    options: &BuildOptions<'_>,
+) -> Result<Segment, FreezeFailure> {
+    let mut codes = CodeMatrix::new(dimensions);
+    for row in rows {
+        codes.push(row.vector);
+    }
+    let seeded = rows.len().min(SEED_ROWS);
+    let seed = hnsw::build(&codes, seeded, options)?;
+    let graph = Graph::ordered(graft(&seed, seeded, &codes, options)?);
+    let content = SegmentContent {
+        collection,
+        dimensions,
+        m: options.settings.m,
+        ef_construction: options.settings.ef_construction,
+        rows,
+        codes: &codes,
+        graph: &graph,
+    };
+    segment::write(path, &content)?;
+    Ok(Segment::open(path)?)
+}

@@ -1,0 +1,77 @@
+//! The newest vectors of a collection, which no segment holds yet.
+
+use std::sync::Arc;
+
+use super::chunk::{CHUNK_ROWS, Chunk};
+use super::row::Row;
+
+/// Rows in the order of their passages. Cloning copies pointers only.
+#[derive(Debug, Clone)]
+pub(super) struct Head {
+    dimensions: usize,
+    chunks: Vec<Arc<Chunk>>,
+}
+
+impl Head {
+    pub(super) fn new(dimensions: usize) -> Self {
+        Self {
+            dimensions,
+            chunks: Vec::new(),
+        }
+    }
+
+    /// Adds a row whose passage is greater than all before.
+    pub(super) fn push(&mut self, row: &Row<'_>) {
+        match self.chunks.last_mut() {
+            Some(last) if last.len() < CHUNK_ROWS => Arc::make_mut(last).push(row),
+            _ => {
+                let mut chunk = Chunk::default();
+                chunk.push(row);
+                self.chunks.push(Arc::new(chunk));
+            }
+        }
+    }
+
+    /// Rows, dead ones included.
+    pub(super) fn len(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.len()).sum()
+    }
+
+    pub(super) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        let chunks = self.chunks.iter();
+        chunks.flat_map(|chunk| chunk.rows(self.dimensions))
+    }
+
+    /// One more than the last passage; 0 when there is none.
+    pub(super) fn end(&self) -> u32 {
+        let last = self.chunks.last().and_then(|chunk| chunk.last_passage());
+        last.map_or(0, |last| last + 1)
+    }
+
+    /// Only the rows of passages from `first` on. Chunks are shared where nothing is left out.
+    pub(super) fn since(&self, first: u32) -> Self {
+        let mut head = Self::new(self.dimensions);
+        for chunk in &self.chunks {
+            if chunk
+                .first_passage()
+                .is_some_and(|passage| passage >= first)
+            {
+                head.chunks.push(Arc::clone(chunk));
+            } else {
+                let rows = chunk.rows(self.dimensions);
+                rows.filter(|row| row.passage >= first)
+                    .for_each(|row| head.push(&row));
+            }
+        }
+        head
+    }
+
+    /// Only the rows that are kept, in new chunks.
+    pub(super) fn retained(&self, keep: impl Fn(u32) -> bool) -> Self {
+        let mut head = Self::new(self.dimensions);
+        for row in self.rows().filter(|row| keep(row.passage)) {
+            head.push(&row);
+        }
+        head
+    }
+}

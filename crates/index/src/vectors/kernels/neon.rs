@@ -1,0 +1,48 @@
+//! NEON: 4 values or 16 codes at a time.
+
+use std::arch::aarch64::*;
+
+use super::portable;
+
+const LANES: usize = 4;
+const CODES: usize = 16;
+
+/// # Safety
+/// The CPU must have NEON.
+#[target_feature(enable = "neon")]
+pub(super) unsafe fn dot(left: &[f32], right: &[f32]) -> f32 {
+    let (left_chunks, left_rest) = left.as_chunks::<{ 4 * LANES }>();
+    let (right_chunks, right_rest) = right.as_chunks::<{ 4 * LANES }>();
+    let mut sums = [vdupq_n_f32(0.0); 4];
+    for (a, b) in left_chunks.iter().zip(right_chunks) {
+        for (quarter, sum) in sums.iter_mut().enumerate() {
+            // SAFETY: both arrays hold four registers of values.
+            let (a, b) = unsafe {
+                (
+                    vld1q_f32(a.as_ptr().add(quarter * LANES)),
+                    vld1q_f32(b.as_ptr().add(quarter * LANES)),
+                )
+            };
+            *sum = vfmaq_f32(*sum, a, b);
+        }
+    }
+    let sum = vaddq_f32(vaddq_f32(sums[0], sums[1]), vaddq_f32(sums[2], sums[3]));
+    vaddvq_f32(sum) + portable::dot(left_rest, right_rest)
+}
+
+/// # Safety
+/// The CPU must have NEON.
+#[target_feature(enable = "neon")]
+pub(super) unsafe fn dot_codes(left: &[i8], right: &[i8]) -> i32 {
+    let (left_chunks, left_rest) = left.as_chunks::<CODES>();
+    let (right_chunks, right_rest) = right.as_chunks::<CODES>();
+    let mut sum = vdupq_n_s32(0);
+    for (a, b) in left_chunks.iter().zip(right_chunks) {
+        // SAFETY: both arrays hold one register of codes.
+        let (a, b) = unsafe { (vld1q_s8(a.as_ptr()), vld1q_s8(b.as_ptr())) };
+        let low = vmull_s8(vget_low_s8(a), vget_low_s8(b));
+        let high = vmull_high_s8(a, b);
+        sum = vpadalq_s16(vpadalq_s16(sum, low), high);
+    }
+    vaddvq_s32(sum) + portable::dot_codes(left_rest, right_rest)
+}

@@ -1,0 +1,71 @@
+//! Searching a snapshot: the head exactly, each segment the cheapest way.
+
+use super::best_documents::BestDocuments;
+use super::kernels::Kernels;
+use super::scan::{Candidate, Scan, Scanned};
+use super::segment_search::SegmentSearch;
+use super::snapshot::Snapshot;
+
+impl Snapshot {
+    /// The best documents, best first, and how many match.
+    pub(crate) fn search(&self, scan: &Scan<'_>) -> Scanned {
+        let mut best = BestDocuments::new(scan);
+        for candidate in self.scored_head(scan) {
+            best.offer(candidate);
+        }
+        for segment in self.segment_searches(scan) {
+            if scan.exact {
+                segment.exact().for_each(|candidate| best.offer(candidate));
+                continue;
+            }
+            let mut nearest = segment.nearest();
+            nearest.sort_unstable_by_key(|candidate| candidate.passage);
+            nearest
+                .into_iter()
+                .for_each(|candidate| best.offer(candidate));
+        }
+        let (best, matching) = best.into_sorted();
+        let is_complete = scan.exact || self.segments.segments.is_empty();
+        let counted = if scan.min_score.is_none() {
+            self.eligible_documents(scan)
+        } else {
+            matching
+        };
+        Scanned {
+            best,
+            matching: counted,
+            is_exact_count: is_complete || scan.min_score.is_none(),
+        }
+    }
+
+    fn scored_head(&self, scan: &Scan<'_>) -> impl Iterator<Item = Candidate> {
+        let kernels = Kernels::detected();
+        let is_living = |passage| self.dead.is_empty() || !self.dead.contains(passage);
+        let rows = self.head.rows();
+        rows.filter(move |row| is_living(row.passage) && scan.allows(row.passage))
+            .map(move |row| Candidate {
+                document: row.document,
+                passage: row.passage,
+                score: kernels.dot(row.vector, scan.query).clamp(-1.0, 1.0),
+            })
+    }
+
+    fn segment_searches<'a>(
+        &'a self,
+        scan: &'a Scan<'a>,
+    ) -> impl Iterator<Item = SegmentSearch<'a>> {
+        let passages_per_document = self.passages().div_ceil(self.documents().max(1)) as usize;
+        let segments = self.segments.segments.iter();
+        segments.map(move |segment| {
+            SegmentSearch::new(segment, scan, &self.dead, passages_per_document.max(1))
+        })
+    }
+
+    /// Documents that may be found, counted without looking at vectors.
+    fn eligible_documents(&self, scan: &Scan<'_>) -> u64 {
+        let allowed = scan
+            .allowed
+            .map(|allowed| self.documents.intersection_len(allowed));
+        allowed.unwrap_or(self.documents.len())
+    }
+}

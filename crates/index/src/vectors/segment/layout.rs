@@ -1,0 +1,103 @@
+//! Where the parts of a segment stand in its file.
+
+use std::ops::Range;
+
+use super::header::{HEADER_BYTES, Header};
+use crate::vectors::code_matrix::LINE_BYTES;
+use crate::vectors::graph::MAX_LEVELS;
+
+/// Byte ranges of the parts, in the order of the file. Each begins at a multiple of a cache line.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    /// Neighbours on the bottom: u32, `bottom_width` a row.
+    pub(super) neighbours: Range<usize>,
+    /// Codes: i8, `code_stride` a row.
+    pub(super) codes: Range<usize>,
+    /// Steps of the codes: f32.
+    pub(super) steps: Range<usize>,
+    /// Passage numbers: u32.
+    pub(super) passages: Range<usize>,
+    /// Document numbers: u32.
+    pub(super) documents: Range<usize>,
+    /// Passage numbers in ascending order: u32.
+    pub(super) ordered_passages: Range<usize>,
+    /// Rows in the order of their passages: u32.
+    pub(super) by_passage: Range<usize>,
+    /// Rows that cannot be reached from row 0: u32.
+    pub(super) islands: Range<usize>,
+    /// For each level above the bottom: rows on the level below, and neighbours; u32.
+    pub(super) upper: Vec<UpperLayout>,
+    /// Vectors: f32, `vector_stride` a row.
+    pub(super) vectors: Range<usize>,
+    /// Length of the file.
+    pub(super) end: usize,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct UpperLayout {
+    pub(super) below: Range<usize>,
+    pub(super) neighbours: Range<usize>,
+}
+
+impl Header {
+    /// Places for neighbours of a row on the bottom.
+    pub(super) fn bottom_width(&self) -> usize {
+        2 * self.m as usize
+    }
+
+    /// Places for neighbours of a row above the bottom.
+    pub(super) fn upper_width(&self) -> usize {
+        self.m as usize
+    }
+
+    /// Bytes of a row of codes.
+    pub(super) fn code_stride(&self) -> usize {
+        (self.dimensions as usize).next_multiple_of(LINE_BYTES)
+    }
+
+    /// Values of a row of vectors.
+    pub(super) fn vector_stride(&self) -> usize {
+        (self.dimensions as usize).next_multiple_of(LINE_BYTES / size_of::<f32>())
+    }
+}
+
+impl Layout {
+    pub(super) fn of(header: &Header) -> Self {
+        let rows = header.rows();
+        let word = size_of::<u32>();
+        let mut end = HEADER_BYTES;
+        let mut part = |bytes: usize| {
+            let start = end;
+            end += bytes.next_multiple_of(LINE_BYTES);
+            start..start + bytes
+        };
+        let neighbours = part(rows * header.bottom_width() * word);
+        let codes = part(rows * header.code_stride());
+        let [steps, passages, documents, ordered_passages, by_passage] =
+            [(); 5].map(|()| part(rows * word));
+        let islands = part(header.islands as usize * word);
+        let upper_rows = header.level_rows[1..MAX_LEVELS].iter();
+        let upper = upper_rows
+            .map(|rows| *rows as usize)
+            .take_while(|rows| *rows > 0)
+            .map(|rows| UpperLayout {
+                below: part(rows * word),
+                neighbours: part(rows * header.upper_width() * word),
+            })
+            .collect();
+        let vectors = part(rows * header.vector_stride() * word);
+        Self {
+            neighbours,
+            codes,
+            steps,
+            passages,
+            documents,
+            ordered_passages,
+            by_passage,
+            islands,
+            upper,
+            vectors,
+            end,
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The walk over a segment's graph, by codes, and the exact scores of what it found.
+
+use super::Segment;
+use super::view::View;
+use crate::vectors::beam::{Beam, Reached};
+use crate::vectors::codes::encode;
+use crate::vectors::graph::NO_ROW;
+use crate::vectors::kernels::{Kernels, prefetch};
+use crate::vectors::scratch::Scratch;
+
+/// Cache lines of a row of codes that are asked for ahead; the CPU brings the rest by itself.
+const LINES_AHEAD: usize = 6;
+/// Cache lines of a row of neighbours that are asked for ahead.
+const NEIGHBOUR_LINES_AHEAD: usize = 2;
+
+/// Rows between the one that is scored and the one that is asked for.
+const ROWS_AHEAD: usize = 4;
+
+/// One query on its way through one segment.
+#[derive(Debug)]
+pub(crate) struct Walk<'a> {
+    view: View<'a>,
+    kernels: Kernels,
+    /// As long as a row of codes.
+    query: Vec<i8>,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(segment: &'a Segment, query: &[f32]) -> Self {
+        let view = segment.view();
+        let mut codes = vec![0; view.header.code_stride()];
+        // The query's own step is the same for all rows, so the order does not need it.
+        encode(query, &mut codes);
+        Self {
+            view,
+            kernels: Kernels::detected(),
+            query: codes,
+        }
+    }
+
+    /// The `ef` best rows that the walk meets, best first.
+    pub(crate) fn nearest(&self, ef: usize, scratch: &mut Scratch) -> Vec<Reached> {
+        let mut beam = Beam::new(ef);
+        if self.view.header.rows() == 0 {
+            return beam.into_rows();
+        }
+        scratch.reset(self.view.header.rows());
+        let entry = self.descend();
+        for row in std::iter::once(entry).chain(self.view.islands.iter().copied()) {
+            if scratch.see(row) {
+                beam.offer(self.score(row), row);
+            }
+        }
+        while let Some(row) = beam.expand() {
+            self.look_around(row, scratch);
+            if let Some(next) = beam.next_row() {
+                prefetch(self.view.neighbours(next), NEIGHBOUR_LINES_AHEAD);
+            }
+            for row in &scratch.fresh {
+                beam.offer(self.score(*row), *row);
+            }
+        }
+        beam.into_rows()
+    }
+
+    /// Scores of rows, in their order.
+    pub(crate) fn scored(&self, rows: impl Iterator<Item = u32>) -> Vec<Reached> {
+        let rows: Vec<u32> = rows.collect();
+        let ahead = rows
+            .iter()
+            .skip(ROWS_AHEAD)
+            .map(Some)
+            .chain(std::iter::repeat(None));
+        let rows = rows.iter().zip(ahead);
+        rows.map(|(row, ahead)| {
+            if let Some(ahead) = ahead {
+                prefetch(self.view.codes(*ahead), LINES_AHEAD);
+            }
+            Reached::new(self.score(*row), *row)
+        })
+        .collect()
+    }
+
+    /// Score of a row by codes.
+    #[inline]
+    fn score(&self, row: u32) -> f32 {
+        let dot = self.kernels.dot_codes(&self.query, self.view.codes(row));
+        dot as f32 * self.view.steps[row as usize]
+    }
+
+    /// Collects the neighbours of a row that have not been seen, and asks for their codes.
+    fn look_around(&self, row: u32, scratch: &mut Scratch) {
+        scratch.fresh.clear();
+        for neighbour in self.view.neighbours(row) {
+            if *neighbour == NO_ROW {
+                break;
+            }
+            if scratch.see(*neighbour) {
+                prefetch(self.view.codes(*neighbour), LINES_AHEAD);
+                scratch.fresh.push(*neighbour);
+            }
+        }
+    }
+
+    /// The row of the bottom at which the walk begins.
+    fn descend(&self) -> u32 {
+        let mut row = 0;
+        for level in (0..self.view.upper_levels()).rev() {
+            row = self.climb(level, row);
+            row = self.view.upper(level).below[row as usize];
+        }
+        row
+    }
+
+    /// Goes to better neighbours on one level until there is none.
+    fn climb(&self, level: usize, start: u32) -> u32 {
+        let upper = self.view.upper(level);
+        let (mut best, mut best_score) = (start, self.score(self.bottom_row(level, start)));
+        loop {
+            let from = best;
+            for row in upper.neighbours(from) {
+                let score = self.score(self.bottom_row(level, row));
+                if score > best_score {
+                    (best, best_score) = (row, score);
+                }
+            }
+            if best == from {
+                return best;
+            }
+        }
+    }
+
+    fn bottom_row(&self, level: usize, row: u32) -> u32 {
+        let levels = (0..=level).rev();
+        levels.fold(row, |row, level| self.view.upper(level).below[row as usize])
+    }
+}

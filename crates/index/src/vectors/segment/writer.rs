@@ -1,0 +1,168 @@
+//! Writing a segment: whole, under another name, fsynced, then renamed.
+
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use super::header::{HEADER_BYTES, Header};
+use crate::vectors::code_matrix::{CodeMatrix, LINE_BYTES};
+use crate::vectors::folder::fsync_folder;
+use crate::vectors::graph::{Graph, Level, MAX_LEVELS, NO_ROW};
+use crate::vectors::row::Row;
+
+/// Bytes gathered before they are written.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// What becomes a segment. Nodes of the graph are places in `rows` and in `codes`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SegmentContent<'a> {
+    pub(crate) collection: u32,
+    pub(crate) dimensions: usize,
+    pub(crate) m: usize,
+    pub(crate) ef_construction: usize,
+    /// In the order of their passages.
+    pub(crate) rows: &'a [Row<'a>],
+    pub(crate) codes: &'a CodeMatrix,
+    pub(crate) graph: &'a Graph,
+}
+
+/// Writes a segment's file. On return it would survive a power cut.
+pub(crate) fn write(path: &Path, content: &SegmentContent<'_>) -> std::io::Result<()> {
+    let unfinished = path.with_extension("tmp");
+    let outcome = write_unfinished(&unfinished, content)
+        .and_then(|()| fs_err::rename(&unfinished, path))
+        .and_then(|()| path.parent().map_or(Ok(()), fsync_folder));
+    if outcome.is_err() {
+        // What is left is removed at the next start as well.
+        let _ = fs_err::remove_file(&unfinished);
+    }
+    outcome
+}
+
+fn write_unfinished(path: &Path, content: &SegmentContent<'_>) -> std::io::Result<()> {
+    let file = fs_err::File::create(path)?;
+    let mut body = Body {
+        file: BufWriter::with_capacity(BUFFER_BYTES, file),
+        checksum: crc32fast::Hasher::new(),
+        bytes: HEADER_BYTES,
+    };
+    body.file.write_all(&[0; HEADER_BYTES])?;
+    let mut header = content.header();
+    body.write(content, &header)?;
+    header.body_checksum = body.checksum.finalize();
+    let mut file = body.file.into_inner()?;
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(&header.to_bytes())?;
+    file.sync_all()
+}
+
+impl SegmentContent<'_> {
+    fn header(&self) -> Header {
+        let mut level_rows = [0; MAX_LEVELS];
+        for (to, level) in level_rows.iter_mut().zip(&self.graph.levels) {
+            *to = level.below.len() as u32;
+        }
+        Header {
+            collection: self.collection,
+            dimensions: self.dimensions as u32,
+            m: self.m as u32,
+            ef_construction: self.ef_construction as u32,
+            level_rows,
+            islands: self.graph.islands.len() as u32,
+            body_checksum: 0,
+        }
+    }
+
+    /// Node numbers by row of the bottom.
+    fn nodes(&self) -> &[u32] {
+        self.graph
+            .levels
+            .first()
+            .map_or(&[], |bottom| &bottom.below)
+    }
+
+    /// Rows of the bottom by node number.
+    fn by_passage(&self) -> Vec<u32> {
+        let mut rows = vec![NO_ROW; self.nodes().len()];
+        for (node, row) in self.nodes().iter().zip(0..) {
+            rows[*node as usize] = row;
+        }
+        rows
+    }
+}
+
+/// The part of the file that the checksum covers.
+struct Body {
+    file: BufWriter<fs_err::File>,
+    checksum: crc32fast::Hasher,
+    bytes: usize,
+}
+
+impl Body {
+    /// Writes all parts in the order of the layout.
+    fn write(&mut self, content: &SegmentContent<'_>, header: &Header) -> std::io::Result<()> {
+        let nodes = content.nodes();
+        let row = |node: &u32| content.rows[*node as usize];
+        let bottom: &[u32] = content
+            .graph
+            .levels
+            .first()
+            .map_or(&[], |level| &level.neighbours);
+        self.words(bottom)?;
+        for node in nodes {
+            self.put(bytemuck::cast_slice(content.codes.row(*node as usize)))?;
+        }
+        self.align()?;
+        let steps: Vec<f32> = nodes
+            .iter()
+            .map(|node| content.codes.step(*node as usize))
+            .collect();
+        self.words(&steps)?;
+        self.words(
+            &nodes
+                .iter()
+                .map(|node| row(node).passage)
+                .collect::<Vec<_>>(),
+        )?;
+        self.words(
+            &nodes
+                .iter()
+                .map(|node| row(node).document)
+                .collect::<Vec<_>>(),
+        )?;
+        self.words(
+            &content
+                .rows
+                .iter()
+                .map(|row| row.passage)
+                .collect::<Vec<_>>(),
+        )?;
+        self.words(&content.by_passage())?;
+        self.words(&content.graph.islands)?;
+        for Level { below, neighbours } in content.graph.levels.iter().skip(1) {
+            self.words(below)?;
+            self.words(neighbours)?;
+        }
+        let filling = vec![0.0_f32; header.vector_stride() - content.dimensions];
+        for node in nodes {
+            self.put(bytemuck::cast_slice(row(node).vector))?;
+            self.put(bytemuck::cast_slice(&filling))?;
+        }
+        self.align()
+    }
+
+    fn words<T: bytemuck::NoUninit>(&mut self, words: &[T]) -> std::io::Result<()> {
+        self.put(bytemuck::cast_slice(words))?;
+        self.align()
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.checksum.update(bytes);
+        self.bytes += bytes.len();
+        self.file.write_all(bytes)
+    }
+
+    fn align(&mut self) -> std::io::Result<()> {
+        let missing = self.bytes.next_multiple_of(LINE_BYTES) - self.bytes;
+        self.put(&[0; LINE_BYTES][..missing])
+    }
+}

@@ -1,0 +1,164 @@
+//! Searching one segment: which way costs least, and what to do when it finds too little.
+
+use roaring::RoaringBitmap;
+
+use super::beam::Reached;
+use super::kernels::Kernels;
+use super::scan::{Candidate, Scan};
+use super::scratch::Scratch;
+use super::segment::{Segment, View, Walk};
+
+/// Rows that can be scored by codes in the time in which a walk handles one candidate. Measured
+/// with 384 dimensions.
+const ROWS_PER_CANDIDATE: usize = 50;
+/// Eligible passages a walk should meet for each that is wanted, so that the best are among them.
+const CANDIDATES_PER_WANTED: f64 = 1.5;
+/// Factor by which a walk is widened when it met too few.
+const WIDENING: usize = 4;
+/// Candidates scored exactly: this many for each passage wanted, and some more. Codes may rank
+/// neighbours of equal score in another order.
+const RESCORED_PER_WANTED: usize = 2;
+const RESCORED_MORE: usize = 20;
+
+/// One search in one segment.
+#[derive(Debug)]
+pub(super) struct SegmentSearch<'a> {
+    segment: &'a Segment,
+    view: View<'a>,
+    scan: &'a Scan<'a>,
+    /// Passages that may be found; `None` when all may.
+    eligible: Option<RoaringBitmap>,
+    /// How many that are.
+    count: usize,
+    /// Passages after which enough documents have been found, most likely.
+    wanted: usize,
+}
+
+impl<'a> SegmentSearch<'a> {
+    /// `passages_per_document` is the average, at least 1.
+    pub(super) fn new(
+        segment: &'a Segment,
+        scan: &'a Scan<'a>,
+        dead: &RoaringBitmap,
+        passages_per_document: usize,
+    ) -> Self {
+        let eligible = eligible(segment, scan, dead);
+        let all = segment.passages();
+        let count = eligible.as_ref().unwrap_or(all).len() as usize;
+        Self {
+            segment,
+            view: segment.view(),
+            scan,
+            eligible,
+            count,
+            wanted: scan.limit.saturating_mul(passages_per_document).min(count),
+        }
+    }
+
+    /// Every eligible passage with its score, in the order of passages.
+    pub(super) fn exact(&self) -> impl Iterator<Item = Candidate> + '_ {
+        let kernels = Kernels::detected();
+        let all = self.segment.passages();
+        let rows = self.view.rows_of(self.eligible.as_ref().unwrap_or(all));
+        rows.map(move |row| self.candidate(row, kernels))
+    }
+
+    /// Passages that hold the best documents, most likely, in no order.
+    pub(super) fn nearest(&self) -> Vec<Candidate> {
+        if self.wanted == 0 {
+            return Vec::new();
+        }
+        let walk = Walk::new(self.segment, self.scan.query);
+        let mut ef = self.first_ef();
+        while ef.saturating_mul(ROWS_PER_CANDIDATE) < self.count {
+            let found = self.walked(&walk, ef);
+            if self.is_enough(&found) {
+                return found;
+            }
+            ef = ef.saturating_mul(WIDENING);
+        }
+        self.scanned(&walk)
+    }
+
+    /// Candidates to keep so that enough of them are eligible.
+    fn first_ef(&self) -> usize {
+        let rows = self.segment.passages().len() as f64;
+        let rows_per_eligible = rows / self.count as f64;
+        let ineligible = (rows_per_eligible - 1.0) * CANDIDATES_PER_WANTED * self.wanted as f64;
+        self.scan.ef.max(self.wanted) + ineligible as usize
+    }
+
+    fn walked(&self, walk: &Walk<'_>, ef: usize) -> Vec<Candidate> {
+        let mut scratch = Scratch::take();
+        let mut walked = walk.nearest(ef, &mut scratch);
+        scratch.give_back();
+        if let Some(eligible) = &self.eligible {
+            walked.retain(|walked| eligible.contains(self.view.passages[walked.row as usize]));
+        }
+        self.rescored(&walked)
+    }
+
+    /// The best of all eligible rows by their codes.
+    fn scanned(&self, walk: &Walk<'_>) -> Vec<Candidate> {
+        let all = self.segment.passages();
+        let rows = self.view.rows_of(self.eligible.as_ref().unwrap_or(all));
+        let mut scored: Vec<Reached> = walk.scored(rows);
+        let kept = self.rescored_rows();
+        if scored.len() > kept {
+            scored.select_nth_unstable_by(kept, |a, b| b.score.total_cmp(&a.score));
+            scored.truncate(kept);
+        }
+        self.rescored(&scored)
+    }
+
+    fn rescored_rows(&self) -> usize {
+        self.wanted * RESCORED_PER_WANTED + RESCORED_MORE
+    }
+
+    /// Exact scores of the first candidates.
+    fn rescored(&self, walked: &[Reached]) -> Vec<Candidate> {
+        let kernels = Kernels::detected();
+        let walked = &walked[..walked.len().min(self.rescored_rows())];
+        for next in walked {
+            self.view.prefetch_vector(next.row);
+        }
+        let rows = walked.iter().map(|walked| walked.row);
+        rows.map(|row| self.candidate(row, kernels)).collect()
+    }
+
+    fn candidate(&self, row: u32, kernels: Kernels) -> Candidate {
+        let row = self.view.row(row);
+        Candidate {
+            document: row.document,
+            passage: row.passage,
+            score: kernels.dot(row.vector, self.scan.query).clamp(-1.0, 1.0),
+        }
+    }
+
+    /// Whether there are as many documents as are wanted, or no more passages to find.
+    fn is_enough(&self, found: &[Candidate]) -> bool {
+        if found.len() >= self.count {
+            return true;
+        }
+        let mut documents: Vec<u32> = found.iter().map(|found| found.document).collect();
+        documents.sort_unstable();
+        documents.dedup();
+        documents.len() >= self.scan.limit
+    }
+}
+
+/// Passages of a segment that are alive and allowed; `None` when all are.
+fn eligible(segment: &Segment, scan: &Scan<'_>, dead: &RoaringBitmap) -> Option<RoaringBitmap> {
+    let all = segment.passages();
+    let has_dead = !dead.is_disjoint(all);
+    if scan.allowed.is_none() && !has_dead {
+        return None;
+    }
+    let mut eligible = scan
+        .allowed
+        .map_or_else(|| all.clone(), |allowed| allowed & all);
+    if has_dead {
+        eligible -= dead;
+    }
+    Some(eligible)
+}
