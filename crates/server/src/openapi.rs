@@ -129,6 +129,9 @@ fn require_one_form(value: &mut Value) {
         (&["id"], &[]),
         (&["positive"], &["negative"]),
     ]);
+    schemas["SimilarityRequest"]["properties"]["pairs"]["items"]["minItems"] = json!(2);
+    schemas["SimilarityRequest"]["properties"]["pairs"]["items"]["maxItems"] = json!(2);
+    schemas["DeleteRequest"]["properties"]["filter"]["minProperties"] = json!(1);
     schemas["DeleteRequest"]["oneOf"] = forms(&[(&["ids"], &[]), (&["filter"], &[])]);
     schemas["SimilarityRequest"]["oneOf"] = forms(&[
         (&["pairs"], &[]),

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use siamese_encoder::Encoder;
 use siamese_index::{
     Chunking, Collection, CollectionSettings, Error, GraphSettings, PassageSize, PutOutcome,
@@ -20,7 +20,7 @@ use super::problems::{
 use super::timestamp::rfc3339;
 use crate::app::{App, Engine};
 use crate::error::{ApiError, ErrorCode};
-use crate::extract::{ApiPath, OptionalJson};
+use crate::extract::{ApiPath, OptionalJson, from_object_only, whole_number};
 use crate::service::{
     blocking, default_chunking, default_overlap, default_passage_tokens, min_passage_tokens, window,
 };
@@ -29,7 +29,7 @@ const MAX_NAME_BYTES: usize = 64;
 
 /// Settings of a collection, chosen when it is made.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct CollectionRequest {
     /// How long texts become passages; without it, `sentence` with its default size.
     chunking: Option<ChunkingShape>,
@@ -39,16 +39,19 @@ pub(crate) struct CollectionRequest {
 
 /// How vectors are indexed (HNSW). What is left out has its default.
 #[derive(Debug, Default, Clone, Copy, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct IndexRequest {
     /// Neighbours of a vector in the graph: more find more, take more memory and time.
+    #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = 4, maximum = 64, default = 16)]
     m: Option<usize>,
     /// Candidates among which neighbours are chosen, more than `m`: more find more, and building
     /// takes longer.
+    #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = 5, maximum = 2000, default = 200)]
     ef_construction: Option<usize>,
     /// Candidates that a search keeps when it does not say `ef`.
+    #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = 1, maximum = 10000, default = 64)]
     ef_search: Option<usize>,
 }
@@ -85,20 +88,30 @@ pub(crate) struct IndexDescription {
 
 /// How long texts become passages.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct ChunkingShape {
     mode: ChunkingMode,
     /// Tokens of a passage; title, prompt and special tokens count. 16 to the encoder's window; 128
     /// when absent, or the window if that is smaller.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = 1, example = 128)]
     max_tokens: Option<u32>,
     /// Tokens at the end of a passage that the next one repeats, at most; up to half of
     /// `max_tokens`. An eighth of it when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = 0, example = 16)]
     overlap_tokens: Option<u32>,
 }
+
+impl Serialize for ChunkingShape {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+from_object_only!(CollectionRequest, IndexRequest, ChunkingShape);
 
 /// A way to make passages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -25,6 +25,11 @@ pub(crate) enum Include {
     Vector,
 }
 
+impl Include {
+    /// How many parts there are.
+    pub(crate) const COUNT: usize = 4;
+}
+
 /// What a search found.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SearchResponse {

@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use super::documents::{check_id, check_text};
 use crate::config::Limits;
 use crate::error::ApiError;
+use crate::extract::from_object_only;
 use crate::service::Operand;
 
 /// Something to compare: a text, encoded now, or a stored document's vector.
@@ -31,7 +32,7 @@ pub(crate) struct PlainText(String);
 
 /// A text.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct TextItem {
     #[schema(min_length = 1, pattern = r"\S")]
     text: String,
@@ -39,11 +40,13 @@ pub(crate) struct TextItem {
 
 /// A stored document.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct DocumentItem {
     #[schema(min_length = 1, max_length = 512)]
     id: String,
 }
+
+from_object_only!(TextItem, DocumentItem);
 
 impl From<String> for PlainText {
     fn from(text: String) -> Self {

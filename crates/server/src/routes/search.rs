@@ -17,7 +17,7 @@ use super::problems::{BodyProblems, DocumentProblems, EngineProblems};
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, CollectionName, present};
+use crate::extract::{ApiJson, CollectionName, from_object_only, present, whole_number};
 use crate::service::{self, Choice, Grouping, Search, SearchedFor};
 
 const DEFAULT_TOP_K: usize = 10;
@@ -26,7 +26,7 @@ const MAX_FIELD_BYTES: usize = 512;
 
 /// A question to the index: exactly one of `query`, `vector`, `id` and `positive`.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct SearchRequest {
     /// Text to search for by meaning.
     #[serde(default, deserialize_with = "present")]
@@ -55,9 +55,11 @@ pub(crate) struct SearchRequest {
     #[schema(nullable = false, max_items = 100)]
     negative: Option<Vec<Item>>,
     /// Hits to return; at most `limits.max_top_k`.
+    #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = 1, maximum = 1000, default = 10)]
     top_k: Option<usize>,
     /// Hits to skip; at most `limits.max_offset`.
+    #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = 0, maximum = 10000, default = 0)]
     offset: Option<usize>,
     /// Leave out documents that score less, -1 to 1.
@@ -83,6 +85,7 @@ pub(crate) struct SearchRequest {
     #[schema(nullable = false, min_length = 1, max_length = 512, example = "author")]
     group_by: Option<String>,
     /// Hits of one group; beside `group_by`.
+    #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = 1, maximum = 1000, default = 1)]
     group_size: Option<usize>,
     /// End the list before the largest gap between scores, if it is at least twice as wide as the
@@ -95,12 +98,15 @@ pub(crate) struct SearchRequest {
     exact: bool,
     /// Candidates that the walk over the index keeps; more find more and take longer. Without it,
     /// the collection's `ef_search`.
+    #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = 1, maximum = 10000)]
     ef: Option<usize>,
     /// Parts of the hits; without it, the metadata.
     #[schema(max_items = 4)]
     include: Option<Vec<Include>>,
 }
+
+from_object_only!(SearchRequest);
 
 /// Search by meaning.
 ///
@@ -178,6 +184,13 @@ impl SearchRequest {
             .include
             .take()
             .unwrap_or_else(|| vec![Include::Metadata]);
+        in_range(
+            "/include",
+            include.len(),
+            0,
+            Include::COUNT,
+            "the number of parts",
+        )?;
         let passages_per_hit = passages_per_hit(&include, top_k, limits)?;
         let search = Search {
             searched_for: self.searched_for(limits)?,

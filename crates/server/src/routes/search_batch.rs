@@ -13,18 +13,20 @@ use super::search::SearchRequest;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, CollectionName};
+use crate::extract::{ApiJson, CollectionName, from_object_only};
 use crate::service;
 
 /// Questions that are answered together, all or none.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct SearchBatchRequest {
     /// At most `limits.max_searches_per_batch`; together they may ask for `limits.max_batch_hits`
     /// hits.
     #[schema(min_items = 1, max_items = 100)]
     searches: Vec<SearchRequest>,
 }
+
+from_object_only!(SearchBatchRequest);
 
 /// The answers, in the order of the questions.
 #[derive(Debug, Serialize, ToSchema)]

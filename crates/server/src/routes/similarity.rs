@@ -11,7 +11,7 @@ use super::problems::{BodyProblems, DocumentProblems, EngineProblems};
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, CollectionName, present};
+use crate::extract::{ApiJson, CollectionName, from_object_only, present};
 use crate::service::{Metric, Operand, score_pairs};
 
 /// How two vectors are compared. All vectors are scaled to length 1 first.
@@ -31,12 +31,12 @@ pub(crate) enum MetricShape {
 
 /// One of four forms: `pairs`; `source` and `targets`; `left` and optionally `right`; or `inputs`.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct SimilarityRequest {
     /// Pairs of items; the answer has one score for each.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, min_items = 1, max_items = 1024)]
-    pairs: Option<Vec<[Item; 2]>>,
+    pairs: Option<Vec<Vec<Item>>>,
     /// One item to compare with each of `targets`.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
@@ -66,7 +66,7 @@ pub(crate) struct SimilarityRequest {
 
 /// One sentence against many, as text-embeddings-inference takes it.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct Inputs {
     #[schema(min_length = 1, pattern = r"\S")]
     source_sentence: String,
@@ -76,7 +76,7 @@ pub(crate) struct Inputs {
 
 /// Parameters of text-embeddings-inference. Texts are always cut at the window, on the right.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct Parameters {
     /// Only `true`: texts over the window are cut.
     truncate: Option<bool>,
@@ -85,6 +85,8 @@ pub(crate) struct Parameters {
     #[schema(inline)]
     _truncation_direction: Option<TruncationDirection>,
 }
+
+from_object_only!(SimilarityRequest, Inputs, Parameters);
 
 /// Which end of a long text is left out.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
@@ -288,13 +290,17 @@ impl<'a> Operands<'a> {
             .collect()
     }
 
-    fn pairs(&mut self, pairs: Vec<[Item; 2]>) -> Result<Vec<(usize, usize)>, ApiError> {
+    fn pairs(&mut self, pairs: Vec<Vec<Item>>) -> Result<Vec<(usize, usize)>, ApiError> {
         if pairs.is_empty() {
             return Err(ApiError::invalid("/pairs", "the list is empty"));
         }
         let pairs = pairs.into_iter().enumerate();
         pairs
-            .map(|(place, [left, right])| {
+            .map(|(place, pair)| {
+                let [left, right] = <[Item; 2]>::try_from(pair).map_err(|pair| {
+                    let detail = format!("a pair has 2 items, this one has {}", pair.len());
+                    ApiError::invalid(format!("/pairs/{place}"), detail)
+                })?;
                 let left = self.push(left, &format!("/pairs/{place}/0"))?;
                 Ok((left, self.push(right, &format!("/pairs/{place}/1"))?))
             })

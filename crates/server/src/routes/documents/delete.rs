@@ -11,7 +11,7 @@ use super::input::check_id;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, CollectionName, DocumentId, present};
+use crate::extract::{ApiJson, CollectionName, DocumentId, from_object_only, present};
 use crate::metrics;
 use crate::routes::filter::FilterShape;
 use crate::routes::problems::{
@@ -47,7 +47,7 @@ pub(crate) async fn one(
 
 /// Which documents to delete: exactly one of `ids` and `filter`.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct DeleteRequest {
     /// At most `limits.max_ids_per_request`. An id that is not stored is passed over.
     #[serde(default, deserialize_with = "present")]
@@ -63,6 +63,8 @@ pub(crate) struct DeleteRequest {
     #[serde(default)]
     dry_run: bool,
 }
+
+from_object_only!(DeleteRequest);
 
 /// A document's id.
 #[derive(Debug, ToSchema)]

@@ -9,10 +9,11 @@ use uuid::Uuid;
 use super::MAX_ID_BYTES;
 use crate::config::Limits;
 use crate::error::ApiError;
+use crate::extract::from_object_only;
 
 /// A document to store.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct DocumentInput {
     /// Names the document; one with this id is replaced. Without it the server makes a UUIDv7.
     #[schema(min_length = 1, max_length = 512, example = "ticket-1042")]
@@ -31,6 +32,8 @@ pub(crate) struct DocumentInput {
     #[schema(value_type = Option<Object>, example = json!({"status": "open"}))]
     metadata: Option<Map<String, Value>>,
 }
+
+from_object_only!(DocumentInput);
 
 impl DocumentInput {
     /// Checks every field; `pointer` is where the document stands in the body.

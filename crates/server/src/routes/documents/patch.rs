@@ -10,18 +10,20 @@ use super::DocumentDescription;
 use super::input::check_metadata;
 use crate::app::App;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, CollectionName, DocumentId};
+use crate::extract::{ApiJson, CollectionName, DocumentId, from_object_only};
 use crate::routes::problems::{BodyProblems, DocumentProblems, EngineProblems, WriteProblems};
 use crate::service::blocking;
 
 /// A change of metadata.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct PatchRequest {
     /// Merged into the stored metadata by RFC 7396: `null` removes a key.
     #[schema(value_type = Object, example = json!({"status": "solved", "assignee": null}))]
     metadata: Map<String, Value>,
 }
+
+from_object_only!(PatchRequest);
 
 /// Merge metadata into a document's.
 #[utoipa::path(

@@ -16,7 +16,7 @@ use super::stream;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, CollectionName, media_type};
+use crate::extract::{ApiJson, CollectionName, from_object_only, media_type};
 use crate::queue::Admission;
 use crate::routes::problems::{
     BodyProblems, CollectionProblems, ConflictProblems, EngineProblems, WriteProblems,
@@ -25,12 +25,14 @@ use crate::service::{DocumentOutcome, Warning, WriteStatus, ingest};
 
 /// Documents to store together.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct DocumentsRequest {
     /// At most `limits.max_documents_per_request`, with distinct ids.
     #[schema(min_items = 1, max_items = 1000)]
     documents: Vec<DocumentInput>,
 }
+
+from_object_only!(DocumentsRequest);
 
 /// What became of each document, in the order of the request.
 #[derive(Debug, Serialize, ToSchema)]
