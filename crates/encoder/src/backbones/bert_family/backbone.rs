@@ -165,3 +165,42 @@ impl Crew {
 fn lock<T>(buffers: &Mutex<T>) -> MutexGuard<'_, T> {
     buffers.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// States of two texts, one longer than a tile has rows.
+    fn states(kernels: &'static Kernels, threads: usize) -> Vec<f32> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures/models")
+            .join("bert-old-dialect");
+        let config = FamilyConfig::read(&folder).unwrap();
+        let backbone = PackedBert::open(&folder, config, threads, Precision::F32, kernels).unwrap();
+        let mut batch = PackedBatch::new();
+        for tokens in [3, 23] {
+            let ids: Vec<u32> = (0..tokens).map(|token| 5 + token * 7).collect();
+            batch.push(&ids, &vec![0; ids.len()]);
+        }
+        backbone.forward(&mut batch).unwrap().values
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_same_states() {
+        let expected = states(Kernels::detect(), 1);
+        let available = Kernels::available();
+        assert_eq!(available.last().unwrap().name, "portable");
+        for kernels in available {
+            for threads in [1, 2] {
+                for (value, expected) in states(kernels, threads).iter().zip(&expected) {
+                    let difference = (value - expected).abs();
+                    assert!(
+                        difference < 1e-4,
+                        "{}: {value}, not {expected}",
+                        kernels.name
+                    );
+                }
+            }
+        }
+    }
+}
