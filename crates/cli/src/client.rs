@@ -164,6 +164,15 @@ impl Service {
         self.checked(put.send(settings.to_string())).map(drop)
     }
 
+    /// Deletes the collection with everything in it.
+    ///
+    /// # Errors
+    /// When the service refuses.
+    pub(crate) fn delete_collection(&self) -> Result<(), ServiceError> {
+        let delete = self.agent.delete(self.collection_address());
+        self.checked(delete.call()).map(drop)
+    }
+
     /// The collection's description; `None` when it is not there.
     ///
     /// # Errors

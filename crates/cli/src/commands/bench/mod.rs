@@ -2,6 +2,7 @@
 
 mod encoder;
 mod filters;
+mod http;
 mod index;
 
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ pub(crate) struct Bench {
 enum BenchCommand {
     Encoder(encoder::EncoderBench),
     Index(index::Index),
+    Http(http::HttpBench),
 }
 
 impl Bench {
@@ -27,6 +29,7 @@ impl Bench {
         match self.command {
             BenchCommand::Encoder(bench) => bench.run(),
             BenchCommand::Index(bench) => bench.run(),
+            BenchCommand::Http(bench) => bench.run(),
         }
     }
 }
