@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Sends requests made from the API's description to the real binary, valid ones and others, and
+# checks that status, headers and bodies are those that the description promises.
+#
+#   tests/contract/run.sh [BINARY]
+#
+# Needs python3 with venv, and PyPI for schemathesis.
+set -euo pipefail
+binary=$(realpath "${1:-$(dirname "$0")/../../target/debug/siamese}")
+cd "$(dirname "$0")"
+scratch=$(mktemp -d)
+python3 -m venv "$scratch/venv"
+"$scratch/venv/bin/pip" install --quiet schemathesis==4.32.5
+
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+url=http://127.0.0.1:$port
+"$binary" model pull >/dev/null
+"$binary" serve --listen "127.0.0.1:$port" --data "$scratch/data" 2>"$scratch/log" &
+server=$!
+trap 'kill "$server" 2>/dev/null; wait "$server" || true; rm -rf "$scratch"' EXIT
+for _ in $(seq 60); do
+    "$binary" healthcheck --listen "127.0.0.1:$port" >/dev/null 2>&1 && break
+    sleep 0.5
+done
+
+"$scratch/venv/bin/schemathesis" --config-file schemathesis.toml run "$url/openapi.json" \
+    --phases coverage,fuzzing --max-examples 20 --seed 1 --generation-database none
