@@ -230,10 +230,33 @@ impl Encoder {
     /// # Errors
     /// A failed forward pass, or a value in it that is not finite.
     pub fn encode_tokenized(&self, texts: &[&TokenizedText]) -> Result<Vec<Vec<f32>>, Error> {
+        self.encode_pausing(texts, &|| {})
+    }
+
+    /// As [`Self::encode_tokenized`], and calls `pause` on this thread now and then: after each
+    /// layer of the packed path, never on the generic one. In it, [`Self::encode_beside`] encodes
+    /// what cannot wait.
+    ///
+    /// # Errors
+    /// As [`Self::encode_tokenized`].
+    pub fn encode_pausing(
+        &self,
+        texts: &[&TokenizedText],
+        pause: &(dyn Fn() + Sync),
+    ) -> Result<Vec<Vec<f32>>, Error> {
+        let encode = || self.encode_batches(texts, |batch| self.backbone.forward(batch, pause));
         if self.backbone.brings_threads() {
-            return self.encode_batches(texts);
+            return encode();
         }
-        self.threads.install(|| self.encode_batches(texts))
+        self.threads.install(encode)
+    }
+
+    /// Vectors of a few short texts, on this thread alone where the path allows it.
+    ///
+    /// # Errors
+    /// As [`Self::encode_tokenized`].
+    pub fn encode_beside(&self, texts: &[&TokenizedText]) -> Result<Vec<Vec<f32>>, Error> {
+        self.encode_batches(texts, |batch| self.backbone.forward_beside(batch))
     }
 
     /// Tokenises and encodes texts, in their order.
@@ -254,14 +277,18 @@ impl Encoder {
         Ok(encodings.collect())
     }
 
-    fn encode_batches(&self, texts: &[&TokenizedText]) -> Result<Vec<Vec<f32>>, Error> {
+    fn encode_batches(
+        &self,
+        texts: &[&TokenizedText],
+        forward: impl Fn(&mut PackedBatch) -> Result<TokenStates, Error>,
+    ) -> Result<Vec<Vec<f32>>, Error> {
         let mut vectors = vec![Vec::new(); texts.len()];
         for Batch { places } in batch::plan(texts) {
             let mut packed = PackedBatch::new();
             for place in &places {
                 packed.push(&texts[*place].ids, &texts[*place].type_ids);
             }
-            let states = self.backbone.forward(&mut packed)?;
+            let states = forward(&mut packed)?;
             for (place, range) in places.into_iter().zip(packed.ranges()) {
                 let vector = self.vector(&states, range, texts[place].prompt_tokens);
                 if !vector.iter().all(|value| value.is_finite()) {

@@ -14,6 +14,7 @@
 //! # Ok::<(), siamese_encoder::Error>(())
 //! ```
 
+mod all_pairs;
 mod backbones;
 mod batch;
 mod dense;
@@ -28,6 +29,7 @@ mod team;
 mod tensor_file;
 mod tokenize;
 
+pub use all_pairs::{MostAlike, most_alike};
 pub use device::DevicePreference;
 pub use encoder::{Encoder, EncoderInfo, EncoderOptions, Encoding, InputKind, SimilarityFunction};
 pub use encoder_id::EncoderId;

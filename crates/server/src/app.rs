@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::config::{Limits, Settings};
 use crate::error::{ApiError, ErrorCode};
 use crate::queue::EncodeQueue;
+use crate::service::QueryCache;
 
 /// The service's state; cloning is cheap.
 #[derive(Debug, Clone)]
@@ -29,6 +30,7 @@ pub(crate) struct Inner {
 pub(crate) struct Engine {
     pub(crate) encoder: Arc<Encoder>,
     pub(crate) queue: EncodeQueue,
+    pub(crate) cache: QueryCache,
     pub(crate) index: Arc<Index>,
     pub(crate) retry_after_s: u64,
     /// `limits.max_passages_per_document`.

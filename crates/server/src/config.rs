@@ -118,6 +118,8 @@ pub struct EncoderSettings {
     pub threads: Option<NonZeroUsize>,
     /// How weights are kept on the CPU.
     pub precision: EncoderPrecision,
+    /// Texts of questions whose vectors are kept.
+    pub max_cached_queries: usize,
 }
 
 /// How weights are kept on the CPU.
@@ -156,6 +158,8 @@ pub struct QueueSettings {
     pub max_bulk_tokens: NonZeroUsize,
     /// Tokens of one forward pass.
     pub max_batch_tokens: NonZeroUsize,
+    /// Tokens of queries that are encoded between two layers of a bulk pass.
+    pub max_urgent_tokens: usize,
     /// Query passes in a row while bulk work waits.
     pub max_query_batches_in_a_row: NonZeroUsize,
     /// What `Retry-After` says, seconds.

@@ -19,6 +19,7 @@ const ENCODE_SECONDS: &str = "siamese_encode_batch_duration_seconds";
 const ENCODE_BATCH_TOKENS: &str = "siamese_encode_batch_tokens";
 const ENCODE_REFUSED: &str = "siamese_encode_refused_total";
 const ENCODE_DROPPED: &str = "siamese_encode_dropped_total";
+const CACHED_QUERIES: &str = "siamese_query_cache_total";
 const QUEUE_TOKENS: &str = "siamese_encode_queue_tokens";
 const TRUNCATED: &str = "siamese_truncated_texts_total";
 const WRITTEN: &str = "siamese_documents_written_total";
@@ -92,6 +93,10 @@ fn describe() {
         ENCODE_DROPPED,
         "Waiting texts dropped because their caller hung up"
     );
+    describe_counter!(
+        CACHED_QUERIES,
+        "Texts of questions, by whether their vectors were known"
+    );
     describe_gauge!(
         QUEUE_TOKENS,
         "Tokens that wait or are being encoded, by lane"
@@ -129,6 +134,9 @@ fn start_at_zero() {
         counter!(WRITTEN, "status" => status).absolute(0);
     }
     counter!(ENCODE_DROPPED).absolute(0);
+    for result in ["hit", "miss"] {
+        counter!(CACHED_QUERIES, "result" => result).absolute(0);
+    }
     counter!(TRUNCATED).absolute(0);
     counter!(DELETED).absolute(0);
     gauge!(DISK_BYTES).set(0.0);
@@ -160,6 +168,12 @@ pub(crate) fn encode_refused(lane: Lane) {
 /// Texts whose caller hung up.
 pub(crate) fn encode_dropped(texts: usize) {
     counter!(ENCODE_DROPPED).increment(texts as u64);
+}
+
+/// A text of a question, and whether its vector was known.
+pub(crate) fn cached_query(is_hit: bool) {
+    let result = if is_hit { "hit" } else { "miss" };
+    counter!(CACHED_QUERIES, "result" => result).increment(1);
 }
 
 /// The fill of one lane.

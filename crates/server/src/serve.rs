@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use crate::app::{App, Engine};
 use crate::config::{Device, EncoderPrecision, Settings};
 use crate::queue::{EncodeQueue, Forward};
-use crate::service::default_chunking;
+use crate::service::{QueryCache, default_chunking};
 use crate::{metrics, router};
 
 /// Why the service did not start or did not end well.
@@ -141,6 +141,7 @@ pub(crate) fn load(
         Engine {
             encoder,
             queue,
+            cache: QueryCache::new(settings.encoder.max_cached_queries),
             index: Arc::new(index),
             retry_after_s,
             max_passages_per_document: settings.limits.max_passages_per_document,

@@ -12,13 +12,25 @@ use crate::Error;
 use crate::kernels::{Kernels, Precision};
 pub(crate) use packed_batch::{PackedBatch, TokenStates};
 
+/// What the caller's thread does between two layers of a pass.
+pub(crate) type Pause<'a> = dyn Fn() + Sync + 'a;
+
 /// A transformer without its head.
 pub(crate) trait Backbone: Send + Sync + std::fmt::Debug {
-    /// The last layer's state of every token of a batch.
+    /// The last layer's state of every token of a batch. A backbone that can pause calls `pause`
+    /// on the calling thread between layers.
     ///
     /// # Errors
     /// When a computation fails.
-    fn forward(&self, batch: &mut PackedBatch) -> Result<TokenStates, Error>;
+    fn forward(&self, batch: &mut PackedBatch, pause: &Pause<'_>) -> Result<TokenStates, Error>;
+
+    /// The same on the calling thread alone; another pass may have paused meanwhile.
+    ///
+    /// # Errors
+    /// When a computation fails.
+    fn forward_beside(&self, batch: &mut PackedBatch) -> Result<TokenStates, Error> {
+        self.forward(batch, &|| {})
+    }
 
     /// Which implementation this is, and which instructions it uses.
     fn path(&self) -> String;

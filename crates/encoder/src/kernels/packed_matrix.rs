@@ -24,6 +24,8 @@ pub enum Precision {
 #[derive(Debug)]
 pub(crate) struct PackedMatrix {
     depth: usize,
+    /// Without those that fill up the last panel.
+    columns: usize,
     panel: usize,
     values: Values,
     bias: AlignedVec<f32>,
@@ -44,16 +46,17 @@ impl PackedMatrix {
         depth: usize,
         columns: usize,
     ) -> Self {
-        let columns = columns.next_multiple_of(kernels.panel);
+        let filled_up = columns.next_multiple_of(kernels.panel);
         let values = match precision {
-            Precision::F32 => Values::Single(AlignedVec::zeros(depth * columns)),
-            Precision::Bf16 | Precision::Int8 => Values::Half(AlignedVec::zeros(depth * columns)),
+            Precision::F32 => Values::Single(AlignedVec::zeros(depth * filled_up)),
+            Precision::Bf16 | Precision::Int8 => Values::Half(AlignedVec::zeros(depth * filled_up)),
         };
         Self {
             depth,
+            columns,
             panel: kernels.panel,
             values,
-            bias: AlignedVec::zeros(columns),
+            bias: AlignedVec::zeros(filled_up),
         }
     }
 
@@ -98,6 +101,10 @@ impl PackedMatrix {
 
     pub(crate) fn depth(&self) -> usize {
         self.depth
+    }
+
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
     }
 
     pub(crate) fn panels(&self) -> usize {

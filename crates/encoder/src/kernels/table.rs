@@ -81,6 +81,11 @@ impl Kernels {
         found
     }
 
+    /// Columns of a panel of packed weights.
+    pub(crate) fn panel_width(&self) -> usize {
+        self.panel
+    }
+
     /// Rows of a tile at most.
     pub(crate) fn tile_rows(&self) -> usize {
         self.panels.len()

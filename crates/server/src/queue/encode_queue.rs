@@ -108,7 +108,7 @@ impl EncodeQueue {
             }),
             work: Condvar::new(),
         });
-        let worker = Worker::new(encoder, Arc::clone(&shared));
+        let worker = Worker::new(encoder, Arc::clone(&shared), settings.max_urgent_tokens);
         let thread = std::thread::Builder::new()
             .name("encoder".to_owned())
             .spawn(move || worker.run())?;

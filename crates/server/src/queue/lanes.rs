@@ -103,6 +103,19 @@ impl Lanes {
         (Batch { lane, jobs }, dropped)
     }
 
+    /// Queries that need not wait for the bulk pass under way: those at the front of their lane, if
+    /// the first has at most `max_tokens`, up to `max_tokens` together. Returns them and how many
+    /// jobs were dropped.
+    pub(super) fn urgent(&mut self, max_tokens: usize) -> (Batch, usize) {
+        let is_short = |job: &Job| job.tokens() <= max_tokens;
+        let (jobs, dropped) = match self.query.front() {
+            Some(job) if is_short(job) => take_batch(&mut self.query, max_tokens),
+            _ => (Vec::new(), 0),
+        };
+        let lane = Lane::Query;
+        (Batch { lane, jobs }, dropped)
+    }
+
     fn next_lane(&self) -> Lane {
         let bulk_is_due = self.query_batches_in_a_row >= self.max_query_batches_in_a_row;
         if self.query.is_empty() || (bulk_is_due && !self.bulk.is_empty()) {

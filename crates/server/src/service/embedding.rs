@@ -11,6 +11,9 @@ use crate::error::ApiError;
 use crate::metrics;
 use crate::queue::{Admission, Lane, QueueError};
 
+/// Beyond so many texts a request is bulk work, which the cache of queries has no use for.
+const MAX_CACHED_TEXTS: usize = 64;
+
 /// A text's vector and what it took to make it.
 #[derive(Debug, Clone)]
 pub(crate) struct Embedding {
@@ -23,18 +26,63 @@ pub(crate) struct Embedding {
     pub(crate) encoding: Duration,
 }
 
+impl Embedding {
+    /// The same, for someone who has not waited for it.
+    pub(super) fn without_times(&self) -> Self {
+        Self {
+            queued: Duration::ZERO,
+            encoding: Duration::ZERO,
+            ..self.clone()
+        }
+    }
+}
+
 impl Engine {
+    /// Encodes the texts of a question, in order. Those that were asked for before are known.
+    ///
+    /// # Errors
+    /// As [`Self::embed`].
+    pub(crate) async fn embed_asked(
+        &self,
+        texts: Vec<String>,
+        kind: InputKind,
+        lane: Lane,
+    ) -> Result<Vec<Embedding>, ApiError> {
+        if texts.len() > MAX_CACHED_TEXTS {
+            return self.embed(texts, kind, lane, Admission::Refuse).await;
+        }
+        let known = texts.iter().map(|text| self.cache.get(text, kind));
+        let known: Vec<Option<Embedding>> = known.collect();
+        let is_new = |(_, known): &(&String, &Option<Embedding>)| known.is_none();
+        let new = texts.iter().zip(&known).filter(is_new);
+        let new: Vec<String> = new.map(|(text, _)| text.clone()).collect();
+        let made = self
+            .embed(new.clone(), kind, lane, Admission::Refuse)
+            .await?;
+        for (text, embedding) in new.iter().zip(&made) {
+            self.cache.put(text, kind, embedding);
+        }
+        let mut made = made.into_iter();
+        let embeddings = known
+            .into_iter()
+            .filter_map(|known| known.or_else(|| made.next()));
+        Ok(embeddings.collect())
+    }
+
     /// Encodes texts, in order.
     ///
     /// # Errors
     /// 503 when the lane is full or the server is stopping, 500 when the encoder fails.
-    pub(crate) async fn embed(
+    async fn embed(
         &self,
         texts: Vec<String>,
         kind: InputKind,
         lane: Lane,
         admission: Admission,
     ) -> Result<Vec<Embedding>, ApiError> {
+        if texts.is_empty() {
+            return Ok(Vec::new());
+        }
         let encoder = Arc::clone(&self.encoder);
         let tokenized = blocking(move || {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();

@@ -7,6 +7,7 @@ mod embedding;
 mod ingest;
 mod ingest_stream;
 mod lines;
+mod query_cache;
 mod search;
 mod similarity;
 
@@ -16,6 +17,7 @@ pub(crate) use chunking::{
 pub(crate) use embedding::Embedding;
 pub(crate) use ingest::{DocumentOutcome, Warning, WriteStatus, ingest};
 pub(crate) use ingest_stream::{StreamEvent, ingest_stream};
+pub(crate) use query_cache::QueryCache;
 pub(crate) use search::{Choice, Found, FoundHit, Grouping, Search, SearchedFor, search};
 pub(crate) use similarity::{Metric, Operand, score_pairs};
 

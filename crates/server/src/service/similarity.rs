@@ -10,7 +10,7 @@ use super::blocking;
 use super::search::stored_vector;
 use crate::app::Engine;
 use crate::error::ApiError;
-use crate::queue::{Admission, Lane};
+use crate::queue::Lane;
 
 /// Requests with more texts than this are bulk work, so that they do not delay queries.
 const MAX_TEXTS_IN_QUERY_LANE: usize = 16;
@@ -102,9 +102,7 @@ async fn vectors_of(
     } else {
         Lane::Query
     };
-    let embeddings = engine
-        .embed(texts, InputKind::Document, lane, Admission::Refuse)
-        .await?;
+    let embeddings = engine.embed_asked(texts, InputKind::Document, lane).await?;
     for (place, embedding) in text_places.into_iter().zip(embeddings) {
         vectors[place] = unit_length(embedding.vector);
     }

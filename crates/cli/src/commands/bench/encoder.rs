@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use siamese_encoder::{Encoder, EncoderOptions, InputKind, Precision};
+use siamese_encoder::{Encoder, EncoderOptions, InputKind, Precision, most_alike};
 use siamese_server::config::{Overrides, Settings};
 
 use crate::model::{DEFAULT_MODEL, models_dir, resolve};
@@ -45,6 +45,9 @@ pub(crate) struct EncoderBench {
     /// Write the vectors here, raw little-endian f32
     #[arg(long, value_name = "FILE")]
     vectors: Option<PathBuf>,
+    /// Also compare all pairs of the texts' vectors, and print the time
+    #[arg(long)]
+    all_pairs: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -95,6 +98,9 @@ impl EncoderBench {
         };
         if let (Value::Object(report), Value::Object(measured)) = (&mut report, measured) {
             report.extend(measured);
+        }
+        if self.all_pairs {
+            report["all_pairs_seconds"] = json!(self.compare(&vectors)?);
         }
         self.print(&report)?;
         Ok(ExitCode::SUCCESS)
@@ -164,6 +170,18 @@ impl EncoderBench {
         times.sort_unstable();
         let seconds = times[times.len() / 2].as_secs_f64();
         Ok(json!({ "seconds": seconds, "tokens_per_second": tokens as f64 / seconds }))
+    }
+
+    /// The median time in which each vector finds the one most like it, by comparing all pairs.
+    fn compare(&self, vectors: &[Vec<f32>]) -> Result<f64> {
+        let mut times = Vec::with_capacity(self.repeat.get());
+        for _ in 0..self.repeat.get() {
+            let started = Instant::now();
+            most_alike(vectors, self.threads())?;
+            times.push(started.elapsed());
+        }
+        times.sort_unstable();
+        Ok(times[times.len() / 2].as_secs_f64())
     }
 
     fn print(&self, report: &Value) -> Result<()> {

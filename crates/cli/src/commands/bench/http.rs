@@ -56,11 +56,11 @@ impl HttpBench {
     fn measure(&self, service: &Service) -> Result<Value> {
         // Without a document there is nothing to search.
         service.post_patiently("documents", &documents(0, 1))?;
-        let alone = self.queries(service)?;
+        let alone = self.queries(service, 0)?;
         let stop = AtomicBool::new(false);
         let (busy, written) = thread::scope(|scope| {
             let writer = scope.spawn(|| write_until(service, &stop));
-            let busy = self.queries(service);
+            let busy = self.queries(service, alone.len());
             stop.store(true, Ordering::Relaxed);
             let written = writer.join().map_err(|_| anyhow!("the writer panicked"));
             Ok::<_, anyhow::Error>((busy?, written??))
@@ -72,12 +72,13 @@ impl HttpBench {
         }))
     }
 
-    /// Times of queries, one after the other.
-    fn queries(&self, service: &Service) -> Result<Vec<Duration>> {
+    /// Times of queries, one after the other, all different: the service knows a text that it has
+    /// seen. `first` is the number of the first.
+    fn queries(&self, service: &Service, first: usize) -> Result<Vec<Duration>> {
         let end = Instant::now() + Duration::from_secs(self.seconds);
         let mut times = Vec::new();
         while Instant::now() < end {
-            let body = json!({ "query": words(times.len() * 7, QUERY_WORDS) });
+            let body = json!({ "query": query(first + times.len()) });
             let started = Instant::now();
             service.post("search", &body)?;
             times.push(started.elapsed());
@@ -131,6 +132,14 @@ fn documents(first: usize, count: usize) -> Value {
     json!({ "documents": documents })
 }
 
+/// A query of [`QUERY_WORDS`] words, another one for each number below 2^32.
+fn query(number: usize) -> String {
+    // Neighbouring numbers share few words; four bits choose each.
+    let bits = (number as u32).wrapping_mul(0x9e37_79b1);
+    let word = |place: usize| WORDS[(bits >> (4 * place)) as usize % WORDS.len()];
+    (0..QUERY_WORDS).map(word).collect::<Vec<_>>().join(" ")
+}
+
 /// `count` words, others for each seed.
 fn words(seed: usize, count: usize) -> String {
     let word = |place: usize| WORDS[(seed / (place % 5 + 1) + place * 5) % WORDS.len()];
@@ -160,6 +169,12 @@ mod tests {
             .map(|document| document["text"].to_string())
             .collect();
         assert_eq!(texts.len(), 300);
+    }
+
+    #[test]
+    fn queries_of_one_run_are_all_different() {
+        let queries: std::collections::HashSet<String> = (0..10_000).map(query).collect();
+        assert_eq!(queries.len(), 10_000);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::forward::{Model, Output, Pass};
 use super::weights::{self, Shape};
 use super::workspace::{Scratch, Strides, Workspace};
 use crate::Error;
-use crate::backbones::{Backbone, PackedBatch, TokenStates};
+use crate::backbones::{Backbone, PackedBatch, Pause, TokenStates};
 use crate::kernels::{Kernels, Precision};
 use crate::team::{Member, Team};
 
@@ -21,6 +21,8 @@ pub(crate) struct PackedBert {
     model: Model,
     /// One forward pass at a time; it uses all threads.
     crew: Mutex<Crew>,
+    /// For passes beside that one.
+    beside: Mutex<(Workspace, Scratch)>,
 }
 
 #[derive(Debug)]
@@ -64,7 +66,22 @@ impl PackedBert {
                 layers,
             },
             crew: Mutex::new(crew),
+            beside: Mutex::new((Workspace::new(), Scratch::new())),
         })
+    }
+
+    /// The states that `pass` writes for a batch.
+    fn states(
+        &self,
+        batch: &mut PackedBatch,
+        pass: impl FnOnce(&PackedBatch, &Output),
+    ) -> Result<TokenStates, Error> {
+        batch.set_positions(self.model.config.padding_id);
+        self.check(batch)?;
+        let width = self.model.shape.hidden;
+        let mut values = vec![0.0; batch.ids().len() * width];
+        pass(batch, &Output(values.as_mut_ptr()));
+        Ok(TokenStates { values, width })
     }
 
     /// Ids and segments index tables; whoever made them, they must be inside.
@@ -91,22 +108,26 @@ impl PackedBert {
 }
 
 impl Backbone for PackedBert {
-    fn forward(&self, batch: &mut PackedBatch) -> Result<TokenStates, Error> {
-        batch.set_positions(self.model.config.padding_id);
-        self.check(batch)?;
-        let width = self.model.shape.hidden;
-        let mut values = vec![0.0; batch.ids().len() * width];
-        let output = Output(values.as_mut_ptr());
-        let mut crew = self.crew.lock().unwrap_or_else(PoisonError::into_inner);
-        match chunks::plan(&batch.lengths(), crew.team.size()) {
-            Plan::Together(chunks) => {
-                for texts in chunks {
-                    crew.together(&self.model, batch, texts, &output);
+    fn forward(&self, batch: &mut PackedBatch, pause: &Pause<'_>) -> Result<TokenStates, Error> {
+        self.states(batch, |batch, output| {
+            let mut crew = lock(&self.crew);
+            match chunks::plan(&batch.lengths(), crew.team.size()) {
+                Plan::Together(chunks) => {
+                    for texts in chunks {
+                        crew.together(&self.model, batch, texts, output, pause);
+                    }
                 }
+                Plan::Apart(chunks) => crew.apart(&self.model, batch, &chunks, output, pause),
             }
-            Plan::Apart(chunks) => crew.apart(&self.model, batch, &chunks, &output),
-        }
-        Ok(TokenStates { values, width })
+        })
+    }
+
+    fn forward_beside(&self, batch: &mut PackedBatch) -> Result<TokenStates, Error> {
+        self.states(batch, |batch, output| {
+            let (workspace, scratch) = &mut *lock(&self.beside);
+            let pass = Pass::new(&self.model, batch, 0..batch.texts(), workspace);
+            pass.run(&Member::ALONE, scratch, output, &|| {});
+        })
     }
 
     fn path(&self) -> String {
@@ -132,12 +153,15 @@ impl Crew {
         batch: &PackedBatch,
         texts: Range<usize>,
         output: &Output,
+        pause: &Pause<'_>,
     ) {
         let scratches = &self.scratches;
         let mut workspace = lock(&self.workspaces[0]);
         let pass = Pass::new(model, batch, texts, &mut workspace);
-        self.team
-            .run(&|member| pass.run(member, &mut lock(&scratches[member.rank()]), output));
+        self.team.run(&|member| {
+            let scratch = &mut lock(&scratches[member.rank()]);
+            pass.run(member, scratch, output, pause_of(member, pause));
+        });
     }
 
     /// Each thread takes the next chunk until there is none.
@@ -147,6 +171,7 @@ impl Crew {
         batch: &PackedBatch,
         chunks: &[Range<usize>],
         output: &Output,
+        pause: &Pause<'_>,
     ) {
         let (workspaces, scratches) = (&self.workspaces, &self.scratches);
         let next = AtomicUsize::new(0);
@@ -155,10 +180,16 @@ impl Crew {
             let mut scratch = lock(&scratches[member.rank()]);
             while let Some(texts) = chunks.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let pass = Pass::new(model, batch, texts.clone(), &mut workspace);
-                pass.run(&Member::ALONE, &mut scratch, output);
+                let pause = pause_of(member, pause);
+                pass.run(&Member::ALONE, &mut scratch, output, pause);
             }
         });
     }
+}
+
+/// Only the caller's thread pauses.
+fn pause_of<'a>(member: &Member<'_>, pause: &'a Pause<'a>) -> &'a Pause<'a> {
+    if member.rank() == 0 { pause } else { &|| {} }
 }
 
 /// What these hold is overwritten by every pass, so one that panicked does no harm.
@@ -170,19 +201,45 @@ fn lock<T>(buffers: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    /// States of two texts, one longer than a tile has rows.
-    fn states(kernels: &'static Kernels, threads: usize) -> Vec<f32> {
+    fn open(kernels: &'static Kernels, threads: usize) -> PackedBert {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/fixtures/models")
             .join("bert-old-dialect");
         let config = FamilyConfig::read(&folder).unwrap();
-        let backbone = PackedBert::open(&folder, config, threads, Precision::F32, kernels).unwrap();
+        PackedBert::open(&folder, config, threads, Precision::F32, kernels).unwrap()
+    }
+
+    /// Texts of 3 and 23 tokens in turns: less and more than a tile has rows.
+    fn batch(texts: usize) -> PackedBatch {
         let mut batch = PackedBatch::new();
-        for tokens in [3, 23] {
+        for tokens in [3, 23].into_iter().cycle().take(texts) {
             let ids: Vec<u32> = (0..tokens).map(|token| 5 + token * 7).collect();
             batch.push(&ids, &vec![0; ids.len()]);
         }
-        backbone.forward(&mut batch).unwrap().values
+        batch
+    }
+
+    fn states(kernels: &'static Kernels, threads: usize) -> Vec<f32> {
+        let backbone = open(kernels, threads);
+        backbone.forward(&mut batch(2), &|| {}).unwrap().values
+    }
+
+    #[test]
+    fn a_pass_that_pauses_for_another_gives_the_same_states() {
+        for (threads, texts) in [(1, 2), (2, 2), (2, 40)] {
+            let backbone = open(Kernels::detect(), threads);
+            let expected = backbone.forward(&mut batch(texts), &|| {}).unwrap().values;
+            let alone = backbone.forward(&mut batch(1), &|| {}).unwrap().values;
+            let pauses = AtomicUsize::new(0);
+            let pause = || {
+                let states = backbone.forward_beside(&mut batch(1)).unwrap();
+                assert_eq!(states.values, alone);
+                pauses.fetch_add(1, Ordering::Relaxed);
+            };
+            let paused = backbone.forward(&mut batch(texts), &pause).unwrap();
+            assert_eq!(paused.values, expected);
+            assert!(pauses.into_inner() > 0);
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::attention::Attention;
 use super::config::FamilyConfig;
 use super::weights::{Embeddings, Layer, Shape};
 use super::workspace::{Scratch, Strides, Workspace};
-use crate::backbones::PackedBatch;
+use crate::backbones::{PackedBatch, Pause};
 use crate::kernels::{
     Activation, CodedKernels, CodedView, Kernels, LayerNorm, PackedMatrix, Precision, Product,
 };
@@ -78,8 +78,14 @@ impl<'a> Pass<'a> {
     }
 
     /// One member's part of the pass; all members must call it. `out` takes the last states of
-    /// the chunk's tokens and is shared by the members.
-    pub(super) fn run(&self, member: &Member<'_>, scratch: &mut Scratch, out: &Output) {
+    /// the chunk's tokens and is shared by the members; `pause` is called after each layer.
+    pub(super) fn run(
+        &self,
+        member: &Member<'_>,
+        scratch: &mut Scratch,
+        out: &Output,
+        pause: &Pause<'_>,
+    ) {
         let model = self.model;
         let longest = self.ranges().map(|range| range.len()).max().unwrap_or(0);
         scratch.reserve(longest, &model.shape, model.kernels);
@@ -87,6 +93,7 @@ impl<'a> Pass<'a> {
         member.meet();
         for layer in &model.layers {
             self.layer(layer, member, scratch);
+            pause();
         }
         let (rows, hidden) = (self.rows(member), model.shape.hidden);
         for row in rows {

@@ -19,7 +19,7 @@ use siamese_index::{Collection, FacetValue, Hit, ScoredPassage, SearchOptions, T
 use super::{Embedding, blocking};
 use crate::app::Engine;
 use crate::error::ApiError;
-use crate::queue::{Admission, Lane};
+use crate::queue::Lane;
 
 pub(crate) use groups::{GroupKey, Grouping};
 pub(crate) use query::SearchedFor;
@@ -117,9 +117,7 @@ async fn embed_queries(engine: &Engine, searches: &[Search]) -> Result<Vec<Embed
     } else {
         Lane::Query
     };
-    engine
-        .embed(texts, InputKind::Query, lane, Admission::Refuse)
-        .await
+    engine.embed_asked(texts, InputKind::Query, lane).await
 }
 
 fn answer(

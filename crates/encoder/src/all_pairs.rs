@@ -1,0 +1,150 @@
+//! Comparing all vectors with each other: what a siamese network turns a cross-encoder's
+//! `n * (n - 1) / 2` forward passes into.
+
+use rayon::prelude::*;
+
+use crate::Error;
+use crate::kernels::{AlignedVec, Kernels, PackedMatrix, Precision, Product};
+
+/// Vectors that are compared with a block of others: the rows and the columns of a product that
+/// stays in the second-level cache.
+const BLOCK_ROWS: usize = 192;
+const BLOCK_COLUMNS: usize = 256;
+
+/// Another vector, and how near it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MostAlike {
+    /// Its place.
+    pub place: usize,
+    /// The dot product; the cosine, of vectors of length 1.
+    pub score: f32,
+}
+
+/// For each vector the other one that it has the largest dot product with, by comparing all of
+/// them on so many threads; the first of equals. Takes time quadratic in their number.
+///
+/// # Errors
+/// Fewer than two vectors, vectors of different lengths, or no threads.
+pub fn most_alike(vectors: &[Vec<f32>], threads: usize) -> Result<Vec<MostAlike>, Error> {
+    let dimensions = vectors.first().map_or(0, Vec::len);
+    let is_even = vectors.iter().all(|vector| vector.len() == dimensions);
+    if vectors.len() < 2 || dimensions == 0 || !is_even {
+        return Err(Error::NotComparable);
+    }
+    let kernels = Kernels::detect();
+    let blocks = vectors.chunks(BLOCK_COLUMNS);
+    let columns: Vec<PackedMatrix> = blocks.map(|block| packed(block, kernels)).collect();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()?;
+    let best: Vec<Vec<MostAlike>> = pool.install(|| {
+        let blocks = vectors.par_chunks(BLOCK_ROWS).enumerate();
+        blocks
+            .map(|(block, rows)| best_of(rows, block * BLOCK_ROWS, &columns, kernels))
+            .collect()
+    });
+    Ok(best.concat())
+}
+
+/// Vectors as the columns of a matrix.
+fn packed(vectors: &[Vec<f32>], kernels: &Kernels) -> PackedMatrix {
+    let dimensions = vectors.first().map_or(0, Vec::len);
+    let mut columns = PackedMatrix::zeros(kernels, Precision::F32, dimensions, vectors.len());
+    for (column, vector) in vectors.iter().enumerate() {
+        for (step, value) in vector.iter().enumerate() {
+            columns.set(step, column, *value);
+        }
+    }
+    columns
+}
+
+/// The best of all columns for each of these rows, the first of which is vector number `first`.
+fn best_of(
+    vectors: &[Vec<f32>],
+    first: usize,
+    columns: &[PackedMatrix],
+    kernels: &Kernels,
+) -> Vec<MostAlike> {
+    let dimensions = vectors.first().map_or(0, Vec::len);
+    let mut rows: AlignedVec<f32> = AlignedVec::zeros(vectors.len() * dimensions);
+    for (row, vector) in rows.chunks_exact_mut(dimensions).zip(vectors) {
+        row.copy_from_slice(vector);
+    }
+    let width = BLOCK_COLUMNS.next_multiple_of(kernels.panel_width());
+    let mut scores: AlignedVec<f32> = AlignedVec::zeros(vectors.len() * width);
+    let product = Product {
+        rows: vectors.len(),
+        a: rows.as_ptr(),
+        a_stride: dimensions,
+        c: scores.as_mut_ptr(),
+        c_stride: width,
+        add: false,
+        activation: None,
+    };
+    let nothing = MostAlike {
+        place: 0,
+        score: f32::NEG_INFINITY,
+    };
+    let mut best = vec![nothing; vectors.len()];
+    for (block, columns) in columns.iter().enumerate() {
+        // SAFETY: `rows` has a row for each vector, `scores` one that holds a block of columns.
+        unsafe { kernels.multiply(&product, columns, 0..columns.panels()) };
+        for (row, best) in best.iter_mut().enumerate() {
+            let scores = &scores[row * width..row * width + columns.columns()];
+            best.improve(scores, block * BLOCK_COLUMNS, first + row);
+        }
+    }
+    best
+}
+
+impl MostAlike {
+    /// Takes the best of these scores, which begin at place `start`, without the place `own`.
+    fn improve(&mut self, scores: &[f32], start: usize, own: usize) {
+        for (place, score) in (start..).zip(scores) {
+            if *score > self.score && place != own {
+                *self = Self {
+                    place,
+                    score: *score,
+                };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vectors(count: usize, dimensions: usize) -> Vec<Vec<f32>> {
+        let value = |at: usize| ((at * 7919 + at * at % 101) % 211) as f32 / 211.0 - 0.5;
+        let vector =
+            |place: usize| (0..dimensions).map(move |step| value(place * dimensions + step));
+        (0..count).map(|place| vector(place).collect()).collect()
+    }
+
+    #[test]
+    fn every_vector_is_compared_with_every_other() {
+        for (count, dimensions) in [(2, 3), (70, 17), (500, 24)] {
+            let vectors = vectors(count, dimensions);
+            for (place, found) in most_alike(&vectors, 2).unwrap().iter().enumerate() {
+                let dot = |other: &Vec<f32>| -> f32 {
+                    other.iter().zip(&vectors[place]).map(|(a, b)| a * b).sum()
+                };
+                let others = (0..count).filter(|other| *other != place);
+                let largest = others
+                    .map(|other| dot(&vectors[other]))
+                    .fold(f32::MIN, f32::max);
+                assert!(found.place != place);
+                assert!((dot(&vectors[found.place]) - largest).abs() < 1e-4);
+                assert!((found.score - largest).abs() < 1e-4);
+            }
+        }
+    }
+
+    #[test]
+    fn one_vector_and_vectors_of_different_lengths_are_refused() {
+        for vectors in [vec![vec![1.0]], vec![vec![1.0], vec![1.0, 2.0]], Vec::new()] {
+            assert!(matches!(most_alike(&vectors, 1), Err(Error::NotComparable)));
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Vectors of the texts that were asked for last: search boxes ask for the same text again and again.
+
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use lru::LruCache;
+use siamese_encoder::InputKind;
+
+use super::embedding::Embedding;
+use crate::metrics;
+
+/// Texts longer than this are not kept, bytes: hardly anyone asks for one twice.
+const MAX_CACHED_TEXT_BYTES: usize = 1024;
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Asked {
+    kind: InputKind,
+    text: String,
+}
+
+/// A bounded map from texts to vectors; the one that was not asked for the longest goes first.
+#[derive(Debug)]
+pub(crate) struct QueryCache {
+    /// `None` when nothing is to be kept.
+    vectors: Option<Mutex<LruCache<Asked, Embedding>>>,
+}
+
+impl QueryCache {
+    /// A cache of at most so many texts; 0 keeps none.
+    pub(crate) fn new(max_texts: usize) -> Self {
+        let vectors = NonZeroUsize::new(max_texts).map(|max| Mutex::new(LruCache::new(max)));
+        Self { vectors }
+    }
+
+    /// The vector of a text, if it is known.
+    pub(super) fn get(&self, text: &str, kind: InputKind) -> Option<Embedding> {
+        let asked = asked(text, kind)?;
+        let found = self.lock()?.get(&asked).cloned();
+        metrics::cached_query(found.is_some());
+        found
+    }
+
+    /// Keeps a vector. Who gets it later has not waited for it.
+    pub(super) fn put(&self, text: &str, kind: InputKind, embedding: &Embedding) {
+        if let (Some(asked), Some(mut vectors)) = (asked(text, kind), self.lock()) {
+            vectors.put(asked, embedding.without_times());
+        }
+    }
+
+    /// Between two statements the map is consistent, whatever a panicking thread left behind.
+    fn lock(&self) -> Option<MutexGuard<'_, LruCache<Asked, Embedding>>> {
+        let vectors = self.vectors.as_ref()?;
+        Some(vectors.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn asked(text: &str, kind: InputKind) -> Option<Asked> {
+    (text.len() <= MAX_CACHED_TEXT_BYTES).then(|| Asked {
+        kind,
+        text: text.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn embedding(value: f32) -> Embedding {
+        Embedding {
+            vector: vec![value],
+            tokens_seen: 3,
+            tokens_kept: 3,
+            queued: Duration::from_millis(5),
+            encoding: Duration::from_millis(7),
+        }
+    }
+
+    fn vector(cache: &QueryCache, text: &str, kind: InputKind) -> Option<f32> {
+        cache.get(text, kind).map(|found| found.vector[0])
+    }
+
+    #[test]
+    fn a_text_is_known_again_as_what_it_was_asked_for() {
+        let cache = QueryCache::new(4);
+        cache.put("lamp", InputKind::Query, &embedding(1.0));
+        assert_eq!(vector(&cache, "lamp", InputKind::Query), Some(1.0));
+        assert_eq!(vector(&cache, "lamp", InputKind::Document), None);
+        assert_eq!(vector(&cache, "Lamp", InputKind::Query), None);
+        let found = cache.get("lamp", InputKind::Query).unwrap();
+        assert_eq!((found.queued, found.encoding), Default::default());
+    }
+
+    #[test]
+    fn the_text_that_was_not_asked_for_the_longest_goes_first() {
+        let cache = QueryCache::new(2);
+        for (text, value) in [("a", 1.0), ("b", 2.0)] {
+            cache.put(text, InputKind::Query, &embedding(value));
+        }
+        assert!(cache.get("a", InputKind::Query).is_some());
+        cache.put("c", InputKind::Query, &embedding(3.0));
+        let known = ["a", "b", "c"].map(|text| vector(&cache, text, InputKind::Query));
+        assert_eq!(known, [Some(1.0), None, Some(3.0)]);
+    }
+
+    #[test]
+    fn long_texts_and_a_cache_of_none_keep_nothing() {
+        let long = "x".repeat(MAX_CACHED_TEXT_BYTES + 1);
+        for (max_texts, text) in [(0, "a"), (4, long.as_str())] {
+            let cache = QueryCache::new(max_texts);
+            cache.put(text, InputKind::Query, &embedding(1.0));
+            assert!(cache.get(text, InputKind::Query).is_none());
+        }
+    }
+}
