@@ -17,6 +17,7 @@ mod kill;
 mod overload;
 mod parity;
 mod passages;
+mod reranking;
 mod search;
 mod shutdown;
 mod similarity;

@@ -26,6 +26,7 @@ const COLLECTION_PREFIX: &str = "/collections/{collection}/";
         (name = "similarity", description = "Compare texts"),
         (name = "collections", description = "Named sets of documents"),
         (name = "encoder", description = "What makes the vectors"),
+        (name = "reranker", description = "What scores pairs of texts"),
         (name = "operations", description = "Probes and metrics")
     )
 )]
@@ -250,6 +251,8 @@ mod tests {
             "DocumentsRequest",
             "SimilarityRequest",
             "DeleteRequest",
+            "RerankWish",
+            "RerankRequest",
         ] {
             assert_eq!(schemas[name]["additionalProperties"], false, "{name}");
         }

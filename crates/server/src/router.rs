@@ -21,7 +21,8 @@ use crate::app::App;
 use crate::middleware;
 use crate::openapi;
 use crate::routes::{
-    collections, docs, documents, encoder, health, search, search_batch, similarity,
+    collections, docs, documents, encoder, health, rerank, reranker, search, search_batch,
+    similarity,
 };
 
 /// Where the routes of one collection live a second time.
@@ -49,6 +50,8 @@ fn documented_routes(max_body_bytes: usize) -> OpenApiRouter<App> {
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
         .routes(routes!(encoder::encoder))
+        .routes(routes!(reranker::reranker))
+        .merge(model_routes(max_body_bytes))
         .routes(routes!(collections::list))
         .routes(routes!(
             collections::put,
@@ -59,6 +62,13 @@ fn documented_routes(max_body_bytes: usize) -> OpenApiRouter<App> {
         .merge(streaming_routes())
         .nest(COLLECTION_PREFIX, json_routes(max_body_bytes))
         .nest(COLLECTION_PREFIX, streaming_routes())
+}
+
+/// Routes that work on the texts of their JSON body alone.
+fn model_routes(max_body_bytes: usize) -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(rerank::post))
+        .layer(RequestBodyLimitLayer::new(max_body_bytes))
 }
 
 /// Routes of one collection that read a JSON body or none.

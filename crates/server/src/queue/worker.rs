@@ -4,10 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use siamese_encoder::{Encoder, TokenizedText};
+use siamese_encoder::{Encoder, Reranker, TokenizedText};
 
 use super::encode_queue::{Encoded, QueueError, Shared};
-use super::lanes::{Batch, Job};
+use super::lanes::{Batch, Job, Lane};
 use crate::metrics;
 
 /// The forward pass, as the queue sees it.
@@ -25,15 +25,44 @@ impl Forward for Encoder {
     }
 }
 
+impl Forward for Reranker {
+    /// The logit of each pair, as a vector of one value.
+    fn forward(&self, texts: &[&TokenizedText]) -> Result<Vec<Vec<f32>>, siamese_encoder::Error> {
+        let logits = self.logits(texts)?;
+        Ok(logits.into_iter().map(|logit| vec![logit]).collect())
+    }
+}
+
+/// The models behind the queue.
+#[derive(Debug, Clone)]
+pub(crate) struct Models {
+    /// For all lanes but one.
+    pub(crate) encoder: Arc<dyn Forward>,
+    /// For [`Lane::Rerank`].
+    pub(crate) reranker: Option<Arc<dyn Forward>>,
+}
+
+impl Models {
+    fn of(&self, lane: Lane) -> Result<&dyn Forward, QueueError> {
+        match lane {
+            Lane::Query | Lane::Bulk => Ok(self.encoder.as_ref()),
+            Lane::Rerank => self
+                .reranker
+                .as_deref()
+                .ok_or_else(|| QueueError::Failed("there is no reranker".into())),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Worker {
-    encoder: Arc<dyn Forward>,
+    models: Models,
     shared: Arc<Shared>,
 }
 
 impl Worker {
-    pub(super) fn new(encoder: Arc<dyn Forward>, shared: Arc<Shared>) -> Self {
-        Self { encoder, shared }
+    pub(super) fn new(models: Models, shared: Arc<Shared>) -> Self {
+        Self { models, shared }
     }
 
     pub(super) fn run(self) {
@@ -96,7 +125,8 @@ impl Worker {
 
     fn forward(&self, batch: &Batch) -> Result<Vec<Vec<f32>>, QueueError> {
         let texts: Vec<&TokenizedText> = batch.jobs.iter().map(|job| &job.text).collect();
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.encoder.forward(&texts)));
+        let model = self.models.of(batch.lane)?;
+        let outcome = catch_unwind(AssertUnwindSafe(|| model.forward(&texts)));
         match outcome {
             Ok(Ok(vectors)) if vectors.len() == texts.len() => Ok(vectors),
             Ok(Ok(_)) => Err(QueueError::Failed("it returned too few vectors".into())),

@@ -12,6 +12,8 @@ pub(crate) mod health;
 pub(crate) mod hits;
 mod item;
 pub(crate) mod problems;
+pub(crate) mod rerank;
+pub(crate) mod reranker;
 pub(crate) mod search;
 pub(crate) mod search_batch;
 pub(crate) mod similarity;

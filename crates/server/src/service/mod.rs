@@ -7,6 +7,7 @@ mod embedding;
 mod ingest;
 mod ingest_stream;
 mod lines;
+mod reranking;
 mod search;
 mod similarity;
 
@@ -16,7 +17,8 @@ pub(crate) use chunking::{
 pub(crate) use embedding::Embedding;
 pub(crate) use ingest::{DocumentOutcome, Warning, WriteStatus, ingest};
 pub(crate) use ingest_stream::{StreamEvent, ingest_stream};
-pub(crate) use search::{Choice, Found, FoundHit, Grouping, Search, SearchedFor, search};
+pub(crate) use reranking::{OverWindow, RerankTask};
+pub(crate) use search::{Choice, Found, FoundHit, Grouping, Rerank, Search, SearchedFor, search};
 pub(crate) use similarity::{Metric, Operand, score_pairs};
 
 use crate::error::{ApiError, ErrorCode};
