@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod collections;
+mod compatible;
 mod documents;
 mod evaluation;
 mod filters;

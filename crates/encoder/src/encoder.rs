@@ -182,12 +182,20 @@ impl Encoder {
         &self.info
     }
 
+    /// The text put before a text of this kind; empty for symmetric models.
+    pub fn prompt(&self, kind: InputKind) -> &str {
+        self.prompts.prompt(kind)
+    }
+
     /// Token ids of a text with its prompt, cut at the window.
     ///
     /// # Errors
     /// When the tokenizer fails.
     pub fn tokenize(&self, text: &str, kind: InputKind) -> Result<TokenizedText, Error> {
-        let prompt = self.prompts.prompt(kind);
+        self.tokenize_after(self.prompt(kind), text)
+    }
+
+    fn tokenize_after(&self, prompt: &str, text: &str) -> Result<TokenizedText, Error> {
         let mut tokenized = self.tokenizer.tokenize(prompt, text)?;
         if !self.pooling.include_prompt && !prompt.is_empty() {
             // The prompt alone ends with one special token more than it has inside a text.
@@ -205,11 +213,23 @@ impl Encoder {
         texts: &[&str],
         kind: InputKind,
     ) -> Result<Vec<TokenizedText>, Error> {
+        self.tokenize_all_after(self.prompt(kind), texts)
+    }
+
+    /// Token ids of many texts, each after `prompt`, in their order.
+    ///
+    /// # Errors
+    /// As [`Self::tokenize`].
+    pub fn tokenize_all_after(
+        &self,
+        prompt: &str,
+        texts: &[&str],
+    ) -> Result<Vec<TokenizedText>, Error> {
         // Waking a thread takes as long as a short text.
         if let [text] = texts {
-            return Ok(vec![self.tokenize(text, kind)?]);
+            return Ok(vec![self.tokenize_after(prompt, text)?]);
         }
-        let tokenize = |text: &&str| self.tokenize(text, kind);
+        let tokenize = |text: &&str| self.tokenize_after(prompt, text);
         self.threads
             .install(|| texts.par_iter().map(tokenize).collect())
     }

@@ -33,6 +33,7 @@ pub(crate) struct Engine {
     pub(crate) queue: EncodeQueue,
     pub(crate) index: Arc<Index>,
     pub(crate) retry_after_s: u64,
+    pub(crate) loaded_at: jiff::Timestamp,
     /// `limits.max_passages_per_document`.
     pub(crate) max_passages_per_document: usize,
 }

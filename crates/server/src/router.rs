@@ -21,8 +21,8 @@ use crate::app::App;
 use crate::middleware;
 use crate::openapi;
 use crate::routes::{
-    collections, docs, documents, encoder, health, rerank, reranker, search, search_batch,
-    similarity,
+    collections, docs, documents, embed, encoder, health, info, rerank, reranker, search,
+    search_batch, similarity, v1,
 };
 
 /// Where the routes of one collection live a second time.
@@ -51,6 +51,8 @@ fn documented_routes(max_body_bytes: usize) -> OpenApiRouter<App> {
         .routes(routes!(health::metrics))
         .routes(routes!(encoder::encoder))
         .routes(routes!(reranker::reranker))
+        .routes(routes!(v1::models::list))
+        .routes(routes!(info::info))
         .merge(model_routes(max_body_bytes))
         .routes(routes!(collections::list))
         .routes(routes!(
@@ -68,6 +70,8 @@ fn documented_routes(max_body_bytes: usize) -> OpenApiRouter<App> {
 fn model_routes(max_body_bytes: usize) -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(rerank::post))
+        .routes(routes!(v1::embeddings::post))
+        .routes(routes!(embed::post))
         .layer(RequestBodyLimitLayer::new(max_body_bytes))
 }
 

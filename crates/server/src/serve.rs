@@ -160,6 +160,7 @@ pub(crate) fn load(
             queue,
             index: Arc::new(index),
             retry_after_s,
+            loaded_at: jiff::Timestamp::now(),
             max_passages_per_document: settings.limits.max_passages_per_document,
         },
         thread,

@@ -19,9 +19,21 @@ pub(crate) enum Lane {
     Bulk,
 }
 
+/// Requests with more texts than this are bulk work, so that they do not delay queries.
+const MAX_TEXTS_IN_QUERY_LANE: usize = 16;
+
 impl Lane {
     /// All lanes, the most urgent first.
     pub(crate) const ALL: [Self; 3] = [Self::Query, Self::Rerank, Self::Bulk];
+
+    /// The lane for a request with so many texts.
+    pub(crate) fn for_texts(texts: usize) -> Self {
+        if texts > MAX_TEXTS_IN_QUERY_LANE {
+            Self::Bulk
+        } else {
+            Self::Query
+        }
+    }
 
     /// The label of this lane in metrics.
     pub(crate) fn label(self) -> &'static str {

@@ -3,6 +3,7 @@
 //! Only here are index and tokenizer called, and only on blocking threads.
 
 mod chunking;
+mod embed_texts;
 mod embedding;
 mod ingest;
 mod ingest_stream;
@@ -14,6 +15,7 @@ mod similarity;
 pub(crate) use chunking::{
     default_chunking, default_overlap, default_passage_tokens, min_passage_tokens, window,
 };
+pub(crate) use embed_texts::{EmbedTask, Prompt, TextEmbedding, embed_texts};
 pub(crate) use embedding::Embedding;
 pub(crate) use ingest::{DocumentOutcome, Warning, WriteStatus, ingest};
 pub(crate) use ingest_stream::{StreamEvent, ingest_stream};

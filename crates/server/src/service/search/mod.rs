@@ -27,9 +27,6 @@ pub(crate) use query::SearchedFor;
 pub(super) use query::stored_vector;
 pub(crate) use rerank::Rerank;
 
-/// Requests with more texts than this are bulk work, so that they do not delay queries.
-const MAX_TEXTS_IN_QUERY_LANE: usize = 16;
-
 /// A question that has passed its checks.
 #[derive(Debug, Clone)]
 pub(crate) struct Search {
@@ -136,11 +133,7 @@ async fn embed_queries(engine: &Engine, searches: &[Search]) -> Result<Vec<Embed
         .flat_map(|search| search.searched_for.texts())
         .map(str::to_owned)
         .collect();
-    let lane = if texts.len() > MAX_TEXTS_IN_QUERY_LANE {
-        Lane::Bulk
-    } else {
-        Lane::Query
-    };
+    let lane = Lane::for_texts(texts.len());
     engine
         .embed(texts, InputKind::Query, lane, Admission::Refuse)
         .await
