@@ -15,7 +15,8 @@ python3 -m venv "$scratch/venv"
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 url=http://127.0.0.1:$port
 "$binary" model pull >/dev/null
-"$binary" serve --listen "127.0.0.1:$port" --data "$scratch/data" 2>"$scratch/log" &
+reranker=../../crates/encoder/tests/fixtures/models/cross-encoders/bert
+"$binary" serve --listen "127.0.0.1:$port" --data "$scratch/data" --reranker "$reranker" 2>"$scratch/log" &
 server=$!
 trap 'kill "$server" 2>/dev/null; wait "$server" || true; rm -rf "$scratch"' EXIT
 for _ in $(seq 60); do

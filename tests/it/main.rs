@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod collections;
+mod compatible;
 mod documents;
 mod evaluation;
 mod filters;
@@ -17,6 +18,7 @@ mod kill;
 mod overload;
 mod parity;
 mod passages;
+mod reranking;
 mod search;
 mod shutdown;
 mod similarity;

@@ -41,8 +41,16 @@ impl DenseSettings {
                 return Err(unsupported("module_input_name or module_output_name", name));
             }
         }
-        Activation::from_path(settings.activation_function.as_deref())?;
+        settings.activation()?;
         Ok(settings)
+    }
+
+    /// The activation; absent is Tanh, as in sentence-transformers.
+    fn activation(&self) -> Result<Activation, Error> {
+        let Some(path) = &self.activation_function else {
+            return Ok(Activation::Tanh);
+        };
+        Activation::from_path(path).ok_or_else(|| unsupported("activation_function", path))
     }
 }
 
@@ -53,8 +61,9 @@ fn unsupported(key: &'static str, value: &str) -> Error {
     }
 }
 
+/// A function applied to each value of a vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Activation {
+pub(crate) enum Activation {
     Identity,
     Tanh,
     Relu,
@@ -65,22 +74,33 @@ enum Activation {
 }
 
 impl Activation {
-    /// From a Python path such as `torch.nn.modules.activation.Tanh`; absent is Tanh, as in
-    /// sentence-transformers.
-    fn from_path(path: Option<&str>) -> Result<Self, Error> {
-        let path = path.unwrap_or("Tanh");
-        match path.rsplit('.').next().unwrap_or_default() {
-            "Identity" => Ok(Self::Identity),
-            "Tanh" => Ok(Self::Tanh),
-            "ReLU" => Ok(Self::Relu),
-            "Sigmoid" => Ok(Self::Sigmoid),
-            "GELU" => Ok(Self::Gelu),
-            "SiLU" => Ok(Self::Silu),
-            _ => Err(unsupported("activation_function", path)),
+    /// From a Python path such as `torch.nn.modules.activation.Tanh`; `None` for an unknown one.
+    pub(crate) fn from_path(path: &str) -> Option<Self> {
+        Some(match path.rsplit('.').next().unwrap_or_default() {
+            "Identity" => Self::Identity,
+            "Tanh" => Self::Tanh,
+            "ReLU" => Self::Relu,
+            "Sigmoid" => Self::Sigmoid,
+            "GELU" => Self::Gelu,
+            "SiLU" => Self::Silu,
+            _ => return None,
+        })
+    }
+
+    /// Its name in lower case.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Tanh => "tanh",
+            Self::Relu => "relu",
+            Self::Sigmoid => "sigmoid",
+            Self::Gelu => "gelu",
+            Self::Silu => "silu",
         }
     }
 
-    fn apply(self, value: f32) -> f32 {
+    /// The function's value.
+    pub(crate) fn apply(self, value: f32) -> f32 {
         match self {
             Self::Identity => value,
             Self::Tanh => value.tanh(),
@@ -145,8 +165,27 @@ impl Dense {
             in_features,
             weight: file.read("linear.weight", &shape)?,
             bias,
-            activation: Activation::from_path(settings.activation_function.as_deref())?,
+            activation: settings.activation()?,
             residual,
+        })
+    }
+
+    /// Reads the linear layer `name` of shape `[out_features, in_features]` from a file.
+    ///
+    /// # Errors
+    /// When it is missing or of another shape.
+    pub(crate) fn read(
+        file: &mut TensorFile,
+        name: &str,
+        shape: [usize; 2],
+        activation: Activation,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            in_features: shape[1],
+            weight: file.read(&format!("{name}.weight"), &shape)?,
+            bias: file.read(&format!("{name}.bias"), &shape[..1])?,
+            activation,
+            residual: Residual::Nothing,
         })
     }
 

@@ -7,11 +7,11 @@ use std::path::Path;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use crate::backbones::{self, Backbone, BackboneOptions, PackedBatch, TokenStates};
-use crate::batch::{self, Batch};
+use crate::backbones::{self, Backbone, BackboneOptions};
 use crate::dense::Dense;
 use crate::device::{self, DevicePreference};
 use crate::encoder_id::{EncoderId, EncoderIdBuilder};
+use crate::forward::{self, TextStates};
 use crate::kernels::Kernels;
 use crate::model_folder::{self, ModelDescription, PoolingSettings, PromptSettings, Step};
 use crate::tokenize::{TextTokenizer, TokenizedText};
@@ -136,7 +136,7 @@ impl Encoder {
         let settings = &description.transformer;
         let mut tokenizer = TextTokenizer::open(folder, settings.do_lower_case)?;
         let max_tokens = window(
-            options,
+            options.max_tokens,
             settings.max_tokens,
             tokenizer.special_tokens()? + 1,
         )?;
@@ -147,7 +147,7 @@ impl Encoder {
         let id = identify(&description, max_tokens, dimensions)?;
         let backbone_options = BackboneOptions {
             device,
-            threads: threads(options),
+            threads: threads(options.threads),
             precision: options.precision,
             generic: options.generic,
             kernels: Kernels::detect(),
@@ -173,7 +173,7 @@ impl Encoder {
             backbone,
             pooling: description.pooling,
             steps,
-            threads: thread_pool(threads(options))?,
+            threads: thread_pool(threads(options.threads))?,
         })
     }
 
@@ -182,12 +182,20 @@ impl Encoder {
         &self.info
     }
 
+    /// The text put before a text of this kind; empty for symmetric models.
+    pub fn prompt(&self, kind: InputKind) -> &str {
+        self.prompts.prompt(kind)
+    }
+
     /// Token ids of a text with its prompt, cut at the window.
     ///
     /// # Errors
     /// When the tokenizer fails.
     pub fn tokenize(&self, text: &str, kind: InputKind) -> Result<TokenizedText, Error> {
-        let prompt = self.prompts.prompt(kind);
+        self.tokenize_after(self.prompt(kind), text)
+    }
+
+    fn tokenize_after(&self, prompt: &str, text: &str) -> Result<TokenizedText, Error> {
         let mut tokenized = self.tokenizer.tokenize(prompt, text)?;
         if !self.pooling.include_prompt && !prompt.is_empty() {
             // The prompt alone ends with one special token more than it has inside a text.
@@ -205,11 +213,23 @@ impl Encoder {
         texts: &[&str],
         kind: InputKind,
     ) -> Result<Vec<TokenizedText>, Error> {
+        self.tokenize_all_after(self.prompt(kind), texts)
+    }
+
+    /// Token ids of many texts, each after `prompt`, in their order.
+    ///
+    /// # Errors
+    /// As [`Self::tokenize`].
+    pub fn tokenize_all_after(
+        &self,
+        prompt: &str,
+        texts: &[&str],
+    ) -> Result<Vec<TokenizedText>, Error> {
         // Waking a thread takes as long as a short text.
         if let [text] = texts {
-            return Ok(vec![self.tokenize(text, kind)?]);
+            return Ok(vec![self.tokenize_after(prompt, text)?]);
         }
-        let tokenize = |text: &&str| self.tokenize(text, kind);
+        let tokenize = |text: &&str| self.tokenize_after(prompt, text);
         self.threads
             .install(|| texts.par_iter().map(tokenize).collect())
     }
@@ -244,11 +264,8 @@ impl Encoder {
         texts: &[&TokenizedText],
         pause: &(dyn Fn() + Sync),
     ) -> Result<Vec<Vec<f32>>, Error> {
-        let encode = || self.encode_batches(texts, |batch| self.backbone.forward(batch, pause));
-        if self.backbone.brings_threads() {
-            return encode();
-        }
-        self.threads.install(encode)
+        let vector = |index, states: TextStates<'_>| self.checked_vector(index, states, texts);
+        forward::run(self.backbone.as_ref(), &self.threads, texts, pause, vector)
     }
 
     /// Vectors of a few short texts, on this thread alone where the path allows it.
@@ -256,7 +273,8 @@ impl Encoder {
     /// # Errors
     /// As [`Self::encode_tokenized`].
     pub fn encode_beside(&self, texts: &[&TokenizedText]) -> Result<Vec<Vec<f32>>, Error> {
-        self.encode_batches(texts, |batch| self.backbone.forward_beside(batch))
+        let vector = |index, states: TextStates<'_>| self.checked_vector(index, states, texts);
+        forward::run_beside(self.backbone.as_ref(), texts, vector)
     }
 
     /// Tokenises and encodes texts, in their order.
@@ -277,41 +295,26 @@ impl Encoder {
         Ok(encodings.collect())
     }
 
-    fn encode_batches(
+    /// The vector of one of these texts.
+    fn checked_vector(
         &self,
+        index: usize,
+        states: TextStates<'_>,
         texts: &[&TokenizedText],
-        forward: impl Fn(&mut PackedBatch) -> Result<TokenStates, Error>,
-    ) -> Result<Vec<Vec<f32>>, Error> {
-        let mut vectors = vec![Vec::new(); texts.len()];
-        for Batch { places } in batch::plan(texts) {
-            let mut packed = PackedBatch::new();
-            for place in &places {
-                packed.push(&texts[*place].ids, &texts[*place].type_ids);
-            }
-            let states = forward(&mut packed)?;
-            for (place, range) in places.into_iter().zip(packed.ranges()) {
-                let vector = self.vector(&states, range, texts[place].prompt_tokens);
-                if !vector.iter().all(|value| value.is_finite()) {
-                    return Err(Error::NonFinite { index: place });
-                }
-                vectors[place] = vector;
-            }
+    ) -> Result<Vec<f32>, Error> {
+        let vector = self.vector(states, texts[index].prompt_tokens);
+        match vector.iter().all(|value| value.is_finite()) {
+            true => Ok(vector),
+            false => Err(Error::NonFinite { index }),
         }
-        Ok(vectors)
     }
 
-    /// Pools the rows of one text and runs the later steps.
-    fn vector(
-        &self,
-        states: &TokenStates,
-        rows: std::ops::Range<usize>,
-        prompt_tokens: usize,
-    ) -> Vec<f32> {
-        let width = states.width;
-        let states = &states.values[rows.start * width..rows.end * width];
+    /// Pools the states of one text and runs the later steps.
+    fn vector(&self, states: TextStates<'_>, prompt_tokens: usize) -> Vec<f32> {
+        let TextStates { values, width } = states;
         let mut vector = Vec::with_capacity(width * self.pooling.modes.len());
         for mode in &self.pooling.modes {
-            mode.pool(states, width, prompt_tokens, &mut vector);
+            mode.pool(values, width, prompt_tokens, &mut vector);
         }
         for step in &self.steps {
             match step {
@@ -335,8 +338,16 @@ fn normalize(vector: &mut [f32]) {
     vector.iter_mut().for_each(|value| *value /= length);
 }
 
-fn window(options: &EncoderOptions, available: usize, minimum: usize) -> Result<usize, Error> {
-    let requested = options.max_tokens.unwrap_or(available);
+/// The window that was asked for, if the model has it; else the model's own.
+///
+/// # Errors
+/// When it is out of range.
+pub(crate) fn window(
+    requested: Option<usize>,
+    available: usize,
+    minimum: usize,
+) -> Result<usize, Error> {
+    let requested = requested.unwrap_or(available);
     if (minimum..=available).contains(&requested) {
         return Ok(requested);
     }
@@ -432,7 +443,8 @@ fn identify(
     Ok(id.finish())
 }
 
-fn folder_name(folder: &Path) -> String {
+/// The name of a model: that of its folder.
+pub(crate) fn folder_name(folder: &Path) -> String {
     let folder = fs_err::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
     folder.file_name().map_or_else(
         || "model".to_owned(),
@@ -441,12 +453,16 @@ fn folder_name(folder: &Path) -> String {
 }
 
 /// Threads of the forward pass: as asked for, else one for each core.
-fn threads(options: &EncoderOptions) -> usize {
+pub(crate) fn threads(wanted: Option<usize>) -> usize {
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    options.threads.unwrap_or_else(cores).max(1)
+    wanted.unwrap_or_else(cores).max(1)
 }
 
-fn thread_pool(threads: usize) -> Result<ThreadPool, Error> {
+/// Threads for what the backbone does not do itself.
+///
+/// # Errors
+/// When the operating system gives none.
+pub(crate) fn thread_pool(threads: usize) -> Result<ThreadPool, Error> {
     Ok(rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .build()?)

@@ -40,6 +40,14 @@ pub enum Error {
         /// `model_type` of `config.json`.
         model_type: String,
     },
+    /// The model is no cross-encoder, or one of an unknown kind.
+    #[error(
+        "the architecture {architecture:?} in config.json is not supported; a reranker is a model for sequence classification of the BERT family"
+    )]
+    UnsupportedArchitecture {
+        /// The first of `architectures` in `config.json`; empty when there is none.
+        architecture: String,
+    },
     /// A setting of the model asks for something this encoder does not do.
     #[error("{key} = {value} in the model's configuration is not supported")]
     UnsupportedSetting {

@@ -1,8 +1,9 @@
 //! Text to vectors with a siamese (bi-encoder) network.
 //!
 //! An [`Encoder`] opens a folder that sentence-transformers saved and makes one vector of each
-//! text: tokens, backbone, pooling, later modules. It is synchronous, can be shared between
-//! threads, and knows neither a network nor an index.
+//! text: tokens, backbone, pooling, later modules. A [`Reranker`] opens a cross-encoder's folder and
+//! scores pairs of a query and a passage. Both are synchronous, can be shared between threads, and
+//! know neither a network nor an index.
 //!
 //! ```no_run
 //! use siamese_encoder::{Encoder, EncoderOptions, InputKind};
@@ -17,14 +18,17 @@
 mod all_pairs;
 mod backbones;
 mod batch;
+mod classification_head;
 mod dense;
 mod device;
 mod encoder;
 mod encoder_id;
 mod error;
+mod forward;
 mod kernels;
 mod model_folder;
 mod pooling;
+mod reranker;
 mod team;
 mod tensor_file;
 mod tokenize;
@@ -36,4 +40,5 @@ pub use encoder_id::EncoderId;
 pub use error::Error;
 pub use kernels::Precision;
 pub use pooling::PoolingMode;
+pub use reranker::{Reranker, RerankerInfo, RerankerOptions};
 pub use tokenize::TokenizedText;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use tokenizers::Tokenizer;
+use tokenizers::{Encoding, PostProcessor, Tokenizer, TruncationDirection};
 
 use crate::Error;
 use crate::model_folder::read;
@@ -33,6 +33,13 @@ impl TokenizedText {
     pub fn is_truncated(&self) -> bool {
         self.tokens_seen > self.ids.len()
     }
+}
+
+/// The first text of pairs: its tokens, at most a window of them.
+#[derive(Debug)]
+pub(crate) struct FirstOfPairs {
+    encoding: Encoding,
+    tokens: usize,
 }
 
 /// The tokenizer of a model folder.
@@ -96,6 +103,56 @@ impl TextTokenizer {
         })
     }
 
+    /// Special tokens around and between two texts.
+    pub(crate) fn special_tokens_of_a_pair(&self) -> usize {
+        let processor = self.tokenizer.get_post_processor();
+        processor.map_or(0, |processor| processor.added_tokens(true))
+    }
+
+    /// Tokenises the first text of pairs.
+    pub(crate) fn first_of_pairs(&self, text: &str) -> Result<FirstOfPairs, Error> {
+        let mut encoding = self.without_special_tokens(text)?;
+        let tokens = encoding.len();
+        // Of a longer text no more than a window is ever kept.
+        keep(&mut encoding, self.max_tokens);
+        Ok(FirstOfPairs { encoding, tokens })
+    }
+
+    /// Tokenises a pair, cut at the window as [`longest_first`] says.
+    pub(crate) fn tokenize_pair(
+        &self,
+        first: &FirstOfPairs,
+        second: &str,
+    ) -> Result<TokenizedText, Error> {
+        let mut second = self.without_special_tokens(second)?;
+        // As the tokenizer does for pairs; not every post-processor sets them itself.
+        second.set_type_ids(vec![1; second.len()]);
+        let special = self.special_tokens_of_a_pair();
+        let tokens_seen = first.tokens + second.len() + special;
+        let room = self.max_tokens.saturating_sub(special);
+        let (kept_of_first, kept_of_second) = longest_first(first.tokens, second.len(), room);
+        let mut first = first.encoding.clone();
+        keep(&mut first, kept_of_first);
+        keep(&mut second, kept_of_second);
+        let encoding = self
+            .tokenizer
+            .post_process(first, Some(second), true)
+            .map_err(Error::Tokenize)?;
+        Ok(TokenizedText {
+            tokens_seen,
+            ids: encoding.get_ids().to_vec(),
+            type_ids: encoding.get_type_ids().to_vec(),
+            prompt_tokens: 0,
+        })
+    }
+
+    fn without_special_tokens(&self, text: &str) -> Result<Encoding, Error> {
+        let lower = self.do_lower_case.then(|| text.to_lowercase());
+        self.tokenizer
+            .encode_fast(lower.as_deref().unwrap_or(text), false)
+            .map_err(Error::Tokenize)
+    }
+
     /// Byte spans of the text's own tokens, in order; prompt and special tokens are left out.
     ///
     /// Spans lie on characters. They overlap where several tokens make up one character, and
@@ -132,6 +189,31 @@ impl TextTokenizer {
     }
 }
 
+fn keep(encoding: &mut Encoding, tokens: usize) {
+    encoding.truncate(tokens, 0, TruncationDirection::Right);
+    encoding.take_overflowing();
+}
+
+/// Tokens that are kept of two texts where both together may have `room`: the longer one is cut
+/// until it is as long as the other, then both. An odd token is the longer one's; of two equally
+/// long ones, the second's. This is "longest first" of the tokenizers library.
+fn longest_first(first: usize, second: usize, room: usize) -> (usize, usize) {
+    if first + second <= room {
+        return (first, second);
+    }
+    let (shorter, is_swapped) = (first.min(second), first > second);
+    let (shorter, longer) = if 2 * shorter <= room {
+        (shorter, room - shorter)
+    } else {
+        (room / 2, room / 2 + room % 2)
+    };
+    if is_swapped {
+        (longer, shorter)
+    } else {
+        (shorter, longer)
+    }
+}
+
 /// Maps spans of the lower-cased text back to the text: some letters change their length.
 ///
 /// The length does not depend on the letters around: only a final sigma does, and both have two
@@ -151,6 +233,17 @@ fn undo_lower_case(text: &str, spans: &mut [Range<usize>]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_longer_text_of_a_pair_is_cut_first() {
+        assert_eq!(longest_first(3, 4, 7), (3, 4));
+        assert_eq!(longest_first(3, 40, 10), (3, 7));
+        assert_eq!(longest_first(40, 3, 10), (7, 3));
+        assert_eq!(longest_first(0, 40, 10), (0, 10));
+        assert_eq!(longest_first(8, 9, 11), (5, 6));
+        assert_eq!(longest_first(9, 8, 11), (6, 5));
+        assert_eq!(longest_first(9, 9, 11), (5, 6));
+    }
 
     #[test]
     fn spans_of_a_lower_cased_text_are_those_of_the_text() {

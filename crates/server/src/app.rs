@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
-use siamese_encoder::Encoder;
+use siamese_encoder::{Encoder, Reranker};
 use siamese_index::{Collection, Index};
 use tokio::sync::watch;
 
@@ -25,14 +25,17 @@ pub(crate) struct Inner {
     stopping: watch::Sender<bool>,
 }
 
-/// The loaded model and index.
+/// The loaded models and index.
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) encoder: Arc<Encoder>,
+    /// What scores hits again, if the settings name it.
+    pub(crate) reranker: Option<Arc<Reranker>>,
     pub(crate) queue: EncodeQueue,
     pub(crate) cache: QueryCache,
     pub(crate) index: Arc<Index>,
     pub(crate) retry_after_s: u64,
+    pub(crate) loaded_at: jiff::Timestamp,
     /// `limits.max_passages_per_document`.
     pub(crate) max_passages_per_document: usize,
 }

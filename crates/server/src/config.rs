@@ -26,6 +26,8 @@ pub struct Overrides {
     pub data_dir: Option<PathBuf>,
     /// `encoder.model`.
     pub model: Option<String>,
+    /// `reranker.model`.
+    pub reranker: Option<PathBuf>,
 }
 
 /// Checked settings of one service.
@@ -40,7 +42,9 @@ pub struct Settings {
     pub index: IndexSettings,
     /// Which model, on which device.
     pub encoder: EncoderSettings,
-    /// The queue in front of the encoder.
+    /// Which cross-encoder scores hits again, if any.
+    pub reranker: RerankerSettings,
+    /// The queue in front of the models.
     pub queue: QueueSettings,
     /// Upper bounds of everything a request may ask for.
     pub limits: Limits,
@@ -122,6 +126,24 @@ pub struct EncoderSettings {
     pub max_cached_queries: usize,
 }
 
+/// `[reranker]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RerankerSettings {
+    model: PathBuf,
+    /// Tokens of a pair that are read.
+    pub max_tokens: Option<NonZeroUsize>,
+    /// How weights are kept on the CPU.
+    pub precision: EncoderPrecision,
+}
+
+impl RerankerSettings {
+    /// The folder of the model; nothing when there is none.
+    pub fn folder(&self) -> Option<&Path> {
+        Some(self.model.as_path()).filter(|folder| !folder.as_os_str().is_empty())
+    }
+}
+
 /// How weights are kept on the CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -154,13 +176,15 @@ pub enum Device {
 pub struct QueueSettings {
     /// Tokens that may wait in the query lane.
     pub max_query_tokens: NonZeroUsize,
+    /// Tokens that may wait in the lane of the reranker.
+    pub max_rerank_tokens: NonZeroUsize,
     /// Tokens that may wait in the bulk lane.
     pub max_bulk_tokens: NonZeroUsize,
     /// Tokens of one forward pass.
     pub max_batch_tokens: NonZeroUsize,
-    /// Tokens of queries that are encoded between two layers of a bulk pass.
+    /// Tokens of queries that are encoded between two layers of another lane's pass.
     pub max_urgent_tokens: usize,
-    /// Query passes in a row while bulk work waits.
+    /// Passes of more urgent lanes in a row while others wait.
     pub max_query_batches_in_a_row: NonZeroUsize,
     /// What `Retry-After` says, seconds.
     pub retry_after_s: u64,
@@ -199,6 +223,8 @@ pub struct Limits {
     pub max_search_examples: usize,
     pub max_diversity_candidates: usize,
     pub max_group_candidates: usize,
+    pub max_rerank_candidates: usize,
+    pub max_embed_texts: usize,
     pub max_similarity_items: usize,
     pub max_similarity_scores: usize,
     pub max_collections: usize,
@@ -245,7 +271,7 @@ pub enum SettingsError {
     },
     /// One forward pass could never be filled from the queue.
     #[error(
-        "settings: queue.max_batch_tokens must not exceed queue.max_query_tokens or queue.max_bulk_tokens"
+        "settings: queue.max_batch_tokens must not exceed queue.max_query_tokens, queue.max_rerank_tokens or queue.max_bulk_tokens"
     )]
     BatchOverQueue,
 }
@@ -309,6 +335,8 @@ impl Settings {
                 limits.max_diversity_candidates,
             ),
             ("limits.max_group_candidates", limits.max_group_candidates),
+            ("limits.max_rerank_candidates", limits.max_rerank_candidates),
+            ("limits.max_embed_texts", limits.max_embed_texts),
             ("limits.max_similarity_items", limits.max_similarity_items),
             ("limits.max_similarity_scores", limits.max_similarity_scores),
             ("limits.max_collections", limits.max_collections),
@@ -326,7 +354,8 @@ impl Settings {
             }
         }
         let queue = &self.queue;
-        if queue.max_batch_tokens > queue.max_query_tokens.min(queue.max_bulk_tokens) {
+        let smallest = queue.max_query_tokens.min(queue.max_bulk_tokens);
+        if queue.max_batch_tokens > smallest.min(queue.max_rerank_tokens) {
             return Err(SettingsError::BatchOverQueue);
         }
         Ok(())
@@ -353,6 +382,9 @@ impl Overrides {
         }
         if let Some(model) = &self.model {
             figment = figment.merge(Serialized::default("encoder.model", model));
+        }
+        if let Some(reranker) = &self.reranker {
+            figment = figment.merge(Serialized::default("reranker.model", reranker));
         }
         figment
     }

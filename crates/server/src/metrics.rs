@@ -80,15 +80,15 @@ fn describe() {
     );
     describe_counter!(
         ENCODED_TEXTS,
-        "Texts that went through the encoder, by lane"
+        "Texts that went through a model, by lane; those of `rerank` are pairs"
     );
-    describe_counter!(
-        ENCODED_TOKENS,
-        "Tokens that went through the encoder, by lane"
-    );
+    describe_counter!(ENCODED_TOKENS, "Tokens that went through a model, by lane");
     describe_histogram!(ENCODE_SECONDS, "Duration of one forward pass, by lane");
     describe_histogram!(ENCODE_BATCH_TOKENS, "Tokens of one forward pass, by lane");
-    describe_counter!(ENCODE_REFUSED, "Requests refused because a lane was full");
+    describe_counter!(
+        ENCODE_REFUSED,
+        "Requests refused because their lane was full"
+    );
     describe_counter!(
         ENCODE_DROPPED,
         "Waiting texts dropped because their caller hung up"
@@ -103,7 +103,7 @@ fn describe() {
     );
     describe_counter!(
         TRUNCATED,
-        "Texts longer than the encoder's window, cut there"
+        "Texts and pairs longer than their model's window, cut there"
     );
     describe_counter!(WRITTEN, "Documents written, by outcome");
     describe_counter!(DELETED, "Documents deleted");

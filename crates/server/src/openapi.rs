@@ -26,6 +26,8 @@ const COLLECTION_PREFIX: &str = "/collections/{collection}/";
         (name = "similarity", description = "Compare texts"),
         (name = "collections", description = "Named sets of documents"),
         (name = "encoder", description = "What makes the vectors"),
+        (name = "reranker", description = "What scores pairs of texts"),
+        (name = "compatible", description = "In the shapes of OpenAI and text-embeddings-inference"),
         (name = "operations", description = "Probes and metrics")
     )
 )]
@@ -140,6 +142,9 @@ fn require_one_form(value: &mut Value) {
         (&["inputs"], &["parameters"]),
     ]);
     schemas["Parameters"]["properties"]["truncate"]["enum"] = json!([true, null]);
+    let several = &mut schemas["TextList"]["oneOf"][1];
+    several["minItems"] = json!(1);
+    several["maxItems"] = json!(2048);
 }
 
 /// Each form with the fields it needs and those it may have; those of other forms are forbidden.
@@ -167,6 +172,10 @@ fn describe_vectors(value: &mut Value, dimensions: Option<usize>) {
     if let Some(dimensions) = dimensions {
         vector["minItems"] = json!(dimensions);
         vector["maxItems"] = json!(dimensions);
+        for request in ["EmbeddingsRequest", "EmbedRequest"] {
+            let kept = &mut value["components"]["schemas"][request]["properties"]["dimensions"];
+            kept["maximum"] = json!(dimensions);
+        }
     }
 }
 
@@ -250,6 +259,10 @@ mod tests {
             "DocumentsRequest",
             "SimilarityRequest",
             "DeleteRequest",
+            "RerankWish",
+            "RerankRequest",
+            "EmbeddingsRequest",
+            "EmbedRequest",
         ] {
             assert_eq!(schemas[name]["additionalProperties"], false, "{name}");
         }

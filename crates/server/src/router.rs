@@ -21,7 +21,8 @@ use crate::app::App;
 use crate::middleware;
 use crate::openapi;
 use crate::routes::{
-    collections, docs, documents, encoder, health, search, search_batch, similarity,
+    collections, docs, documents, embed, encoder, health, info, rerank, reranker, search,
+    search_batch, similarity, v1,
 };
 
 /// Where the routes of one collection live a second time.
@@ -49,6 +50,10 @@ fn documented_routes(max_body_bytes: usize) -> OpenApiRouter<App> {
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
         .routes(routes!(encoder::encoder))
+        .routes(routes!(reranker::reranker))
+        .routes(routes!(v1::models::list))
+        .routes(routes!(info::info))
+        .merge(model_routes(max_body_bytes))
         .routes(routes!(collections::list))
         .routes(routes!(
             collections::put,
@@ -59,6 +64,15 @@ fn documented_routes(max_body_bytes: usize) -> OpenApiRouter<App> {
         .merge(streaming_routes())
         .nest(COLLECTION_PREFIX, json_routes(max_body_bytes))
         .nest(COLLECTION_PREFIX, streaming_routes())
+}
+
+/// Routes that work on the texts of their JSON body alone.
+fn model_routes(max_body_bytes: usize) -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(rerank::post))
+        .routes(routes!(v1::embeddings::post))
+        .routes(routes!(embed::post))
+        .layer(RequestBodyLimitLayer::new(max_body_bytes))
 }
 
 /// Routes of one collection that read a JSON body or none.

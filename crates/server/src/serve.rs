@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use siamese_encoder::{DevicePreference, Encoder, EncoderOptions, Precision};
+use siamese_encoder::{
+    DevicePreference, Encoder, EncoderOptions, Precision, Reranker, RerankerOptions,
+};
 use siamese_index::{CollectionSettings, EncoderIdentity, Index, IndexOptions};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::app::{App, Engine};
 use crate::config::{Device, EncoderPrecision, Settings};
-use crate::queue::{EncodeQueue, Forward};
+use crate::queue::{EncodeQueue, Forward, Models};
 use crate::service::{QueryCache, default_chunking};
 use crate::{metrics, router};
 
@@ -34,6 +36,14 @@ pub enum ServeError {
     #[error("cannot open the model in {folder}: {source}", folder = folder.display())]
     Model {
         /// The model's folder.
+        folder: PathBuf,
+        /// What is wrong with it.
+        source: siamese_encoder::Error,
+    },
+    /// The reranker cannot be opened.
+    #[error("cannot open the reranker in {folder}: {source}", folder = folder.display())]
+    Reranker {
+        /// The folder from the settings.
         folder: PathBuf,
         /// What is wrong with it.
         source: siamese_encoder::Error,
@@ -123,7 +133,7 @@ async fn serve_http(
         .await
 }
 
-/// Opens model and index and starts the encoding thread.
+/// Opens models and index and starts the encoding thread.
 ///
 /// # Errors
 /// As [`serve`].
@@ -132,18 +142,26 @@ pub(crate) fn load(
     model_dir: &Path,
 ) -> Result<(Engine, JoinHandle<()>), ServeError> {
     let encoder = open_encoder(settings, model_dir)?;
+    let reranker = open_reranker(settings)?.map(Arc::new);
     let index = open_index(settings, &encoder)?;
     let encoder = Arc::new(encoder);
-    let forward: Arc<dyn Forward> = Arc::clone(&encoder) as Arc<dyn Forward>;
-    let (queue, thread) = EncodeQueue::start(forward, &settings.queue)?;
+    let models = Models {
+        encoder: Arc::clone(&encoder) as Arc<dyn Forward>,
+        reranker: reranker
+            .clone()
+            .map(|reranker| reranker as Arc<dyn Forward>),
+    };
+    let (queue, thread) = EncodeQueue::start(models, &settings.queue)?;
     let retry_after_s = settings.queue.retry_after_s;
     Ok((
         Engine {
             encoder,
+            reranker,
             queue,
             cache: QueryCache::new(settings.encoder.max_cached_queries),
             index: Arc::new(index),
             retry_after_s,
+            loaded_at: jiff::Timestamp::now(),
             max_passages_per_document: settings.limits.max_passages_per_document,
         },
         thread,
@@ -153,26 +171,53 @@ pub(crate) fn load(
 fn open_encoder(settings: &Settings, model_dir: &Path) -> Result<Encoder, ServeError> {
     let wanted = &settings.encoder;
     let options = EncoderOptions {
-        device: match wanted.device {
-            Device::Auto => DevicePreference::Auto,
-            Device::Cpu => DevicePreference::Cpu,
-            Device::Cuda => DevicePreference::Cuda,
-            Device::Metal => DevicePreference::Metal,
-        },
+        device: device(wanted.device),
         dimensions: wanted.dimensions.map(Into::into),
         max_tokens: wanted.max_tokens.map(Into::into),
         threads: wanted.threads.map(Into::into),
-        precision: match wanted.precision {
-            EncoderPrecision::F32 => Precision::F32,
-            EncoderPrecision::Bf16 => Precision::Bf16,
-            EncoderPrecision::Int8 => Precision::Int8,
-        },
+        precision: precision(wanted.precision),
         generic: false,
     };
     Encoder::open(model_dir, &options).map_err(|source| ServeError::Model {
         folder: model_dir.to_owned(),
         source,
     })
+}
+
+/// The reranker that the settings name, if they name one.
+fn open_reranker(settings: &Settings) -> Result<Option<Reranker>, ServeError> {
+    let wanted = &settings.reranker;
+    let Some(folder) = wanted.folder() else {
+        return Ok(None);
+    };
+    let options = RerankerOptions {
+        device: device(settings.encoder.device),
+        max_tokens: wanted.max_tokens.map(Into::into),
+        threads: settings.encoder.threads.map(Into::into),
+        precision: precision(wanted.precision),
+    };
+    let opened = Reranker::open(folder, &options);
+    opened.map(Some).map_err(|source| ServeError::Reranker {
+        folder: folder.to_owned(),
+        source,
+    })
+}
+
+fn device(wanted: Device) -> DevicePreference {
+    match wanted {
+        Device::Auto => DevicePreference::Auto,
+        Device::Cpu => DevicePreference::Cpu,
+        Device::Cuda => DevicePreference::Cuda,
+        Device::Metal => DevicePreference::Metal,
+    }
+}
+
+fn precision(wanted: EncoderPrecision) -> Precision {
+    match wanted {
+        EncoderPrecision::F32 => Precision::F32,
+        EncoderPrecision::Bf16 => Precision::Bf16,
+        EncoderPrecision::Int8 => Precision::Int8,
+    }
 }
 
 fn open_index(settings: &Settings, encoder: &Encoder) -> Result<Index, ServeError> {

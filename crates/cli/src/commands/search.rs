@@ -23,6 +23,9 @@ pub(crate) struct Search {
     /// Search only documents whose metadata passes, for example '{"status": "open"}'
     #[arg(long, value_name = "JSON", value_parser = filter)]
     filter: Option<Value>,
+    /// Score the best N hits again by the service's reranker
+    #[arg(long, value_name = "N")]
+    rerank: Option<usize>,
     /// Print the service's answer as JSON
     #[arg(long)]
     json: bool,
@@ -35,7 +38,7 @@ pub(crate) struct Search {
 pub(crate) struct Hit {
     /// Its id.
     pub(crate) id: String,
-    /// Cosine with the question.
+    /// Cosine with the question, or what the reranker says.
     pub(crate) score: f64,
     /// Its title, if it has one.
     pub(crate) title: Option<String>,
@@ -57,6 +60,9 @@ impl Search {
         let is_filtered = self.filter.is_some();
         if let Some(filter) = self.filter {
             question["filter"] = filter;
+        }
+        if let Some(top_n) = self.rerank {
+            question["rerank"] = json!({ "top_n": top_n });
         }
         let answer = service.post("search", &question)?;
         let mut out = stdout().lock();

@@ -23,6 +23,9 @@ pub(crate) struct Serve {
     /// Path of a sentence-transformers folder, or a name in the models folder
     #[arg(long, value_name = "DIR|NAME")]
     model: Option<String>,
+    /// Folder of a cross-encoder that scores hits again for searches that ask for it
+    #[arg(long, value_name = "DIR")]
+    reranker: Option<PathBuf>,
 }
 
 impl Serve {
@@ -32,6 +35,7 @@ impl Serve {
             listen: self.listen,
             data_dir: self.data,
             model: self.model,
+            reranker: self.reranker,
         })?;
         logging::start(&settings.log)?;
         let models_dir = model::models_dir(&settings);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::files::read_json;
+use super::files::{read_json, read_json_if_present};
 use super::{PoolingSettings, PromptSettings, TransformerSettings};
 use crate::Error;
 use crate::dense::DenseSettings;
@@ -60,6 +60,26 @@ pub(crate) fn describe(folder: &Path) -> Result<ModelDescription, Error> {
         transformer_dir,
         prompts,
     })
+}
+
+/// The folder of a cross-encoder's transformer, which must be its only module. Without a list it is
+/// the folder itself.
+///
+/// # Errors
+/// A damaged list, or another module.
+pub(super) fn only_transformer(folder: &Path) -> Result<PathBuf, Error> {
+    let list = folder.join("modules.json");
+    let Some(entries) = read_json_if_present::<Vec<ModuleEntry>>(&list)? else {
+        return Ok(folder.to_owned());
+    };
+    let mut entries = entries.into_iter();
+    let transformer = expect(&list, entries.next(), "Transformer")?;
+    match entries.next() {
+        Some(other) => Err(Error::UnsupportedModule {
+            module_type: other.module_type,
+        }),
+        None => Ok(folder.join(transformer.path)),
+    }
 }
 
 /// The kind of a module: the last segment of its Python path, the same in both dialects.

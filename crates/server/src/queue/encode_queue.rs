@@ -8,7 +8,7 @@ use siamese_encoder::TokenizedText;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::lanes::{Job, Lane, Lanes};
-use super::worker::{Forward, Worker};
+use super::worker::{Models, Worker};
 use crate::config::QueueSettings;
 use crate::metrics;
 
@@ -36,7 +36,7 @@ pub(crate) struct Encoded {
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum QueueError {
     /// The lane is full.
-    #[error("{max_tokens} tokens wait in the encoder's {lane} lane already")]
+    #[error("{max_tokens} tokens wait in the queue's {lane} lane already")]
     Full {
         /// The lane's name.
         lane: &'static str,
@@ -59,6 +59,7 @@ pub(super) type RoomInLane = Arc<OwnedSemaphorePermit>;
 pub(crate) struct EncodeQueue {
     shared: Arc<Shared>,
     query_room: LaneRoom,
+    rerank_room: LaneRoom,
     bulk_room: LaneRoom,
 }
 
@@ -94,7 +95,7 @@ impl EncodeQueue {
     /// # Errors
     /// When the operating system gives no thread.
     pub(crate) fn start(
-        encoder: Arc<dyn Forward>,
+        models: Models,
         settings: &QueueSettings,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let lanes = Lanes::new(
@@ -108,13 +109,14 @@ impl EncodeQueue {
             }),
             work: Condvar::new(),
         });
-        let worker = Worker::new(encoder, Arc::clone(&shared), settings.max_urgent_tokens);
+        let worker = Worker::new(models, Arc::clone(&shared), settings.max_urgent_tokens);
         let thread = std::thread::Builder::new()
             .name("encoder".to_owned())
             .spawn(move || worker.run())?;
         let queue = Self {
             shared,
             query_room: LaneRoom::new(settings.max_query_tokens.get()),
+            rerank_room: LaneRoom::new(settings.max_rerank_tokens.get()),
             bulk_room: LaneRoom::new(settings.max_bulk_tokens.get()),
         };
         Ok((queue, thread))
@@ -184,6 +186,7 @@ impl EncodeQueue {
     fn room(&self, lane: Lane) -> &LaneRoom {
         match lane {
             Lane::Query => &self.query_room,
+            Lane::Rerank => &self.rerank_room,
             Lane::Bulk => &self.bulk_room,
         }
     }

@@ -8,23 +8,38 @@ use tokio::sync::oneshot;
 
 use super::encode_queue::{Encoded, QueueError, RoomInLane};
 
-/// Which of the two lanes a text waits in.
+/// Which lane a text waits in, and with it which model it goes through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lane {
     /// Someone waits for the answer to a question.
     Query,
+    /// Pairs for the reranker; someone waits for them, too, but they are long and many.
+    Rerank,
     /// Ingest and other bulk work.
     Bulk,
 }
 
+/// Requests with more texts than this are bulk work, so that they do not delay queries.
+const MAX_TEXTS_IN_QUERY_LANE: usize = 16;
+
 impl Lane {
-    /// Both lanes, for metrics.
-    pub(crate) const ALL: [Self; 2] = [Self::Query, Self::Bulk];
+    /// All lanes, the most urgent first.
+    pub(crate) const ALL: [Self; 3] = [Self::Query, Self::Rerank, Self::Bulk];
+
+    /// The lane for a request with so many texts.
+    pub(crate) fn for_texts(texts: usize) -> Self {
+        if texts > MAX_TEXTS_IN_QUERY_LANE {
+            Self::Bulk
+        } else {
+            Self::Query
+        }
+    }
 
     /// The label of this lane in metrics.
     pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Query => "query",
+            Self::Rerank => "rerank",
             Self::Bulk => "bulk",
         }
     }
@@ -62,74 +77,73 @@ impl Batch {
 /// Jobs in order of arrival, by lane.
 #[derive(Debug)]
 pub(super) struct Lanes {
-    query: VecDeque<Job>,
-    bulk: VecDeque<Job>,
+    /// As in [`Lane::ALL`].
+    lanes: [Waiting; Lane::ALL.len()],
     max_batch_tokens: usize,
-    max_query_batches_in_a_row: usize,
-    query_batches_in_a_row: usize,
+    max_passed_over: usize,
+}
+
+/// The jobs of one lane.
+#[derive(Debug, Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    /// Batches of more urgent lanes that were taken while jobs waited here.
+    passed_over: usize,
 }
 
 impl Lanes {
-    pub(super) fn new(max_batch_tokens: usize, max_query_batches_in_a_row: usize) -> Self {
+    /// Empty lanes. A lane is passed over by at most `max_passed_over` batches of more urgent ones
+    /// in a row.
+    pub(super) fn new(max_batch_tokens: usize, max_passed_over: usize) -> Self {
         Self {
-            query: VecDeque::new(),
-            bulk: VecDeque::new(),
+            lanes: Default::default(),
             max_batch_tokens,
-            max_query_batches_in_a_row,
-            query_batches_in_a_row: 0,
+            max_passed_over,
         }
     }
 
     pub(super) fn push(&mut self, lane: Lane, job: Job) {
-        self.lane_mut(lane).push_back(job);
+        self.lanes[lane as usize].jobs.push_back(job);
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.query.is_empty() && self.bulk.is_empty()
+        self.lanes.iter().all(|lane| lane.jobs.is_empty())
     }
 
-    /// The next batch: queries first, but after `max_query_batches_in_a_row` of them one batch of
-    /// bulk work, so that neither lane starves. Jobs nobody waits for any more are dropped.
+    /// The next batch, all of one lane: the most urgent one that is not empty, unless one behind it
+    /// has been passed over too often. Jobs nobody waits for any more are dropped.
     /// Returns the batch and how many jobs were dropped; the batch may be empty.
     pub(super) fn next_batch(&mut self) -> (Batch, usize) {
         let lane = self.next_lane();
-        if lane == Lane::Query {
-            self.query_batches_in_a_row += 1;
-        } else {
-            self.query_batches_in_a_row = 0;
+        let (chosen, behind) = (lane as usize, lane as usize + 1);
+        self.lanes[chosen].passed_over = 0;
+        for lane in &mut self.lanes[behind..] {
+            lane.passed_over += usize::from(!lane.jobs.is_empty());
         }
-        let max_batch_tokens = self.max_batch_tokens;
-        let (jobs, dropped) = take_batch(self.lane_mut(lane), max_batch_tokens);
+        let (jobs, dropped) = take_batch(&mut self.lanes[chosen].jobs, self.max_batch_tokens);
         (Batch { lane, jobs }, dropped)
     }
 
-    /// Queries that need not wait for the bulk pass under way: those at the front of their lane, if
-    /// the first has at most `max_tokens`, up to `max_tokens` together. Returns them and how many
-    /// jobs were dropped.
+    /// Queries that need not wait for the pass under way: those at the front of their lane, if the
+    /// first has at most `max_tokens`, up to `max_tokens` together. Returns them and how many jobs
+    /// were dropped.
     pub(super) fn urgent(&mut self, max_tokens: usize) -> (Batch, usize) {
-        let is_short = |job: &Job| job.tokens() <= max_tokens;
-        let (jobs, dropped) = match self.query.front() {
-            Some(job) if is_short(job) => take_batch(&mut self.query, max_tokens),
+        let lane = Lane::Query;
+        let queries = &mut self.lanes[lane as usize].jobs;
+        let (jobs, dropped) = match queries.front() {
+            Some(job) if job.tokens() <= max_tokens => take_batch(queries, max_tokens),
             _ => (Vec::new(), 0),
         };
-        let lane = Lane::Query;
         (Batch { lane, jobs }, dropped)
     }
 
     fn next_lane(&self) -> Lane {
-        let bulk_is_due = self.query_batches_in_a_row >= self.max_query_batches_in_a_row;
-        if self.query.is_empty() || (bulk_is_due && !self.bulk.is_empty()) {
-            Lane::Bulk
-        } else {
-            Lane::Query
-        }
-    }
-
-    fn lane_mut(&mut self, lane: Lane) -> &mut VecDeque<Job> {
-        match lane {
-            Lane::Query => &mut self.query,
-            Lane::Bulk => &mut self.bulk,
-        }
+        let waiting = |lane: &Lane| !self.lanes[*lane as usize].jobs.is_empty();
+        let is_due = |lane: &Lane| self.lanes[*lane as usize].passed_over >= self.max_passed_over;
+        let waiting = Lane::ALL.into_iter().filter(waiting);
+        let due = waiting.clone().rfind(is_due);
+        due.or_else(|| waiting.into_iter().next())
+            .unwrap_or(Lane::Query)
     }
 }
 
@@ -148,4 +162,94 @@ fn take_batch(lane: &mut VecDeque<Job>, max_batch_tokens: usize) -> (Vec<Job>, u
         }
     }
     (jobs, dropped)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use siamese_encoder::{Encoder, EncoderOptions, InputKind};
+    use tokio::sync::{Semaphore, oneshot};
+
+    use super::*;
+
+    type Reply = oneshot::Receiver<Result<Encoded, QueueError>>;
+
+    /// A text of two tokens beside the special ones.
+    fn job(text: &TokenizedText) -> (Job, Reply) {
+        let (reply, receiver) = oneshot::channel();
+        let room = Arc::new(Semaphore::new(1))
+            .try_acquire_many_owned(1)
+            .unwrap();
+        let job = Job {
+            text: text.clone(),
+            enqueued_at: Instant::now(),
+            reply,
+            _room: Arc::new(room),
+        };
+        (job, receiver)
+    }
+
+    fn text() -> TokenizedText {
+        let folder = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../encoder/tests/fixtures/models/bert-old-dialect"
+        );
+        let encoder = Encoder::open(folder.as_ref(), &EncoderOptions::default()).unwrap();
+        encoder.tokenize("rain", InputKind::Query).unwrap()
+    }
+
+    /// The lanes of the batches that are taken while `jobs` wait, one job a batch.
+    fn order(jobs: &[(Lane, usize)], max_passed_over: usize) -> Vec<Lane> {
+        let (text, mut lanes) = (text(), Lanes::new(1, max_passed_over));
+        let mut receivers = Vec::new();
+        for (lane, count) in jobs {
+            for _ in 0..*count {
+                let (job, receiver) = job(&text);
+                lanes.push(*lane, job);
+                receivers.push(receiver);
+            }
+        }
+        let mut order = Vec::new();
+        while !lanes.is_empty() {
+            let (batch, dropped) = lanes.next_batch();
+            assert_eq!((batch.jobs.len(), dropped), (1, 0));
+            order.push(batch.lane);
+        }
+        order
+    }
+
+    #[test]
+    fn the_most_urgent_lane_goes_first() {
+        use Lane::{Bulk, Query, Rerank};
+        let jobs = [(Bulk, 2), (Rerank, 1), (Query, 2)];
+        assert_eq!(order(&jobs, 9), [Query, Query, Rerank, Bulk, Bulk]);
+    }
+
+    #[test]
+    fn no_lane_is_passed_over_for_ever() {
+        use Lane::{Bulk, Query, Rerank};
+        let jobs = [(Query, 6), (Rerank, 2), (Bulk, 1)];
+        let expected = [
+            Query, Query, Bulk, Rerank, Query, Query, Rerank, Query, Query,
+        ];
+        assert_eq!(order(&jobs, 2), expected);
+    }
+
+    #[test]
+    fn a_batch_holds_jobs_of_one_lane_and_none_that_nobody_waits_for() {
+        let (text, mut lanes) = (text(), Lanes::new(1000, 8));
+        let (kept, _kept_reply) = job(&text);
+        let (left, left_reply) = job(&text);
+        let (other, _other_reply) = job(&text);
+        drop(left_reply);
+        lanes.push(Lane::Rerank, left);
+        lanes.push(Lane::Rerank, kept);
+        lanes.push(Lane::Bulk, other);
+        let (batch, dropped) = lanes.next_batch();
+        assert_eq!(
+            (batch.lane, batch.jobs.len(), dropped),
+            (Lane::Rerank, 1, 1)
+        );
+    }
 }

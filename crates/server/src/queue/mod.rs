@@ -1,4 +1,5 @@
-//! The queue in front of the encoder: two lanes, bounded in tokens, one thread that encodes.
+//! The queue in front of the models: three lanes, bounded in tokens, one thread that encodes and
+//! reranks, so that two forward passes never share the cores.
 //!
 //! What lives here knows tokens, waiting and giving up; it knows nothing of HTTP or of the index.
 
@@ -8,4 +9,4 @@ mod worker;
 
 pub(crate) use encode_queue::{Admission, EncodeQueue, QueueError};
 pub(crate) use lanes::Lane;
-pub(crate) use worker::Forward;
+pub(crate) use worker::{Forward, Models};

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
-use siamese_encoder::{Encoder, TokenizedText};
+use siamese_encoder::{Encoder, Reranker, TokenizedText};
 
 use super::encode_queue::{Encoded, QueueError, Shared};
 use super::lanes::{Batch, Job, Lane};
@@ -25,7 +25,9 @@ pub(crate) trait Forward: Send + Sync + std::fmt::Debug + 'static {
     ///
     /// # Errors
     /// As [`Self::forward`].
-    fn forward_beside(&self, texts: &[&TokenizedText]) -> Vectors;
+    fn forward_beside(&self, texts: &[&TokenizedText]) -> Vectors {
+        self.forward(texts, &|| {})
+    }
 }
 
 impl Forward for Encoder {
@@ -38,25 +40,50 @@ impl Forward for Encoder {
     }
 }
 
+impl Forward for Reranker {
+    /// The logit of each pair, as a vector of one value.
+    fn forward(&self, texts: &[&TokenizedText], pause: &(dyn Fn() + Sync)) -> Vectors {
+        let logits = self.logits_pausing(texts, pause)?;
+        Ok(logits.into_iter().map(|logit| vec![logit]).collect())
+    }
+}
+
+/// The models behind the queue.
+#[derive(Debug, Clone)]
+pub(crate) struct Models {
+    /// For all lanes but one.
+    pub(crate) encoder: Arc<dyn Forward>,
+    /// For [`Lane::Rerank`].
+    pub(crate) reranker: Option<Arc<dyn Forward>>,
+}
+
+impl Models {
+    fn of(&self, lane: Lane) -> Result<&dyn Forward, QueueError> {
+        match lane {
+            Lane::Query | Lane::Bulk => Ok(self.encoder.as_ref()),
+            Lane::Rerank => self
+                .reranker
+                .as_deref()
+                .ok_or_else(|| QueueError::Failed("there is no reranker".into())),
+        }
+    }
+}
+
 type Pass<'a> = dyn Fn(&[&TokenizedText]) -> Vectors + 'a;
 
 #[derive(Debug)]
 pub(super) struct Worker {
-    encoder: Arc<dyn Forward>,
+    models: Models,
     shared: Arc<Shared>,
-    /// Tokens of queries that are encoded in one pause of a bulk pass. One thread does that while
+    /// Tokens of queries that are encoded in one pause of another pass. One thread does that while
     /// the others wait sooner or later, so longer queries are left to a pass of their own.
     max_urgent_tokens: usize,
 }
 
 impl Worker {
-    pub(super) fn new(
-        encoder: Arc<dyn Forward>,
-        shared: Arc<Shared>,
-        max_urgent_tokens: usize,
-    ) -> Self {
+    pub(super) fn new(models: Models, shared: Arc<Shared>, max_urgent_tokens: usize) -> Self {
         Self {
-            encoder,
+            models,
             shared,
             max_urgent_tokens,
         }
@@ -65,18 +92,21 @@ impl Worker {
     pub(super) fn run(self) {
         while let Some(batch) = self.next_batch() {
             let lane = batch.lane;
-            self.encode(batch, &|texts| match lane {
-                Lane::Query => self.encoder.forward(texts, &|| {}),
-                Lane::Bulk => self.encoder.forward(texts, &|| self.encode_urgent()),
-            });
+            match self.models.of(lane) {
+                Err(error) => fail(batch.jobs, &error),
+                Ok(model) => self.encode(batch, &|texts| match lane {
+                    Lane::Query => model.forward(texts, &|| {}),
+                    Lane::Rerank | Lane::Bulk => model.forward(texts, &|| self.encode_urgent()),
+                }),
+            }
         }
     }
 
-    /// Encodes the queries that have come since a bulk pass began.
+    /// Encodes the queries that have come since a pass of another lane began.
     fn encode_urgent(&self) {
         let (batch, dropped) = self.shared.lock().lanes.urgent(self.max_urgent_tokens);
         metrics::encode_dropped(dropped);
-        self.encode(batch, &|texts| self.encoder.forward_beside(texts));
+        self.encode(batch, &|texts| self.models.encoder.forward_beside(texts));
     }
 
     /// Waits for work; `None` when the queue is closed and empty.
@@ -251,8 +281,11 @@ mod tests {
             done: Mutex::default(),
             panics_beside,
         });
-        let encoder = Arc::clone(&busy) as Arc<dyn Forward>;
-        Worker::new(encoder, shared, MAX_URGENT_TOKENS).run();
+        let models = Models {
+            encoder: Arc::clone(&busy) as Arc<dyn Forward>,
+            reranker: None,
+        };
+        Worker::new(models, shared, MAX_URGENT_TOKENS).run();
         let done = busy.done.lock().unwrap().clone();
         (done, tokens, [bulk_reply, first_reply, second_reply])
     }

@@ -50,9 +50,13 @@ pub(crate) struct SearchResponse {
 pub(crate) struct HitShape {
     /// The document's id.
     id: String,
-    /// Cosine of query and best passage, -1 to 1; higher is better.
+    /// Cosine of query and best passage, -1 to 1; with `rerank` what the reranker says. Higher is
+    /// better.
     #[schema(example = 0.7312)]
     score: f32,
+    /// With `rerank`: the cosine, by which the hit was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_score: Option<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<String>,
     /// The passage that matched best.
@@ -118,6 +122,9 @@ pub(crate) struct TimingsShape {
     encode_ms: f64,
     /// The index.
     search_ms: f64,
+    /// With `rerank`: the second stage, waiting for the reranker included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rerank_ms: Option<f64>,
 }
 
 /// How a search's results are laid out.
@@ -152,6 +159,7 @@ impl SearchResponse {
                 queue_ms: ms(found.timings.queued),
                 encode_ms: ms(found.timings.encoding),
                 search_ms: ms(found.timings.searching),
+                rerank_ms: found.timings.reranking.map(ms),
             },
         }
     }
@@ -162,6 +170,7 @@ impl HitShape {
         let with = |part| include.contains(&part);
         let FoundHit {
             hit,
+            first_score,
             group,
             passages,
         } = found;
@@ -172,6 +181,7 @@ impl HitShape {
         let passages = passages.into_iter().map(shape).collect();
         Self {
             score: hit.score,
+            first_score,
             passage: passage_of(&hit.document, &hit.passage),
             passages: Some(passages).filter(|_| with(Include::Passages)),
             vector: hit.passage.vector.filter(|_| with(Include::Vector)),

@@ -54,6 +54,12 @@ impl From<String> for PlainText {
     }
 }
 
+impl From<PlainText> for String {
+    fn from(text: PlainText) -> Self {
+        text.0
+    }
+}
+
 impl Item {
     /// The item within its limits; `pointer` is where it stands.
     ///

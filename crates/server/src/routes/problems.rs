@@ -57,6 +57,18 @@ problems! {
 }
 
 problems! {
+    /// Any search, which may name documents and ask for the reranker.
+    SearchProblems:
+    (404, "`document_not_found`, `collection_not_found` or `reranker_not_found`"),
+}
+
+problems! {
+    /// Any operation of the reranker, which may not be there.
+    RerankerProblems:
+    (404, "`reranker_not_found`: the service was started without one"),
+}
+
+problems! {
     /// Any operation with a JSON body.
     BodyProblems:
     (400, "`malformed_json`: not JSON, or not UTF-8"),

@@ -13,7 +13,8 @@ use super::facets::read_facets;
 use super::filter::FilterShape;
 use super::hits::{Include, Layout, SearchResponse};
 use super::item::Item;
-use super::problems::{BodyProblems, DocumentProblems, EngineProblems};
+use super::problems::{BodyProblems, EngineProblems, SearchProblems};
+use super::rerank::RerankWish;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
@@ -92,6 +93,12 @@ pub(crate) struct SearchRequest {
     /// average one. Not beside `diversity` or `offset`.
     #[serde(default)]
     auto_cut: bool,
+    /// Score the first hits again by the reranker, and return them in the new order. Beside `query`
+    /// only, and not beside `diversity`. `filter`, `min_score`, `group_by`, `facets` and `total` are
+    /// those of the first stage; `auto_cut` looks at the new scores.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    rerank: Option<RerankWish>,
     /// Score every vector instead of those that the index leads to: slower, and never misses.
     #[serde(default)]
     #[schema(default = false)]
@@ -116,7 +123,7 @@ from_object_only!(SearchRequest);
     request_body = SearchRequest,
     responses(
         (status = 200, body = SearchResponse),
-        BodyProblems, DocumentProblems, EngineProblems
+        BodyProblems, SearchProblems, EngineProblems
     )
 )]
 pub(crate) async fn post(
@@ -165,6 +172,9 @@ impl SearchRequest {
         in_range("/offset", offset, 0, limits.max_offset, "limits.max_offset")?;
         within("/min_score", self.min_score, -1.0, 1.0)?;
         let choice = self.choice(top_k, offset, limits)?;
+        let rerank = self.rerank.take();
+        let rerank = rerank.map(|wish| wish.checked(offset + top_k, &choice, limits));
+        let rerank = rerank.transpose()?;
         let filter = self.filter.take();
         let filter = filter.map(|filter| filter.read(limits, "/filter"));
         let facet_fields = self.facets.take().unwrap_or_default();
@@ -192,6 +202,9 @@ impl SearchRequest {
             "the number of parts",
         )?;
         let passages_per_hit = passages_per_hit(&include, top_k, limits)?;
+        if let (Some(rerank), 1..) = (rerank, passages_per_hit) {
+            super::rerank::check_passages(rerank, limits)?;
+        }
         let search = Search {
             searched_for: self.searched_for(limits)?,
             options,
@@ -199,6 +212,7 @@ impl SearchRequest {
             offset,
             passages_per_hit,
             choice,
+            rerank,
             pointer: String::new(),
         };
         let layout = Layout {

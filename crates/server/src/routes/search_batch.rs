@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::hits::SearchResponse;
-use super::problems::{BodyProblems, DocumentProblems, EngineProblems};
+use super::problems::{BodyProblems, EngineProblems, SearchProblems};
+use super::rerank::check_together;
 use super::search::SearchRequest;
 use crate::app::App;
 use crate::config::Limits;
@@ -21,7 +22,7 @@ use crate::service;
 #[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct SearchBatchRequest {
     /// At most `limits.max_searches_per_batch`; together they may ask for `limits.max_batch_hits`
-    /// hits.
+    /// hits, and to score `limits.max_rerank_candidates` hits again.
     #[schema(min_items = 1, max_items = 100)]
     searches: Vec<SearchRequest>,
 }
@@ -43,7 +44,7 @@ pub(crate) struct SearchBatchResponse {
     request_body = SearchBatchRequest,
     responses(
         (status = 200, body = SearchBatchResponse),
-        BodyProblems, DocumentProblems, EngineProblems
+        BodyProblems, SearchProblems, EngineProblems
     )
 )]
 pub(crate) async fn post(
@@ -58,6 +59,7 @@ pub(crate) async fn post(
         .map(|(place, request)| request.checked(app.limits(), &format!("/searches/{place}")))
         .collect::<Result<Vec<_>, _>>()?;
     let (searches, layouts): (Vec<_>, Vec<_>) = questions.into_iter().unzip();
+    check_together(&searches, app.limits())?;
     let engine = app.engine()?;
     let collection = engine.collection(&collection)?;
     let found = service::search(engine, &collection, searches).await?;

@@ -3,22 +3,26 @@
 //! Only here are index and tokenizer called, and only on blocking threads.
 
 mod chunking;
+mod embed_texts;
 mod embedding;
 mod ingest;
 mod ingest_stream;
 mod lines;
 mod query_cache;
+mod reranking;
 mod search;
 mod similarity;
 
 pub(crate) use chunking::{
     default_chunking, default_overlap, default_passage_tokens, min_passage_tokens, window,
 };
+pub(crate) use embed_texts::{EmbedTask, Prompt, TextEmbedding, embed_texts};
 pub(crate) use embedding::Embedding;
 pub(crate) use ingest::{DocumentOutcome, Warning, WriteStatus, ingest};
 pub(crate) use ingest_stream::{StreamEvent, ingest_stream};
 pub(crate) use query_cache::QueryCache;
-pub(crate) use search::{Choice, Found, FoundHit, Grouping, Search, SearchedFor, search};
+pub(crate) use reranking::{OverWindow, RerankTask};
+pub(crate) use search::{Choice, Found, FoundHit, Grouping, Rerank, Search, SearchedFor, search};
 pub(crate) use similarity::{Metric, Operand, score_pairs};
 
 use crate::error::{ApiError, ErrorCode};

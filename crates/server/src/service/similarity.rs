@@ -12,9 +12,6 @@ use crate::app::Engine;
 use crate::error::ApiError;
 use crate::queue::Lane;
 
-/// Requests with more texts than this are bulk work, so that they do not delay queries.
-const MAX_TEXTS_IN_QUERY_LANE: usize = 16;
-
 /// How two vectors are compared; higher is always more alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Metric {
@@ -97,11 +94,7 @@ async fn vectors_of(
             }
         }
     }
-    let lane = if texts.len() > MAX_TEXTS_IN_QUERY_LANE {
-        Lane::Bulk
-    } else {
-        Lane::Query
-    };
+    let lane = Lane::for_texts(texts.len());
     let embeddings = engine.embed_asked(texts, InputKind::Document, lane).await?;
     for (place, embedding) in text_places.into_iter().zip(embeddings) {
         vectors[place] = unit_length(embedding.vector);

@@ -19,6 +19,8 @@ use crate::eval::{self, DataSet, Query, Run, Scores};
 const TOP_K: usize = 100;
 /// Questions of one request.
 const MAX_REQUEST_QUERIES: usize = 32;
+/// Hits of one request that are scored again; what a service allows by default.
+const MAX_REQUEST_RERANKED: usize = 200;
 /// Depth at which approximate and exact search are compared.
 const ANN_DEPTH: usize = 10;
 /// Bytes of a collection's name.
@@ -42,6 +44,10 @@ pub(crate) struct Retrieval {
     /// Ways to search; all that the service has when absent
     #[arg(long = "mode", value_enum)]
     modes: Vec<Mode>,
+    /// Score the best N hits of each question again by the service's reranker. Of fewer than 100,
+    /// recall@100 is that of N
+    #[arg(long, value_name = "N", value_parser = hits_to_rerank)]
+    rerank: Option<usize>,
     #[command(flatten)]
     chunking: ChunkingArguments,
     /// Print the figures as JSON
@@ -128,12 +134,19 @@ impl Retrieval {
         ingest(&service, &data)?;
         let figures = modes
             .into_iter()
-            .map(|mode| measure(&service, &data, &queries, mode, capabilities))
+            .map(|mode| measure(&service, &data, &queries, (mode, self.rerank), capabilities))
             .collect::<Result<Vec<_>>>()?;
         let collection = service.describe_collection()?.unwrap_or_default();
         if self.json {
-            writeln!(stdout(), "{}", as_json(&data, &collection, &figures))?;
+            let mut report = as_json(&data, &collection, &figures);
+            if let Some(rerank) = self.rerank {
+                report["rerank"] = rerank.into();
+            }
+            writeln!(stdout(), "{report}")?;
         } else {
+            if let Some(rerank) = self.rerank {
+                writeln!(stdout(), "the best {rerank} hits are scored again")?;
+            }
             print_table(&data, &collection, &figures)?;
         }
         Ok(ExitCode::SUCCESS)
@@ -198,6 +211,14 @@ impl Capabilities {
     }
 }
 
+/// At least one hit.
+fn hits_to_rerank(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(hits) if hits > 0 => Ok(hits),
+        _ => Err("give a whole number of at least 1".to_owned()),
+    }
+}
+
 /// `eval-` and the name, with a dash for what a collection's name may not hold.
 fn collection_of(data_set: &str) -> String {
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
@@ -234,15 +255,19 @@ fn measure(
     service: &Service,
     data: &DataSet,
     queries: &[Query],
-    mode: Mode,
+    (mode, rerank): (Mode, Option<usize>),
     capabilities: Capabilities,
 ) -> Result<Figures> {
     let mut wish = Map::new();
     if capabilities.has_modes {
         wish.insert("mode".to_owned(), mode.to_string().into());
     }
+    if let Some(top_n) = rerank {
+        wish.insert("rerank".to_owned(), json!({ "top_n": top_n }));
+    }
     let runs = search(service, queries, &wish)?;
-    let ann_recall = if capabilities.has_exact && mode == Mode::Semantic {
+    let is_approximate = mode == Mode::Semantic && rerank.is_none();
+    let ann_recall = if capabilities.has_exact && is_approximate {
         wish.insert("exact".to_owned(), true.into());
         let exact = search(service, queries, &wish)?;
         Some(eval::overlap(&exact, &runs, ANN_DEPTH))
@@ -265,7 +290,7 @@ fn search(
 ) -> Result<HashMap<String, Run>> {
     let bar = progress(queries.len(), "questions asked");
     let mut runs = HashMap::with_capacity(queries.len());
-    for part in queries.chunks(MAX_REQUEST_QUERIES) {
+    for part in queries.chunks(queries_per_request(wish)) {
         let searches: Vec<Value> = part.iter().map(|query| request(query, wish)).collect();
         let mut answer =
             service.post_patiently("search/batch", &json!({ "searches": searches }))?;
@@ -283,10 +308,25 @@ fn search(
     Ok(runs)
 }
 
+fn queries_per_request(wish: &Map<String, Value>) -> usize {
+    match reranked(wish) {
+        Some(hits) => (MAX_REQUEST_RERANKED / hits).clamp(1, MAX_REQUEST_QUERIES),
+        None => MAX_REQUEST_QUERIES,
+    }
+}
+
+/// Hits of one question that are scored again.
+fn reranked(wish: &Map<String, Value>) -> Option<usize> {
+    wish.get("rerank")?["top_n"]
+        .as_u64()
+        .map(|hits| hits as usize)
+}
+
 fn request(query: &Query, wish: &Map<String, Value>) -> Value {
     let mut request = wish.clone();
     request.insert("query".to_owned(), query.text.as_str().into());
-    request.insert("top_k".to_owned(), TOP_K.into());
+    let top_k = reranked(wish).unwrap_or(TOP_K).min(TOP_K);
+    request.insert("top_k".to_owned(), top_k.into());
     request.insert("include".to_owned(), json!([]));
     Value::Object(request)
 }
@@ -377,6 +417,24 @@ mod tests {
             let collection = collection_of(name);
             assert!(collection_name(&collection).is_ok(), "{collection}");
         }
+    }
+
+    #[test]
+    fn requests_stay_within_what_a_service_scores_again() {
+        let wish = |hits: usize| {
+            let wish = json!({"rerank": {"top_n": hits}});
+            wish.as_object().unwrap().clone()
+        };
+        assert_eq!(queries_per_request(&Map::new()), MAX_REQUEST_QUERIES);
+        assert_eq!(queries_per_request(&wish(50)), 4);
+        assert_eq!(queries_per_request(&wish(300)), 1);
+        let query = Query {
+            id: "q".to_owned(),
+            text: "x".to_owned(),
+        };
+        assert_eq!(request(&query, &wish(20))["top_k"], 20);
+        assert_eq!(request(&query, &wish(150))["top_k"], 100);
+        assert!(hits_to_rerank("0").is_err() && hits_to_rerank("x").is_err());
     }
 
     #[test]

@@ -180,7 +180,7 @@ fn one_passage(text: &str, tokenized: TokenizedText) -> ChunkedText {
 }
 
 /// The title stands before the passage, so that it colours the passage's vector.
-fn with_title(title: Option<&str>, passage: &str) -> String {
+pub(crate) fn with_title(title: Option<&str>, passage: &str) -> String {
     match title {
         Some(title) => format!("{title} {passage}"),
         None => passage.to_owned(),

@@ -9,7 +9,7 @@ mod chunker;
 mod size;
 mod split;
 
-pub(crate) use chunker::{ChunkError, ChunkedText, Chunker};
+pub(crate) use chunker::{ChunkError, ChunkedText, Chunker, with_title};
 pub(crate) use size::{
     default_chunking, default_overlap, default_passage_tokens, min_passage_tokens, window,
 };

@@ -63,6 +63,7 @@ fn by_score(
 fn without_group(hit: Hit) -> FoundHit {
     FoundHit {
         hit,
+        first_score: None,
         group: None,
         passages: Vec::new(),
     }

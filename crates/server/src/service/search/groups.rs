@@ -36,6 +36,7 @@ pub(super) fn grouped(hits: Vec<Hit>, grouping: &Grouping, wanted: usize) -> Vec
             *size += 1;
             found.push(FoundHit {
                 hit,
+                first_score: None,
                 group: Some(group),
                 passages: Vec::new(),
             });

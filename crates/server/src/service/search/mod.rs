@@ -2,13 +2,14 @@
 //!
 //! All texts of all questions go through the encoder together; what follows is done question by
 //! question: `query` makes its vector, `candidates` asks the index, and `diversity`, `groups` and
-//! `auto_cut` choose among what was found.
+//! `auto_cut` choose among what was found. `rerank` is a second stage around all that.
 
 mod auto_cut;
 mod candidates;
 mod diversity;
 mod groups;
 mod query;
+mod rerank;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,9 +25,7 @@ use crate::queue::Lane;
 pub(crate) use groups::{GroupKey, Grouping};
 pub(crate) use query::SearchedFor;
 pub(super) use query::stored_vector;
-
-/// Requests with more texts than this are bulk work, so that they do not delay queries.
-const MAX_TEXTS_IN_QUERY_LANE: usize = 16;
+pub(crate) use rerank::Rerank;
 
 /// A question that has passed its checks.
 #[derive(Debug, Clone)]
@@ -39,6 +38,8 @@ pub(crate) struct Search {
     /// Passages of each hit to return.
     pub(crate) passages_per_hit: usize,
     pub(crate) choice: Choice,
+    /// Score the first hits again.
+    pub(crate) rerank: Option<Rerank>,
     /// Where the question stands in the request: nothing, or such as `/searches/3`.
     pub(crate) pointer: String,
 }
@@ -71,6 +72,8 @@ pub(crate) struct Found {
 #[derive(Debug, Clone)]
 pub(crate) struct FoundHit {
     pub(crate) hit: Hit,
+    /// The score before the hit was scored again, if it was.
+    pub(crate) first_score: Option<f32>,
     pub(crate) group: Option<GroupKey>,
     /// Best first; the hit's own is the first.
     pub(crate) passages: Vec<ScoredPassage>,
@@ -82,13 +85,31 @@ pub(crate) struct SearchTimings {
     pub(crate) queued: Duration,
     pub(crate) encoding: Duration,
     pub(crate) searching: Duration,
+    /// The second stage, waiting included, if there was one.
+    pub(crate) reranking: Option<Duration>,
 }
 
 /// Answers questions to one collection, in order; all or none.
 ///
 /// # Errors
-/// 404 for an unknown document, 422 for a vector that does not fit, 503 when the queue is full.
+/// 404 for an unknown document or without a reranker that is asked for, 422 for a vector that does
+/// not fit, 503 when the queue is full.
 pub(crate) async fn search(
+    engine: &Engine,
+    collection: &Arc<Collection>,
+    mut searches: Vec<Search>,
+) -> Result<Vec<Found>, ApiError> {
+    let split = |search: &mut Search| {
+        rerank::split(engine, search).map_err(|error| error.within(&search.pointer))
+    };
+    let second_stages = searches.iter_mut().map(split);
+    let second_stages = second_stages.collect::<Result<Vec<_>, _>>()?;
+    let mut found = first_stage(engine, collection, searches).await?;
+    rerank::second_stages(engine, &mut found, second_stages).await?;
+    Ok(found)
+}
+
+async fn first_stage(
     engine: &Engine,
     collection: &Arc<Collection>,
     searches: Vec<Search>,
@@ -112,11 +133,7 @@ async fn embed_queries(engine: &Engine, searches: &[Search]) -> Result<Vec<Embed
         .flat_map(|search| search.searched_for.texts())
         .map(str::to_owned)
         .collect();
-    let lane = if texts.len() > MAX_TEXTS_IN_QUERY_LANE {
-        Lane::Bulk
-    } else {
-        Lane::Query
-    };
+    let lane = Lane::for_texts(texts.len());
     engine.embed_asked(texts, InputKind::Query, lane).await
 }
 
@@ -167,5 +184,6 @@ fn timings(embeddings: &[Embedding]) -> SearchTimings {
         queued: longest(|embedding| embedding.queued),
         encoding: longest(|embedding| embedding.encoding),
         searching: Duration::ZERO,
+        reranking: None,
     }
 }

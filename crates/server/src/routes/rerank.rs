@@ -1,0 +1,201 @@
+//! `POST /rerank`, and the wish of a search to be reranked.
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::documents::check_text;
+use super::problems::{BodyProblems, EngineProblems, RerankerProblems};
+use super::similarity::TruncationDirection;
+use crate::app::App;
+use crate::config::Limits;
+use crate::error::ApiError;
+use crate::extract::{ApiJson, from_object_only, whole_number};
+use crate::service::{Choice, OverWindow, Rerank, RerankTask, Search};
+
+const DEFAULT_TOP_N: usize = 50;
+
+/// How a search's hits are scored again.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub(crate) struct RerankWish {
+    /// Hits of the first stage that are scored again: at least `offset` and `top_k` together, which
+    /// is also the default if that is more than 50; at most `limits.max_rerank_candidates`.
+    #[serde(default, deserialize_with = "whole_number")]
+    #[schema(minimum = 1, maximum = 200, default = 50)]
+    top_n: Option<usize>,
+}
+
+/// A query and texts to put into order, as text-embeddings-inference takes them.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub(crate) struct RerankRequest {
+    /// What the texts should answer.
+    #[schema(min_length = 1, pattern = r"\S", example = "I cannot sign in any more")]
+    query: String,
+    /// At most `limits.max_rerank_candidates`.
+    #[schema(min_items = 1, max_items = 200)]
+    texts: Vec<String>,
+    /// Cut a pair of query and text at the reranker's window; with `false` it is refused. The
+    /// default is true.
+    truncate: Option<bool>,
+    /// Texts are cut at the end.
+    #[serde(rename = "truncation_direction")]
+    #[schema(inline)]
+    _truncation_direction: Option<TruncationDirection>,
+    /// Return the model's logits instead of their logistic function.
+    #[serde(default)]
+    raw_scores: bool,
+    /// Return the texts, too.
+    #[serde(default)]
+    return_text: bool,
+}
+
+from_object_only!(RerankWish, RerankRequest);
+
+/// One of the texts.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RankedText {
+    /// Its place in the request.
+    index: usize,
+    /// How well it answers the query; higher is better. 0 to 1, unless `raw_scores` is true.
+    score: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+}
+
+/// Put texts into order by how well they answer a query.
+///
+/// The best comes first. Nothing is stored.
+#[utoipa::path(
+    post, path = "/rerank", operation_id = "rerank", tag = "reranker",
+    request_body = RerankRequest,
+    responses(
+        (status = 200, body = [RankedText]),
+        BodyProblems, RerankerProblems, EngineProblems
+    )
+)]
+pub(crate) async fn post(
+    State(app): State<App>,
+    ApiJson(request): ApiJson<RerankRequest>,
+) -> Result<Json<Vec<RankedText>>, ApiError> {
+    request.check(app.limits())?;
+    let over_window = match request.truncate {
+        Some(false) => OverWindow::Refuse,
+        Some(true) | None => OverWindow::Cut,
+    };
+    let mut texts = if request.return_text {
+        request.texts.clone()
+    } else {
+        Vec::new()
+    };
+    let task = RerankTask {
+        query: request.query,
+        texts: request.texts,
+    };
+    let scores = app.engine()?.rerank(vec![task], over_window).await?;
+    let mut scores: Vec<_> = scores.into_iter().flatten().enumerate().collect();
+    // Large logits have equal logistic functions.
+    scores.sort_by(|(_, left), (_, right)| right.logit.total_cmp(&left.logit));
+    let ranked = scores.into_iter().map(|(index, pair)| RankedText {
+        index,
+        score: match request.raw_scores {
+            true => pair.logit,
+            false => logistic(pair.logit),
+        },
+        text: texts.get_mut(index).map(std::mem::take),
+    });
+    Ok(Json(ranked.collect()))
+}
+
+/// What text-embeddings-inference makes of a logit, whatever activation the model asks for.
+fn logistic(logit: f32) -> f32 {
+    1.0 / (1.0 + (-logit).exp())
+}
+
+impl RerankRequest {
+    fn check(&self, limits: &Limits) -> Result<(), ApiError> {
+        check_text(
+            &self.query,
+            limits.max_query_bytes,
+            "limits.max_query_bytes",
+        )
+        .map_err(|error| error.at("/query"))?;
+        let (count, max) = (self.texts.len(), limits.max_rerank_candidates);
+        if !(1..=max).contains(&count) {
+            let detail = format!(
+                "there are {count} texts; 1 to limits.max_rerank_candidates = {max} are allowed"
+            );
+            return Err(ApiError::invalid("/texts", detail));
+        }
+        let max = limits.max_text_bytes;
+        let over = self.texts.iter().position(|text| text.len() > max);
+        over.map_or(Ok(()), |place| {
+            let bytes = self.texts[place].len();
+            let detail = format!("it has {bytes} bytes, over limits.max_text_bytes = {max}");
+            Err(ApiError::invalid(format!("/texts/{place}"), detail))
+        })
+    }
+}
+
+impl RerankWish {
+    /// The wish within its limits; `wanted` hits are skipped or returned.
+    ///
+    /// # Errors
+    /// 422 when it is out of range or does not go with how hits are chosen.
+    pub(super) fn checked(
+        self,
+        wanted: usize,
+        choice: &Choice,
+        limits: &Limits,
+    ) -> Result<Rerank, ApiError> {
+        if choice.diversity.is_some() {
+            let detail = "rerank orders hits by score alone, which undoes diversity";
+            return Err(ApiError::invalid("/rerank", detail));
+        }
+        let max = limits.max_rerank_candidates;
+        let top_n = self
+            .top_n
+            .unwrap_or_else(|| wanted.max(DEFAULT_TOP_N.min(max)));
+        if !(wanted..=max).contains(&top_n) {
+            let detail = format!(
+                "rerank.top_n is {top_n}; offset and top_k together = {wanted} to limits.max_rerank_candidates = {max} are allowed"
+            );
+            return Err(ApiError::invalid("/rerank/top_n", detail));
+        }
+        Ok(Rerank { top_n })
+    }
+}
+
+/// Passages are read for every hit that is scored again.
+///
+/// # Errors
+/// 422 when there are more of them than may have passages.
+pub(super) fn check_passages(rerank: Rerank, limits: &Limits) -> Result<(), ApiError> {
+    let (top_n, max) = (rerank.top_n, limits.max_hits_with_passages);
+    if top_n <= max {
+        return Ok(());
+    }
+    let detail = format!(
+        "rerank.top_n is {top_n}; with include passages, up to limits.max_hits_with_passages = {max} are allowed"
+    );
+    Err(ApiError::invalid("/rerank/top_n", detail))
+}
+
+/// The limit of one search holds for a batch of them, too.
+///
+/// # Errors
+/// 422 when they ask for more.
+pub(super) fn check_together(searches: &[Search], limits: &Limits) -> Result<(), ApiError> {
+    let wishes = searches.iter().filter_map(|search| search.rerank);
+    let hits: usize = wishes.map(|rerank| rerank.top_n).sum();
+    let max = limits.max_rerank_candidates;
+    if hits <= max {
+        return Ok(());
+    }
+    let detail = format!(
+        "the searches ask to score {hits} hits again, over limits.max_rerank_candidates = {max}"
+    );
+    Err(ApiError::invalid("/searches", detail))
+}

@@ -1,0 +1,107 @@
+//! Pairs of texts to scores: tokenise off the async workers, wait in the queue.
+
+use std::sync::Arc;
+
+use siamese_encoder::{Reranker, TokenizedText};
+
+use super::blocking;
+use crate::app::Engine;
+use crate::error::{ApiError, ErrorCode};
+use crate::queue::{Admission, Lane};
+
+const NO_RERANKER: &str = "this service has no reranker; start it with --reranker DIR or set \
+                           reranker.model to the folder of a cross-encoder";
+
+/// A query and the texts to score with it.
+#[derive(Debug, Clone)]
+pub(crate) struct RerankTask {
+    pub(crate) query: String,
+    pub(crate) texts: Vec<String>,
+}
+
+/// How well a text answers a query.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PairScore {
+    /// As the model's head yields it.
+    pub(crate) logit: f32,
+    /// By the model's own activation; higher is better.
+    pub(crate) score: f32,
+}
+
+/// What to do with a pair over the reranker's window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OverWindow {
+    /// Read as much as fits.
+    Cut,
+    /// Refuse the request.
+    Refuse,
+}
+
+/// Tokenised pairs, task by task.
+type TokenizedTasks = Vec<Vec<TokenizedText>>;
+
+impl Engine {
+    /// The reranker.
+    ///
+    /// # Errors
+    /// 404 when the service was started without one.
+    pub(crate) fn reranker(&self) -> Result<&Arc<Reranker>, ApiError> {
+        self.reranker
+            .as_ref()
+            .ok_or_else(|| ApiError::new(ErrorCode::RerankerNotFound, NO_RERANKER))
+    }
+
+    /// Scores of all texts of all tasks, in their order. All pairs wait in the queue together.
+    ///
+    /// # Errors
+    /// 404 without a reranker, 422 for a pair that is refused, 503 when the lane is full or the
+    /// server is stopping, 500 when the reranker fails.
+    pub(crate) async fn rerank(
+        &self,
+        tasks: Vec<RerankTask>,
+        over_window: OverWindow,
+    ) -> Result<Vec<Vec<PairScore>>, ApiError> {
+        let reranker = Arc::clone(self.reranker()?);
+        let tokenizer = Arc::clone(&reranker);
+        let tokenized: TokenizedTasks = blocking(move || {
+            let tokenized = tasks.iter().map(|task| tokenize(&tokenizer, task));
+            tokenized.collect()
+        })
+        .await?;
+        let sizes: Vec<usize> = tokenized.iter().map(Vec::len).collect();
+        let pairs: Vec<TokenizedText> = tokenized.into_iter().flatten().collect();
+        if over_window == OverWindow::Refuse {
+            refuse_truncated(&pairs, reranker.info().max_tokens)?;
+        }
+        let embeddings = self
+            .embed_tokenized(pairs, Lane::Rerank, Admission::Refuse)
+            .await?;
+        let mut scores = embeddings.into_iter().map(|pair| {
+            let no_logit = || ApiError::internal("the reranker returned no logit");
+            let logit = pair.vector.first().copied().ok_or_else(no_logit)?;
+            let score = reranker.score(logit);
+            Ok(PairScore { logit, score })
+        });
+        let tasks = sizes.into_iter();
+        tasks
+            .map(|size| scores.by_ref().take(size).collect())
+            .collect()
+    }
+}
+
+fn tokenize(reranker: &Reranker, task: &RerankTask) -> Result<Vec<TokenizedText>, ApiError> {
+    let texts: Vec<&str> = task.texts.iter().map(String::as_str).collect();
+    let pairs = reranker.tokenize_pairs(&task.query, &texts);
+    pairs.map_err(ApiError::internal)
+}
+
+fn refuse_truncated(pairs: &[TokenizedText], max_tokens: usize) -> Result<(), ApiError> {
+    let Some(place) = pairs.iter().position(TokenizedText::is_truncated) else {
+        return Ok(());
+    };
+    let detail = format!(
+        "query and text have {} tokens together; the reranker reads {max_tokens}, and truncate is false",
+        pairs[place].tokens_seen()
+    );
+    Err(ApiError::invalid(format!("/texts/{place}"), detail))
+}
