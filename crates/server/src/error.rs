@@ -27,6 +27,8 @@ pub(crate) enum ErrorCode {
     DocumentNotFound,
     /// No such collection.
     CollectionNotFound,
+    /// No such snapshot.
+    SnapshotNotFound,
     /// The route exists, but not with this method.
     MethodNotAllowed,
     /// The collection exists with other settings.
@@ -46,7 +48,7 @@ pub(crate) enum ErrorCode {
 impl ErrorCode {
     /// Every code.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::MalformedJson,
         Self::InvalidRequest,
         Self::UnsupportedMediaType,
@@ -54,6 +56,7 @@ impl ErrorCode {
         Self::NotFound,
         Self::DocumentNotFound,
         Self::CollectionNotFound,
+        Self::SnapshotNotFound,
         Self::MethodNotAllowed,
         Self::Conflict,
         Self::Timeout,
@@ -76,6 +79,7 @@ impl ErrorCode {
             Self::NotFound => (StatusCode::NOT_FOUND, "There is nothing at this address"),
             Self::DocumentNotFound => (StatusCode::NOT_FOUND, "There is no such document"),
             Self::CollectionNotFound => (StatusCode::NOT_FOUND, "There is no such collection"),
+            Self::SnapshotNotFound => (StatusCode::NOT_FOUND, "There is no such snapshot"),
             Self::MethodNotAllowed => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 "The method is not allowed here",

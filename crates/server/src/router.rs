@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::middleware;
 use crate::openapi;
 use crate::routes::{
-    collections, docs, documents, encoder, health, search, search_batch, similarity,
+    collections, docs, documents, encoder, health, search, search_batch, similarity, snapshots,
 };
 
 /// Where the routes of one collection live a second time.
@@ -29,7 +29,13 @@ const COLLECTION_PREFIX: &str = "/collections/{collection}";
 
 /// The whole service.
 pub(crate) fn router(app: App) -> Router {
-    let (routes, _) = documented_routes(app.limits().max_body_bytes).split_for_parts();
+    let settings = app.settings();
+    let timeout = TimeoutLayer::with_status_code(
+        axum::http::StatusCode::GATEWAY_TIMEOUT,
+        settings.server.request_timeout(),
+    );
+    let routes = documented_routes(app.limits().max_body_bytes).layer(timeout);
+    let (routes, _) = routes.merge(untimed_routes()).split_for_parts();
     let routes = routes
         .route("/", get(docs::page))
         .route("/openapi.yaml", get(docs::openapi_yaml))
@@ -40,7 +46,8 @@ pub(crate) fn router(app: App) -> Router {
 
 /// The description of every documented route, before [`openapi`] refines it.
 pub(crate) fn described_routes() -> OpenApi {
-    documented_routes(usize::MAX).split_for_parts().1
+    let routes = documented_routes(usize::MAX).merge(untimed_routes());
+    routes.split_for_parts().1
 }
 
 fn documented_routes(max_body_bytes: usize) -> OpenApiRouter<App> {
@@ -55,10 +62,16 @@ fn documented_routes(max_body_bytes: usize) -> OpenApiRouter<App> {
             collections::get,
             collections::delete
         ))
+        .routes(routes!(snapshots::download, snapshots::delete))
         .merge(json_routes(max_body_bytes))
         .merge(streaming_routes())
         .nest(COLLECTION_PREFIX, json_routes(max_body_bytes))
         .nest(COLLECTION_PREFIX, streaming_routes())
+}
+
+/// Routes whose answer may take as long as the data is large.
+fn untimed_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(snapshots::create, snapshots::list))
 }
 
 /// Routes of one collection that read a JSON body or none.
@@ -81,15 +94,13 @@ fn streaming_routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(documents::write::write, documents::read::list))
 }
 
-/// From the outside in: request id, trace, problem documents, panics, admission, time, size.
+/// From the outside in: request id, trace, problem documents, panics, admission; time and size are
+/// bounded route by route.
 fn layered(routes: Router<App>, app: &App) -> Router<App> {
     let settings = app.settings();
-    let timeout = TimeoutLayer::with_status_code(
-        axum::http::StatusCode::GATEWAY_TIMEOUT,
-        settings.server.request_timeout(),
-    );
-    let compressible =
-        DefaultPredicate::new().and(NotForContentType::const_new("application/x-ndjson"));
+    let compressible = DefaultPredicate::new()
+        .and(NotForContentType::const_new("application/x-ndjson"))
+        .and(NotForContentType::const_new("application/octet-stream"));
     let layers = ServiceBuilder::new()
         .layer(axum::middleware::from_fn(middleware::plain_request_id))
         .layer(SetRequestIdLayer::x_request_id(
@@ -111,8 +122,7 @@ fn layered(routes: Router<App>, app: &App) -> Router<App> {
                 settings.server.max_concurrent_requests.get(),
             )),
             middleware::admit,
-        ))
-        .layer(timeout);
+        ));
     routes
         .route_layer(axum::middleware::from_fn(middleware::measure))
         .layer(layers)

@@ -15,4 +15,5 @@ pub(crate) mod problems;
 pub(crate) mod search;
 pub(crate) mod search_batch;
 pub(crate) mod similarity;
+pub(crate) mod snapshots;
 mod timestamp;

@@ -4,6 +4,7 @@
 
 mod chunking;
 mod embedding;
+mod file_stream;
 mod ingest;
 mod ingest_stream;
 mod lines;
@@ -14,12 +15,16 @@ pub(crate) use chunking::{
     default_chunking, default_overlap, default_passage_tokens, min_passage_tokens, window,
 };
 pub(crate) use embedding::Embedding;
+pub(crate) use file_stream::file_stream;
 pub(crate) use ingest::{DocumentOutcome, Warning, WriteStatus, ingest};
 pub(crate) use ingest_stream::{StreamEvent, ingest_stream};
 pub(crate) use search::{Choice, Found, FoundHit, Grouping, Search, SearchedFor, search};
 pub(crate) use similarity::{Metric, Operand, score_pairs};
 
 use crate::error::{ApiError, ErrorCode};
+
+/// What `Retry-After` says when a snapshot was overrun by writes, seconds.
+const SNAPSHOT_RETRY_AFTER_S: u64 = 60;
 
 /// Runs work that may block (disk, tokenizer, scan) off the async workers.
 ///
@@ -43,9 +48,13 @@ pub(crate) fn index_error(error: siamese_index::Error) -> ApiError {
     let detail = error.to_string();
     match error {
         Error::CollectionNotFound { .. } => ApiError::new(ErrorCode::CollectionNotFound, detail),
-        Error::SettingsConflict { .. } | Error::Stale { .. } => {
-            ApiError::new(ErrorCode::Conflict, detail)
-        }
+        Error::SettingsConflict { .. }
+        | Error::Stale { .. }
+        | Error::SnapshotInProgress
+        | Error::TooManySnapshots { .. } => ApiError::new(ErrorCode::Conflict, detail),
+        Error::SnapshotNotFound { .. } => ApiError::new(ErrorCode::SnapshotNotFound, detail),
+        Error::SnapshotOverrun { .. } => ApiError::overloaded(detail, SNAPSHOT_RETRY_AFTER_S),
+        Error::SnapshotStopped => ApiError::not_ready(detail),
         Error::StorageFull { .. } => ApiError::new(ErrorCode::StorageFull, detail),
         Error::FilterTooBroad { .. } => ApiError::invalid("/filter", detail),
         Error::FacetTooBroad { place, .. } => ApiError::invalid(format!("/facets/{place}"), detail),
