@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod bench;
+mod compact;
 mod demo;
 mod eval;
 mod healthcheck;
@@ -10,6 +11,7 @@ mod openapi;
 mod search;
 mod serve;
 mod similarity;
+mod snapshot;
 
 use std::process::ExitCode;
 
@@ -32,6 +34,8 @@ enum Command {
     Search(search::Search),
     Similarity(similarity::Similarity),
     Eval(eval::Eval),
+    Snapshot(snapshot::Snapshot),
+    Compact(compact::Compact),
     Model(model::Model),
     Bench(bench::Bench),
     Healthcheck(healthcheck::Healthcheck),
@@ -51,6 +55,8 @@ impl Arguments {
             Command::Search(command) => command.run(),
             Command::Similarity(command) => command.run(),
             Command::Eval(command) => command.run(),
+            Command::Snapshot(command) => command.run(),
+            Command::Compact(command) => command.run(),
             Command::Model(command) => command.run(),
             Command::Bench(command) => command.run(),
             Command::Healthcheck(command) => command.run(),
