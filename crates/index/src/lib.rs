@@ -28,8 +28,8 @@ pub use collection::{
 };
 pub use compaction::{CompactionReport, compact};
 pub use document::{
-    DocumentDraft, DocumentWrite, MAX_ID_BYTES, MAX_METADATA_BYTES, Metadata, NewPassage,
-    StoredDocument, StoredPassage,
+    DocumentDraft, DocumentWrite, ImportedDocument, MAX_ID_BYTES, MAX_METADATA_BYTES, Metadata,
+    NewPassage, StoredDocument, StoredPassage,
 };
 pub use error::Error;
 pub use filter::{Comparison, Condition, FieldPath, FieldPathError, Filter, Number, Scalar};

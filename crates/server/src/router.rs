@@ -21,7 +21,8 @@ use crate::app::App;
 use crate::middleware;
 use crate::openapi;
 use crate::routes::{
-    collections, docs, documents, encoder, health, search, search_batch, similarity, snapshots,
+    collections, docs, documents, encoder, export, health, search, search_batch, similarity,
+    snapshots,
 };
 
 /// Where the routes of one collection live a second time.
@@ -89,9 +90,11 @@ fn json_routes(max_body_bytes: usize) -> OpenApiRouter<App> {
         .layer(RequestBodyLimitLayer::new(max_body_bytes))
 }
 
-/// Routes of one collection whose body may be a stream of any length.
+/// Routes of one collection whose body or answer may be a stream of any length.
 fn streaming_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(documents::write::write, documents::read::list))
+    OpenApiRouter::new()
+        .routes(routes!(documents::write::write, documents::read::list))
+        .routes(routes!(export::get))
 }
 
 /// From the outside in: request id, trace, problem documents, panics, admission; time and size are

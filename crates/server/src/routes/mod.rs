@@ -6,6 +6,7 @@ pub(crate) mod collections;
 pub(crate) mod docs;
 pub(crate) mod documents;
 pub(crate) mod encoder;
+pub(crate) mod export;
 pub(crate) mod facets;
 pub(crate) mod filter;
 pub(crate) mod health;
