@@ -20,6 +20,7 @@ mod passages;
 mod search;
 mod shutdown;
 mod similarity;
+mod snapshots;
 mod startup;
 mod streaming;
 mod ways_to_search;

@@ -179,6 +179,19 @@ impl Service {
         Ok(self.checked(get.call())?.into_body().into_reader())
     }
 
+    /// The lines of the collection's export.
+    ///
+    /// # Errors
+    /// When the service refuses.
+    pub(crate) fn export(
+        &self,
+        with_vectors: bool,
+    ) -> Result<impl std::io::Read + use<>, ServiceError> {
+        let query = if with_vectors { "?include=vectors" } else { "" };
+        let get = self.agent.get(self.collection_url("export") + query);
+        Ok(self.checked(get.call())?.into_body().into_reader())
+    }
+
     /// Deletes a snapshot.
     ///
     /// # Errors

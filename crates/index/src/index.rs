@@ -58,7 +58,7 @@ impl Default for IndexOptions {
             default_settings: CollectionSettings::default(),
             max_head_passages: 4096,
             build_threads: 1,
-            compact_at_start_over_ratio: Some(2.0),
+            compact_at_start_over_ratio: Some(3.0),
             snapshots: SnapshotOptions::default(),
         }
     }
@@ -522,4 +522,57 @@ fn finish_drops(store: &Store) -> Result<(), Error> {
         )?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_a_newer_format_is_refused_with_both_formats_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let encoder = EncoderIdentity {
+            id: "e".to_owned(),
+            name: "n".to_owned(),
+            dimensions: 2,
+        };
+        let open = || Index::open(folder.path(), &encoder, &IndexOptions::default());
+        let index = open().unwrap();
+        let mut batch = WriteBatch::default();
+        let newer = (FORMAT_VERSION + 1).to_le_bytes();
+        batch.put(&Key::format_version(), newer.to_vec());
+        index.store.apply(batch).unwrap();
+        index.flush().unwrap();
+        drop(index);
+        for _ in 0..2 {
+            let error = open().unwrap_err();
+            assert!(
+                matches!(error, Error::NewerFormat { stored, supported }
+                    if stored == FORMAT_VERSION + 1 && supported == FORMAT_VERSION),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_snapshot_of_data_of_a_newer_format_is_refused_before_anything_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let encoder = EncoderIdentity {
+            id: "e".to_owned(),
+            name: "n".to_owned(),
+            dimensions: 2,
+        };
+        let data = folder.path().join("data");
+        let index = Index::open(&data, &encoder, &IndexOptions::default()).unwrap();
+        let mut batch = WriteBatch::default();
+        let newer = (FORMAT_VERSION + 1).to_le_bytes();
+        batch.put(&Key::format_version(), newer.to_vec());
+        index.store.apply(batch).unwrap();
+        let snapshot = index.create_snapshot().unwrap();
+        let file = data.join("snapshots").join(snapshot.name);
+        let target = folder.path().join("target");
+        let error = crate::restore_snapshot(&file, &target, &IndexOptions::default()).unwrap_err();
+        assert!(matches!(error, Error::NewerSnapshot { .. }), "{error}");
+        assert!(!target.exists());
+    }
 }

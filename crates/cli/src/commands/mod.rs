@@ -4,7 +4,9 @@ mod bench;
 mod compact;
 mod demo;
 mod eval;
+mod export;
 mod healthcheck;
+mod import;
 mod ingest;
 mod model;
 mod openapi;
@@ -34,6 +36,8 @@ enum Command {
     Search(search::Search),
     Similarity(similarity::Similarity),
     Eval(eval::Eval),
+    Export(export::Export),
+    Import(import::Import),
     Snapshot(snapshot::Snapshot),
     Compact(compact::Compact),
     Model(model::Model),
@@ -55,6 +59,8 @@ impl Arguments {
             Command::Search(command) => command.run(),
             Command::Similarity(command) => command.run(),
             Command::Eval(command) => command.run(),
+            Command::Export(command) => command.run(),
+            Command::Import(command) => command.run(),
             Command::Snapshot(command) => command.run(),
             Command::Compact(command) => command.run(),
             Command::Model(command) => command.run(),
