@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, TryLockError};
 
 use jiff::Timestamp;
 
@@ -57,6 +58,8 @@ pub(crate) struct SnapshotFolder {
     path: PathBuf,
     options: SnapshotOptions,
     min_free_disk_bytes: u64,
+    /// Held from the first look at the folder until the file has its name.
+    taking: Mutex<()>,
     is_stopping: AtomicBool,
 }
 
@@ -76,12 +79,19 @@ impl SnapshotFolder {
             path,
             options: options.clone(),
             min_free_disk_bytes,
+            taking: Mutex::new(()),
             is_stopping: AtomicBool::new(false),
         })
     }
 
     /// Writes what is in the store at this moment into a new file.
     pub(crate) fn create(&self, store: &Store) -> Result<SnapshotInfo, Error> {
+        let _taking = match self.taking.try_lock() {
+            Ok(taking) => taking,
+            // Nothing is left half done by one that panicked: its file is removed.
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(Error::SnapshotInProgress),
+        };
         fs_err::create_dir_all(&self.path)?;
         let max_snapshots = self.options.max_snapshots;
         if self.names()?.len() >= max_snapshots {
