@@ -101,7 +101,7 @@ impl<'a> Compaction<'a> {
     fn run(&self) -> Result<CompactionReport, Error> {
         let report = self.rewrite().inspect_err(|_| {
             // The next start removes what cannot be removed now.
-            drop(std::fs::remove_dir_all(self.folder.join(REWRITTEN_FOLDER)));
+            drop(fs_err::remove_dir_all(self.folder.join(REWRITTEN_FOLDER)));
         })?;
         self.rename(STORE_FOLDER, REPLACED_FOLDER)?;
         self.rename(REWRITTEN_FOLDER, STORE_FOLDER)?;

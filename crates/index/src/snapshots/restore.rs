@@ -58,9 +58,9 @@ pub fn restore_snapshot(
     .run(options, &lock);
     if outcome.is_err() {
         // What cannot be removed is named by the next restore or start.
-        drop(std::fs::remove_dir_all(data_folder.join(RESTORING_FOLDER)));
+        drop(fs_err::remove_dir_all(data_folder.join(RESTORING_FOLDER)));
         if !was_there {
-            drop(std::fs::remove_dir_all(data_folder));
+            drop(fs_err::remove_dir_all(data_folder));
         }
     }
     outcome.map(|()| manifest)

@@ -53,6 +53,6 @@ impl TemporaryFile {
 impl Drop for TemporaryFile {
     fn drop(&mut self) {
         // Gone already when it was finished; otherwise the next start sweeps what stays.
-        drop(std::fs::remove_file(&self.path));
+        drop(fs_err::remove_file(&self.path));
     }
 }
