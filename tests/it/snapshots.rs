@@ -235,7 +235,7 @@ fn one_snapshot_is_taken_at_a_time_and_writes_go_on() {
 #[test]
 fn a_snapshot_without_room_is_refused_as_a_full_disk() {
     let folder = tempfile::tempdir().unwrap();
-    drop(Server::start(folder.path()).terminate());
+    assert_eq!(Server::start(folder.path()).terminate().code(), Some(0));
     let options = ServerOptions::new(folder.path());
     let server = options
         .setting("STORAGE__MIN_FREE_DISK_BYTES", 1_u64 << 60)

@@ -52,8 +52,21 @@ pub fn compact(data_folder: &Path, options: &IndexOptions) -> Result<CompactionR
     Compaction::new(data_folder, options, &lock).run()
 }
 
-/// Rewrites the store before it is opened, if it takes more than `ratio` times its live data.
+/// Rewrites the store before it is opened, if it takes more than
+/// [`IndexOptions::compact_at_start_over_ratio`] times its live data.
+///
+/// # Errors
+/// A damaged store. One for which the disk has no room is left as it is.
 pub(crate) fn compact_if_wasteful(
+    data_folder: &Path,
+    options: &IndexOptions,
+    lock: &LockFile,
+) -> Result<(), Error> {
+    compact_if_over(MIN_WASTEFUL_BYTES, data_folder, options, lock)
+}
+
+fn compact_if_over(
+    min_bytes: u64,
     data_folder: &Path,
     options: &IndexOptions,
     lock: &LockFile,
@@ -62,7 +75,7 @@ pub(crate) fn compact_if_wasteful(
         return Ok(());
     };
     let compaction = Compaction::new(data_folder, options, lock);
-    if !compaction.is_over(ratio)? {
+    if !compaction.is_over(ratio, min_bytes)? {
         return Ok(());
     }
     match compaction.run() {
@@ -157,13 +170,13 @@ impl<'a> Compaction<'a> {
 
     /// Whether the store takes more than `ratio` times its live data. Reads only as much as it
     /// takes to say no.
-    fn is_over(&self, ratio: f64) -> Result<bool, Error> {
+    fn is_over(&self, ratio: f64, min_bytes: u64) -> Result<bool, Error> {
         if !self.folder.join(STORE_FOLDER).join("db").is_file() {
             return Ok(false);
         }
         let store = self.open(STORE_FOLDER)?;
         let disk_bytes = store.size_on_disk()?;
-        if disk_bytes < MIN_WASTEFUL_BYTES {
+        if disk_bytes < min_bytes {
             return Ok(false);
         }
         let mut live_bytes = 0;
@@ -292,6 +305,36 @@ mod tests {
             compact(folder.path(), &options).unwrap();
             assert_holds(folder.path(), &documents);
         }
+    }
+
+    #[test]
+    fn a_store_is_compacted_at_the_start_when_it_is_large_and_over_the_ratio_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let documents = churned(folder.path());
+        let lock = LockFile::acquire(folder.path()).unwrap();
+        let size = || {
+            let store = folder.path().join(STORE_FOLDER).join("db");
+            fs_err::metadata(store).unwrap().len()
+        };
+        let before = size();
+        let run = |min_bytes, ratio, min_free_disk_bytes| {
+            let options = IndexOptions {
+                compact_at_start_over_ratio: ratio,
+                min_free_disk_bytes,
+                ..IndexOptions::default()
+            };
+            compact_if_over(min_bytes, folder.path(), &options, &lock).unwrap();
+        };
+        run(0, None, 0);
+        run(0, Some(1e6), 0);
+        run(1 << 40, Some(1.1), 0);
+        // No room for a second store.
+        run(0, Some(1.1), 1 << 60);
+        assert_eq!(size(), before);
+        run(0, Some(1.1), 0);
+        assert!(size() < before, "{} and {before} bytes", size());
+        drop(lock);
+        assert_holds(folder.path(), &documents);
     }
 
     #[test]

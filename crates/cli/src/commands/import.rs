@@ -50,12 +50,12 @@ impl Import {
         let collection = collection.unwrap_or_else(|| export.head.collection.clone());
         let bar = progress(fs_err::metadata(&self.file)?.len());
         match &self.data {
-            Some(data) => self.into_folder(export, data, &collection, &bar),
-            None => self.into_service(export, collection, &bar),
+            Some(data) => self.store_offline(export, data, &collection, &bar),
+            None => self.store_by_service(export, collection, &bar),
         }
     }
 
-    fn into_folder(
+    fn store_offline(
         &self,
         mut export: ExportFile<fs_err::File>,
         data: &Path,
@@ -98,7 +98,7 @@ impl Import {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn into_service(
+    fn store_by_service(
         &self,
         mut export: ExportFile<fs_err::File>,
         collection: String,
