@@ -62,21 +62,22 @@ pub(crate) fn compact_if_wasteful(
     options: &IndexOptions,
     lock: &LockFile,
 ) -> Result<(), Error> {
-    compact_if_over(MIN_WASTEFUL_BYTES, data_folder, options, lock)
+    compact_if_over(MIN_WASTEFUL_BYTES, data_folder, options, lock).map(drop)
 }
 
+/// Whether it was rewritten.
 fn compact_if_over(
     min_bytes: u64,
     data_folder: &Path,
     options: &IndexOptions,
     lock: &LockFile,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let Some(ratio) = options.compact_at_start_over_ratio else {
-        return Ok(());
+        return Ok(false);
     };
     let compaction = Compaction::new(data_folder, options, lock);
     if !compaction.is_over(ratio, min_bytes)? {
-        return Ok(());
+        return Ok(false);
     }
     match compaction.run() {
         Ok(report) => {
@@ -85,11 +86,11 @@ fn compact_if_over(
                 after_bytes = report.after_bytes,
                 "the store was compacted"
             );
-            Ok(())
+            Ok(true)
         }
         Err(Error::StorageFull { .. }) => {
             tracing::warn!("the disk has no room to compact the store; it is opened as it is");
-            Ok(())
+            Ok(false)
         }
         Err(error) => Err(error),
     }
@@ -312,27 +313,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let documents = churned(folder.path());
         let lock = LockFile::acquire(folder.path()).unwrap();
-        let size = || {
-            let store = folder.path().join(STORE_FOLDER).join("db");
-            fs_err::metadata(store).unwrap().len()
-        };
-        let before = size();
         let run = |min_bytes, ratio, min_free_disk_bytes| {
             let options = IndexOptions {
                 compact_at_start_over_ratio: ratio,
                 min_free_disk_bytes,
                 ..IndexOptions::default()
             };
-            compact_if_over(min_bytes, folder.path(), &options, &lock).unwrap();
+            compact_if_over(min_bytes, folder.path(), &options, &lock).unwrap()
         };
-        run(0, None, 0);
-        run(0, Some(1e6), 0);
-        run(1 << 40, Some(1.1), 0);
-        // No room for a second store.
-        run(0, Some(1.1), 1 << 60);
-        assert_eq!(size(), before);
-        run(0, Some(1.1), 0);
-        assert!(size() < before, "{} and {before} bytes", size());
+        assert!(!run(0, None, 0));
+        assert!(!run(0, Some(1e6), 0));
+        assert!(!run(1 << 40, Some(1.1), 0));
+        assert!(!run(0, Some(1.1), 1 << 60), "there is no room");
+        assert!(run(0, Some(1.1), 0));
         drop(lock);
         assert_holds(folder.path(), &documents);
     }
