@@ -22,6 +22,7 @@ mod reranking;
 mod search;
 mod shutdown;
 mod similarity;
+mod snapshots;
 mod startup;
 mod streaming;
 mod ways_to_search;

@@ -35,6 +35,19 @@ pub(crate) struct Connection {
     pub(crate) collection: String,
 }
 
+/// Which service a command works with.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Address {
+    /// Address of the service.
+    #[arg(
+        long,
+        env = "SIAMESE_URL",
+        default_value = "http://127.0.0.1:8080",
+        value_parser = address
+    )]
+    pub(crate) url: String,
+}
+
 /// One service and one of its collections.
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
@@ -126,6 +139,66 @@ impl Service {
             url: connection.url.trim_end_matches('/').to_owned(),
             collection: connection.collection.clone(),
         }
+    }
+
+    /// A service as a whole; its default collection is the one at hand.
+    pub(crate) fn at(address: &Address) -> Self {
+        Self::new(&Connection {
+            url: address.url.clone(),
+            collection: "default".to_owned(),
+        })
+    }
+
+    /// Takes a snapshot and describes it.
+    ///
+    /// # Errors
+    /// When the service refuses.
+    pub(crate) fn create_snapshot(&self) -> Result<Value> {
+        let post = self.agent.post(format!("{}/snapshots", self.url));
+        self.json(self.checked(post.send_empty())?)
+    }
+
+    /// The list of snapshots.
+    ///
+    /// # Errors
+    /// When the service refuses.
+    pub(crate) fn snapshots(&self) -> Result<Value> {
+        let get = self.agent.get(format!("{}/snapshots", self.url));
+        self.json(self.checked(get.call())?)
+    }
+
+    /// The bytes of a snapshot.
+    ///
+    /// # Errors
+    /// When the service refuses.
+    pub(crate) fn download_snapshot(
+        &self,
+        name: &str,
+    ) -> Result<impl std::io::Read + use<>, ServiceError> {
+        let get = self.agent.get(format!("{}/snapshots/{name}", self.url));
+        Ok(self.checked(get.call())?.into_body().into_reader())
+    }
+
+    /// The lines of the collection's export.
+    ///
+    /// # Errors
+    /// When the service refuses.
+    pub(crate) fn export(
+        &self,
+        with_vectors: bool,
+    ) -> Result<impl std::io::Read + use<>, ServiceError> {
+        let query = if with_vectors { "?include=vectors" } else { "" };
+        let get = self.agent.get(self.collection_url("export") + query);
+        Ok(self.checked(get.call())?.into_body().into_reader())
+    }
+
+    /// Deletes a snapshot.
+    ///
+    /// # Errors
+    /// When the service refuses.
+    pub(crate) fn delete_snapshot(&self, name: &str) -> Result<(), ServiceError> {
+        let delete = self.agent.delete(format!("{}/snapshots/{name}", self.url));
+        self.checked(delete.call()).map(drop)
     }
 
     /// Whether it has loaded its model and its index.

@@ -1,7 +1,7 @@
 //! The one binary, `siamese`: the service and the commands to work with it.
 //!
 //! `commands/` has one file for each command. What they share stands beside it: `client` speaks
-//! HTTP to a running service, `eval` computes figures of quality, `ingest` reads files, `model` gets
+//! HTTP to a running service, `eval` computes figures of quality, `ingest` reads files, `export_file` an export, `model` gets
 //! models onto this machine, `vector_file` reads files of vectors.
 
 #![expect(
@@ -12,6 +12,7 @@
 mod client;
 mod commands;
 mod eval;
+mod export_file;
 mod failure;
 mod ingest;
 mod logging;

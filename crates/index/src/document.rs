@@ -34,6 +34,17 @@ pub struct DocumentWrite {
     pub passages: Option<Vec<NewPassage>>,
 }
 
+/// A document as another index had it.
+#[derive(Debug, Clone)]
+pub struct ImportedDocument {
+    /// The document with its passages. Vectors of length 1 are kept bit for bit.
+    pub write: DocumentWrite,
+    /// When it was first stored there, milliseconds since 1970.
+    pub created_at_ms: u64,
+    /// When it last changed there, milliseconds since 1970.
+    pub updated_at_ms: u64,
+}
+
 /// A part of a text with its vector.
 #[derive(Debug, Clone)]
 pub struct NewPassage {

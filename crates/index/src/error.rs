@@ -174,6 +174,82 @@ pub enum Error {
         /// The limit.
         max_documents: u64,
     },
+    /// One snapshot is taken at a time.
+    #[error("another snapshot is being taken; try again when it is done")]
+    SnapshotInProgress,
+    /// So much was written while a snapshot was taken that it could not be kept consistent.
+    #[error(
+        "more than storage.max_snapshot_memory_bytes = {max_bytes} bytes were replaced while the snapshot was taken; try again when less is written, or raise the limit"
+    )]
+    SnapshotOverrun {
+        /// The limit.
+        max_bytes: u64,
+    },
+    /// The program is being stopped.
+    #[error("the snapshot was given up because the service is stopping")]
+    SnapshotStopped,
+    /// The folder holds as many snapshots as it may.
+    #[error(
+        "there are storage.max_snapshots = {max_snapshots} snapshots already; delete one first"
+    )]
+    TooManySnapshots {
+        /// The limit.
+        max_snapshots: usize,
+    },
+    /// No snapshot has this name.
+    #[error("no snapshot is called {name:?}")]
+    SnapshotNotFound {
+        /// The name asked for.
+        name: String,
+    },
+    /// A snapshot's file is not as it was written.
+    #[error("the snapshot {path} cannot be used: {reason}", path = path.display())]
+    SnapshotDamaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// A snapshot was made by a newer version of this program.
+    #[error(
+        "the snapshot {path} has {what} {stored}, and this version reads up to {supported}; use the newer version that wrote it", path = path.display()
+    )]
+    NewerSnapshot {
+        /// The file.
+        path: PathBuf,
+        /// `version`, or `data of format`.
+        what: &'static str,
+        /// What was found.
+        stored: u32,
+        /// The newest known here.
+        supported: u32,
+    },
+    /// A snapshot is restored into an empty folder only.
+    #[error("{path} is not empty; a snapshot is restored into an empty folder or one that does not exist", path = path.display())]
+    FolderNotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A restore was interrupted before the folder had a store.
+    #[error("restoring a snapshot into {path} was not finished; run `siamese snapshot restore` again, or remove its folder store.restoring", path = path.display())]
+    RestoreUnfinished {
+        /// The data folder.
+        path: PathBuf,
+    },
+    /// There is no data in the folder.
+    #[error("{path} is no data folder: it holds no store", path = path.display())]
+    NoData {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A rewritten store differs from the one it was made from. The old one is untouched.
+    #[error("the rewritten store differs from {path} at entry {entry}; nothing was changed", path = path.display())]
+    RewriteDiffers {
+        /// The folder.
+        path: PathBuf,
+        /// Place of the first entry that differs, from 0.
+        entry: u64,
+    },
     /// The operating system failed; the message names the file.
     #[error(transparent)]
     Io(#[from] std::io::Error),

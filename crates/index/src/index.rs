@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::collection::{Collection, Maintenance, now_ms, sweep};
+use crate::compaction::{compact_if_wasteful, measure};
+use crate::data_folder::{self, SEGMENTS_FOLDER, STORE_FOLDER};
 use crate::lock_file::LockFile;
 use crate::maintainer::{Bell, Collections, Maintainer, work_off};
+use crate::snapshots::{SnapshotFolder, SnapshotInfo, SnapshotOptions};
 use crate::store::{
     CollectionId, CollectionRecord, EncoderRecord, FORMAT_VERSION, Key, KeyRange, Store, WriteBatch,
 };
@@ -15,11 +18,6 @@ use crate::{CollectionSettings, Error};
 
 /// The collection that is always there.
 pub const DEFAULT_COLLECTION: &str = "default";
-
-/// Says that a store was made in this folder, so that one that has vanished is noticed.
-const MARKER_FILE: &str = "siamese.data";
-const STORE_FOLDER: &str = "store";
-const SEGMENTS_FOLDER: &str = "segments";
 
 /// The encoder whose vectors are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +31,7 @@ pub struct EncoderIdentity {
 }
 
 /// How to open an index.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct IndexOptions {
     /// Memory for the store's page cache, bytes.
     pub cache_bytes: u64,
@@ -45,6 +43,11 @@ pub struct IndexOptions {
     pub max_head_passages: usize,
     /// Threads that build a graph in the background. At least 1.
     pub build_threads: usize,
+    /// A store that takes more than so many times the bytes of its live data is compacted before it
+    /// is opened; `None` leaves it as it is.
+    pub compact_at_start_over_ratio: Option<f64>,
+    /// Where snapshots lie and what they may take.
+    pub snapshots: SnapshotOptions,
 }
 
 impl Default for IndexOptions {
@@ -55,6 +58,8 @@ impl Default for IndexOptions {
             default_settings: CollectionSettings::default(),
             max_head_passages: 4096,
             build_threads: 1,
+            compact_at_start_over_ratio: Some(3.0),
+            snapshots: SnapshotOptions::default(),
         }
     }
 }
@@ -78,6 +83,7 @@ pub struct Index {
     changing: Mutex<()>,
     default_settings: CollectionSettings,
     parts: CollectionParts,
+    snapshots: SnapshotFolder,
     folder: PathBuf,
     store: Arc<Store>,
 }
@@ -121,19 +127,16 @@ impl Index {
     ) -> Result<Self, Error> {
         fs_err::create_dir_all(folder)?;
         let lock = LockFile::acquire(folder)?;
-        let store_folder = folder.join(STORE_FOLDER);
-        check_marker(folder, &store_folder)?;
+        data_folder::prepare(folder)?;
+        compact_if_wasteful(folder, options, &lock)?;
         let store = Arc::new(Store::open(
-            &store_folder,
+            &folder.join(STORE_FOLDER),
             options.cache_bytes,
             options.min_free_disk_bytes,
             lock,
         )?);
         check_format(&store)?;
-        fs_err::write(
-            folder.join(MARKER_FILE),
-            "A data folder of siamese; see store/.\n",
-        )?;
+        data_folder::write_marker(folder)?;
         finish_drops(&store)?;
         check_encoder(&store, encoder)?;
         let parts = CollectionParts {
@@ -151,6 +154,11 @@ impl Index {
             collections,
             changing: Mutex::new(()),
             parts,
+            snapshots: SnapshotFolder::open(
+                folder,
+                &options.snapshots,
+                options.min_free_disk_bytes,
+            )?,
             default_settings: options.default_settings,
             folder: folder.to_owned(),
             store,
@@ -260,6 +268,60 @@ impl Index {
         self.store.make_durable(self.store.last_applied())
     }
 
+    /// Writes all collections as they are at this moment into a new file, while writes go on.
+    ///
+    /// # Errors
+    /// [`Error::SnapshotInProgress`], [`Error::TooManySnapshots`], [`Error::StorageFull`] before
+    /// anything is written; [`Error::SnapshotOverrun`] and [`Error::SnapshotStopped`] later.
+    pub fn create_snapshot(&self) -> Result<SnapshotInfo, Error> {
+        self.snapshots.create(&self.store)
+    }
+
+    /// All snapshots, the oldest first.
+    ///
+    /// # Errors
+    /// When their folder cannot be read.
+    pub fn snapshots(&self) -> Result<Vec<SnapshotInfo>, Error> {
+        self.snapshots.list()
+    }
+
+    /// The file of a snapshot, to read from.
+    ///
+    /// # Errors
+    /// [`Error::SnapshotNotFound`]
+    pub fn snapshot_file(&self, name: &str) -> Result<std::fs::File, Error> {
+        self.snapshots.file(name)
+    }
+
+    /// Deletes a snapshot.
+    ///
+    /// # Errors
+    /// [`Error::SnapshotNotFound`]
+    pub fn delete_snapshot(&self, name: &str) -> Result<(), Error> {
+        self.snapshots.delete(name)
+    }
+
+    /// Gives up a snapshot that is being taken, since the program is about to end.
+    pub fn stop_snapshots(&self) {
+        self.snapshots.stop();
+    }
+
+    /// Bytes of all keys and values of the record, by reading all of it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn live_bytes(&self) -> Result<u64, Error> {
+        Ok(measure(&self.store)?.1)
+    }
+
+    /// Bytes of the record on the disk.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn store_bytes(&self) -> Result<u64, Error> {
+        self.store.size_on_disk()
+    }
+
     /// Bytes of all files of the data.
     ///
     /// # Errors
@@ -326,18 +388,6 @@ impl Index {
     fn lock_changes(&self) -> MutexGuard<'_, ()> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A folder that once held a store must still hold it: sled would make an empty one.
-fn check_marker(folder: &Path, store_folder: &Path) -> Result<(), Error> {
-    let had_store = folder.join(MARKER_FILE).exists();
-    if had_store && !store_folder.join("db").is_file() {
-        return Err(Error::Corrupt {
-            path: store_folder.to_owned(),
-            reason: "the file db is missing".to_owned(),
-        });
-    }
-    Ok(())
 }
 
 /// Refuses newer formats, and marks older ones as this one: their records are still read, but an
@@ -472,4 +522,57 @@ fn finish_drops(store: &Store) -> Result<(), Error> {
         )?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_a_newer_format_is_refused_with_both_formats_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let encoder = EncoderIdentity {
+            id: "e".to_owned(),
+            name: "n".to_owned(),
+            dimensions: 2,
+        };
+        let open = || Index::open(folder.path(), &encoder, &IndexOptions::default());
+        let index = open().unwrap();
+        let mut batch = WriteBatch::default();
+        let newer = (FORMAT_VERSION + 1).to_le_bytes();
+        batch.put(&Key::format_version(), newer.to_vec());
+        index.store.apply(batch).unwrap();
+        index.flush().unwrap();
+        drop(index);
+        for _ in 0..2 {
+            let error = open().unwrap_err();
+            assert!(
+                matches!(error, Error::NewerFormat { stored, supported }
+                    if stored == FORMAT_VERSION + 1 && supported == FORMAT_VERSION),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_snapshot_of_data_of_a_newer_format_is_refused_before_anything_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let encoder = EncoderIdentity {
+            id: "e".to_owned(),
+            name: "n".to_owned(),
+            dimensions: 2,
+        };
+        let data = folder.path().join("data");
+        let index = Index::open(&data, &encoder, &IndexOptions::default()).unwrap();
+        let mut batch = WriteBatch::default();
+        let newer = (FORMAT_VERSION + 1).to_le_bytes();
+        batch.put(&Key::format_version(), newer.to_vec());
+        index.store.apply(batch).unwrap();
+        let snapshot = index.create_snapshot().unwrap();
+        let file = data.join("snapshots").join(snapshot.name);
+        let target = folder.path().join("target");
+        let error = crate::restore_snapshot(&file, &target, &IndexOptions::default()).unwrap_err();
+        assert!(matches!(error, Error::NewerSnapshot { .. }), "{error}");
+        assert!(!target.exists());
+    }
 }

@@ -5,7 +5,9 @@
 //! synchronous and knows of encoders only their identity and the length of their vectors.
 
 mod collection;
+mod compaction;
 mod content_hash;
+mod data_folder;
 mod document;
 mod error;
 mod filter;
@@ -15,6 +17,7 @@ mod maintainer;
 mod merge_patch;
 mod metadata_index;
 mod settings;
+mod snapshots;
 mod store;
 mod vector_space;
 mod vectors;
@@ -23,12 +26,17 @@ pub use collection::{
     Collection, CollectionStats, FacetRequest, FacetValue, Hit, ScoredPassage, SearchOptions,
     SearchResults, Total, UpsertStatus, WritePlan,
 };
+pub use compaction::{CompactionReport, compact};
 pub use document::{
-    DocumentDraft, DocumentWrite, MAX_ID_BYTES, MAX_METADATA_BYTES, Metadata, NewPassage,
-    StoredDocument, StoredPassage,
+    DocumentDraft, DocumentWrite, ImportedDocument, MAX_ID_BYTES, MAX_METADATA_BYTES, Metadata,
+    NewPassage, StoredDocument, StoredPassage,
 };
 pub use error::Error;
 pub use filter::{Comparison, Condition, FieldPath, FieldPathError, Filter, Number, Scalar};
 pub use index::{DEFAULT_COLLECTION, EncoderIdentity, Index, IndexOptions, PutOutcome};
 pub use settings::{Chunking, CollectionSettings, GraphSettings, PassageSize};
+pub use snapshots::{
+    CollectionCounts, SnapshotInfo, SnapshotManifest, SnapshotOptions, restore_snapshot,
+    verify_snapshot,
+};
 pub use vector_space::{VectorQuery, VectorSpace};

@@ -2,13 +2,15 @@
 
 use std::fs::TryLockError;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::Error;
+use crate::data_folder::LOCK_FILE;
 
 /// Held for as long as the folder is open; the operating system lets go when the process ends.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct LockFile {
-    _file: fs_err::File,
+    _file: Arc<fs_err::File>,
 }
 
 impl LockFile {
@@ -17,9 +19,11 @@ impl LockFile {
     /// # Errors
     /// When another process has it.
     pub(crate) fn acquire(folder: &Path) -> Result<Self, Error> {
-        let file = fs_err::File::create(folder.join("siamese.lock"))?;
+        let file = fs_err::File::create(folder.join(LOCK_FILE))?;
         match file.file().try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self {
+                _file: Arc::new(file),
+            }),
             Err(TryLockError::WouldBlock) => Err(Error::DataDirInUse {
                 path: folder.to_owned(),
             }),

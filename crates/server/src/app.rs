@@ -86,9 +86,12 @@ impl Inner {
             .ok_or_else(|| ApiError::not_ready("the model and the index are still being loaded"))
     }
 
-    /// Tells streams to take no more input.
+    /// Tells streams to take no more input, and a snapshot being taken to end.
     pub(crate) fn stop(&self) {
         self.stopping.send_replace(true);
+        if let Some(engine) = self.engine.get() {
+            engine.index.stop_snapshots();
+        }
     }
 
     /// Becomes true when the service is asked to stop.

@@ -15,6 +15,10 @@ use serde::Deserialize;
 /// The documented default file, as shipped in `config/default.toml`.
 pub const DEFAULT_TOML: &str = include_str!("../../../config/default.toml");
 
+/// Smallest `storage.compact_at_start_over_ratio`: a store takes up to about 2.2 times its live data
+/// right after it was compacted.
+const MIN_COMPACTION_RATIO: f64 = 2.5;
+
 /// What the command line said; stronger than any file or variable.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
@@ -92,6 +96,20 @@ pub struct StorageSettings {
     pub cache_bytes: u64,
     /// Free disk space under which writes are refused, bytes.
     pub min_free_disk_bytes: u64,
+    compact_at_start_over_ratio: f64,
+    /// Folder with snapshots; `snapshots` in the data folder when absent.
+    pub snapshots_dir: Option<PathBuf>,
+    /// Snapshots that may lie there.
+    pub max_snapshots: NonZeroUsize,
+    /// Memory for what is replaced while a snapshot is taken, bytes.
+    pub max_snapshot_memory_bytes: u64,
+}
+
+impl StorageSettings {
+    /// How many times its live data a store may take before it is compacted at the start.
+    pub fn compact_at_start_over_ratio(&self) -> Option<f64> {
+        (self.compact_at_start_over_ratio > 0.0).then_some(self.compact_at_start_over_ratio)
+    }
 }
 
 /// `[index]`
@@ -274,6 +292,11 @@ pub enum SettingsError {
         "settings: queue.max_batch_tokens must not exceed queue.max_query_tokens, queue.max_rerank_tokens or queue.max_bulk_tokens"
     )]
     BatchOverQueue,
+    /// A freshly written store would be compacted again at every start.
+    #[error(
+        "settings: storage.compact_at_start_over_ratio must be 0, which switches it off, or at least {MIN_COMPACTION_RATIO}"
+    )]
+    CompactionRatio,
 }
 
 impl Settings {
@@ -352,6 +375,10 @@ impl Settings {
             if value == 0 {
                 return Err(SettingsError::Zero { key });
             }
+        }
+        let ratio = self.storage.compact_at_start_over_ratio;
+        if ratio != 0.0 && (ratio.is_nan() || ratio < MIN_COMPACTION_RATIO) {
+            return Err(SettingsError::CompactionRatio);
         }
         let queue = &self.queue;
         let smallest = queue.max_query_tokens.min(queue.max_bulk_tokens);
@@ -452,6 +479,17 @@ mod tests {
         };
         let error = Settings::load(&overrides).unwrap_err();
         assert!(error.to_string().contains("nowhere.toml"), "{error}");
+    }
+
+    #[test]
+    fn a_ratio_that_would_compact_at_every_start_is_refused_and_zero_switches_it_off() {
+        for ratio in ["1.0", "-1.0", "2.4", "nan"] {
+            let toml = format!("[storage]\ncompact_at_start_over_ratio = {ratio}\n");
+            let error = load_with_file(&toml).unwrap_err();
+            assert!(matches!(error, SettingsError::CompactionRatio), "{ratio}");
+        }
+        let settings = load_with_file("[storage]\ncompact_at_start_over_ratio = 0\n").unwrap();
+        assert_eq!(settings.storage.compact_at_start_over_ratio(), None);
     }
 
     #[test]

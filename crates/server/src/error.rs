@@ -29,6 +29,8 @@ pub(crate) enum ErrorCode {
     CollectionNotFound,
     /// The service was started without a reranker.
     RerankerNotFound,
+    /// No such snapshot.
+    SnapshotNotFound,
     /// The route exists, but not with this method.
     MethodNotAllowed,
     /// The collection exists with other settings.
@@ -57,6 +59,7 @@ impl ErrorCode {
         Self::DocumentNotFound,
         Self::CollectionNotFound,
         Self::RerankerNotFound,
+        Self::SnapshotNotFound,
         Self::MethodNotAllowed,
         Self::Conflict,
         Self::Timeout,
@@ -80,6 +83,7 @@ impl ErrorCode {
             Self::DocumentNotFound => (StatusCode::NOT_FOUND, "There is no such document"),
             Self::CollectionNotFound => (StatusCode::NOT_FOUND, "There is no such collection"),
             Self::RerankerNotFound => (StatusCode::NOT_FOUND, "There is no reranker"),
+            Self::SnapshotNotFound => (StatusCode::NOT_FOUND, "There is no such snapshot"),
             Self::MethodNotAllowed => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 "The method is not allowed here",

@@ -21,8 +21,8 @@ use crate::app::App;
 use crate::middleware;
 use crate::openapi;
 use crate::routes::{
-    collections, docs, documents, embed, encoder, health, info, rerank, reranker, search,
-    search_batch, similarity, v1,
+    collections, docs, documents, embed, encoder, export, health, info, rerank, reranker, search,
+    search_batch, similarity, snapshots, v1,
 };
 
 /// Where the routes of one collection live a second time.
@@ -30,7 +30,13 @@ const COLLECTION_PREFIX: &str = "/collections/{collection}";
 
 /// The whole service.
 pub(crate) fn router(app: App) -> Router {
-    let (routes, _) = documented_routes(app.limits().max_body_bytes).split_for_parts();
+    let settings = app.settings();
+    let timeout = TimeoutLayer::with_status_code(
+        axum::http::StatusCode::GATEWAY_TIMEOUT,
+        settings.server.request_timeout(),
+    );
+    let routes = documented_routes(app.limits().max_body_bytes).layer(timeout);
+    let (routes, _) = routes.merge(untimed_routes()).split_for_parts();
     let routes = routes
         .route("/", get(docs::page))
         .route("/openapi.yaml", get(docs::openapi_yaml))
@@ -41,7 +47,8 @@ pub(crate) fn router(app: App) -> Router {
 
 /// The description of every documented route, before [`openapi`] refines it.
 pub(crate) fn described_routes() -> OpenApi {
-    documented_routes(usize::MAX).split_for_parts().1
+    let routes = documented_routes(usize::MAX).merge(untimed_routes());
+    routes.split_for_parts().1
 }
 
 fn documented_routes(max_body_bytes: usize) -> OpenApiRouter<App> {
@@ -60,6 +67,7 @@ fn documented_routes(max_body_bytes: usize) -> OpenApiRouter<App> {
             collections::get,
             collections::delete
         ))
+        .routes(routes!(snapshots::download, snapshots::delete))
         .merge(json_routes(max_body_bytes))
         .merge(streaming_routes())
         .nest(COLLECTION_PREFIX, json_routes(max_body_bytes))
@@ -73,6 +81,11 @@ fn model_routes(max_body_bytes: usize) -> OpenApiRouter<App> {
         .routes(routes!(v1::embeddings::post))
         .routes(routes!(embed::post))
         .layer(RequestBodyLimitLayer::new(max_body_bytes))
+}
+
+/// Routes whose answer may take as long as the data is large.
+fn untimed_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(snapshots::create, snapshots::list))
 }
 
 /// Routes of one collection that read a JSON body or none.
@@ -90,20 +103,20 @@ fn json_routes(max_body_bytes: usize) -> OpenApiRouter<App> {
         .layer(RequestBodyLimitLayer::new(max_body_bytes))
 }
 
-/// Routes of one collection whose body may be a stream of any length.
+/// Routes of one collection whose body or answer may be a stream of any length.
 fn streaming_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(documents::write::write, documents::read::list))
+    OpenApiRouter::new()
+        .routes(routes!(documents::write::write, documents::read::list))
+        .routes(routes!(export::get))
 }
 
-/// From the outside in: request id, trace, problem documents, panics, admission, time, size.
+/// From the outside in: request id, trace, problem documents, panics, admission; time and size are
+/// bounded route by route.
 fn layered(routes: Router<App>, app: &App) -> Router<App> {
     let settings = app.settings();
-    let timeout = TimeoutLayer::with_status_code(
-        axum::http::StatusCode::GATEWAY_TIMEOUT,
-        settings.server.request_timeout(),
-    );
-    let compressible =
-        DefaultPredicate::new().and(NotForContentType::const_new("application/x-ndjson"));
+    let compressible = DefaultPredicate::new()
+        .and(NotForContentType::const_new("application/x-ndjson"))
+        .and(NotForContentType::const_new("application/octet-stream"));
     let layers = ServiceBuilder::new()
         .layer(axum::middleware::from_fn(middleware::plain_request_id))
         .layer(SetRequestIdLayer::x_request_id(
@@ -125,8 +138,7 @@ fn layered(routes: Router<App>, app: &App) -> Router<App> {
                 settings.server.max_concurrent_requests.get(),
             )),
             middleware::admit,
-        ))
-        .layer(timeout);
+        ));
     routes
         .route_layer(axum::middleware::from_fn(middleware::measure))
         .layer(layers)

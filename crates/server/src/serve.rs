@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use siamese_encoder::{
     DevicePreference, Encoder, EncoderOptions, Precision, Reranker, RerankerOptions,
 };
-use siamese_index::{CollectionSettings, EncoderIdentity, Index, IndexOptions};
+use siamese_index::{CollectionSettings, EncoderIdentity, Index, IndexOptions, SnapshotOptions};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -237,6 +237,12 @@ fn open_index(settings: &Settings, encoder: &Encoder) -> Result<Index, ServeErro
         },
         max_head_passages: settings.index.max_head_passages.get(),
         build_threads: settings.index.build_threads.get(),
+        compact_at_start_over_ratio: storage.compact_at_start_over_ratio(),
+        snapshots: SnapshotOptions {
+            folder: storage.snapshots_dir.clone(),
+            max_snapshots: storage.max_snapshots.get(),
+            max_memory_bytes: storage.max_snapshot_memory_bytes,
+        },
     };
     Index::open(&storage.data_dir, &identity, &options).map_err(|source| ServeError::Data {
         folder: storage.data_dir.clone(),

@@ -223,10 +223,15 @@ impl<'a> Sender<'a> {
 
     /// Adds one line as it is, for documents that are lines already.
     pub(crate) fn line(&mut self, name: &str, number: u64, json: &str) -> Result<()> {
+        self.bar.inc(1);
+        self.push(name, number, json)
+    }
+
+    /// As [`Self::line`]; the caller moves the bar.
+    pub(crate) fn push(&mut self, name: &str, number: u64, json: &str) -> Result<()> {
         self.body.extend_from_slice(json.as_bytes());
         self.body.push(b'\n');
         self.places.push((name.to_owned(), number));
-        self.bar.inc(1);
         self.send_if_full()
     }
 

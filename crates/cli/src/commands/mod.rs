@@ -1,15 +1,19 @@
 //! The commands, one file each.
 
 mod bench;
+mod compact;
 mod demo;
 mod eval;
+mod export;
 mod healthcheck;
+mod import;
 mod ingest;
 mod model;
 mod openapi;
 mod search;
 mod serve;
 mod similarity;
+mod snapshot;
 
 use std::process::ExitCode;
 
@@ -32,6 +36,10 @@ enum Command {
     Search(search::Search),
     Similarity(similarity::Similarity),
     Eval(eval::Eval),
+    Export(export::Export),
+    Import(import::Import),
+    Snapshot(snapshot::Snapshot),
+    Compact(compact::Compact),
     Model(model::Model),
     Bench(bench::Bench),
     Healthcheck(healthcheck::Healthcheck),
@@ -51,6 +59,10 @@ impl Arguments {
             Command::Search(command) => command.run(),
             Command::Similarity(command) => command.run(),
             Command::Eval(command) => command.run(),
+            Command::Export(command) => command.run(),
+            Command::Import(command) => command.run(),
+            Command::Snapshot(command) => command.run(),
+            Command::Compact(command) => command.run(),
             Command::Model(command) => command.run(),
             Command::Bench(command) => command.run(),
             Command::Healthcheck(command) => command.run(),

@@ -64,6 +64,42 @@ impl Collection {
         Ok(documents)
     }
 
+    /// As [`Self::list`], each document with its passages, both of one version.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn list_whole(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+        with_vectors: bool,
+    ) -> Result<Vec<(StoredDocument, Vec<StoredPassage>)>, Error> {
+        let range = KeyRange::documents_after(self.id(), after);
+        let mut documents = Vec::new();
+        for entry in self.store.scan(&range) {
+            if documents.len() >= limit {
+                break;
+            }
+            let (key, _) = entry?;
+            let id = key
+                .document_id()
+                .ok_or_else(|| self.unreadable("a document's key"))?;
+            let read = |record: &DocumentRecord| {
+                let body = self.body(record)?;
+                let passages = record
+                    .passage_numbers()
+                    .map(|number| self.passage(number, with_vectors))
+                    .collect::<Result<Option<Vec<_>>, Error>>()?;
+                Ok(body.zip(passages))
+            };
+            let whole = self.consistent(id, read)?;
+            documents.extend(
+                whole.map(|(record, (body, passages))| (document(id, record, body), passages)),
+            );
+        }
+        Ok(documents)
+    }
+
     /// Reads what belongs to a document's record. A batch of a writer is atomic, so what was read
     /// between two equal records is of one version.
     pub(super) fn consistent<T>(

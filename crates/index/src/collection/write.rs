@@ -17,7 +17,9 @@ use crate::store::{
     Counters, DocumentRecord, Key, KeyRange, MAX_VALUE_BYTES, PassageRecord, WriteBatch,
 };
 use crate::vectors::{NewRow, Snapshot, normalized};
-use crate::{DocumentDraft, DocumentWrite, Error, Metadata, NewPassage, StoredDocument};
+use crate::{
+    DocumentDraft, DocumentWrite, Error, ImportedDocument, Metadata, NewPassage, StoredDocument,
+};
 
 /// What a draft would need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +58,22 @@ pub(super) struct Change {
     now_ms: u64,
 }
 
+/// When a document was stored and when it changed, milliseconds since 1970.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    created_at_ms: u64,
+    updated_at_ms: u64,
+}
+
 impl Change {
+    /// The times of a document that changes now.
+    fn times_since(&self, created_at_ms: u64) -> Times {
+        Times {
+            created_at_ms,
+            updated_at_ms: self.now_ms,
+        }
+    }
+
     /// The number that the next new document gets.
     pub(super) fn next_document(&self) -> u32 {
         self.counters.next_document
@@ -94,20 +111,42 @@ impl Collection {
     /// Bad input, a full disk, or [`Error::Stale`] when a document without passages is no longer
     /// stored as it was planned. Nothing has been written then.
     pub fn upsert(&self, documents: &[DocumentWrite]) -> Result<Vec<UpsertStatus>, Error> {
-        let mut ids = HashSet::new();
-        for document in documents {
-            document.check(self.dimensions)?;
-            if !ids.insert(document.draft.id.as_str()) {
-                return Err(Error::DuplicateId {
-                    id: document.draft.id.clone(),
-                });
-            }
-        }
+        check_writes(documents.iter(), self.dimensions)?;
         self.write(|change| {
             documents
                 .iter()
                 .map(|document| self.put(change, document))
                 .collect()
+        })
+    }
+
+    /// Stores documents as another index had them, with their times. What is stored under their ids
+    /// is replaced.
+    ///
+    /// # Errors
+    /// As [`Self::upsert`], and [`Error::Stale`] for a document without passages.
+    pub fn import(&self, documents: &[ImportedDocument]) -> Result<(), Error> {
+        check_writes(
+            documents.iter().map(|document| &document.write),
+            self.dimensions,
+        )?;
+        self.write(|change| {
+            for document in documents {
+                let draft = &document.write.draft;
+                let passages = document.write.passages.as_deref();
+                let passages = passages.ok_or_else(|| Error::Stale {
+                    id: draft.id.clone(),
+                })?;
+                if let Some(record) = self.document_record(&draft.id)? {
+                    self.remove(change, &draft.id, &record)?;
+                }
+                let times = Times {
+                    created_at_ms: document.created_at_ms,
+                    updated_at_ms: document.updated_at_ms,
+                };
+                self.create(change, draft, passages, ContentHash::of(draft), times)?;
+            }
+            Ok(())
         })
     }
 
@@ -260,12 +299,14 @@ impl Collection {
                 id: draft.id.clone(),
             }),
             (None, Some(passages)) => {
-                self.create(change, draft, passages, hash, change.now_ms)?;
+                let times = change.times_since(change.now_ms);
+                self.create(change, draft, passages, hash, times)?;
                 Ok(UpsertStatus::Created)
             }
             (Some(record), Some(passages)) => {
                 self.remove(change, &draft.id, record)?;
-                self.create(change, draft, passages, hash, record.created_at_ms)?;
+                let times = change.times_since(record.created_at_ms);
+                self.create(change, draft, passages, hash, times)?;
                 Ok(UpsertStatus::Updated)
             }
         }
@@ -277,7 +318,7 @@ impl Collection {
         draft: &DocumentDraft,
         passages: &[NewPassage],
         hash: ContentHash,
-        created_at_ms: u64,
+        times: Times,
     ) -> Result<(), Error> {
         let (number, first_passage) = self.take_numbers(&mut change.counters, passages.len())?;
         let mut rows = Vec::with_capacity(passages.len());
@@ -308,8 +349,8 @@ impl Collection {
             passages: passages.len() as u32,
             body_pieces: self.put_body(&mut change.batch, number, draft),
             hash,
-            created_at_ms,
-            updated_at_ms: change.now_ms,
+            created_at_ms: times.created_at_ms,
+            updated_at_ms: times.updated_at_ms,
         };
         change
             .batch
@@ -421,6 +462,23 @@ impl Collection {
         counters.next_passage = numbers.1.checked_add(passages).ok_or_else(exhausted)?;
         Ok(numbers)
     }
+}
+
+/// Checks documents of one write, whose ids must be distinct.
+fn check_writes<'a>(
+    documents: impl Iterator<Item = &'a DocumentWrite>,
+    dimensions: usize,
+) -> Result<(), Error> {
+    let mut ids = HashSet::new();
+    for document in documents {
+        document.check(dimensions)?;
+        if !ids.insert(document.draft.id.as_str()) {
+            return Err(Error::DuplicateId {
+                id: document.draft.id.clone(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Keys removed in one batch when a dropped collection is cleaned up.

@@ -11,7 +11,7 @@ use crate::Error;
 pub(super) const WRITE_AMPLIFICATION: u64 = 4;
 
 /// Refuses a write that takes `bytes` on disk and would leave less than `reserve_bytes`.
-pub(super) fn check(folder: &Path, bytes: u64, reserve_bytes: u64) -> Result<(), Error> {
+pub(crate) fn check(folder: &Path, bytes: u64, reserve_bytes: u64) -> Result<(), Error> {
     let status = rustix::fs::statvfs(folder).map_err(std::io::Error::from)?;
     let free_bytes = status.f_bavail.saturating_mul(status.f_frsize);
     let needed_bytes = bytes.saturating_add(reserve_bytes);

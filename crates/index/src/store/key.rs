@@ -23,6 +23,19 @@ const VECTOR: u8 = 0x20;
 /// Kinds of records that belong to one collection.
 const OF_COLLECTION: [u8; 6] = [COUNTERS, DOCUMENT, BODY, PASSAGE, NUMBER, VECTOR];
 
+/// Kinds by their names, in the order of keys.
+const SECTIONS: [(u8, &str); 9] = [
+    (META, "meta"),
+    (COLLECTION, "collections"),
+    (COUNTERS, "counters"),
+    (DROPPED, "dropped"),
+    (DOCUMENT, "documents"),
+    (BODY, "bodies"),
+    (PASSAGE, "passages"),
+    (NUMBER, "numbers"),
+    (VECTOR, "vectors"),
+];
+
 /// A key of the store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key(Vec<u8>);
@@ -84,6 +97,19 @@ impl Key {
             .then(&piece.to_be_bytes())
     }
 
+    /// What the key's kind is called in a snapshot; `None` for a kind that is not known here.
+    pub(crate) fn section(&self) -> Option<&'static str> {
+        let kind = self.0.first()?;
+        let known = SECTIONS.iter().find(|(known, _)| known == kind);
+        known.map(|(_, name)| *name)
+    }
+
+    /// The collection's number in the key of a document or a passage.
+    pub(crate) fn collection_id(&self) -> Option<CollectionId> {
+        let number = self.0.get(1..5)?.try_into().ok()?;
+        Some(CollectionId(u32::from_be_bytes(number)))
+    }
+
     fn of(kind: u8, collection: CollectionId) -> Self {
         Self([&[kind][..], &collection.0.to_be_bytes()].concat())
     }
@@ -93,11 +119,11 @@ impl Key {
         self
     }
 
-    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
         Self(bytes.to_vec())
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
@@ -137,6 +163,13 @@ impl Key {
 }
 
 impl KeyRange {
+    pub(crate) fn everything() -> Self {
+        Self {
+            start: Bound::Unbounded,
+            end: Bound::Unbounded,
+        }
+    }
+
     pub(crate) fn collections() -> Self {
         Self::prefix(&[COLLECTION])
     }

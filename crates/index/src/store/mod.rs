@@ -5,6 +5,7 @@
 
 mod durability;
 mod free_space;
+mod frozen_view;
 mod key;
 mod records;
 mod value;
@@ -12,6 +13,8 @@ mod value;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+pub(crate) use free_space::check as check_room;
+pub(crate) use frozen_view::{Entry, FrozenView};
 pub(crate) use key::{CollectionId, Key, KeyRange};
 pub(crate) use records::{
     CollectionRecord, Counters, DocumentRecord, EncoderRecord, PassageRecord,
@@ -21,6 +24,7 @@ pub(crate) use value::{Reader, Writer};
 use crate::Error;
 use crate::lock_file::LockFile;
 use durability::Durability;
+use frozen_view::Turns;
 
 /// Values stay below this, so that sled keeps them in its log and never in files of their own,
 /// which it writes without fsync.
@@ -44,6 +48,7 @@ pub(crate) struct Store {
     folder: PathBuf,
     min_free_disk_bytes: u64,
     durability: Durability,
+    turns: Turns,
     /// Last, so that sled has let go of its files before another process may open the folder.
     _lock: LockFile,
 }
@@ -52,25 +57,37 @@ pub(crate) struct Store {
 #[derive(Debug, Default)]
 pub(crate) struct WriteBatch {
     batch: sled::Batch,
+    /// What changes, since sled's batch does not tell.
+    keys: Vec<sled::IVec>,
     bytes: u64,
-    changes: usize,
 }
 
 impl WriteBatch {
     pub(crate) fn put(&mut self, key: &Key, value: Vec<u8>) {
         self.bytes += (key.as_bytes().len() + value.len()) as u64;
-        self.changes += 1;
-        self.batch.insert(key.as_bytes(), value);
+        let key = self.changed(key);
+        self.batch.insert(key, value);
     }
 
     pub(crate) fn remove(&mut self, key: &Key) {
         self.bytes += key.as_bytes().len() as u64;
-        self.changes += 1;
-        self.batch.remove(key.as_bytes());
+        let key = self.changed(key);
+        self.batch.remove(key);
+    }
+
+    /// Bytes of all keys and values.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn changed(&mut self, key: &Key) -> sled::IVec {
+        let key = sled::IVec::from(key.as_bytes());
+        self.keys.push(key.clone());
+        key
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.changes == 0
+        self.keys.is_empty()
     }
 }
 
@@ -103,13 +120,18 @@ impl Store {
             folder: folder.to_owned(),
             min_free_disk_bytes,
             durability: Durability::default(),
+            turns: Turns::default(),
             _lock: lock,
         })
     }
 
     /// The value under a key.
     pub(crate) fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, Error> {
-        let value = self.guarded(|| self.db.get(key.as_bytes()))?;
+        self.get_bytes(key.as_bytes())
+    }
+
+    fn get_bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let value = self.guarded(|| self.db.get(key))?;
         Ok(value.map(|value| value.to_vec()))
     }
 
@@ -131,7 +153,13 @@ impl Store {
     /// [`Error::StorageFull`] before anything is written.
     pub(crate) fn apply(&self, batch: WriteBatch) -> Result<Sequence, Error> {
         self.check_room(batch.bytes.saturating_mul(free_space::WRITE_AMPLIFICATION))?;
+        let mut reading = self.turns.take();
+        if let Some(saved) = reading.as_mut() {
+            let keys = batch.keys.iter().map(AsRef::as_ref);
+            saved.save(keys, |key| self.get_bytes(key))?;
+        }
         self.guarded(|| self.db.apply_batch(batch.batch))?;
+        drop(reading);
         Ok(self.durability.applied())
     }
 

@@ -30,6 +30,7 @@ mod snapshot;
 mod top_k;
 mod unit_vector;
 
+pub(crate) use folder::fsync_folder;
 pub(crate) use freeze::{FreezeFailure, freeze};
 pub(crate) use hnsw::BuildOptions;
 pub(crate) use merge_policy::{SegmentSize, to_merge};

@@ -1,6 +1,10 @@
 //! Vectors of length 1.
 
-/// The vector scaled to length 1. It must be finite and not zero.
+/// How far a length may be from 1 to be one, which rounding of its values explains.
+const ROUNDING: f64 = 1e-6;
+
+/// The vector scaled to length 1. It must be finite and not zero. A vector that has this length
+/// stays as it is, bit for bit, so that one that was read from an index can be put into another.
 ///
 /// Lengths are computed in f64, so that very large and very small values neither overflow nor
 /// vanish.
@@ -10,6 +14,9 @@ pub(crate) fn normalized(vector: &[f32]) -> Vec<f32> {
         .map(|value| f64::from(*value) * f64::from(*value))
         .sum();
     let length = squares.sqrt();
+    if (length - 1.0).abs() < ROUNDING {
+        return vector.to_vec();
+    }
     vector
         .iter()
         .map(|value| (f64::from(*value) / length) as f32)
@@ -19,6 +26,15 @@ pub(crate) fn normalized(vector: &[f32]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_vector_of_length_one_stays_as_it_is() {
+        for seed in 1..200_u32 {
+            let vector: Vec<f32> = (0..384).map(|n| ((n * seed) % 97) as f32 - 48.0).collect();
+            let once = normalized(&vector);
+            assert_eq!(normalized(&once), once);
+        }
+    }
 
     #[test]
     fn extreme_vectors_get_length_one() {

@@ -69,6 +69,12 @@ problems! {
 }
 
 problems! {
+    /// Any operation on one snapshot, which may not be there.
+    SnapshotProblems:
+    (404, "`snapshot_not_found`"),
+}
+
+problems! {
     /// Any operation with a JSON body.
     BodyProblems:
     (400, "`malformed_json`: not JSON, or not UTF-8"),

@@ -5,6 +5,7 @@
 mod chunking;
 mod embed_texts;
 mod embedding;
+mod file_stream;
 mod ingest;
 mod ingest_stream;
 mod lines;
@@ -18,6 +19,7 @@ pub(crate) use chunking::{
 };
 pub(crate) use embed_texts::{EmbedTask, Prompt, TextEmbedding, embed_texts};
 pub(crate) use embedding::Embedding;
+pub(crate) use file_stream::file_stream;
 pub(crate) use ingest::{DocumentOutcome, Warning, WriteStatus, ingest};
 pub(crate) use ingest_stream::{StreamEvent, ingest_stream};
 pub(crate) use query_cache::QueryCache;
@@ -26,6 +28,9 @@ pub(crate) use search::{Choice, Found, FoundHit, Grouping, Rerank, Search, Searc
 pub(crate) use similarity::{Metric, Operand, score_pairs};
 
 use crate::error::{ApiError, ErrorCode};
+
+/// What `Retry-After` says when a snapshot was overrun by writes, seconds.
+const SNAPSHOT_RETRY_AFTER_S: u64 = 60;
 
 /// Runs work that may block (disk, tokenizer, scan) off the async workers.
 ///
@@ -49,9 +54,13 @@ pub(crate) fn index_error(error: siamese_index::Error) -> ApiError {
     let detail = error.to_string();
     match error {
         Error::CollectionNotFound { .. } => ApiError::new(ErrorCode::CollectionNotFound, detail),
-        Error::SettingsConflict { .. } | Error::Stale { .. } => {
-            ApiError::new(ErrorCode::Conflict, detail)
-        }
+        Error::SettingsConflict { .. }
+        | Error::Stale { .. }
+        | Error::SnapshotInProgress
+        | Error::TooManySnapshots { .. } => ApiError::new(ErrorCode::Conflict, detail),
+        Error::SnapshotNotFound { .. } => ApiError::new(ErrorCode::SnapshotNotFound, detail),
+        Error::SnapshotOverrun { .. } => ApiError::overloaded(detail, SNAPSHOT_RETRY_AFTER_S),
+        Error::SnapshotStopped => ApiError::not_ready(detail),
         Error::StorageFull { .. } => ApiError::new(ErrorCode::StorageFull, detail),
         Error::FilterTooBroad { .. } => ApiError::invalid("/filter", detail),
         Error::FacetTooBroad { place, .. } => ApiError::invalid(format!("/facets/{place}"), detail),

@@ -4,6 +4,7 @@ mod encoder;
 mod filters;
 mod http;
 mod index;
+mod storage;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ enum BenchCommand {
     Encoder(encoder::EncoderBench),
     Index(index::Index),
     Http(http::HttpBench),
+    Storage(storage::Storage),
 }
 
 impl Bench {
@@ -30,6 +32,7 @@ impl Bench {
             BenchCommand::Encoder(bench) => bench.run(),
             BenchCommand::Index(bench) => bench.run(),
             BenchCommand::Http(bench) => bench.run(),
+            BenchCommand::Storage(bench) => bench.run(),
         }
     }
 }

@@ -11,7 +11,7 @@ mod stream;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
-use siamese_index::StoredDocument;
+use siamese_index::{StoredDocument, StoredPassage};
 use utoipa::ToSchema;
 
 use super::timestamp::rfc3339;
@@ -55,6 +55,19 @@ pub(crate) struct PassageDescription {
 }
 
 impl DocumentDescription {
+    /// A whole document.
+    pub(crate) fn with_passages(document: StoredDocument, passages: Vec<StoredPassage>) -> Self {
+        let describe = |passage: StoredPassage| PassageDescription {
+            start: passage.start,
+            end: passage.end,
+            vector: passage.vector,
+        };
+        Self {
+            passages: Some(passages.into_iter().map(describe).collect()),
+            ..Self::new(document)
+        }
+    }
+
     fn new(document: StoredDocument) -> Self {
         Self {
             id: document.id,

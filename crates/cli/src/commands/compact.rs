@@ -1,0 +1,34 @@
+//! `siamese compact`
+
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use siamese_index::IndexOptions;
+
+/// Rewrite the store of a data folder so that it takes no more room than it needs
+///
+/// The service must not be running. The old store stays until the new one is complete, on the disk
+/// and compared, so the disk must have room for both; killed at any moment, nothing is lost.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Compact {
+    /// The data folder
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+}
+
+impl Compact {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let report = siamese_index::compact(&self.data, &IndexOptions::default())?;
+        writeln!(
+            stdout(),
+            "{} entries of {} bytes; the store took {} bytes and takes {} now",
+            report.entries,
+            report.live_bytes,
+            report.before_bytes,
+            report.after_bytes
+        )?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,175 @@
+//! `siamese import`
+
+use std::io::{IsTerminal, Write, stderr, stdout};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+use siamese_index::{Collection, Error, ImportedDocument, Index, IndexOptions};
+
+use super::ingest::Sender;
+use crate::client::{Connection, Service, collection_name};
+use crate::export_file::ExportFile;
+
+/// Documents of one write into a data folder, and bytes of their texts.
+const MAX_WRITE_DOCUMENTS: usize = 500;
+const MAX_WRITE_BYTES: usize = 4 << 20;
+
+/// Store what `siamese export` wrote
+///
+/// With --data, into the data folder of a service that is not running, vectors and times as they
+/// are; the encoder must be the same. Without it, through a running service, which encodes the texts
+/// again. An import that was interrupted is simply started again.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Import {
+    /// The export
+    file: PathBuf,
+    /// Data folder to store into without encoding
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Collection to store into; the one it came from when absent
+    #[arg(long, value_parser = collection_name)]
+    collection: Option<String>,
+    /// Address of the service
+    #[arg(
+        long,
+        env = "SIAMESE_URL",
+        default_value = "http://127.0.0.1:8080",
+        value_parser = crate::client::address
+    )]
+    url: String,
+}
+
+impl Import {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let export = ExportFile::open(&self.file)?;
+        let collection = self.collection.clone();
+        let collection = collection.unwrap_or_else(|| export.head.collection.clone());
+        let bar = progress(fs_err::metadata(&self.file)?.len());
+        match &self.data {
+            Some(data) => self.store_offline(export, data, &collection, &bar),
+            None => self.store_by_service(export, collection, &bar),
+        }
+    }
+
+    fn store_offline(
+        &self,
+        mut export: ExportFile<fs_err::File>,
+        data: &Path,
+        collection: &str,
+        bar: &ProgressBar,
+    ) -> Result<ExitCode> {
+        ensure!(
+            export.head.has_vectors(),
+            "{} has no vectors; import it into a running service (without --data), or export with --vectors",
+            self.file.display()
+        );
+        let options = IndexOptions {
+            // Graphs are built by the service that opens the folder.
+            max_head_passages: usize::MAX,
+            ..IndexOptions::default()
+        };
+        let index = Index::open(data, &export.head.encoder(), &options);
+        let index = index.map_err(|error| match error {
+            Error::OtherEncoder { .. } => anyhow::Error::new(error)
+                .context("import into a running service instead, which encodes the texts again"),
+            error => error.into(),
+        })?;
+        let collection = collection_with(&index, collection, &export)?;
+        let (mut writes, mut bytes, mut stored) = (Vec::new(), 0, 0);
+        while let Some(document) = export.next()? {
+            bytes += document.text_bytes();
+            writes.push(document.with_vectors()?);
+            if writes.len() >= MAX_WRITE_DOCUMENTS || bytes >= MAX_WRITE_BYTES {
+                stored += store(&collection, &mut writes)?;
+                bytes = 0;
+                bar.set_position(export.bytes());
+            }
+        }
+        stored += store(&collection, &mut writes)?;
+        bar.finish_and_clear();
+        writeln!(
+            stdout(),
+            "{stored} documents stored, none of them encoded again"
+        )?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn store_by_service(
+        &self,
+        mut export: ExportFile<fs_err::File>,
+        collection: String,
+        bar: &ProgressBar,
+    ) -> Result<ExitCode> {
+        let service = Service::new(&Connection {
+            url: self.url.clone(),
+            collection,
+        });
+        bar.suspend(|| {
+            eprintln!(
+                "the texts are encoded again; with --data DIR, vectors are stored as they are"
+            );
+        });
+        if service.describe_collection()?.is_none() {
+            let settings = json!({"chunking": export.head.chunking, "index": export.head.index});
+            service
+                .put_collection(&settings)
+                .context("make the collection with other settings first")?;
+        }
+        let name = self.file.display().to_string();
+        let mut sender = Sender::new(&service, bar.clone());
+        while let Some(document) = export.next()? {
+            sender.push(&name, export.line(), &document.to_encode())?;
+            bar.set_position(export.bytes());
+        }
+        sender.flush()?;
+        let counts = sender.finish();
+        let stored = counts.created + counts.updated + counts.unchanged;
+        writeln!(
+            stdout(),
+            "{stored} documents stored, {} failed",
+            counts.failed
+        )?;
+        Ok(if counts.failed == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+}
+
+/// The collection as it is, or made with the settings of the export.
+fn collection_with(
+    index: &Index,
+    name: &str,
+    export: &ExportFile<fs_err::File>,
+) -> Result<Arc<Collection>> {
+    match index.put_collection(name, &export.head.settings()?) {
+        Ok((collection, _)) => Ok(collection),
+        // What is stored keeps its settings; the passages come as they were made.
+        Err(Error::SettingsConflict { .. }) => Ok(index.collection(name)?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn store(collection: &Collection, writes: &mut Vec<ImportedDocument>) -> Result<usize> {
+    collection.import(writes)?;
+    let stored = writes.len();
+    writes.clear();
+    Ok(stored)
+}
+
+fn progress(bytes: u64) -> ProgressBar {
+    let bar = ProgressBar::new(bytes);
+    let template = "{bar:30} {percent:>3} %  {msg}  {elapsed}, {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    if !stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    bar
+}

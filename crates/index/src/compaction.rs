@@ -1,0 +1,382 @@
+//! Rewriting a store, so that it takes no more room than its data needs.
+//!
+//! sled keeps old versions of pages until a whole segment of its log is free. The entries are
+//! copied into a new store, compared with the old one, and the new folder takes the old one's place
+//! by two renames. Killed at any moment, one of them is whole; [`data_folder::prepare`] finds it.
+
+use std::path::Path;
+
+use crate::data_folder::{self, REPLACED_FOLDER, REWRITTEN_FOLDER, STORE_FOLDER};
+use crate::lock_file::LockFile;
+use crate::snapshots::Filling;
+use crate::store::{KeyRange, Store, check_room};
+use crate::vectors::fsync_folder;
+use crate::{Error, IndexOptions};
+
+/// Stores smaller than this are left alone at the start: sled's log grows in steps that are large
+/// beside them.
+const MIN_WASTEFUL_BYTES: u64 = 64 << 20;
+/// What a new store takes on the disk for each byte of live data, rounded up.
+const STORE_BYTES_PER_LIVE_BYTE: u64 = 2;
+
+/// What a compaction did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompactionReport {
+    /// Entries of the store.
+    pub entries: u64,
+    /// Bytes of their keys and values.
+    pub live_bytes: u64,
+    /// Bytes on the disk before.
+    pub before_bytes: u64,
+    /// Bytes on the disk now.
+    pub after_bytes: u64,
+}
+
+/// Rewrites the store of a data folder that no process has open.
+///
+/// # Errors
+/// A folder without a store or in use, a damaged store, or a disk that has no room for a second
+/// one. The store is as it was then.
+pub fn compact(data_folder: &Path, options: &IndexOptions) -> Result<CompactionReport, Error> {
+    let no_data = || Error::NoData {
+        path: data_folder.to_owned(),
+    };
+    if !data_folder.is_dir() {
+        return Err(no_data());
+    }
+    let lock = LockFile::acquire(data_folder)?;
+    data_folder::prepare(data_folder)?;
+    if !data_folder.join(STORE_FOLDER).join("db").is_file() {
+        return Err(no_data());
+    }
+    Compaction::new(data_folder, options, &lock).run()
+}
+
+/// Rewrites the store before it is opened, if it takes more than
+/// [`IndexOptions::compact_at_start_over_ratio`] times its live data.
+///
+/// # Errors
+/// A damaged store. One for which the disk has no room is left as it is.
+pub(crate) fn compact_if_wasteful(
+    data_folder: &Path,
+    options: &IndexOptions,
+    lock: &LockFile,
+) -> Result<(), Error> {
+    compact_if_over(MIN_WASTEFUL_BYTES, data_folder, options, lock).map(drop)
+}
+
+/// Whether it was rewritten.
+fn compact_if_over(
+    min_bytes: u64,
+    data_folder: &Path,
+    options: &IndexOptions,
+    lock: &LockFile,
+) -> Result<bool, Error> {
+    let Some(ratio) = options.compact_at_start_over_ratio else {
+        return Ok(false);
+    };
+    let compaction = Compaction::new(data_folder, options, lock);
+    if !compaction.is_over(ratio, min_bytes)? {
+        return Ok(false);
+    }
+    match compaction.run() {
+        Ok(report) => {
+            tracing::info!(
+                before_bytes = report.before_bytes,
+                after_bytes = report.after_bytes,
+                "the store was compacted"
+            );
+            Ok(true)
+        }
+        Err(Error::StorageFull { .. }) => {
+            tracing::warn!("the disk has no room to compact the store; it is opened as it is");
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The steps, each of which may be the last.
+struct Compaction<'a> {
+    folder: &'a Path,
+    options: &'a IndexOptions,
+    lock: &'a LockFile,
+}
+
+impl<'a> Compaction<'a> {
+    fn new(folder: &'a Path, options: &'a IndexOptions, lock: &'a LockFile) -> Self {
+        Self {
+            folder,
+            options,
+            lock,
+        }
+    }
+
+    fn run(&self) -> Result<CompactionReport, Error> {
+        let report = self.rewrite().inspect_err(|_| {
+            // The next start removes what cannot be removed now.
+            drop(fs_err::remove_dir_all(self.folder.join(REWRITTEN_FOLDER)));
+        })?;
+        self.rename(STORE_FOLDER, REPLACED_FOLDER)?;
+        self.rename(REWRITTEN_FOLDER, STORE_FOLDER)?;
+        self.remove_replaced()?;
+        Ok(report)
+    }
+
+    /// Copies everything into a new store, makes it durable, and compares the two.
+    fn rewrite(&self) -> Result<CompactionReport, Error> {
+        data_folder::remove_if_there(&self.folder.join(REWRITTEN_FOLDER))?;
+        let old = self.open(STORE_FOLDER)?;
+        let (entries, live_bytes) = measure(&old)?;
+        let needed = live_bytes.saturating_mul(STORE_BYTES_PER_LIVE_BYTE);
+        check_room(self.folder, needed, self.options.min_free_disk_bytes)?;
+        let new = self.open(REWRITTEN_FOLDER)?;
+        let mut filling = Filling::new(&new);
+        for entry in old.scan(&KeyRange::everything()) {
+            filling.add(entry?)?;
+        }
+        filling.finish()?;
+        self.compare(&old, &new)?;
+        Ok(CompactionReport {
+            entries,
+            live_bytes,
+            before_bytes: old.size_on_disk()?,
+            after_bytes: new.size_on_disk()?,
+        })
+    }
+
+    fn compare(&self, old: &Store, new: &Store) -> Result<(), Error> {
+        let everything = KeyRange::everything();
+        let mut rewritten = new.scan(&everything);
+        for (entry, place) in old.scan(&everything).zip(0..) {
+            if rewritten.next().transpose()? != Some(entry?) {
+                return Err(self.differs(place));
+            }
+        }
+        match rewritten.next() {
+            None => Ok(()),
+            Some(_) => Err(self.differs(measure(old)?.0)),
+        }
+    }
+
+    fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
+        fs_err::rename(self.folder.join(from), self.folder.join(to))?;
+        Ok(fsync_folder(self.folder)?)
+    }
+
+    fn remove_replaced(&self) -> Result<(), Error> {
+        data_folder::remove_if_there(&self.folder.join(REPLACED_FOLDER))?;
+        Ok(fsync_folder(self.folder)?)
+    }
+
+    /// Whether the store takes more than `ratio` times its live data. Reads only as much as it
+    /// takes to say no.
+    fn is_over(&self, ratio: f64, min_bytes: u64) -> Result<bool, Error> {
+        if !self.folder.join(STORE_FOLDER).join("db").is_file() {
+            return Ok(false);
+        }
+        let store = self.open(STORE_FOLDER)?;
+        let disk_bytes = store.size_on_disk()?;
+        if disk_bytes < min_bytes {
+            return Ok(false);
+        }
+        let mut live_bytes = 0;
+        for entry in store.scan(&KeyRange::everything()) {
+            let (key, value) = entry?;
+            live_bytes += (key.as_bytes().len() + value.len()) as u64;
+            if live_bytes as f64 * ratio >= disk_bytes as f64 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn open(&self, folder: &str) -> Result<Store, Error> {
+        Store::open(
+            &self.folder.join(folder),
+            self.options.cache_bytes,
+            self.options.min_free_disk_bytes,
+            self.lock.clone(),
+        )
+    }
+
+    fn differs(&self, entry: u64) -> Error {
+        Error::RewriteDiffers {
+            path: self.folder.join(STORE_FOLDER),
+            entry,
+        }
+    }
+}
+
+/// Entries of a store, and bytes of their keys and values.
+pub(crate) fn measure(store: &Store) -> Result<(u64, u64), Error> {
+    let (mut entries, mut bytes) = (0, 0);
+    for entry in store.scan(&KeyRange::everything()) {
+        let (key, value) = entry?;
+        entries += 1;
+        bytes += (key.as_bytes().len() + value.len()) as u64;
+    }
+    Ok((entries, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        DocumentDraft, DocumentWrite, EncoderIdentity, Index, Metadata, NewPassage, StoredDocument,
+    };
+
+    fn open(folder: &Path) -> Index {
+        let encoder = EncoderIdentity {
+            id: "e".to_owned(),
+            name: "n".to_owned(),
+            dimensions: 2,
+        };
+        Index::open(folder, &encoder, &IndexOptions::default()).unwrap()
+    }
+
+    fn write(n: usize, text: String) -> DocumentWrite {
+        let passages = Some(vec![NewPassage {
+            start: 0,
+            end: text.len(),
+            vector: vec![1.0, n as f32],
+        }]);
+        let draft = DocumentDraft {
+            id: format!("d{n}"),
+            title: None,
+            text,
+            metadata: Metadata::new(),
+        };
+        DocumentWrite { draft, passages }
+    }
+
+    /// A folder with documents that were written several times.
+    fn churned(folder: &Path) -> Vec<StoredDocument> {
+        let index = open(folder);
+        let collection = index.collection("default").unwrap();
+        for round in 0..4 {
+            let writes: Vec<_> = (0..200)
+                .map(|n| write(n, format!("{round} {n} ").repeat(50)))
+                .collect();
+            collection.upsert(&writes).unwrap();
+        }
+        collection.list(None, 1000).unwrap()
+    }
+
+    #[track_caller]
+    fn assert_holds(folder: &Path, documents: &[StoredDocument]) {
+        let index = open(folder);
+        let collection = index.collection("default").unwrap();
+        assert_eq!(collection.list(None, 1000).unwrap(), documents);
+        drop((collection, index));
+        for left in [REWRITTEN_FOLDER, REPLACED_FOLDER] {
+            assert!(!folder.join(left).exists(), "{left} is still there");
+        }
+    }
+
+    #[test]
+    fn a_compacted_folder_holds_the_same_in_less_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let documents = churned(folder.path());
+        let report = compact(folder.path(), &IndexOptions::default()).unwrap();
+        assert!(report.after_bytes < report.before_bytes, "{report:?}");
+        assert!(report.live_bytes > 200 * 100, "{report:?}");
+        assert_holds(folder.path(), &documents);
+    }
+
+    #[test]
+    fn a_compaction_that_ends_after_any_step_loses_nothing() {
+        for steps in 0..=4 {
+            let folder = tempfile::tempdir().unwrap();
+            let documents = churned(folder.path());
+            let lock = LockFile::acquire(folder.path()).unwrap();
+            let options = IndexOptions::default();
+            let compaction = Compaction::new(folder.path(), &options, &lock);
+            let run = [
+                &(|| compaction.rewrite().map(drop)) as &dyn Fn() -> Result<(), Error>,
+                &|| compaction.rename(STORE_FOLDER, REPLACED_FOLDER),
+                &|| compaction.rename(REWRITTEN_FOLDER, STORE_FOLDER),
+                &|| compaction.remove_replaced(),
+            ];
+            for step in &run[..steps] {
+                step().unwrap();
+            }
+            drop(lock);
+            assert_holds(folder.path(), &documents);
+            compact(folder.path(), &options).unwrap();
+            assert_holds(folder.path(), &documents);
+        }
+    }
+
+    #[test]
+    fn a_store_is_compacted_at_the_start_when_it_is_large_and_over_the_ratio_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let documents = churned(folder.path());
+        let lock = LockFile::acquire(folder.path()).unwrap();
+        let run = |min_bytes, ratio, min_free_disk_bytes| {
+            let options = IndexOptions {
+                compact_at_start_over_ratio: ratio,
+                min_free_disk_bytes,
+                ..IndexOptions::default()
+            };
+            compact_if_over(min_bytes, folder.path(), &options, &lock).unwrap()
+        };
+        assert!(!run(0, None, 0));
+        assert!(!run(0, Some(1e6), 0));
+        assert!(!run(1 << 40, Some(1.1), 0));
+        assert!(!run(0, Some(1.1), 1 << 60), "there is no room");
+        assert!(run(0, Some(1.1), 0));
+        drop(lock);
+        assert_holds(folder.path(), &documents);
+    }
+
+    #[test]
+    fn a_half_written_new_store_is_thrown_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let documents = churned(folder.path());
+        let rewritten = folder.path().join(REWRITTEN_FOLDER);
+        fs_err::create_dir(&rewritten).unwrap();
+        let db = fs_err::read(folder.path().join(STORE_FOLDER).join("db")).unwrap();
+        fs_err::write(rewritten.join("db"), &db[..db.len() / 3]).unwrap();
+        assert_holds(folder.path(), &documents);
+    }
+
+    #[test]
+    fn a_half_removed_old_store_is_thrown_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let documents = churned(folder.path());
+        let replaced = folder.path().join(REPLACED_FOLDER);
+        fs_err::create_dir(&replaced).unwrap();
+        fs_err::write(replaced.join("conf"), "x").unwrap();
+        assert_holds(folder.path(), &documents);
+    }
+
+    #[test]
+    fn a_rewritten_store_that_differs_does_not_take_the_place_of_the_old_one() {
+        let folder = tempfile::tempdir().unwrap();
+        churned(folder.path());
+        let lock = LockFile::acquire(folder.path()).unwrap();
+        let options = IndexOptions::default();
+        let compaction = Compaction::new(folder.path(), &options, &lock);
+        let (old, new) = (
+            compaction.open(STORE_FOLDER).unwrap(),
+            compaction.open("other").unwrap(),
+        );
+        let error = compaction.compare(&old, &new).unwrap_err();
+        assert!(matches!(error, Error::RewriteDiffers { entry: 0, .. }));
+        let error = compaction.compare(&new, &old).unwrap_err();
+        assert!(matches!(error, Error::RewriteDiffers { entry: 0, .. }));
+    }
+
+    #[test]
+    fn a_folder_without_a_store_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        for path in [folder.path(), &missing] {
+            let outcome = compact(path, &IndexOptions::default());
+            assert!(matches!(outcome, Err(Error::NoData { .. })));
+        }
+        assert!(!missing.exists());
+        assert!(!folder.path().join(STORE_FOLDER).exists());
+    }
+}

@@ -1,0 +1,65 @@
+//! What stands where in a data folder, and how it is put right before it is opened.
+
+use std::path::Path;
+
+use crate::Error;
+use crate::vectors::fsync_folder;
+
+/// Locked by the one process that has the folder open.
+pub(crate) const LOCK_FILE: &str = "siamese.lock";
+/// The record.
+pub(crate) const STORE_FOLDER: &str = "store";
+/// Graphs.
+pub(crate) const SEGMENTS_FOLDER: &str = "segments";
+/// The store of a snapshot that is being restored.
+pub(crate) const RESTORING_FOLDER: &str = "store.restoring";
+/// The store that a compaction writes.
+pub(crate) const REWRITTEN_FOLDER: &str = "store.rewritten";
+/// The store that a compaction replaces.
+pub(crate) const REPLACED_FOLDER: &str = "store.replaced";
+
+/// Says that a store was made in this folder, so that one that has vanished is noticed.
+const MARKER_FILE: &str = "siamese.data";
+
+/// Puts a folder right that an interrupted compaction or restore has left, and refuses one whose
+/// store is missing: sled would make an empty one.
+pub(crate) fn prepare(folder: &Path) -> Result<(), Error> {
+    finish_compaction(folder)?;
+    let store = folder.join(STORE_FOLDER);
+    if folder.join(RESTORING_FOLDER).exists() {
+        return Err(Error::RestoreUnfinished {
+            path: folder.to_owned(),
+        });
+    }
+    if folder.join(MARKER_FILE).exists() && !store.join("db").is_file() {
+        return Err(Error::Corrupt {
+            path: store,
+            reason: "the file db is missing".to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// The store that is complete whatever happened is the one that was there before. It is put back
+/// when the new one has not taken its place, and removed when it has.
+fn finish_compaction(folder: &Path) -> Result<(), Error> {
+    let (store, replaced) = (folder.join(STORE_FOLDER), folder.join(REPLACED_FOLDER));
+    if replaced.is_dir() && !store.exists() {
+        fs_err::rename(&replaced, &store)?;
+        fsync_folder(folder)?;
+    }
+    remove_if_there(&replaced)?;
+    remove_if_there(&folder.join(REWRITTEN_FOLDER))
+}
+
+pub(crate) fn write_marker(folder: &Path) -> Result<(), Error> {
+    let text = "A data folder of siamese; see store/.\n";
+    Ok(fs_err::write(folder.join(MARKER_FILE), text)?)
+}
+
+pub(crate) fn remove_if_there(folder: &Path) -> Result<(), Error> {
+    match fs_err::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,150 @@
+//! Checking a snapshot, and making a data folder of it.
+//!
+//! The store is filled beside its place and gets its name when it is complete and durable, so a
+//! restore that is interrupted leaves no data folder, and [`crate::Index::open`] says so.
+
+use std::path::{Path, PathBuf};
+
+use super::manifest::SnapshotManifest;
+use super::reader::SnapshotReader;
+use crate::data_folder::{self, RESTORING_FOLDER, STORE_FOLDER};
+use crate::lock_file::LockFile;
+use crate::store::{Entry, Sequence, Store, WriteBatch, check_room};
+use crate::vectors::fsync_folder;
+use crate::{Error, IndexOptions};
+
+/// Bytes of keys and values that are applied together.
+const MAX_BATCH_BYTES: u64 = 1 << 20;
+/// What a store takes on the disk for each byte of a snapshot, rounded up.
+const STORE_BYTES_PER_BYTE: u64 = 2;
+/// What may lie in a folder into which a snapshot is restored.
+const IGNORED: [&str; 4] = [
+    data_folder::LOCK_FILE,
+    RESTORING_FOLDER,
+    super::FOLDER,
+    "lost+found",
+];
+
+/// Reads a snapshot whole and checks everything that can be checked.
+///
+/// # Errors
+/// A file that cannot be read, is damaged, or is of a newer version.
+pub fn verify_snapshot(file: &Path) -> Result<SnapshotManifest, Error> {
+    let reader = SnapshotReader::open(file)?;
+    reader.read_all(|_| Ok(()))?;
+    Ok(reader.manifest().clone())
+}
+
+/// Makes a data folder of a snapshot, in an empty folder or a new one, whole or not at all.
+///
+/// # Errors
+/// As [`verify_snapshot`], before anything is written; a folder that is not empty or in use; a disk
+/// that has not enough room.
+pub fn restore_snapshot(
+    file: &Path,
+    data_folder: &Path,
+    options: &IndexOptions,
+) -> Result<SnapshotManifest, Error> {
+    check_empty(data_folder)?;
+    let manifest = verify_snapshot(file)?;
+    let was_there = data_folder.is_dir();
+    fs_err::create_dir_all(data_folder)?;
+    let lock = LockFile::acquire(data_folder)?;
+    check_empty(data_folder)?;
+    let outcome = Restore {
+        file: file.to_owned(),
+        folder: data_folder.to_owned(),
+    }
+    .run(options, &lock);
+    if outcome.is_err() {
+        // What cannot be removed is named by the next restore or start.
+        drop(fs_err::remove_dir_all(data_folder.join(RESTORING_FOLDER)));
+        if !was_there {
+            drop(fs_err::remove_dir_all(data_folder));
+        }
+    }
+    outcome.map(|()| manifest)
+}
+
+struct Restore {
+    file: PathBuf,
+    folder: PathBuf,
+}
+
+impl Restore {
+    fn run(&self, options: &IndexOptions, lock: &LockFile) -> Result<(), Error> {
+        let restoring = self.folder.join(RESTORING_FOLDER);
+        data_folder::remove_if_there(&restoring)?;
+        let reader = SnapshotReader::open(&self.file)?;
+        let reserve = options.min_free_disk_bytes;
+        let needed = reader.bytes().saturating_mul(STORE_BYTES_PER_BYTE);
+        check_room(&self.folder, needed, reserve)?;
+        let store = Store::open(&restoring, options.cache_bytes, reserve, lock.clone())?;
+        let mut filling = Filling::new(&store);
+        reader.read_all(|entry| filling.add(entry))?;
+        filling.finish()?;
+        drop(store);
+        fs_err::rename(restoring, self.folder.join(STORE_FOLDER))?;
+        fsync_folder(&self.folder)?;
+        self.folder.parent().map_or(Ok(()), |parent| {
+            let parent = if parent.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                parent
+            };
+            Ok(fsync_folder(parent)?)
+        })
+    }
+}
+
+/// Puts entries into a store that nobody else uses.
+pub(crate) struct Filling<'a> {
+    store: &'a Store,
+    batch: WriteBatch,
+    last: Option<Sequence>,
+}
+
+impl<'a> Filling<'a> {
+    pub(crate) fn new(store: &'a Store) -> Self {
+        Self {
+            store,
+            batch: WriteBatch::default(),
+            last: None,
+        }
+    }
+
+    pub(crate) fn add(&mut self, (key, value): Entry) -> Result<(), Error> {
+        self.batch.put(&key, value);
+        if self.batch.bytes() >= MAX_BATCH_BYTES {
+            self.apply()?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything durable.
+    pub(crate) fn finish(mut self) -> Result<(), Error> {
+        self.apply()?;
+        self.last
+            .map_or(Ok(()), |last| self.store.make_durable(last))
+    }
+
+    fn apply(&mut self) -> Result<(), Error> {
+        self.last = Some(self.store.apply(std::mem::take(&mut self.batch))?);
+        Ok(())
+    }
+}
+
+fn check_empty(folder: &Path) -> Result<(), Error> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    for entry in fs_err::read_dir(folder)? {
+        let name = entry?.file_name();
+        if !IGNORED.iter().any(|ignored| name == *ignored) {
+            return Err(Error::FolderNotEmpty {
+                path: folder.to_owned(),
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,203 @@
+//! Snapshots of the whole data folder: take, list, download, delete.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use siamese_index::{SnapshotInfo, SnapshotManifest};
+use utoipa::ToSchema;
+
+use super::problems::{
+    ConflictProblems, EngineProblems, ParameterProblems, SnapshotProblems, WriteProblems,
+};
+use super::timestamp::rfc3339;
+use crate::app::App;
+use crate::error::ApiError;
+use crate::extract::ApiPath;
+use crate::service::{blocking, file_stream};
+
+/// A snapshot: all collections at one moment, in one file.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SnapshotDescription {
+    /// Its name.
+    #[schema(example = "2026-01-31T08-15-30.250Z.snapshot")]
+    name: String,
+    /// Size of its file.
+    bytes: u64,
+    /// What it holds; absent when the file is damaged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contents: Option<SnapshotContents>,
+    /// What is wrong with the file, when something is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damage: Option<String>,
+}
+
+/// What a snapshot holds.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SnapshotContents {
+    /// The moment that it shows. RFC 3339, UTC.
+    #[schema(format = DateTime)]
+    created_at: String,
+    /// Format of the data inside.
+    data_format: u32,
+    encoder: SnapshotEncoder,
+    /// Documents of all collections.
+    documents: u64,
+    /// Passages of all collections; each has one vector.
+    passages: u64,
+    /// Ordered by name.
+    collections: Vec<SnapshotCollection>,
+}
+
+/// The encoder whose vectors are in a snapshot.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SnapshotEncoder {
+    /// Only a service with the same identity can use it.
+    id: String,
+    /// The model's name.
+    model: String,
+    /// Length of every vector.
+    dimensions: usize,
+}
+
+/// How much of a collection is in a snapshot.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SnapshotCollection {
+    /// Its name.
+    name: String,
+    /// Its documents.
+    documents: u64,
+    /// Their passages.
+    passages: u64,
+}
+
+/// All snapshots.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SnapshotList {
+    /// The oldest first.
+    snapshots: Vec<SnapshotDescription>,
+}
+
+impl From<SnapshotInfo> for SnapshotDescription {
+    fn from(snapshot: SnapshotInfo) -> Self {
+        let (contents, damage) = match snapshot.manifest {
+            Ok(manifest) => (Some(manifest.into()), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        Self {
+            name: snapshot.name,
+            bytes: snapshot.bytes,
+            contents,
+            damage,
+        }
+    }
+}
+
+impl From<SnapshotManifest> for SnapshotContents {
+    fn from(manifest: SnapshotManifest) -> Self {
+        let (documents, passages) = (manifest.documents(), manifest.passages());
+        let collections = manifest.collections.into_iter();
+        Self {
+            created_at: rfc3339(manifest.created_at_ms),
+            data_format: manifest.data_format,
+            encoder: SnapshotEncoder {
+                id: manifest.encoder.id,
+                model: manifest.encoder.name,
+                dimensions: manifest.encoder.dimensions,
+            },
+            documents,
+            passages,
+            collections: collections
+                .map(|counts| SnapshotCollection {
+                    name: counts.name,
+                    documents: counts.documents,
+                    passages: counts.passages,
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Take a snapshot while reads and writes go on. The answer comes when it is complete and durable,
+/// however long that takes. One at a time, and up to `storage.max_snapshots`.
+#[utoipa::path(
+    post, path = "/snapshots", operation_id = "create_snapshot", tag = "operations",
+    responses(
+        (status = 201, body = SnapshotDescription),
+        ConflictProblems, WriteProblems, EngineProblems
+    )
+)]
+pub(crate) async fn create(State(app): State<App>) -> Result<Response, ApiError> {
+    let index = Arc::clone(&app.engine()?.index);
+    blocking(move || {
+        let snapshot = SnapshotDescription::from(index.create_snapshot()?);
+        Ok((StatusCode::CREATED, Json(snapshot)).into_response())
+    })
+    .await
+}
+
+/// List all snapshots.
+#[utoipa::path(
+    get, path = "/snapshots", operation_id = "list_snapshots", tag = "operations",
+    responses((status = 200, body = SnapshotList), EngineProblems)
+)]
+pub(crate) async fn list(State(app): State<App>) -> Result<Json<SnapshotList>, ApiError> {
+    let index = Arc::clone(&app.engine()?.index);
+    blocking(move || {
+        let snapshots = index.snapshots()?.into_iter().map(Into::into).collect();
+        Ok(Json(SnapshotList { snapshots }))
+    })
+    .await
+}
+
+/// Download a snapshot. `siamese snapshot verify` checks the file that arrives.
+#[utoipa::path(
+    get, path = "/snapshots/{name}", operation_id = "get_snapshot", tag = "operations",
+    params(("name" = String, Path, min_length = 1)),
+    responses(
+        (status = 200, description = "The file", content_type = "application/octet-stream"),
+        SnapshotProblems, ParameterProblems, EngineProblems
+    )
+)]
+pub(crate) async fn download(
+    State(app): State<App>,
+    ApiPath(name): ApiPath<String>,
+) -> Result<Response, ApiError> {
+    let index = Arc::clone(&app.engine()?.index);
+    let opened = blocking(move || {
+        let file = index.snapshot_file(&name)?;
+        let bytes = file.metadata().map_err(ApiError::internal)?.len();
+        Ok((file, bytes))
+    });
+    let (file, bytes) = opened.await?;
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_LENGTH, bytes.to_string()),
+    ];
+    Ok((headers, Body::from_stream(file_stream(file))).into_response())
+}
+
+/// Delete a snapshot.
+#[utoipa::path(
+    delete, path = "/snapshots/{name}", operation_id = "delete_snapshot", tag = "operations",
+    params(("name" = String, Path, min_length = 1)),
+    responses(
+        (status = 204, description = "Deleted"),
+        SnapshotProblems, ParameterProblems, EngineProblems
+    )
+)]
+pub(crate) async fn delete(
+    State(app): State<App>,
+    ApiPath(name): ApiPath<String>,
+) -> Result<StatusCode, ApiError> {
+    let index = Arc::clone(&app.engine()?.index);
+    blocking(move || {
+        index.delete_snapshot(&name)?;
+        Ok(StatusCode::NO_CONTENT)
+    })
+    .await
+}
