@@ -9,6 +9,7 @@ use crate::lock_file::LockFile;
 use crate::maintainer::{Bell, Collections, Maintainer, work_off};
 use crate::store::{
     CollectionId, CollectionRecord, EncoderRecord, FORMAT_VERSION, Key, KeyRange, Store, WriteBatch,
+    fsync_folder,
 };
 use crate::vectors::SegmentFolder;
 use crate::{CollectionSettings, Error};
@@ -122,18 +123,17 @@ impl Index {
         fs_err::create_dir_all(folder)?;
         let lock = LockFile::acquire(folder)?;
         let store_folder = folder.join(STORE_FOLDER);
-        check_marker(folder, &store_folder)?;
+        let had_store = check_marker(folder, &store_folder)?;
         let store = Arc::new(Store::open(
             &store_folder,
             options.cache_bytes,
             options.min_free_disk_bytes,
             lock,
         )?);
-        check_format(&store)?;
-        fs_err::write(
-            folder.join(MARKER_FILE),
-            "A data folder of siamese; see store/.\n",
-        )?;
+        check_format(&store, had_store)?;
+        if !had_store {
+            write_marker(folder)?;
+        }
         finish_drops(&store)?;
         check_encoder(&store, encoder)?;
         let parts = CollectionParts {
@@ -159,6 +159,25 @@ impl Index {
             index.put_collection(DEFAULT_COLLECTION, &options.default_settings)?;
         }
         Ok(index)
+    }
+
+    /// Goes on with what is left of a data folder that has lost its last writes, as
+    /// [`Error::LostWrites`] tells when it is opened. How many are given up.
+    ///
+    /// # Errors
+    /// A folder in use, or a store with another damage.
+    pub fn accept_loss(folder: &Path) -> Result<u64, Error> {
+        let lock = LockFile::acquire(folder)?;
+        let store_folder = folder.join(STORE_FOLDER);
+        if !store_folder.join("db").is_file() {
+            return Err(missing_db(&store_folder));
+        }
+        // They may hold what is lost.
+        match fs_err::remove_dir_all(folder.join(SEGMENTS_FOLDER)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        Store::accept_loss(&store_folder, &lock)
     }
 
     /// A collection by its name.
@@ -328,23 +347,36 @@ impl Index {
     }
 }
 
-/// A folder that once held a store must still hold it: sled would make an empty one.
-fn check_marker(folder: &Path, store_folder: &Path) -> Result<(), Error> {
+/// A folder that once held a store must still hold it: sled would make an empty one. Whether it
+/// held one.
+fn check_marker(folder: &Path, store_folder: &Path) -> Result<bool, Error> {
     let had_store = folder.join(MARKER_FILE).exists();
     if had_store && !store_folder.join("db").is_file() {
-        return Err(Error::Corrupt {
-            path: store_folder.to_owned(),
-            reason: "the file db is missing".to_owned(),
-        });
+        return Err(missing_db(store_folder));
     }
-    Ok(())
+    Ok(had_store)
+}
+
+fn missing_db(store_folder: &Path) -> Error {
+    Error::Corrupt {
+        path: store_folder.to_owned(),
+        reason: "the file db is missing".to_owned(),
+    }
+}
+
+fn write_marker(folder: &Path) -> Result<(), Error> {
+    let path = folder.join(MARKER_FILE);
+    fs_err::write(&path, "A data folder of siamese; see store/.\n")?;
+    fs_err::File::open(&path)?.sync_all()?;
+    Ok(fsync_folder(folder)?)
 }
 
 /// Refuses newer formats, and marks older ones as this one: their records are still read, but an
 /// older program could not read what is written from now on.
-fn check_format(store: &Store) -> Result<(), Error> {
+fn check_format(store: &Store, had_store: bool) -> Result<(), Error> {
     let stored = stored_format(store)?;
     match stored {
+        None if had_store => Err(store.corrupt("it is empty, and was not")),
         Some(FORMAT_VERSION) => Ok(()),
         Some(stored) if stored > FORMAT_VERSION => Err(Error::NewerFormat {
             stored,

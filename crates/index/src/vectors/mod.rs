@@ -8,7 +8,6 @@ mod best_documents;
 mod chunk;
 mod code_matrix;
 mod codes;
-mod folder;
 mod freeze;
 mod graft;
 mod graph;

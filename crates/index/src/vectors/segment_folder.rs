@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::folder::fsync_folder;
+use crate::store::fsync_folder;
 use super::manifest::Manifest;
 use super::segment::Segment;
 use super::segment_list::SegmentList;

@@ -47,6 +47,10 @@ pub(crate) fn index_error(error: siamese_index::Error) -> ApiError {
             ApiError::new(ErrorCode::Conflict, detail)
         }
         Error::StorageFull { .. } => ApiError::new(ErrorCode::StorageFull, detail),
+        Error::WritesStopped { .. } => {
+            tracing::error!(%detail, "a write was refused");
+            ApiError::new(ErrorCode::StorageFailed, detail)
+        }
         Error::FilterTooBroad { .. } => ApiError::invalid("/filter", detail),
         Error::FacetTooBroad { place, .. } => ApiError::invalid(format!("/facets/{place}"), detail),
         error if error.is_bad_input() => ApiError::new(ErrorCode::InvalidRequest, detail),
