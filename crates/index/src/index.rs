@@ -8,8 +8,8 @@ use crate::collection::{Collection, Maintenance, now_ms, sweep};
 use crate::lock_file::LockFile;
 use crate::maintainer::{Bell, Collections, Maintainer, work_off};
 use crate::store::{
-    CollectionId, CollectionRecord, EncoderRecord, FORMAT_VERSION, Key, KeyRange, Store, WriteBatch,
-    fsync_folder,
+    CollectionId, CollectionRecord, EncoderRecord, FORMAT_VERSION, Key, KeyRange, Store,
+    WriteBatch, fsync_folder,
 };
 use crate::vectors::SegmentFolder;
 use crate::{CollectionSettings, Error};

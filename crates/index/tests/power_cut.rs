@@ -42,9 +42,18 @@ fn shim(folder: &Path) -> PathBuf {
 /// Runs the workload in a process of its own, under the shim.
 fn session(root: &Path, log: &Path, shim: &Path, number: usize) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "the_recorded_program", "--ignored", "--test-threads", "1"])
+        .args([
+            "--exact",
+            "the_recorded_program",
+            "--ignored",
+            "--test-threads",
+            "1",
+        ])
         .env("SIAMESE_WORKLOAD", root)
-        .env("SIAMESE_WORKLOAD_SEED", (setting("SIAMESE_POWER_SEED", 1) * 100 + number).to_string())
+        .env(
+            "SIAMESE_WORKLOAD_SEED",
+            (setting("SIAMESE_POWER_SEED", 1) * 100 + number).to_string(),
+        )
         .env("SIAMESE_IO_ROOT", root)
         .env("SIAMESE_IO_LOG", log)
         .env("LD_PRELOAD", shim)
@@ -73,7 +82,10 @@ fn recorded(folder: &Path) -> Vec<Event> {
             drop(child.kill());
         }
         let status = child.wait().unwrap();
-        assert!(number % 2 == 1 || status.success(), "session {number}: {status}");
+        assert!(
+            number % 2 == 1 || status.success(),
+            "session {number}: {status}"
+        );
     }
     events(&fs_err::read(log).unwrap())
 }
@@ -107,7 +119,9 @@ fn check(data: &Path, story: &Story) -> Result<(), String> {
     workload::write_one(&index).map_err(|error| error.to_string())?;
     drop(index);
     let index = open(data).map_err(|error| format!("opened again: {error}"))?;
-    story.check(&index).map_err(|what| format!("opened again: {what}"))
+    story
+        .check(&index)
+        .map_err(|what| format!("opened again: {what}"))
 }
 
 #[test]

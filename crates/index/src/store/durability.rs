@@ -198,7 +198,10 @@ mod tests {
     fn after_a_failed_flush_no_later_one_is_believed() {
         let durability = Durability::after(3);
         let failing = |_| Err(std::io::Error::other("the disk is gone").into());
-        assert!(durability.wait(Sequence(3), failing).is_ok(), "durable before");
+        assert!(
+            durability.wait(Sequence(3), failing).is_ok(),
+            "durable before"
+        );
         let sequence = durability.applied(4);
         for _ in 0..2 {
             let error = durability.wait(sequence, failing).unwrap_err();
@@ -206,6 +209,9 @@ mod tests {
         }
         assert!(durability.wait(sequence, |_| Ok(())).is_err());
         assert!(durability.check().is_err());
-        assert!(durability.wait(Sequence(3), failing).is_ok(), "durable before");
+        assert!(
+            durability.wait(Sequence(3), failing).is_ok(),
+            "durable before"
+        );
     }
 }

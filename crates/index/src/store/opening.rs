@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Mutex;
 
+use super::Store;
 use super::durability::{self, Durability, fsync_folder};
 use super::guard::{corrupt, guard};
 use super::key::Key;
 use super::tally::Tally;
 use super::watermark::{Found, Watermark};
-use super::Store;
 use crate::Error;
 use crate::lock_file::LockFile;
 
@@ -50,7 +50,9 @@ impl Store {
         let acknowledged = Watermark::read(folder)?.and_then(|found| found.sequence);
         let (_db, tally) = open_whole(folder, 16 << 20, None)?;
         drop(Watermark::create(folder, tally.sequence)?);
-        Ok(acknowledged.unwrap_or_default().saturating_sub(tally.sequence))
+        Ok(acknowledged
+            .unwrap_or_default()
+            .saturating_sub(tally.sequence))
     }
 }
 
@@ -80,7 +82,9 @@ fn open_whole(
     }
     let Some(stored) = stored else {
         // Nothing was ever written, or an older format.
-        guard(folder, || db.insert(Key::tally().as_bytes(), counted.to_bytes()))?;
+        guard(folder, || {
+            db.insert(Key::tally().as_bytes(), counted.to_bytes())
+        })?;
         return Ok((db, counted));
     };
     if counted != stored {
@@ -142,7 +146,9 @@ fn watermark(folder: &Path, found: Option<Found>, sequence: u64) -> Result<Water
             Ok(Watermark::open(folder, found)?)
         }
         other => {
-            if other.is_some_and(|found| found.sequence.is_none()) || (other.is_none() && sequence > 0) {
+            if other.is_some_and(|found| found.sequence.is_none())
+                || (other.is_none() && sequence > 0)
+            {
                 let path = Watermark::path(folder);
                 tracing::warn!(path = %path.display(), "this file was missing or damaged and is made anew");
             }
@@ -158,7 +164,10 @@ fn remove_unfinished_snapshots(folder: &Path) -> Result<(), Error> {
     }
     for entry in fs_err::read_dir(folder)? {
         let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
         if name.starts_with("snap.") && name.ends_with(".generating") {
             fs_err::remove_file(&path)?;
         }

@@ -56,7 +56,9 @@ impl Watermark {
         let place = usize::from(numbers[1] > numbers[0]);
         Ok(Some(Found {
             sequence: numbers[place],
-            is_in_doubt: bytes.get(DOUBT_PLACE as usize).is_some_and(|byte| *byte != 0),
+            is_in_doubt: bytes
+                .get(DOUBT_PLACE as usize)
+                .is_some_and(|byte| *byte != 0),
             place,
         }))
     }
@@ -135,7 +137,9 @@ mod tests {
     use super::*;
 
     fn sequence(store: &Path) -> Option<u64> {
-        Watermark::read(store).unwrap().and_then(|found| found.sequence)
+        Watermark::read(store)
+            .unwrap()
+            .and_then(|found| found.sequence)
     }
 
     #[test]

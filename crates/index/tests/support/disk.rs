@@ -17,21 +17,45 @@ use super::Dice;
 
 /// One thing that the program did; `io_shim.c` writes them down.
 #[derive(Debug, Clone)]
-pub enum Event {
+pub(crate) enum Event {
     Start,
-    Open { file: i32, flags: u64, path: PathBuf },
-    Write { file: i32, offset: u64, bytes: Vec<u8> },
-    Truncate { file: i32, length: u64 },
-    Rename { from: PathBuf, to: PathBuf },
-    Unlink { path: PathBuf },
-    MakeFolder { path: PathBuf },
-    RemoveFolder { path: PathBuf },
-    Fsync { file: i32 },
-    Close { file: i32 },
+    Open {
+        file: i32,
+        flags: u64,
+        path: PathBuf,
+    },
+    Write {
+        file: i32,
+        offset: u64,
+        bytes: Vec<u8>,
+    },
+    Truncate {
+        file: i32,
+        length: u64,
+    },
+    Rename {
+        from: PathBuf,
+        to: PathBuf,
+    },
+    Unlink {
+        path: PathBuf,
+    },
+    MakeFolder {
+        path: PathBuf,
+    },
+    RemoveFolder {
+        path: PathBuf,
+    },
+    Fsync {
+        file: i32,
+    },
+    Close {
+        file: i32,
+    },
 }
 
 /// Reads a record.
-pub fn events(log: &[u8]) -> Vec<Event> {
+pub(crate) fn events(log: &[u8]) -> Vec<Event> {
     let mut rest = log;
     let mut events = Vec::new();
     while let Some((head, after)) = rest.split_first_chunk::<17>() {
@@ -45,13 +69,27 @@ pub fn events(log: &[u8]) -> Vec<Event> {
         let path = || PathBuf::from(std::str::from_utf8(bytes).unwrap());
         events.push(match head[0] {
             1 => Event::Start,
-            2 => Event::Open { file, flags: number, path: path() },
-            3 => Event::Write { file, offset: number, bytes: bytes.to_vec() },
-            4 => Event::Truncate { file, length: number },
+            2 => Event::Open {
+                file,
+                flags: number,
+                path: path(),
+            },
+            3 => Event::Write {
+                file,
+                offset: number,
+                bytes: bytes.to_vec(),
+            },
+            4 => Event::Truncate {
+                file,
+                length: number,
+            },
             5 => {
                 let both = std::str::from_utf8(bytes).unwrap();
                 let (from, to) = both.split_once('\0').unwrap();
-                Event::Rename { from: from.into(), to: to.into() }
+                Event::Rename {
+                    from: from.into(),
+                    to: to.into(),
+                }
             }
             6 => Event::Unlink { path: path() },
             7 => Event::MakeFolder { path: path() },
@@ -92,7 +130,7 @@ enum NameChange {
 
 /// How much of what was not fsynced is there.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Kept {
+pub(crate) enum Kept {
     Nothing,
     Everything,
     /// The first changes, the last of them torn.
@@ -101,14 +139,15 @@ pub enum Kept {
     Some,
 }
 
-pub const EVERY_KEPT: [Kept; 4] = [Kept::Nothing, Kept::Everything, Kept::Prefix, Kept::Some];
+pub(crate) const EVERY_KEPT: [Kept; 4] =
+    [Kept::Nothing, Kept::Everything, Kept::Prefix, Kept::Some];
 
 const O_CREAT: u64 = 0o100;
 const O_TRUNC: u64 = 0o1000;
 
 /// A disk while the program runs.
 #[derive(Debug)]
-pub struct Disk {
+pub(crate) struct Disk {
     root: PathBuf,
     files: Vec<File>,
     /// Names as the program sees them.
@@ -122,7 +161,7 @@ pub struct Disk {
 
 impl Disk {
     /// An empty folder.
-    pub fn new(root: &Path) -> Self {
+    pub(crate) fn new(root: &Path) -> Self {
         let names = BTreeMap::from([(root.to_owned(), Node::Folder)]);
         Self {
             root: root.to_owned(),
@@ -135,14 +174,18 @@ impl Disk {
         }
     }
 
-    pub fn happen(&mut self, event: &Event) {
+    pub(crate) fn happen(&mut self, event: &Event) {
         match event {
             Event::Start => {
                 self.open.clear();
                 self.open_files.clear();
             }
             Event::Open { file, flags, path } => self.opened(*file, *flags, path),
-            Event::Write { file, offset, bytes } => {
+            Event::Write {
+                file,
+                offset,
+                bytes,
+            } => {
                 self.change(*file, Change::Write(*offset, bytes.clone()));
             }
             Event::Truncate { file, length } => self.change(*file, Change::Truncate(*length)),
@@ -213,7 +256,7 @@ impl Disk {
     }
 
     /// The content of a file as the program sees it.
-    pub fn seen(&self, path: &Path) -> Vec<u8> {
+    pub(crate) fn seen(&self, path: &Path) -> Vec<u8> {
         let Some(Node::File(number)) = self.names.get(path) else {
             return Vec::new();
         };
@@ -226,7 +269,7 @@ impl Disk {
     }
 
     /// Writes down what could be there if the power were cut now.
-    pub fn cut(&self, kept: Kept, dice: &mut Dice, target: &Path) {
+    pub(crate) fn cut(&self, kept: Kept, dice: &mut Dice, target: &Path) {
         let mut names = self.durable_names.clone();
         for changes in self.pending_names.values() {
             let count = match kept {

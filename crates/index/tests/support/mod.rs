@@ -7,8 +7,8 @@
     reason = "helpers of several tests, each of which uses some"
 )]
 
-pub mod disk;
-pub mod workload;
+pub(crate) mod disk;
+pub(crate) mod workload;
 
 use std::path::Path;
 
@@ -18,14 +18,16 @@ use siamese_index::{
     Metadata, NewPassage, SearchOptions, StoredDocument, StoredPassage,
 };
 
-pub const DIMENSIONS: usize = 8;
+pub(crate) const DIMENSIONS: usize = 8;
+/// Multiples of this are long documents.
+pub(crate) const LONG_VERSIONS: usize = 64;
 
 /// Numbers that look random, the same for each seed (SplitMix64).
 #[derive(Debug, Clone)]
-pub struct Dice(pub u64);
+pub(crate) struct Dice(pub u64);
 
 impl Dice {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -34,17 +36,17 @@ impl Dice {
     }
 
     /// 0 to `end`, which is left out.
-    pub fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() % end.max(1) as u64) as usize
     }
 }
 
 /// A number from the environment, so that a long form of a test is one command.
-pub fn setting(name: &str, default: usize) -> usize {
+pub(crate) fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |value| value.parse().unwrap())
 }
 
-pub fn open(folder: &Path) -> Result<Index, Error> {
+pub(crate) fn open(folder: &Path) -> Result<Index, Error> {
     let encoder = EncoderIdentity {
         id: "e".to_owned(),
         name: "n".to_owned(),
@@ -60,12 +62,16 @@ pub fn open(folder: &Path) -> Result<Index, Error> {
 }
 
 /// A document whose text, metadata and vectors all follow from its version.
-pub fn document(id: usize, version: usize) -> DocumentWrite {
+pub(crate) fn document(id: usize, version: usize) -> DocumentWrite {
     let metadata = json!({ "version": version, "tag": version % 3 });
     let metadata: Metadata = serde_json::from_value(metadata).unwrap();
     let text = format!("document {id} version {version}. ");
     // Some need several pieces in the store.
-    let text = text.repeat(if version.is_multiple_of(4) { 250 } else { 1 });
+    let text = text.repeat(match version {
+        version if version.is_multiple_of(LONG_VERSIONS) => 1000,
+        version if version.is_multiple_of(4) => 250,
+        _ => 1,
+    });
     let passage = |n: usize| {
         let mut dice = Dice((id * 1_000_003 + version * 101 + n) as u64);
         let vector = (0..DIMENSIONS).map(|_| dice.below(2001) as f32 - 1000.5);
@@ -88,14 +94,14 @@ pub fn document(id: usize, version: usize) -> DocumentWrite {
 
 /// Everything that a collection answers.
 #[derive(Debug, PartialEq)]
-pub struct Contents {
+pub(crate) struct Contents {
     documents: Vec<(StoredDocument, Vec<StoredPassage>)>,
     counted: (u64, u64),
     /// Ids and scores of exact searches, and of those that walk graphs.
     found: Vec<Vec<(String, f32)>>,
 }
 
-pub fn contents(index: &Index) -> Result<Vec<(String, Contents)>, Error> {
+pub(crate) fn contents(index: &Index) -> Result<Vec<(String, Contents)>, Error> {
     let collections = index.collections().into_iter();
     collections
         .map(|collection| Ok((collection.name().to_owned(), of_collection(&collection)?)))
@@ -112,7 +118,9 @@ fn of_collection(collection: &Collection) -> Result<Contents, Error> {
     let mut dice = Dice(7);
     let mut found = Vec::new();
     for exact in [true, false] {
-        let query: Vec<f32> = (0..DIMENSIONS).map(|_| dice.below(100) as f32 - 49.5).collect();
+        let query: Vec<f32> = (0..DIMENSIONS)
+            .map(|_| dice.below(100) as f32 - 49.5)
+            .collect();
         let options = SearchOptions {
             limit: 20,
             exact,
@@ -131,7 +139,7 @@ fn of_collection(collection: &Collection) -> Result<Contents, Error> {
     })
 }
 
-pub fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs_err::create_dir_all(to).unwrap();
     for entry in fs_err::read_dir(from).unwrap() {
         let path = entry.unwrap().path();

@@ -15,11 +15,11 @@ use std::sync::Mutex;
 use serde_json::json;
 use siamese_index::{Collection, Error, Index};
 
-use super::{Dice, document, open};
+use super::{Dice, LONG_VERSIONS, document, open};
 
 /// The data folder, and the diary, in the folder of a run.
-pub const DATA: &str = "data";
-pub const DIARY: &str = "diary";
+pub(crate) const DATA: &str = "data";
+pub(crate) const DIARY: &str = "diary";
 
 const WRITERS: usize = 3;
 const IDS_PER_WRITER: usize = 60;
@@ -29,16 +29,16 @@ const OTHER_ID: usize = 1_000_000;
 
 /// What is stored of a document: its version, and what a patch put into its metadata.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct State {
+pub(crate) struct State {
     version: usize,
     patched: Option<usize>,
 }
 
 /// One write: what becomes of each document it names.
-pub type Change = Vec<(usize, Option<State>)>;
+pub(crate) type Change = Vec<(usize, Option<State>)>;
 
 /// Runs for a while in `root`.
-pub fn run(root: &Path, seed: u64) {
+pub(crate) fn run(root: &Path, seed: u64) {
     let diary = fs_err::OpenOptions::new()
         .create(true)
         .append(true)
@@ -55,7 +55,10 @@ pub fn run(root: &Path, seed: u64) {
             scope.spawn(move || {
                 let documents = of_writer(collection, writer);
                 // What was in flight when the last session ended is known now, and durable.
-                note(diary, &format!("s {writer} {}\n", to_text(&settled(&documents))));
+                note(
+                    diary,
+                    &format!("s {writer} {}\n", to_text(&settled(&documents))),
+                );
                 write(collection, diary, writer, documents, seed);
             });
         }
@@ -63,7 +66,7 @@ pub fn run(root: &Path, seed: u64) {
 }
 
 /// One more write, to see that writing goes on.
-pub fn write_one(index: &Index) -> Result<(), Error> {
+pub(crate) fn write_one(index: &Index) -> Result<(), Error> {
     let collection = index.collection("default")?;
     collection.upsert(&[document(OTHER_ID, 1)])?;
     collection.delete(&[format!("d{OTHER_ID}")])?;
@@ -103,24 +106,30 @@ fn note(diary: &Mutex<fs_err::File>, line: &str) {
 
 fn next_change(documents: &BTreeMap<usize, State>, writer: usize, dice: &mut Dice) -> Change {
     let first = writer * IDS_PER_WRITER;
-    let kind = dice.below(10);
-    if kind < 2 && !documents.is_empty() {
+    let kind = dice.below(20);
+    if kind < 4 && !documents.is_empty() {
         let id = *documents.keys().nth(dice.below(documents.len())).unwrap();
         return vec![(id, None)];
     }
-    if kind < 4 && !documents.is_empty() {
+    if kind < 8 && !documents.is_empty() {
         let (id, state) = documents.iter().nth(dice.below(documents.len())).unwrap();
         let patched = Some(dice.below(1_000_000));
         return vec![(*id, Some(State { patched, ..*state }))];
     }
     // Now and then more than one of sled's segments.
     let count = match kind {
-        9 => IDS_PER_WRITER,
+        19 => IDS_PER_WRITER / 2,
         _ => 1 + dice.below(4),
     };
     let start = dice.below(IDS_PER_WRITER - count + 1);
-    let version = 1 + dice.below(1_000_000);
-    let state = Some(State { version, patched: None });
+    let version = match kind {
+        19 => LONG_VERSIONS * (1 + dice.below(100_000)),
+        _ => 1 + dice.below(1_000_000),
+    };
+    let state = Some(State {
+        version,
+        patched: None,
+    });
     (start..start + count).map(|n| (first + n, state)).collect()
 }
 
@@ -130,11 +139,14 @@ fn apply(collection: &Collection, documents: &BTreeMap<usize, State>, change: &C
         None => {
             collection.delete(&[format!("d{id}")]).unwrap();
         }
-        Some(State { version, patched: Some(patched) })
-            if documents.get(&id).is_some_and(|old| old.version == version) =>
-        {
+        Some(State {
+            version,
+            patched: Some(patched),
+        }) if documents.get(&id).is_some_and(|old| old.version == version) => {
             let patch = serde_json::from_value(json!({ "patched": patched })).unwrap();
-            collection.patch_metadata(&format!("d{id}"), &patch).unwrap();
+            collection
+                .patch_metadata(&format!("d{id}"), &patch)
+                .unwrap();
         }
         Some(_) => {
             let writes: Vec<_> = change
@@ -165,8 +177,14 @@ fn settled(documents: &BTreeMap<usize, State>) -> Change {
 fn to_text(change: &Change) -> String {
     let one = |(id, state): &(usize, Option<State>)| match state {
         None => format!("{id}:-"),
-        Some(State { version, patched: None }) => format!("{id}:{version}"),
-        Some(State { version, patched: Some(patched) }) => format!("{id}:{version}:{patched}"),
+        Some(State {
+            version,
+            patched: None,
+        }) => format!("{id}:{version}"),
+        Some(State {
+            version,
+            patched: Some(patched),
+        }) => format!("{id}:{version}:{patched}"),
     };
     change.iter().map(one).collect::<Vec<_>>().join(",")
 }
@@ -185,14 +203,14 @@ fn from_text(text: &str) -> Change {
 
 /// What the diary tells: what must be there, and for each writer what may be there as well.
 #[derive(Debug, Default)]
-pub struct Story {
+pub(crate) struct Story {
     documents: BTreeMap<usize, State>,
     in_flight: BTreeMap<usize, Change>,
     acknowledged: usize,
 }
 
 impl Story {
-    pub fn read(diary: &[u8]) -> Self {
+    pub(crate) fn read(diary: &[u8]) -> Self {
         let mut story = Self::default();
         for line in std::str::from_utf8(diary).unwrap().lines() {
             let mut words = line.split(' ');
@@ -217,17 +235,19 @@ impl Story {
         story
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.acknowledged == 0
     }
 
-    pub fn acknowledged(&self) -> usize {
+    pub(crate) fn acknowledged(&self) -> usize {
         self.acknowledged
     }
 
     /// Whether an index holds what was acknowledged, and of what was not all or nothing.
-    pub fn check(&self, index: &Index) -> Result<(), String> {
-        let collection = index.collection("default").map_err(|error| error.to_string())?;
+    pub(crate) fn check(&self, index: &Index) -> Result<(), String> {
+        let collection = index
+            .collection("default")
+            .map_err(|error| error.to_string())?;
         let mut found = BTreeMap::new();
         for id in 0..WRITERS * IDS_PER_WRITER {
             if let Some(state) = stored(&collection, id)? {
@@ -236,7 +256,10 @@ impl Story {
         }
         let count = collection.stats().documents;
         if count != found.len() as u64 {
-            return Err(format!("{count} documents are counted, {} are there", found.len()));
+            return Err(format!(
+                "{count} documents are counted, {} are there",
+                found.len()
+            ));
         }
         for writer in 0..WRITERS {
             self.check_writer(writer, &found)?;
@@ -247,7 +270,10 @@ impl Story {
     fn check_writer(&self, writer: usize, found: &BTreeMap<usize, State>) -> Result<(), String> {
         let ids = ids_of(writer);
         let part = |documents: &BTreeMap<usize, State>| -> BTreeMap<usize, State> {
-            documents.range(ids.clone()).map(|(id, state)| (*id, *state)).collect()
+            documents
+                .range(ids.clone())
+                .map(|(id, state)| (*id, *state))
+                .collect()
         };
         let (found, acknowledged) = (part(found), part(&self.documents));
         if found == acknowledged {
@@ -262,7 +288,13 @@ impl Story {
         }
         let wrong = ids
             .filter(|id| found.get(id) != acknowledged.get(id))
-            .map(|id| format!("d{id} is {:?}, was {:?}", found.get(&id), acknowledged.get(&id)));
+            .map(|id| {
+                format!(
+                    "d{id} is {:?}, was {:?}",
+                    found.get(&id),
+                    acknowledged.get(&id)
+                )
+            });
         Err(wrong.take(3).collect::<Vec<_>>().join("; "))
     }
 }
@@ -273,18 +305,34 @@ fn stored(collection: &Collection, id: usize) -> Result<Option<State>, String> {
     let Some(found) = collection.get(&name).map_err(|error| error.to_string())? else {
         return Ok(None);
     };
-    let number = |field: &str| found.metadata.get(field)?.as_u64().map(|number| number as usize);
+    let number = |field: &str| {
+        found
+            .metadata
+            .get(field)?
+            .as_u64()
+            .map(|number| number as usize)
+    };
     let version = number("version").ok_or("a document without a version")?;
     let patched = number("patched");
     let expected = document(id, version);
-    let passages = collection.passages(&name, true).map_err(|error| error.to_string())?;
+    let passages = collection
+        .passages(&name, true)
+        .map_err(|error| error.to_string())?;
     let passages = passages.ok_or_else(|| format!("{name} has no passages"))?;
     let own = expected.passages.unwrap();
     let vectors_fit = passages.iter().zip(&own).all(|(stored, own)| {
         let stored = stored.vector.as_deref().unwrap_or_default();
-        let length = own.vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+        let length = own
+            .vector
+            .iter()
+            .map(|value| value * value)
+            .sum::<f32>()
+            .sqrt();
         stored.len() == own.vector.len()
-            && stored.iter().zip(&own.vector).all(|(a, b)| (a - b / length).abs() < 1e-5)
+            && stored
+                .iter()
+                .zip(&own.vector)
+                .all(|(a, b)| (a - b / length).abs() < 1e-5)
     });
     let is_whole = found.text == expected.draft.text
         && found.title == expected.draft.title
