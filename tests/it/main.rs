@@ -9,11 +9,14 @@
 
 mod bad_input;
 mod collections;
+mod damage;
+mod disk_trouble;
 mod documents;
 mod evaluation;
 mod filters;
 mod house_rules;
 mod kill;
+mod kill_mixed;
 mod overload;
 mod parity;
 mod passages;

@@ -74,8 +74,8 @@ pub enum Error {
     },
     /// The store is whole, but ends before the last write that was acknowledged.
     #[error(
-        "the store in {path} has lost acknowledged writes: it ends with write {stored}, and write {acknowledged} was acknowledged; restore a snapshot with `siamese snapshot restore`, or go on without them with `siamese accept-loss`",
-        path = path.display()
+        "the store in {path} has lost acknowledged writes: it ends with write {stored}, and write {acknowledged} was acknowledged; restore a snapshot with `siamese snapshot restore`, or go on without them with `siamese accept-loss --data {data}`",
+        path = path.display(), data = path.parent().unwrap_or(path).display()
     )]
     LostWrites {
         /// The store's folder.

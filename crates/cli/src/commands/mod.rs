@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod accept_loss;
 mod bench;
 mod demo;
 mod eval;
@@ -34,6 +35,7 @@ enum Command {
     Eval(eval::Eval),
     Model(model::Model),
     Bench(bench::Bench),
+    AcceptLoss(accept_loss::AcceptLoss),
     Healthcheck(healthcheck::Healthcheck),
     Openapi(openapi::Openapi),
 }
@@ -53,6 +55,7 @@ impl Arguments {
             Command::Eval(command) => command.run(),
             Command::Model(command) => command.run(),
             Command::Bench(command) => command.run(),
+            Command::AcceptLoss(command) => command.run(),
             Command::Healthcheck(command) => command.run(),
             Command::Openapi(command) => command.run(),
         }

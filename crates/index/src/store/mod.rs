@@ -89,16 +89,18 @@ impl Store {
         Ok(value.map(|value| value.to_vec()))
     }
 
-    /// All keys and values in a range, in the order of keys.
+    /// All keys and values in a range, in the order of keys. The tally is none of them.
     pub(crate) fn scan<'a>(
         &'a self,
         range: &KeyRange,
     ) -> impl Iterator<Item = Result<(Key, Vec<u8>), Error>> + use<'a> {
         let mut entries = self.db.range(range.bounds());
-        std::iter::from_fn(move || {
+        let all = std::iter::from_fn(move || {
             let entry = self.guarded(|| entries.next().transpose()).transpose()?;
             Some(entry.map(|(key, value)| (Key::from_bytes(&key), value.to_vec())))
-        })
+        });
+        let tally = Key::tally();
+        all.filter(move |entry| !matches!(entry, Ok((key, _)) if *key == tally))
     }
 
     /// Applies a batch. It is durable only after [`Self::make_durable`] with what this returns.

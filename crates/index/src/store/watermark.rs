@@ -1,4 +1,4 @@
-//! The number of the last write that was acknowledged, in a small file beside sled's.
+//! The number of the last write that was acknowledged, in a small file among sled's.
 //!
 //! sled ends its log at the first thing that it cannot read. This file tells a tail that was never
 //! acknowledged from one that was, and has been lost since.
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::durability::fsync_folder;
 use super::value::{Reader, Writer};
 
-const FILE: &str = "siamese.acknowledged";
+const FILE: &str = "acknowledged";
 const VERSION: u8 = 1;
 /// The number stands in turn in one of two places, so that a torn write leaves the other. They
 /// are in different sectors of any disk.
@@ -41,7 +41,7 @@ pub(super) struct Found {
 impl Watermark {
     /// Where the file of a store is.
     pub(super) fn path(store: &Path) -> PathBuf {
-        store.with_file_name(FILE)
+        store.join(FILE)
     }
 
     /// What is written down for a store; `None` when there is no file.
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn the_last_number_is_read_and_a_torn_one_leaves_the_one_before() {
         let folder = tempfile::tempdir().unwrap();
-        let store = folder.path().join("store");
+        let store = folder.path().to_owned();
         assert_eq!(Watermark::read(&store).unwrap(), None);
         let mut watermark = Watermark::create(&store, 5).unwrap();
         for number in [6, 9, 10] {
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn doubt_is_remembered_until_the_file_is_written_anew() {
         let folder = tempfile::tempdir().unwrap();
-        let store = folder.path().join("store");
+        let store = folder.path().to_owned();
         let is_in_doubt = || Watermark::read(&store).unwrap().unwrap().is_in_doubt;
         let mut watermark = Watermark::create(&store, 5).unwrap();
         assert!(!is_in_doubt());

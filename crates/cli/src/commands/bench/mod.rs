@@ -4,8 +4,11 @@ mod encoder;
 mod filters;
 mod http;
 mod index;
+mod soak;
+mod soaked_service;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -22,6 +25,7 @@ enum BenchCommand {
     Encoder(encoder::EncoderBench),
     Index(index::Index),
     Http(http::HttpBench),
+    Soak(soak::Soak),
 }
 
 impl Bench {
@@ -30,6 +34,13 @@ impl Bench {
             BenchCommand::Encoder(bench) => bench.run(),
             BenchCommand::Index(bench) => bench.run(),
             BenchCommand::Http(bench) => bench.run(),
+            BenchCommand::Soak(bench) => bench.run(),
         }
     }
+}
+
+/// The time below which so many percent of the sorted times are, milliseconds.
+fn percentile(sorted: &[Duration], percent: usize) -> Option<f64> {
+    let place = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+    sorted.get(place).map(|time| time.as_secs_f64() * 1e3)
 }
