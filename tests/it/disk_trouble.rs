@@ -63,22 +63,20 @@ fn a_full_disk_refuses_writes_until_there_is_room_and_serves_reads() {
     let client = server.client();
     put(client, "before").ok();
     // Until the service itself has filled the disk.
-    let long = "w ".repeat(300_000);
+    let filling = "x".repeat(60_000);
     let mut stored = Vec::new();
     let full = loop {
-        let id = format!("long-{}", stored.len());
-        let body = json!({"documents": [{"id": id, "text": "short", "metadata": {}, "title": id}]});
-        let body = if stored.len() % 2 == 0 {
-            body
-        } else {
-            json!({"documents": [{"id": id, "text": long}]})
-        };
-        let answer = client.post("/documents", body);
+        let ids: Vec<String> = (0..10)
+            .map(|n| format!("long-{}", stored.len() + n))
+            .collect();
+        let document = |id: &String| json!({"id": id, "text": id, "metadata": {"x": filling}});
+        let documents: Vec<Value> = ids.iter().map(document).collect();
+        let answer = client.post("/documents", json!({ "documents": documents }));
         if answer.status != 200 {
             break answer;
         }
-        stored.push(id);
-        assert!(stored.len() < 1000, "the disk never fills");
+        stored.extend(ids);
+        assert!(stored.len() < 2000, "the disk never fills");
     };
     full.problem(507, "storage_full");
     assert_reads_go_on(client, "before");
