@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use siamese_tests::{Client, Dice, Server, ServerOptions, setting};
+use siamese_tests::{Client, Dice, ServerOptions, setting};
 use ureq::http::Method;
 
 const WRITERS: usize = 3;

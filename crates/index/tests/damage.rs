@@ -49,9 +49,9 @@ impl Damage {
             around.iter().all(|byte| *byte == around[0])
         };
         let mut places = 0;
-        for _ in 0..setting("SIAMESE_DAMAGE_PLACES", 12) * 20 {
+        for _ in 0..setting("SIAMESE_DAMAGE_PLACES", 10) * 20 {
             let place = dice.below(length);
-            if !filling(&place) && places < setting("SIAMESE_DAMAGE_PLACES", 12) {
+            if !filling(&place) && places < setting("SIAMESE_DAMAGE_PLACES", 10) {
                 all.push(Self::Flip(place, 1 << dice.below(8)));
                 places += 1;
             }

@@ -10,6 +10,7 @@
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::print_stderr,
     reason = "helpers of tests fail tests"
 )]
@@ -94,7 +95,7 @@ fn recorded(folder: &Path) -> Vec<Event> {
 fn moments(events: &[Event], dice: &mut Dice) -> Vec<usize> {
     let is_fsync = |place: &usize| matches!(events[*place], Event::Fsync { .. });
     let fsyncs: Vec<usize> = (0..events.len()).filter(is_fsync).collect();
-    let count = setting("SIAMESE_POWER_CUTS", 40);
+    let count = setting("SIAMESE_POWER_CUTS", 20);
     let mut moments: Vec<usize> = (0..count)
         .map(|n| match n % 2 {
             0 => fsyncs[dice.below(fsyncs.len())],

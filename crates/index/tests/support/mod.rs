@@ -85,7 +85,7 @@ pub(crate) fn document(id: usize, version: usize) -> DocumentWrite {
         passages: Some((0..1 + version % 2).map(passage).collect()),
         draft: DocumentDraft {
             id: format!("d{id}"),
-            title: (id % 2 == 0).then(|| format!("title {version}")),
+            title: id.is_multiple_of(2).then(|| format!("title {version}")),
             text,
             metadata,
         },
