@@ -23,6 +23,7 @@ mod passages;
 mod search;
 mod shutdown;
 mod similarity;
+mod soak;
 mod startup;
 mod streaming;
 mod ways_to_search;

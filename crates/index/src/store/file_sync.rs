@@ -6,32 +6,48 @@
 //! name in the program is found first by the linker, and this is it. Elsewhere than on Linux sled
 //! calls fsync by itself.
 
-use std::ffi::{c_int, c_uint};
-use std::fs::File;
-use std::mem::ManuallyDrop;
-use std::os::fd::{FromRawFd, RawFd};
+#[cfg(target_os = "linux")]
+pub(super) use linux::is_in_place;
 
-/// Calls that came here.
-#[cfg(test)]
-pub(super) static CALLS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+/// Whether sled fsyncs what it writes.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn is_in_place() -> bool {
+    true
+}
 
-/// Makes the whole content of a file survive a power cut; range and flags are not looked at.
-///
-/// Returns 0, or -1 with `errno` set.
-///
-/// # Safety
-/// `file` is open during the call.
-#[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn sync_file_range(
-    file: RawFd,
-    _offset: i64,
-    _bytes: i64,
-    _flags: c_uint,
-) -> c_int {
-    #[cfg(test)]
-    CALLS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    // SAFETY: the file is open during the call, and stays open after it, since it is not dropped.
-    let file = ManuallyDrop::new(unsafe { File::from_raw_fd(file) });
-    // A failure has left its number in `errno`.
-    if file.sync_data().is_ok() { 0 } else { -1 }
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::ffi::{c_int, c_uint};
+    use std::fs::File;
+    use std::mem::ManuallyDrop;
+    use std::os::fd::{FromRawFd, RawFd};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    static WAS_CALLED: AtomicBool = AtomicBool::new(false);
+
+    /// Whether sled fsyncs what it writes: whether its calls come here. Asked after it has written.
+    pub(crate) fn is_in_place() -> bool {
+        WAS_CALLED.load(Ordering::Acquire)
+    }
+
+    /// Makes the whole content of a file survive a power cut; range and flags are not looked at.
+    ///
+    /// Returns 0, or -1 with `errno` set.
+    ///
+    /// # Safety
+    /// `file` is open during the call.
+    #[unsafe(no_mangle)]
+    unsafe extern "C" fn sync_file_range(
+        file: RawFd,
+        _offset: i64,
+        _bytes: i64,
+        _flags: c_uint,
+    ) -> c_int {
+        WAS_CALLED.store(true, Ordering::Release);
+        // SAFETY: the file is open during the call, and stays open after it, since it is not
+        // dropped.
+        let file = ManuallyDrop::new(unsafe { File::from_raw_fd(file) });
+        // A failure has left its number in `errno`.
+        if file.sync_data().is_ok() { 0 } else { -1 }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use super::Store;
 use super::durability::{self, Durability, fsync_folder};
@@ -14,7 +15,7 @@ use crate::lock_file::LockFile;
 
 /// Together two seconds of patience for sled's own lock.
 const MAX_LOCK_RETRIES: usize = 100;
-const LOCK_RETRY_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+const LOCK_RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 impl Store {
     /// Opens or makes the store in `folder`, which `lock` guards, and reads all of it.
@@ -70,7 +71,13 @@ fn open_whole(
     // Opening renames and removes files.
     durability::fsync_tree(folder)?;
     folder.parent().map_or(Ok(()), fsync_folder)?;
+    let started = Instant::now();
     let (stored, counted) = read_all(folder, &db)?;
+    tracing::info!(
+        entries = counted.entries(),
+        took_ms = started.elapsed().as_millis() as u64,
+        "the store was read"
+    );
     let tally = stored.unwrap_or_else(|| Tally::empty(0));
     let acknowledged = found.and_then(|found| found.sequence).unwrap_or_default();
     if tally.sequence < acknowledged {
