@@ -6,7 +6,7 @@ use std::path::Path;
 use siamese_tests::{Server, ServerOptions, model_dir};
 
 #[track_caller]
-fn one_sentence(options: ServerOptions, words: &[&str]) {
+pub(crate) fn one_sentence(options: ServerOptions, words: &[&str]) {
     let (status, stderr) = options.start_and_fail();
     assert_eq!(status.code(), Some(1), "{stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");

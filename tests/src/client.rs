@@ -142,6 +142,17 @@ impl Client {
             .expect("the server answers")
     }
 
+    /// Any request with a JSON body, unless that is null, to a server that may be gone before it
+    /// has answered.
+    pub fn try_json(&self, method: Method, path: &str, body: &Value) -> Option<Answer> {
+        let (content_type, body) = match body {
+            Value::Null => (None, String::new()),
+            body => (Some("application/json"), body.to_string()),
+        };
+        self.try_send(method, path, content_type, body.as_bytes())
+            .ok()
+    }
+
     fn try_send(
         &self,
         method: Method,

@@ -11,10 +11,12 @@
 
 mod binary;
 mod client;
+mod dice;
 mod server;
 mod stream;
 
 pub use binary::{binary, model_dir};
 pub use client::{Answer, Client};
+pub use dice::{Dice, setting};
 pub use server::{Server, ServerOptions, free_port};
 pub use stream::IngestStream;

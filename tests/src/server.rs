@@ -67,6 +67,14 @@ impl ServerOptions {
         self
     }
 
+    /// A variable of the environment that is no setting.
+    #[must_use]
+    pub fn environment(mut self, key: &str, value: &Path) -> Self {
+        let value = value.to_str().expect("a readable path").to_owned();
+        self.environment.push((key.to_owned(), value));
+        self
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(binary());
         command

@@ -9,8 +9,7 @@ use std::path::Path;
 use crate::data_folder::{self, REPLACED_FOLDER, REWRITTEN_FOLDER, STORE_FOLDER};
 use crate::lock_file::LockFile;
 use crate::snapshots::Filling;
-use crate::store::{KeyRange, Store, check_room};
-use crate::vectors::fsync_folder;
+use crate::store::{KeyRange, Store, check_room, fsync_folder, tree_bytes};
 use crate::{Error, IndexOptions};
 
 /// Stores smaller than this are left alone at the start: sled's log grows in steps that are large
@@ -175,11 +174,11 @@ impl<'a> Compaction<'a> {
         if !self.folder.join(STORE_FOLDER).join("db").is_file() {
             return Ok(false);
         }
-        let store = self.open(STORE_FOLDER)?;
-        let disk_bytes = store.size_on_disk()?;
+        let disk_bytes = tree_bytes(&self.folder.join(STORE_FOLDER))?;
         if disk_bytes < min_bytes {
             return Ok(false);
         }
+        let store = self.open(STORE_FOLDER)?;
         let mut live_bytes = 0;
         for entry in store.scan(&KeyRange::everything()) {
             let (key, value) = entry?;

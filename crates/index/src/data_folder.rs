@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::Error;
-use crate::vectors::fsync_folder;
+use crate::store::fsync_folder;
 
 /// Locked by the one process that has the folder open.
 pub(crate) const LOCK_FILE: &str = "siamese.lock";
@@ -22,8 +22,8 @@ pub(crate) const REPLACED_FOLDER: &str = "store.replaced";
 const MARKER_FILE: &str = "siamese.data";
 
 /// Puts a folder right that an interrupted compaction or restore has left, and refuses one whose
-/// store is missing: sled would make an empty one.
-pub(crate) fn prepare(folder: &Path) -> Result<(), Error> {
+/// store is missing: sled would make an empty one. Whether there was a store.
+pub(crate) fn prepare(folder: &Path) -> Result<bool, Error> {
     finish_compaction(folder)?;
     let store = folder.join(STORE_FOLDER);
     if folder.join(RESTORING_FOLDER).exists() {
@@ -31,13 +31,18 @@ pub(crate) fn prepare(folder: &Path) -> Result<(), Error> {
             path: folder.to_owned(),
         });
     }
-    if folder.join(MARKER_FILE).exists() && !store.join("db").is_file() {
-        return Err(Error::Corrupt {
-            path: store,
-            reason: "the file db is missing".to_owned(),
-        });
+    let had_store = folder.join(MARKER_FILE).exists();
+    if had_store && !store.join("db").is_file() {
+        return Err(missing_db(&store));
     }
-    Ok(())
+    Ok(had_store)
+}
+
+pub(crate) fn missing_db(store: &Path) -> Error {
+    Error::Corrupt {
+        path: store.to_owned(),
+        reason: "the file db is missing".to_owned(),
+    }
 }
 
 /// The store that is complete whatever happened is the one that was there before. It is put back
@@ -53,8 +58,10 @@ fn finish_compaction(folder: &Path) -> Result<(), Error> {
 }
 
 pub(crate) fn write_marker(folder: &Path) -> Result<(), Error> {
-    let text = "A data folder of siamese; see store/.\n";
-    Ok(fs_err::write(folder.join(MARKER_FILE), text)?)
+    let path = folder.join(MARKER_FILE);
+    fs_err::write(&path, "A data folder of siamese; see store/.\n")?;
+    fs_err::File::open(&path)?.sync_all()?;
+    Ok(fsync_folder(folder)?)
 }
 
 pub(crate) fn remove_if_there(folder: &Path) -> Result<(), Error> {

@@ -64,8 +64,29 @@ pub enum Error {
         /// The newest format known here.
         supported: u32,
     },
+    /// An earlier write failed half way, so that what is on the disk is not known.
+    #[error(
+        "writing failed ({reason}), so nothing more is written until the server is started again; reads go on"
+    )]
+    WritesStopped {
+        /// What failed first.
+        reason: String,
+    },
+    /// The store is whole, but ends before the last write that was acknowledged.
+    #[error(
+        "the store in {path} has lost acknowledged writes: it ends with write {stored}, and write {acknowledged} was acknowledged; restore a snapshot with `siamese snapshot restore`, or go on without them with `siamese accept-loss --data {data}`",
+        path = path.display(), data = path.parent().unwrap_or(path).display()
+    )]
+    LostWrites {
+        /// The store's folder.
+        path: PathBuf,
+        /// Number of the last write that is there.
+        stored: u64,
+        /// Number of the last write that was acknowledged.
+        acknowledged: u64,
+    },
     /// The store cannot be read. Restore it from a copy.
-    #[error("the store in {path} is damaged: {reason}; restore the data folder from a copy", path = path.display())]
+    #[error("the store in {path} is damaged: {reason}; restore a snapshot with `siamese snapshot restore`", path = path.display())]
     Corrupt {
         /// The store's folder.
         path: PathBuf,

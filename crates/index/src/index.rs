@@ -127,7 +127,7 @@ impl Index {
     ) -> Result<Self, Error> {
         fs_err::create_dir_all(folder)?;
         let lock = LockFile::acquire(folder)?;
-        data_folder::prepare(folder)?;
+        let had_store = data_folder::prepare(folder)?;
         compact_if_wasteful(folder, options, &lock)?;
         let store = Arc::new(Store::open(
             &folder.join(STORE_FOLDER),
@@ -135,8 +135,10 @@ impl Index {
             options.min_free_disk_bytes,
             lock,
         )?);
-        check_format(&store)?;
-        data_folder::write_marker(folder)?;
+        check_format(&store, had_store)?;
+        if !had_store {
+            data_folder::write_marker(folder)?;
+        }
         finish_drops(&store)?;
         check_encoder(&store, encoder)?;
         let parts = CollectionParts {
@@ -167,6 +169,25 @@ impl Index {
             index.put_collection(DEFAULT_COLLECTION, &options.default_settings)?;
         }
         Ok(index)
+    }
+
+    /// Goes on with what is left of a data folder that has lost its last writes, as
+    /// [`Error::LostWrites`] tells when it is opened. How many are given up.
+    ///
+    /// # Errors
+    /// A folder in use, or a store with another damage.
+    pub fn accept_loss(folder: &Path) -> Result<u64, Error> {
+        let lock = LockFile::acquire(folder)?;
+        let store_folder = folder.join(STORE_FOLDER);
+        if !store_folder.join("db").is_file() {
+            return Err(data_folder::missing_db(&store_folder));
+        }
+        // They may hold what is lost.
+        match fs_err::remove_dir_all(folder.join(SEGMENTS_FOLDER)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        Store::accept_loss(&store_folder, &lock)
     }
 
     /// A collection by its name.
@@ -392,9 +413,10 @@ impl Index {
 
 /// Refuses newer formats, and marks older ones as this one: their records are still read, but an
 /// older program could not read what is written from now on.
-fn check_format(store: &Store) -> Result<(), Error> {
+fn check_format(store: &Store, had_store: bool) -> Result<(), Error> {
     let stored = stored_format(store)?;
     match stored {
+        None if had_store => Err(store.corrupt("it is empty, and was not")),
         Some(FORMAT_VERSION) => Ok(()),
         Some(stored) if stored > FORMAT_VERSION => Err(Error::NewerFormat {
             stored,

@@ -113,3 +113,28 @@ fn an_empty_collection_takes_new_chunking_and_keeps_it() {
         assert_eq!(index.collection(name).unwrap().settings(), sentences());
     }
 }
+
+#[test]
+fn a_folder_of_format_2_keeps_documents_settings_and_graphs() {
+    let folder = copy_of("format-2");
+    for round in 0..2 {
+        let index = open(folder.path());
+        let collection = index.collection("default").unwrap();
+        let stats = collection.stats();
+        assert_eq!((stats.documents, stats.segments), (2 + round, 1));
+        assert!(collection.get("old").unwrap().is_none());
+        let dog = collection.get("dog").unwrap().unwrap();
+        assert_eq!(dog.text, "A dog barks.");
+        assert_eq!(dog.metadata["loud"], true);
+        let notes = index.collection("notes").unwrap();
+        assert_eq!(notes.settings().graph.m, 8);
+        assert_eq!(notes.stats().documents, 1);
+        let own = collection.passages("cat", true).unwrap().unwrap();
+        let query = own[0].vector.clone().unwrap();
+        let results = collection
+            .search(&query, &SearchOptions::default())
+            .unwrap();
+        assert_eq!(results.hits[0].document.id, "cat");
+        add(&collection);
+    }
+}

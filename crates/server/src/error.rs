@@ -43,6 +43,8 @@ pub(crate) enum ErrorCode {
     NotReady,
     /// The disk has too little free space for a write; reads still work.
     StorageFull,
+    /// The disk failed during a write, and nothing is written until a restart; reads still work.
+    StorageFailed,
     /// A fault of the server; details are in its log.
     Internal,
 }
@@ -50,7 +52,7 @@ pub(crate) enum ErrorCode {
 impl ErrorCode {
     /// Every code.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::MalformedJson,
         Self::InvalidRequest,
         Self::UnsupportedMediaType,
@@ -66,6 +68,7 @@ impl ErrorCode {
         Self::Overloaded,
         Self::NotReady,
         Self::StorageFull,
+        Self::StorageFailed,
         Self::Internal,
     ];
 
@@ -96,6 +99,7 @@ impl ErrorCode {
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "The server is busy"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "The server is not ready"),
             Self::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "The disk is full"),
+            Self::StorageFailed => (StatusCode::INTERNAL_SERVER_ERROR, "The disk failed"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "The server failed"),
         }
     }

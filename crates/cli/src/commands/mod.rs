@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod accept_loss;
 mod bench;
 mod compact;
 mod demo;
@@ -42,6 +43,7 @@ enum Command {
     Compact(compact::Compact),
     Model(model::Model),
     Bench(bench::Bench),
+    AcceptLoss(accept_loss::AcceptLoss),
     Healthcheck(healthcheck::Healthcheck),
     Openapi(openapi::Openapi),
 }
@@ -65,6 +67,7 @@ impl Arguments {
             Command::Compact(command) => command.run(),
             Command::Model(command) => command.run(),
             Command::Bench(command) => command.run(),
+            Command::AcceptLoss(command) => command.run(),
             Command::Healthcheck(command) => command.run(),
             Command::Openapi(command) => command.run(),
         }

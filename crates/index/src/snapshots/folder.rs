@@ -165,7 +165,7 @@ impl SnapshotFolder {
 
     pub(crate) fn delete(&self, name: &str) -> Result<(), Error> {
         fs_err::remove_file(self.existing(name)?)?;
-        Ok(crate::vectors::fsync_folder(&self.path)?)
+        Ok(crate::store::fsync_folder(&self.path)?)
     }
 
     /// Makes a snapshot that is being taken end soon, and later ones at once.

@@ -9,8 +9,8 @@ use super::manifest::SnapshotManifest;
 use super::reader::SnapshotReader;
 use crate::data_folder::{self, RESTORING_FOLDER, STORE_FOLDER};
 use crate::lock_file::LockFile;
+use crate::store::fsync_folder;
 use crate::store::{Entry, Sequence, Store, WriteBatch, check_room};
-use crate::vectors::fsync_folder;
 use crate::{Error, IndexOptions};
 
 /// Bytes of keys and values that are applied together.

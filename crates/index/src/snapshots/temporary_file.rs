@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
-use crate::vectors::fsync_folder;
+use crate::store::fsync_folder;
 
 const EXTENSION: &str = "tmp";
 

@@ -1,7 +1,7 @@
 //! Group commit: all waiting writers share one flush and one round of fsync.
 //!
-//! sled 0.34 flushes with `sync_file_range`, which covers neither file metadata nor the drive's
-//! cache, so its files and folders are fsynced here after every flush.
+//! A flush that has failed is never tried again: the system may have dropped what it could not
+//! write, and a later fsync would say nothing about it. From then on nothing is written.
 
 use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use super::Sequence;
 use crate::Error;
 
 /// Which writes have been applied and which are durable.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Durability {
     state: Mutex<State>,
     flushed: Condvar,
@@ -21,14 +21,43 @@ struct State {
     applied: u64,
     durable: u64,
     flushing: bool,
+    /// Why no more may be written.
+    failure: Option<String>,
 }
 
 impl Durability {
-    /// Numbers a write that has just been applied.
-    pub(super) fn applied(&self) -> Sequence {
+    /// Of a store in which everything up to this write is durable.
+    pub(super) fn after(sequence: u64) -> Self {
+        let state = State {
+            applied: sequence,
+            durable: sequence,
+            ..State::default()
+        };
+        Self {
+            state: Mutex::new(state),
+            flushed: Condvar::new(),
+        }
+    }
+
+    /// Says that a write has been applied.
+    pub(super) fn applied(&self, sequence: u64) -> Sequence {
+        self.lock().applied = sequence;
+        Sequence(sequence)
+    }
+
+    /// Ends all writing: what is on the disk is not known any more.
+    pub(super) fn fail(&self, reason: &Error) {
         let mut state = self.lock();
-        state.applied += 1;
-        Sequence(state.applied)
+        state.failure.get_or_insert_with(|| reason.to_string());
+        self.flushed.notify_all();
+    }
+
+    /// Refuses when an earlier write has failed.
+    ///
+    /// # Errors
+    /// [`Error::WritesStopped`] with the reason.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        self.lock().check()
     }
 
     pub(super) fn last_applied(&self) -> Sequence {
@@ -37,13 +66,18 @@ impl Durability {
 
     /// Waits until a flush that began after write `sequence` has ended. The first to wait
     /// flushes; the others wait for it, and the next of them flushes what came in between.
+    /// `flush` is told the last write that it covers.
+    ///
+    /// # Errors
+    /// When this flush or an earlier one has failed.
     pub(super) fn wait(
         &self,
         sequence: Sequence,
-        flush: impl Fn() -> Result<(), Error>,
+        flush: impl Fn(u64) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let mut state = self.lock();
         while state.durable < sequence.0 {
+            state.check()?;
             if state.flushing {
                 state = self
                     .flushed
@@ -54,18 +88,31 @@ impl Durability {
             state.flushing = true;
             let covered = state.applied;
             drop(state);
-            let outcome = flush();
+            let outcome = flush(covered);
             state = self.lock();
             state.flushing = false;
+            match outcome {
+                Ok(()) => state.durable = state.durable.max(covered),
+                Err(error) => state.failure = Some(error.to_string()),
+            }
             self.flushed.notify_all();
-            outcome?;
-            state.durable = state.durable.max(covered);
         }
         Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn check(&self) -> Result<(), Error> {
+        match &self.failure {
+            None => Ok(()),
+            Some(reason) => Err(Error::WritesStopped {
+                reason: reason.clone(),
+            }),
+        }
     }
 }
 
@@ -76,6 +123,12 @@ fn unless_gone<T>(result: std::io::Result<T>) -> Result<Option<T>, Error> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether there is anything in a folder, which need not be there itself.
+pub(super) fn has_files(folder: &Path) -> Result<bool, Error> {
+    let entries = unless_gone(fs_err::read_dir(folder))?;
+    Ok(entries.is_some_and(|mut entries| entries.next().is_some()))
 }
 
 /// Fsyncs every file below a folder, then the folder.
@@ -93,12 +146,17 @@ pub(super) fn fsync_tree(folder: &Path) -> Result<(), Error> {
             file.sync_all()?;
         }
     }
-    fs_err::File::open(folder)?.sync_all()?;
+    fsync_folder(folder)?;
     Ok(())
 }
 
+/// Makes what was made, renamed and removed in a folder survive a power cut.
+pub(crate) fn fsync_folder(folder: &Path) -> std::io::Result<()> {
+    fs_err::File::open(folder)?.sync_all()
+}
+
 /// Bytes of all files below a folder.
-pub(super) fn tree_bytes(folder: &Path) -> Result<u64, Error> {
+pub(crate) fn tree_bytes(folder: &Path) -> Result<u64, Error> {
     let mut bytes = 0;
     for entry in fs_err::read_dir(folder)? {
         let Some(entry) = unless_gone(entry)? else {
@@ -125,16 +183,16 @@ mod tests {
 
     #[test]
     fn waiting_writers_share_a_flush() {
-        let durability = Durability::default();
+        let durability = Durability::after(0);
         let flushes = AtomicUsize::new(0);
-        let flush = || {
+        let flush = |_| {
             flushes.fetch_add(1, Ordering::SeqCst);
             std::thread::sleep(Duration::from_millis(30));
             Ok(())
         };
         std::thread::scope(|scope| {
-            for _ in 0..16 {
-                let sequence = durability.applied();
+            for number in 1..=16 {
+                let sequence = durability.applied(number);
                 let durability = &durability;
                 scope.spawn(move || durability.wait(sequence, flush).unwrap());
             }
@@ -143,15 +201,23 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_flush_is_told_and_the_next_writer_tries_again() {
-        let durability = Durability::default();
-        let sequence = durability.applied();
-        let failing = || Err(std::io::Error::other("no").into());
-        assert!(durability.wait(sequence, failing).is_err());
-        assert!(durability.wait(sequence, || Ok(())).is_ok());
+    fn after_a_failed_flush_no_later_one_is_believed() {
+        let durability = Durability::after(3);
+        let failing = |_| Err(std::io::Error::other("the disk is gone").into());
         assert!(
-            durability.wait(sequence, failing).is_ok(),
-            "it is durable already"
+            durability.wait(Sequence(3), failing).is_ok(),
+            "durable before"
+        );
+        let sequence = durability.applied(4);
+        for _ in 0..2 {
+            let error = durability.wait(sequence, failing).unwrap_err();
+            assert!(error.to_string().contains("the disk is gone"), "{error}");
+        }
+        assert!(durability.wait(sequence, |_| Ok(())).is_err());
+        assert!(durability.check().is_err());
+        assert!(
+            durability.wait(Sequence(3), failing).is_ok(),
+            "durable before"
         );
     }
 }

@@ -172,7 +172,7 @@ impl Drop for FrozenView<'_> {
 }
 
 impl Store {
-    /// Some entries after a key, and whether they are the last.
+    /// Some entries after a key, and whether they are the last. The tally is none of them.
     fn read_step(&self, after: Option<&[u8]>) -> Result<(Vec<Entry>, bool), Error> {
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let range = (start, Bound::<&[u8]>::Unbounded);
@@ -182,8 +182,11 @@ impl Store {
             let Some((key, value)) = self.guarded(|| entries.next().transpose())? else {
                 return Ok((step, true));
             };
-            bytes += key.len() + value.len();
-            step.push((Key::from_bytes(&key), value.to_vec()));
+            let key = Key::from_bytes(&key);
+            if key != Key::tally() {
+                bytes += key.as_bytes().len() + value.len();
+                step.push((key, value.to_vec()));
+            }
         }
         Ok((step, false))
     }

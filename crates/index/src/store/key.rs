@@ -56,6 +56,11 @@ impl Key {
         Self(vec![META, b'e'])
     }
 
+    /// Count and sum of all other entries; the store keeps it by itself.
+    pub(super) fn tally() -> Self {
+        Self(vec![META, b't'])
+    }
+
     pub(crate) fn next_collection() -> Self {
         Self(vec![META, b'c'])
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use roaring::RoaringBitmap;
 
-use super::folder::fsync_folder;
+use crate::store::fsync_folder;
 use crate::store::{Reader, Writer};
 
 const VERSION: u8 = 1;

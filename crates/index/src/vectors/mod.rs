@@ -8,7 +8,6 @@ mod best_documents;
 mod chunk;
 mod code_matrix;
 mod codes;
-mod folder;
 mod freeze;
 mod graft;
 mod graph;
@@ -30,7 +29,6 @@ mod snapshot;
 mod top_k;
 mod unit_vector;
 
-pub(crate) use folder::fsync_folder;
 pub(crate) use freeze::{FreezeFailure, freeze};
 pub(crate) use hnsw::BuildOptions;
 pub(crate) use merge_policy::{SegmentSize, to_merge};

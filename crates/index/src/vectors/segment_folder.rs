@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::folder::fsync_folder;
 use super::manifest::Manifest;
 use super::segment::Segment;
 use super::segment_list::SegmentList;
 use super::snapshot::{SegmentsState, Snapshot};
+use crate::store::fsync_folder;
 
 const MANIFEST_FILE: &str = "manifest";
 const SEGMENT_EXTENSION: &str = "segment";

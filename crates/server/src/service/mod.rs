@@ -62,6 +62,10 @@ pub(crate) fn index_error(error: siamese_index::Error) -> ApiError {
         Error::SnapshotOverrun { .. } => ApiError::overloaded(detail, SNAPSHOT_RETRY_AFTER_S),
         Error::SnapshotStopped => ApiError::not_ready(detail),
         Error::StorageFull { .. } => ApiError::new(ErrorCode::StorageFull, detail),
+        Error::WritesStopped { .. } => {
+            tracing::error!(%detail, "a write was refused");
+            ApiError::new(ErrorCode::StorageFailed, detail)
+        }
         Error::FilterTooBroad { .. } => ApiError::invalid("/filter", detail),
         Error::FacetTooBroad { place, .. } => ApiError::invalid(format!("/facets/{place}"), detail),
         error if error.is_bad_input() => ApiError::new(ErrorCode::InvalidRequest, detail),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 
+use super::percentile;
 use crate::client::{Connection, Service};
 
 /// Documents of one bulk request.
@@ -148,10 +149,7 @@ fn words(seed: usize, count: usize) -> String {
 
 fn latencies(mut times: Vec<Duration>) -> Value {
     times.sort_unstable();
-    let at = |percent: usize| {
-        let place = (times.len() * percent / 100).min(times.len().saturating_sub(1));
-        times.get(place).map(|time| time.as_secs_f64() * 1e3)
-    };
+    let at = |percent| percentile(&times, percent);
     json!({ "queries": times.len(), "p50_ms": at(50), "p95_ms": at(95), "p99_ms": at(99) })
 }
 

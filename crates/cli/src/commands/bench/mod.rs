@@ -4,9 +4,12 @@ mod encoder;
 mod filters;
 mod http;
 mod index;
+mod soak;
+mod soaked_service;
 mod storage;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -24,6 +27,7 @@ enum BenchCommand {
     Index(index::Index),
     Http(http::HttpBench),
     Storage(storage::Storage),
+    Soak(soak::Soak),
 }
 
 impl Bench {
@@ -33,6 +37,13 @@ impl Bench {
             BenchCommand::Index(bench) => bench.run(),
             BenchCommand::Http(bench) => bench.run(),
             BenchCommand::Storage(bench) => bench.run(),
+            BenchCommand::Soak(bench) => bench.run(),
         }
     }
+}
+
+/// The time below which so many percent of the sorted times are, milliseconds.
+fn percentile(sorted: &[Duration], percent: usize) -> Option<f64> {
+    let place = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+    sorted.get(place).map(|time| time.as_secs_f64() * 1e3)
 }

@@ -4,8 +4,8 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::header::{HEADER_BYTES, Header};
+use crate::store::fsync_folder;
 use crate::vectors::code_matrix::{CodeMatrix, LINE_BYTES};
-use crate::vectors::folder::fsync_folder;
 use crate::vectors::graph::{Graph, Level, MAX_LEVELS, NO_ROW};
 use crate::vectors::row::Row;
 

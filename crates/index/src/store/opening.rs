@@ -1,0 +1,205 @@
+//! Opening a store: either it holds exactly what was stored, or it is refused.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use super::Store;
+use super::durability::{self, Durability, fsync_folder};
+use super::frozen_view::Turns;
+use super::guard::{corrupt, guard};
+use super::key::Key;
+use super::tally::Tally;
+use super::watermark::{Found, Watermark};
+use crate::Error;
+use crate::lock_file::LockFile;
+
+/// Together two seconds of patience for sled's own lock.
+const MAX_LOCK_RETRIES: usize = 100;
+const LOCK_RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+impl Store {
+    /// Opens or makes the store in `folder`, which `lock` guards, and reads all of it.
+    ///
+    /// # Errors
+    /// A damaged store, whether sled says so, panics, or gives back something else than was
+    /// stored.
+    pub(crate) fn open(
+        folder: &Path,
+        cache_bytes: u64,
+        min_free_disk_bytes: u64,
+        lock: LockFile,
+    ) -> Result<Self, Error> {
+        let found = Watermark::read(folder)?;
+        let (db, tally) = open_whole(folder, cache_bytes, found)?;
+        let watermark = watermark(folder, found, tally.sequence)?;
+        Ok(Self {
+            db,
+            folder: folder.to_owned(),
+            min_free_disk_bytes,
+            durability: Durability::after(tally.sequence),
+            turns: Turns::default(),
+            tally: Mutex::new(tally),
+            watermark: Mutex::new(watermark),
+            _lock: lock,
+        })
+    }
+
+    /// Goes on with what is left of a store that has lost its last writes; how many.
+    ///
+    /// # Errors
+    /// Any other damage.
+    pub(crate) fn accept_loss(folder: &Path, _lock: &LockFile) -> Result<u64, Error> {
+        let acknowledged = Watermark::read(folder)?.and_then(|found| found.sequence);
+        let (_db, tally) = open_whole(folder, 16 << 20, None)?;
+        drop(Watermark::create(folder, tally.sequence)?);
+        Ok(acknowledged
+            .unwrap_or_default()
+            .saturating_sub(tally.sequence))
+    }
+}
+
+/// Opens sled and reads everything.
+fn open_whole(
+    folder: &Path,
+    cache_bytes: u64,
+    found: Option<Found>,
+) -> Result<(sled::Db, Tally), Error> {
+    if found.is_some_and(|found| found.is_in_doubt) {
+        forget_cached(folder)?;
+    }
+    remove_unfinished_snapshots(folder)?;
+    let db = open_sled(folder, cache_bytes)?;
+    // Opening renames and removes files.
+    durability::fsync_tree(folder)?;
+    folder.parent().map_or(Ok(()), fsync_folder)?;
+    let started = Instant::now();
+    let (stored, counted) = read_all(folder, &db)?;
+    tracing::info!(
+        entries = counted.entries(),
+        took_ms = started.elapsed().as_millis() as u64,
+        "the store was read"
+    );
+    let tally = stored.unwrap_or_else(|| Tally::empty(0));
+    let acknowledged = found.and_then(|found| found.sequence).unwrap_or_default();
+    if tally.sequence < acknowledged {
+        return Err(Error::LostWrites {
+            path: folder.to_owned(),
+            stored: tally.sequence,
+            acknowledged,
+        });
+    }
+    let Some(stored) = stored else {
+        // Nothing was ever written, or an older format.
+        guard(folder, || {
+            db.insert(Key::tally().as_bytes(), counted.to_bytes())
+        })?;
+        return Ok((db, counted));
+    };
+    if counted != stored {
+        let reason = format!(
+            "it holds {} entries that are not what was stored, which were {}",
+            counted.entries(),
+            stored.entries()
+        );
+        return Err(corrupt(folder, reason));
+    }
+    Ok((db, stored))
+}
+
+fn open_sled(folder: &Path, cache_bytes: u64) -> Result<sled::Db, Error> {
+    let config = sled::Config::new()
+        .path(folder)
+        .cache_capacity(cache_bytes)
+        // Every acknowledged write is flushed by its writer.
+        .flush_every_ms(None);
+    let mut opened = guard(folder, || config.open());
+    for _ in 0..MAX_LOCK_RETRIES {
+        if !opened.as_ref().is_err_and(is_locked) {
+            break;
+        }
+        std::thread::sleep(LOCK_RETRY_PAUSE);
+        opened = guard(folder, || config.open());
+    }
+    opened
+}
+
+/// Whether sled's own lock, which may outlive its last handle for a moment, is still held. No
+/// other process can hold it, since ours is taken first.
+fn is_locked(error: &Error) -> bool {
+    matches!(error, Error::Io(error) if error.to_string().contains("could not acquire lock"))
+}
+
+/// The tally that is stored, and the one of all that is stored beside it.
+fn read_all(folder: &Path, db: &sled::Db) -> Result<(Option<Tally>, Tally), Error> {
+    let tally_key = Key::tally();
+    let mut stored = None;
+    let mut counted = Tally::empty(0);
+    let mut entries = db.iter();
+    while let Some((key, value)) = guard(folder, || entries.next().transpose())? {
+        if key == tally_key.as_bytes() {
+            let tally = Tally::from_bytes(&value);
+            stored = Some(tally.ok_or_else(|| corrupt(folder, "its tally cannot be read"))?);
+        } else {
+            counted.put_in(&key, &value);
+        }
+    }
+    counted.sequence = stored.map_or(0, |stored: Tally| stored.sequence);
+    Ok((stored, counted))
+}
+
+/// The watermark of a store that holds everything up to `sequence`.
+fn watermark(folder: &Path, found: Option<Found>, sequence: u64) -> Result<Watermark, Error> {
+    match found {
+        Some(found) if found.sequence.is_some() && !found.is_in_doubt => {
+            Ok(Watermark::open(folder, found)?)
+        }
+        other => {
+            if other.is_some_and(|found| found.sequence.is_none())
+                || (other.is_none() && sequence > 0)
+            {
+                let path = Watermark::path(folder);
+                tracing::warn!(path = %path.display(), "this file was missing or damaged and is made anew");
+            }
+            Ok(Watermark::create(folder, sequence)?)
+        }
+    }
+}
+
+/// A snapshot of its page table that sled was killed over. sled would take it for a whole one.
+fn remove_unfinished_snapshots(folder: &Path) -> Result<(), Error> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    for entry in fs_err::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs_err::remove_file(&path)?;
+        }
+    }
+    Ok(fsync_folder(folder)?)
+}
+
+/// After an fsync has failed, the system's cache may hold what is not on the disk, and would not
+/// write it again. What is read from now on is what the disk has.
+#[cfg(target_os = "linux")]
+fn forget_cached(folder: &Path) -> Result<(), Error> {
+    use rustix::fs::{Advice, fadvise};
+    for entry in fs_err::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            let file = fs_err::File::open(entry.path())?;
+            fadvise(file.file(), 0, None, Advice::DontNeed).map_err(std::io::Error::from)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn forget_cached(_folder: &Path) -> Result<(), Error> {
+    Ok(())
+}

@@ -1,0 +1,345 @@
+//! Several writers, each with documents of its own, who keep a diary of what they began and what
+//! was acknowledged.
+
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "helpers of several tests, each of which uses some"
+)]
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Mutex;
+
+use serde_json::json;
+use siamese_index::{Collection, Error, Index};
+
+use super::{Dice, LONG_VERSIONS, document, open};
+
+/// The data folder, and the diary, in the folder of a run.
+pub(crate) const DATA: &str = "data";
+pub(crate) const DIARY: &str = "diary";
+
+const WRITERS: usize = 3;
+const IDS_PER_WRITER: usize = 60;
+const WRITES_PER_WRITER: usize = 60;
+/// Not a document of any writer.
+const OTHER_ID: usize = 1_000_000;
+
+/// What is stored of a document: its version, and what a patch put into its metadata.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct State {
+    version: usize,
+    patched: Option<usize>,
+}
+
+/// One write: what becomes of each document it names.
+pub(crate) type Change = Vec<(usize, Option<State>)>;
+
+/// Runs for a while in `root`.
+pub(crate) fn run(root: &Path, seed: u64) {
+    let diary = fs_err::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(root.join(DIARY))
+        .unwrap();
+    let before = Story::read(&fs_err::read(root.join(DIARY)).unwrap());
+    let index = open(&root.join(DATA)).unwrap();
+    before.check(&index).unwrap();
+    let collection = index.collection("default").unwrap();
+    let diary = Mutex::new(diary);
+    std::thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let (collection, diary) = (&collection, &diary);
+            scope.spawn(move || {
+                let documents = of_writer(collection, writer);
+                // What was in flight when the last session ended is known now, and durable.
+                note(
+                    diary,
+                    &format!("s {writer} {}\n", to_text(&settled(&documents))),
+                );
+                write(collection, diary, writer, documents, seed);
+            });
+        }
+    });
+}
+
+/// One more write, to see that writing goes on.
+pub(crate) fn write_one(index: &Index) -> Result<(), Error> {
+    let collection = index.collection("default")?;
+    collection.upsert(&[document(OTHER_ID, 1)])?;
+    collection.delete(&[format!("d{OTHER_ID}")])?;
+    Ok(())
+}
+
+fn write(
+    collection: &Collection,
+    diary: &Mutex<fs_err::File>,
+    writer: usize,
+    mut documents: BTreeMap<usize, State>,
+    seed: u64,
+) {
+    let mut dice = Dice(seed * 1000 + writer as u64);
+    for _ in 0..WRITES_PER_WRITER {
+        let change = next_change(&documents, writer, &mut dice);
+        note(diary, &format!("b {writer} {}\n", to_text(&change)));
+        apply(collection, &documents, &change);
+        note(diary, &format!("a {writer}\n"));
+        apply_to(&mut documents, &change);
+    }
+}
+
+fn apply_to(documents: &mut BTreeMap<usize, State>, change: &Change) {
+    for (id, state) in change {
+        match state {
+            Some(state) => documents.insert(*id, *state),
+            None => documents.remove(id),
+        };
+    }
+}
+
+/// Written with one call, so that a line is there whole.
+fn note(diary: &Mutex<fs_err::File>, line: &str) {
+    diary.lock().unwrap().write_all(line.as_bytes()).unwrap();
+}
+
+fn next_change(documents: &BTreeMap<usize, State>, writer: usize, dice: &mut Dice) -> Change {
+    let first = writer * IDS_PER_WRITER;
+    let kind = dice.below(20);
+    if kind < 4 && !documents.is_empty() {
+        let id = *documents.keys().nth(dice.below(documents.len())).unwrap();
+        return vec![(id, None)];
+    }
+    if kind < 8 && !documents.is_empty() {
+        let (id, state) = documents.iter().nth(dice.below(documents.len())).unwrap();
+        let patched = Some(dice.below(1_000_000));
+        return vec![(*id, Some(State { patched, ..*state }))];
+    }
+    // Now and then more than one of sled's segments.
+    let count = match kind {
+        19 => IDS_PER_WRITER / 2,
+        _ => 1 + dice.below(4),
+    };
+    let start = dice.below(IDS_PER_WRITER - count + 1);
+    let version = match kind {
+        19 => LONG_VERSIONS * (1 + dice.below(100_000)),
+        _ => 1 + dice.below(1_000_000),
+    };
+    let state = Some(State {
+        version,
+        patched: None,
+    });
+    (start..start + count).map(|n| (first + n, state)).collect()
+}
+
+fn apply(collection: &Collection, documents: &BTreeMap<usize, State>, change: &Change) {
+    let (id, state) = change[0];
+    match state {
+        None => {
+            collection.delete(&[format!("d{id}")]).unwrap();
+        }
+        Some(State {
+            version,
+            patched: Some(patched),
+        }) if documents.get(&id).is_some_and(|old| old.version == version) => {
+            let patch = serde_json::from_value(json!({ "patched": patched })).unwrap();
+            collection
+                .patch_metadata(&format!("d{id}"), &patch)
+                .unwrap();
+        }
+        Some(_) => {
+            let writes: Vec<_> = change
+                .iter()
+                .map(|(id, state)| document(*id, state.unwrap().version))
+                .collect();
+            collection.upsert(&writes).unwrap();
+        }
+    }
+}
+
+/// What an index holds of a writer's documents.
+fn of_writer(collection: &Collection, writer: usize) -> BTreeMap<usize, State> {
+    let ids = ids_of(writer);
+    ids.filter_map(|id| Some((id, stored(collection, id).unwrap()?)))
+        .collect()
+}
+
+fn ids_of(writer: usize) -> std::ops::Range<usize> {
+    writer * IDS_PER_WRITER..(writer + 1) * IDS_PER_WRITER
+}
+
+fn settled(documents: &BTreeMap<usize, State>) -> Change {
+    let states = documents.iter();
+    states.map(|(id, state)| (*id, Some(*state))).collect()
+}
+
+fn to_text(change: &Change) -> String {
+    let one = |(id, state): &(usize, Option<State>)| match state {
+        None => format!("{id}:-"),
+        Some(State {
+            version,
+            patched: None,
+        }) => format!("{id}:{version}"),
+        Some(State {
+            version,
+            patched: Some(patched),
+        }) => format!("{id}:{version}:{patched}"),
+    };
+    change.iter().map(one).collect::<Vec<_>>().join(",")
+}
+
+fn from_text(text: &str) -> Change {
+    let one = |text: &str| {
+        let mut parts = text.split(':');
+        let id = parts.next().unwrap().parse().unwrap();
+        let version = parts.next().unwrap().parse().ok();
+        let patched = parts.next().map(|patched| patched.parse().unwrap());
+        (id, version.map(|version| State { version, patched }))
+    };
+    let texts = text.split(',').filter(|text| !text.is_empty());
+    texts.map(one).collect()
+}
+
+/// What the diary tells: what must be there, and for each writer what may be there as well.
+#[derive(Debug, Default)]
+pub(crate) struct Story {
+    documents: BTreeMap<usize, State>,
+    in_flight: BTreeMap<usize, Change>,
+    acknowledged: usize,
+}
+
+impl Story {
+    pub(crate) fn read(diary: &[u8]) -> Self {
+        let mut story = Self::default();
+        for line in std::str::from_utf8(diary).unwrap().lines() {
+            let mut words = line.split(' ');
+            let kind = words.next().unwrap();
+            let writer = words.next().unwrap().parse().unwrap();
+            let change = words.next().map(from_text);
+            match kind {
+                "b" => drop(story.in_flight.insert(writer, change.unwrap())),
+                "a" => {
+                    story.acknowledged += 1;
+                    let change = story.in_flight.remove(&writer).unwrap();
+                    apply_to(&mut story.documents, &change);
+                }
+                _ => {
+                    story.in_flight.remove(&writer);
+                    let own = ids_of(writer);
+                    story.documents.retain(|id, _| !own.contains(id));
+                    apply_to(&mut story.documents, &change.unwrap());
+                }
+            }
+        }
+        story
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.acknowledged == 0
+    }
+
+    pub(crate) fn acknowledged(&self) -> usize {
+        self.acknowledged
+    }
+
+    /// Whether an index holds what was acknowledged, and of what was not all or nothing.
+    pub(crate) fn check(&self, index: &Index) -> Result<(), String> {
+        let collection = index
+            .collection("default")
+            .map_err(|error| error.to_string())?;
+        let mut found = BTreeMap::new();
+        for id in 0..WRITERS * IDS_PER_WRITER {
+            if let Some(state) = stored(&collection, id)? {
+                found.insert(id, state);
+            }
+        }
+        let count = collection.stats().documents;
+        if count != found.len() as u64 {
+            return Err(format!(
+                "{count} documents are counted, {} are there",
+                found.len()
+            ));
+        }
+        for writer in 0..WRITERS {
+            self.check_writer(writer, &found)?;
+        }
+        Ok(())
+    }
+
+    fn check_writer(&self, writer: usize, found: &BTreeMap<usize, State>) -> Result<(), String> {
+        let ids = ids_of(writer);
+        let part = |documents: &BTreeMap<usize, State>| -> BTreeMap<usize, State> {
+            documents
+                .range(ids.clone())
+                .map(|(id, state)| (*id, *state))
+                .collect()
+        };
+        let (found, acknowledged) = (part(found), part(&self.documents));
+        if found == acknowledged {
+            return Ok(());
+        }
+        let mut with_last = acknowledged.clone();
+        if let Some(change) = self.in_flight.get(&writer) {
+            apply_to(&mut with_last, change);
+        }
+        if found == with_last {
+            return Ok(());
+        }
+        let wrong = ids
+            .filter(|id| found.get(id) != acknowledged.get(id))
+            .map(|id| {
+                format!(
+                    "d{id} is {:?}, was {:?}",
+                    found.get(&id),
+                    acknowledged.get(&id)
+                )
+            });
+        Err(wrong.take(3).collect::<Vec<_>>().join("; "))
+    }
+}
+
+/// A document as it is stored; an error when it is not one whole version.
+fn stored(collection: &Collection, id: usize) -> Result<Option<State>, String> {
+    let name = format!("d{id}");
+    let Some(found) = collection.get(&name).map_err(|error| error.to_string())? else {
+        return Ok(None);
+    };
+    let number = |field: &str| {
+        found
+            .metadata
+            .get(field)?
+            .as_u64()
+            .map(|number| number as usize)
+    };
+    let version = number("version").ok_or("a document without a version")?;
+    let patched = number("patched");
+    let expected = document(id, version);
+    let passages = collection
+        .passages(&name, true)
+        .map_err(|error| error.to_string())?;
+    let passages = passages.ok_or_else(|| format!("{name} has no passages"))?;
+    let own = expected.passages.unwrap();
+    let vectors_fit = passages.iter().zip(&own).all(|(stored, own)| {
+        let stored = stored.vector.as_deref().unwrap_or_default();
+        let length = own
+            .vector
+            .iter()
+            .map(|value| value * value)
+            .sum::<f32>()
+            .sqrt();
+        stored.len() == own.vector.len()
+            && stored
+                .iter()
+                .zip(&own.vector)
+                .all(|(a, b)| (a - b / length).abs() < 1e-5)
+    });
+    let is_whole = found.text == expected.draft.text
+        && found.title == expected.draft.title
+        && passages.len() == own.len()
+        && vectors_fit;
+    if !is_whole {
+        return Err(format!("{name} is there by half"));
+    }
+    Ok(Some(State { version, patched }))
+}

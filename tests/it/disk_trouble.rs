@@ -1,0 +1,162 @@
+//! A disk that is full, and one that fails: writes are refused, reads go on, and nothing that was
+//! acknowledged is lost.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value, json};
+use siamese_tests::{Answer, Client, Server, ServerOptions};
+
+fn put(client: &Client, id: &str) -> Answer {
+    client.post(
+        "/documents",
+        json!({"documents": [{"id": id, "text": format!("text {id}")}]}),
+    )
+}
+
+fn assert_reads_go_on(client: &Client, id: &str) {
+    client.get(&format!("/documents/{id}")).ok();
+    let hits = client
+        .post(
+            "/search",
+            json!({"query": format!("text {id}"), "top_k": 100}),
+        )
+        .ok();
+    let hits = hits["hits"].as_array().unwrap();
+    assert!(hits.iter().any(|hit| hit["id"] == id), "{hits:?}");
+    client.get("/documents?limit=1000").ok();
+}
+
+/// A small disk of its own, as long as it lives.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// `None` where one may not be mounted.
+    fn mount(megabytes: usize) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let size = format!("size={megabytes}m");
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(folder.path())
+            .output();
+        let is_mounted = mount.is_ok_and(|output| output.status.success());
+        is_mounted.then_some(Self(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("-l").arg(self.0.path()).status());
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_writes_until_there_is_room_and_serves_reads() {
+    let Some(disk) = SmallDisk::mount(64) else {
+        eprintln!("SKIPPED: mounting a small tmpfs takes root; the full disk was not tested");
+        return;
+    };
+    let server = ServerOptions::new(&disk.0.path().join("data"))
+        .setting("STORAGE__MIN_FREE_DISK_BYTES", 16 << 20)
+        .setting("INDEX__MAX_HEAD_PASSAGES", 8)
+        .start();
+    let client = server.client();
+    put(client, "before").ok();
+    // Until the service itself has filled the disk.
+    let filling = "x".repeat(60_000);
+    let mut stored = Vec::new();
+    let full = loop {
+        let ids: Vec<String> = (0..10)
+            .map(|n| format!("long-{}", stored.len() + n))
+            .collect();
+        let document = |id: &String| json!({"id": id, "text": id, "metadata": {"x": filling}});
+        let documents: Vec<Value> = ids.iter().map(document).collect();
+        let answer = client.post("/documents", json!({ "documents": documents }));
+        if answer.status != 200 {
+            break answer;
+        }
+        stored.extend(ids);
+        assert!(stored.len() < 2000, "the disk never fills");
+    };
+    full.problem(507, "storage_full");
+    assert_reads_go_on(client, "before");
+    for id in &stored {
+        client.get(&format!("/documents/{id}")).ok();
+    }
+    // Somebody makes room: the same disk, larger.
+    let larger = Command::new("mount")
+        .args(["-o", "remount,size=128m"])
+        .arg(disk.0.path())
+        .status();
+    assert!(larger.unwrap().success());
+    put(client, "after").ok();
+    assert_reads_go_on(client, "after");
+    assert!(server.terminate().success());
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod failing {
+    use super::*;
+
+    /// The library that lets fsync or writes fail, compiled for this test.
+    fn shim(folder: &Path) -> PathBuf {
+        let source =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/index/tests/support/io_shim.c");
+        let library = folder.join("io_shim.so");
+        let compiled = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .args([&library, &source])
+            .status();
+        assert!(compiled.expect("cc, which Rust links with").success());
+        library
+    }
+
+    /// Lets all fsyncs ("f") or writes ("w") below the data folder fail for a while.
+    fn what_failed_is_refused_until_a_restart(what: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, failing) = (folder.path().join("data"), folder.path().join("failing"));
+        let server = ServerOptions::new(&data)
+            .environment("LD_PRELOAD", &shim(folder.path()))
+            .environment("SIAMESE_IO_ROOT", &data)
+            .environment("SIAMESE_IO_FAIL", &failing)
+            .start();
+        let client = server.client();
+        put(client, "before").ok();
+        fs_err::write(&failing, what).unwrap();
+        put(client, "unlucky").problem(500, "storage_failed");
+        assert_reads_go_on(client, "before");
+        fs_err::remove_file(&failing).unwrap();
+        // A later fsync that succeeds says nothing about the earlier write.
+        let problem: Value = put(client, "late").problem(500, "storage_failed");
+        assert!(
+            problem["detail"]
+                .as_str()
+                .unwrap()
+                .contains("started again"),
+            "{problem}"
+        );
+        client
+            .delete("/documents/before")
+            .problem(500, "storage_failed");
+        assert_reads_go_on(client, "before");
+        client
+            .get("/documents/late")
+            .problem(404, "document_not_found");
+        server.kill();
+
+        let server = Server::start(&data);
+        assert_reads_go_on(server.client(), "before");
+        put(server.client(), "after").ok();
+        assert_reads_go_on(server.client(), "after");
+    }
+
+    #[test]
+    fn an_fsync_that_fails_stops_writes_until_a_restart_and_reads_go_on() {
+        what_failed_is_refused_until_a_restart("f");
+    }
+
+    #[test]
+    fn a_write_that_fails_stops_writes_until_a_restart_and_reads_go_on() {
+        what_failed_is_refused_until_a_restart("w");
+    }
+}
