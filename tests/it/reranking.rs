@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::{Value, json};
-use siamese_tests::{Client, Server, ServerOptions};
+use siamese_tests::{Client, Server, ServerOptions, binary};
 
 /// A small random model; its scores by sentence-transformers stand beside it.
 fn model() -> PathBuf {
@@ -333,7 +334,7 @@ fn the_loaded_reranker_is_described_and_measured() {
 #[test]
 fn a_full_lane_refuses_and_says_when_to_come_back() {
     let folder = tempfile::tempdir().unwrap();
-    // One request takes the whole lane; the default model's cross-encoding is not needed for that.
+    // A request that is larger than the lane takes all of it.
     let server = with_reranker(folder.path())
         .setting("QUEUE__MAX_RERANK_TOKENS", 16)
         .setting("QUEUE__MAX_BATCH_TOKENS", 16)
@@ -374,4 +375,59 @@ fn a_folder_that_is_no_reranker_ends_the_start_with_its_name() {
         said.contains("bert-old-dialect") && said.contains("Pooling"),
         "{said}"
     );
+}
+
+/// Runs `siamese` against a server and returns the JSON that it prints.
+fn siamese(server: &Server, arguments: &[&str]) -> Value {
+    let output = Command::new(binary())
+        .args(arguments)
+        .args(["--json", "--url"])
+        .arg(format!("http://127.0.0.1:{}", server.port()))
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{words}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn the_command_line_searches_in_two_stages() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(folder.path());
+    let (client, references) = (server.client(), References::read());
+    fill(client, &references.passages());
+    let body = json!({"query": QUERY, "rerank": {"top_n": 10}});
+    let expected = client.post("/search", body).ok();
+    let found = siamese(&server, &["search", QUERY, "--rerank", "10"]);
+    assert_eq!(ids(&found), ids(&expected));
+}
+
+#[test]
+fn a_data_set_is_scored_in_the_new_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(&folder.path().join("data"));
+    let references = References::read();
+    let passages = references.passages();
+    let score = |place: &usize| references.score(QUERY, &passages[*place]);
+    let best = (0..passages.len()).max_by(|a, b| score(a).total_cmp(&score(b)));
+    let set = folder.path().join("set");
+    fs_err::create_dir_all(set.join("qrels")).unwrap();
+    let corpus: Vec<String> = passages
+        .iter()
+        .enumerate()
+        .map(|(place, text)| {
+            json!({"_id": place.to_string(), "title": "", "text": text}).to_string()
+        })
+        .collect();
+    fs_err::write(set.join("corpus.jsonl"), corpus.join("\n")).unwrap();
+    let query = json!({"_id": "q", "text": QUERY}).to_string();
+    fs_err::write(set.join("queries.jsonl"), query).unwrap();
+    let judgements = format!("query-id\tcorpus-id\tscore\nq\t{}\t1\n", best.unwrap());
+    fs_err::write(set.join("qrels/test.tsv"), judgements).unwrap();
+    let arguments = ["eval", "retrieval", set.to_str().unwrap()];
+    let plain = siamese(&server, &arguments);
+    let reranked = siamese(&server, &[&arguments[..], &["--rerank", "9"]].concat());
+    assert_eq!(reranked["rerank"], 9);
+    assert_eq!(reranked["modes"][0]["mrr_at_10"], 1.0);
+    assert!(plain["modes"][0]["mrr_at_10"].as_f64().unwrap() < 1.0);
 }

@@ -73,12 +73,14 @@ impl Reranker {
             transformer,
             architecture,
             head,
+            sees_segments,
             activation,
         } = model_folder::describe_cross_encoder(model_dir)?;
         let mut tokenizer = TextTokenizer::open(&folder, transformer.do_lower_case)?;
         let minimum = tokenizer.special_tokens_of_a_pair() + 2;
         let max_tokens = window(options.max_tokens, transformer.max_tokens, minimum)?;
         tokenizer.set_window(max_tokens);
+        tokenizer.set_segments(sees_segments);
         let backbone_options = BackboneOptions {
             device: options.device.open()?,
             threads: threads(options.threads),

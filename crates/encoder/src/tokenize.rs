@@ -48,6 +48,8 @@ pub(crate) struct TextTokenizer {
     tokenizer: Tokenizer,
     do_lower_case: bool,
     max_tokens: usize,
+    /// Whether tokens of a pair's second text are marked as such.
+    marks_segments: bool,
 }
 
 impl TextTokenizer {
@@ -65,6 +67,7 @@ impl TextTokenizer {
             tokenizer,
             do_lower_case,
             max_tokens: usize::MAX,
+            marks_segments: true,
         })
     }
 
@@ -80,6 +83,11 @@ impl TextTokenizer {
     /// Cuts texts at `max_tokens`, which leave room for the special tokens.
     pub(crate) fn set_window(&mut self, max_tokens: usize) {
         self.max_tokens = max_tokens;
+    }
+
+    /// Whether to tell the texts of a pair apart, where the tokenizer does.
+    pub(crate) fn set_segments(&mut self, marked: bool) {
+        self.marks_segments = marked;
     }
 
     /// Tokenises `prompt` and `text` as one text.
@@ -141,7 +149,11 @@ impl TextTokenizer {
         Ok(TokenizedText {
             tokens_seen,
             ids: encoding.get_ids().to_vec(),
-            type_ids: encoding.get_type_ids().to_vec(),
+            type_ids: if self.marks_segments {
+                encoding.get_type_ids().to_vec()
+            } else {
+                vec![0; encoding.len()]
+            },
             prompt_tokens: 0,
         })
     }

@@ -14,7 +14,13 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use siamese_encoder::{Error, Precision, Reranker, RerankerOptions};
 
-const MODELS: [&str; 4] = ["bert", "roberta", "xlm-roberta", "distilbert"];
+const MODELS: [&str; 5] = [
+    "bert",
+    "bert-without-segments",
+    "roberta",
+    "xlm-roberta",
+    "distilbert",
+];
 
 fn model(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

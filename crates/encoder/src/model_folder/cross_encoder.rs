@@ -21,6 +21,10 @@ const DEFAULT_LABELS: usize = 2;
 /// Activations with such a path are known; sentence-transformers takes no others without asking.
 const TRUSTED_PATHS: &str = "torch.";
 
+/// The class of tokenizers that names no segments among a model's inputs unless it is told to.
+const GENERIC_TOKENIZER: &str = "TokenizersBackend";
+const SEGMENTS: &str = "token_type_ids";
+
 /// A cross-encoder's folder, described.
 #[derive(Debug)]
 pub(crate) struct CrossEncoderDescription {
@@ -29,6 +33,8 @@ pub(crate) struct CrossEncoderDescription {
     pub(crate) transformer: TransformerSettings,
     pub(crate) architecture: String,
     pub(crate) head: HeadNames,
+    /// Whether the model is told which token belongs to which text of a pair.
+    pub(crate) sees_segments: bool,
     /// From the logit to the score.
     pub(crate) activation: Activation,
 }
@@ -41,6 +47,21 @@ struct RawConfig {
     id2label: Option<Map<String, Value>>,
     sentence_transformers: Option<RawActivation>,
     sbert_ce_default_activation_function: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct RawTokenizerConfig {
+    model_input_names: Option<Vec<String>>,
+    tokenizer_class: Option<String>,
+}
+
+impl RawTokenizerConfig {
+    fn names_segments(&self) -> bool {
+        match &self.model_input_names {
+            Some(names) => names.iter().any(|name| name == SEGMENTS),
+            None => self.tokenizer_class.as_deref() != Some(GENERIC_TOKENIZER),
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -67,10 +88,13 @@ pub(crate) fn describe_cross_encoder(folder: &Path) -> Result<CrossEncoderDescri
     if let Some(name) = prompts.default_prompt_name {
         return Err(unsupported("default_prompt_name", name));
     }
+    let path = transformer_dir.join("tokenizer_config.json");
+    let tokenizer: RawTokenizerConfig = read_json_if_present(&path)?.unwrap_or_default();
     let path = folder.join("config_sentence_transformers.json");
     let said: RawActivation = read_json_if_present(&path)?.unwrap_or_default();
     Ok(CrossEncoderDescription {
         transformer: TransformerSettings::read(&transformer_dir)?,
+        sees_segments: tokenizer.names_segments(),
         activation: activation(said.activation_fn.or_else(|| config.activation()))?,
         transformer_dir,
         architecture,
@@ -129,6 +153,24 @@ mod tests {
             3
         );
         assert_eq!(labels(json!({})), 2);
+    }
+
+    #[test]
+    fn a_tokenizers_configuration_says_whether_the_model_sees_segments() {
+        let sees = |config: Value| {
+            serde_json::from_value::<RawTokenizerConfig>(config)
+                .unwrap()
+                .names_segments()
+        };
+        assert!(sees(json!({})));
+        assert!(sees(json!({"tokenizer_class": "BertTokenizer"})));
+        assert!(!sees(json!({"tokenizer_class": "TokenizersBackend"})));
+        let names = json!(["input_ids", "token_type_ids", "attention_mask"]);
+        assert!(sees(
+            json!({"tokenizer_class": "TokenizersBackend", "model_input_names": names})
+        ));
+        let names = json!(["input_ids", "attention_mask"]);
+        assert!(!sees(json!({"model_input_names": names})));
     }
 
     #[test]
