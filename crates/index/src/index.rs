@@ -178,15 +178,13 @@ impl Index {
     /// A folder in use, or a store with another damage.
     pub fn accept_loss(folder: &Path) -> Result<u64, Error> {
         let lock = LockFile::acquire(folder)?;
+        data_folder::prepare(folder)?;
         let store_folder = folder.join(STORE_FOLDER);
         if !store_folder.join("db").is_file() {
             return Err(data_folder::missing_db(&store_folder));
         }
         // They may hold what is lost.
-        match fs_err::remove_dir_all(folder.join(SEGMENTS_FOLDER)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
+        data_folder::remove_if_there(&folder.join(SEGMENTS_FOLDER))?;
         Store::accept_loss(&store_folder, &lock)
     }
 
