@@ -63,6 +63,9 @@ fn a_data_set_is_stored_searched_and_scored_and_stored_once_only() {
             (&3.into(), &"test".into())
         );
         assert_eq!(figures["chunking"]["mode"], "off");
+        let modes = figures["modes"].as_array().unwrap().iter();
+        let modes: Vec<&Value> = modes.map(|mode| &mode["mode"]).collect();
+        assert_eq!(modes, ["semantic", "lexical", "hybrid"]);
         let semantic = &figures["modes"][0];
         assert_eq!(
             (&semantic["mode"], &semantic["queries"]),

@@ -71,6 +71,11 @@ fn hnsw_rs_is_known_to_one_file_only() {
 }
 
 #[test]
+fn tantivy_is_known_to_the_lexical_index_only() {
+    only_under("tantivy", &["crates/index/src/lexical/"]);
+}
+
+#[test]
 fn axum_and_tokio_are_known_to_the_server_and_the_binary_only() {
     only_under("axum", &["crates/server/src/"]);
     only_under("tokio", &["crates/server/src/", "crates/cli/src/"]);

@@ -18,6 +18,7 @@ mod filters;
 mod house_rules;
 mod kill;
 mod kill_mixed;
+mod modes;
 mod overload;
 mod parity;
 mod passages;

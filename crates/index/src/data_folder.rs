@@ -11,6 +11,8 @@ pub(crate) const LOCK_FILE: &str = "siamese.lock";
 pub(crate) const STORE_FOLDER: &str = "store";
 /// Graphs.
 pub(crate) const SEGMENTS_FOLDER: &str = "segments";
+/// Words.
+pub(crate) const LEXICAL_FOLDER: &str = "lexical";
 /// The store of a snapshot that is being restored.
 pub(crate) const RESTORING_FOLDER: &str = "store.restoring";
 /// The store that a compaction writes.

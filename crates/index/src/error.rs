@@ -271,6 +271,14 @@ pub enum Error {
         /// Place of the first entry that differs, from 0.
         entry: u64,
     },
+    /// A question has more words than are looked up.
+    #[error("the question has {words} different words; {max_words} are allowed")]
+    TooManyWords {
+        /// Words given.
+        words: usize,
+        /// The limit.
+        max_words: usize,
+    },
     /// The operating system failed; the message names the file.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -292,6 +300,7 @@ impl Error {
                 | Self::FilterTooBroad { .. }
                 | Self::FacetTooBroad { .. }
                 | Self::GraphSetting { .. }
+                | Self::TooManyWords { .. }
         )
     }
 }

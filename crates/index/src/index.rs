@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::collection::{Collection, Maintenance, now_ms, sweep};
+use crate::collection::{Collection, Folders, Maintenance, now_ms, sweep};
 use crate::compaction::{compact_if_wasteful, measure};
-use crate::data_folder::{self, SEGMENTS_FOLDER, STORE_FOLDER};
+use crate::data_folder::{self, LEXICAL_FOLDER, SEGMENTS_FOLDER, STORE_FOLDER};
+use crate::lexical::LexicalFolder;
 use crate::lock_file::LockFile;
 use crate::maintainer::{Bell, Collections, Maintainer, work_off};
 use crate::snapshots::{SnapshotFolder, SnapshotInfo, SnapshotOptions};
@@ -93,6 +94,7 @@ pub struct Index {
 struct CollectionParts {
     dimensions: usize,
     segments_folder: PathBuf,
+    lexical_folder: PathBuf,
     max_head_passages: usize,
     build_threads: usize,
     bell: Arc<Bell>,
@@ -105,12 +107,15 @@ impl CollectionParts {
         name: String,
         record: CollectionRecord,
     ) -> Result<Arc<Collection>, Error> {
-        let folder = SegmentFolder::new(&self.segments_folder, record.id.0);
+        let folders = Folders {
+            segments: SegmentFolder::new(&self.segments_folder, record.id.0),
+            lexical: LexicalFolder::new(&self.lexical_folder, record.id.0),
+        };
         let bell = Arc::clone(&self.bell);
         let maintenance = Maintenance::new(self.max_head_passages, self.build_threads, bell);
         let store = Arc::clone(store);
         let collection =
-            Collection::load(store, name, record, self.dimensions, folder, maintenance)?;
+            Collection::load(store, name, record, self.dimensions, folders, maintenance)?;
         Ok(Arc::new(collection))
     }
 }
@@ -144,12 +149,15 @@ impl Index {
         let parts = CollectionParts {
             dimensions: encoder.dimensions,
             segments_folder: folder.join(SEGMENTS_FOLDER),
+            lexical_folder: folder.join(LEXICAL_FOLDER),
             max_head_passages: options.max_head_passages.max(1),
             build_threads: options.build_threads.max(1),
             bell: Arc::default(),
         };
         let collections = load_collections(&store, &parts)?;
-        sweep_segments(&parts.segments_folder, &collections)?;
+        for folder in [&parts.segments_folder, &parts.lexical_folder] {
+            sweep_segments(folder, &collections)?;
+        }
         let collections = Arc::new(Collections::new(collections));
         let index = Self {
             _maintainer: Maintainer::start(Arc::clone(&parts.bell), Arc::clone(&collections))?,
@@ -348,7 +356,8 @@ impl Index {
     pub fn disk_bytes(&self) -> Result<u64, Error> {
         let collections = self.collections().into_iter();
         let segments: u64 = collections
-            .map(|collection| collection.stats().segment_bytes)
+            .map(|collection| collection.stats())
+            .map(|stats| stats.segment_bytes + stats.lexical_bytes)
             .sum();
         Ok(self.store.size_on_disk()? + segments)
     }

@@ -1,7 +1,8 @@
-//! Collections of documents and vectors, durable on disk and searchable by vector.
+//! Collections of documents and vectors, durable on disk and searchable by vector and by words.
 //!
-//! An [`Index`] is one data folder. sled is the record of everything; vectors are held in memory
-//! as well, in immutable snapshots, so that searches never wait for writes. The crate is
+//! An [`Index`] is one data folder. sled is the record of everything; vectors and words are held
+//! in memory or mapped to it as well, in immutable snapshots, so that searches never wait for
+//! writes. The crate is
 //! synchronous and knows of encoders only their identity and the length of their vectors.
 
 mod collection;
@@ -12,6 +13,7 @@ mod document;
 mod error;
 mod filter;
 mod index;
+mod lexical;
 mod lock_file;
 mod maintainer;
 mod merge_patch;
@@ -23,8 +25,8 @@ mod vector_space;
 mod vectors;
 
 pub use collection::{
-    Collection, CollectionStats, FacetRequest, FacetValue, Hit, ScoredPassage, SearchOptions,
-    SearchResults, Total, UpsertStatus, WritePlan,
+    Collection, CollectionStats, FacetRequest, FacetValue, Fusion, Hit, HitScores, Question,
+    ScoredPassage, SearchOptions, SearchResults, Total, UpsertStatus, WritePlan,
 };
 pub use compaction::{CompactionReport, compact};
 pub use document::{
@@ -34,6 +36,7 @@ pub use document::{
 pub use error::Error;
 pub use filter::{Comparison, Condition, FieldPath, FieldPathError, Filter, Number, Scalar};
 pub use index::{DEFAULT_COLLECTION, EncoderIdentity, Index, IndexOptions, PutOutcome};
+pub use lexical::{MAX_QUERY_WORDS, WordQuery};
 pub use settings::{Chunking, CollectionSettings, GraphSettings, PassageSize};
 pub use snapshots::{
     CollectionCounts, SnapshotInfo, SnapshotManifest, SnapshotOptions, restore_snapshot,

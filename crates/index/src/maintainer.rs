@@ -166,7 +166,7 @@ pub(crate) fn work_off(collection: &Collection, is_idle: bool) -> bool {
             Ok(Step::Worked) => {}
             Ok(Step::Nothing) => return true,
             Err(error) => {
-                tracing::warn!(collection = collection.name(), %error, "no segment was made");
+                tracing::warn!(collection = collection.name(), %error, "background work was not done");
                 return false;
             }
         }

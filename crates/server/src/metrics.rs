@@ -30,6 +30,7 @@ const HEAD_PASSAGES: &str = "siamese_index_head_passages";
 const DEAD_PASSAGES: &str = "siamese_index_dead_passages";
 const SEGMENTS: &str = "siamese_index_segments";
 const SEGMENT_BYTES: &str = "siamese_index_segment_bytes";
+const LEXICAL_BYTES: &str = "siamese_index_lexical_bytes";
 const DISK_BYTES: &str = "siamese_data_dir_bytes";
 const READY: &str = "siamese_ready";
 
@@ -119,6 +120,10 @@ fn describe() {
     );
     describe_gauge!(SEGMENTS, "Segments of the vector index, by collection");
     describe_gauge!(SEGMENT_BYTES, "Size of the segments' files, by collection");
+    describe_gauge!(
+        LEXICAL_BYTES,
+        "Size of the files of the index over words, by collection"
+    );
     describe_gauge!(DISK_BYTES, "Size of the data folder");
     describe_gauge!(READY, "1 when the model and the index are loaded");
 }
@@ -207,6 +212,7 @@ pub(crate) fn collection(name: &str, stats: &CollectionStats) {
     set(DEAD_PASSAGES, stats.dead_passages);
     set(SEGMENTS, stats.segments);
     set(SEGMENT_BYTES, stats.segment_bytes);
+    set(LEXICAL_BYTES, stats.lexical_bytes);
 }
 
 /// The size of the data folder.

@@ -9,6 +9,7 @@ mod export;
 mod healthcheck;
 mod import;
 mod ingest;
+mod mode;
 mod model;
 mod openapi;
 mod search;

@@ -7,12 +7,13 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::mode::Mode;
 use crate::client::{Connection, Service};
 
 /// Characters of a passage that are shown.
 const MAX_SHOWN_CHARS: usize = 200;
 
-/// Find documents by meaning
+/// Find documents by meaning, by words, or by both
 #[derive(Debug, clap::Args)]
 pub(crate) struct Search {
     /// What to look for
@@ -20,6 +21,12 @@ pub(crate) struct Search {
     /// Hits to show
     #[arg(long, short = 'k', default_value_t = 10, value_name = "N")]
     top_k: usize,
+    /// By what to search
+    #[arg(long, value_enum, default_value_t = Mode::Semantic)]
+    mode: Mode,
+    /// In mode hybrid: weight of the semantic side, 0 to 1; ranks are fused when absent
+    #[arg(long, value_name = "WEIGHT")]
+    alpha: Option<f32>,
     /// Search only documents whose metadata passes, for example '{"status": "open"}'
     #[arg(long, value_name = "JSON", value_parser = filter)]
     filter: Option<Value>,
@@ -38,7 +45,8 @@ pub(crate) struct Search {
 pub(crate) struct Hit {
     /// Its id.
     pub(crate) id: String,
-    /// Cosine with the question, or what the reranker says.
+    /// Cosine with the question; by words the BM25 score, by both the fused score; or what the
+    /// reranker says.
     pub(crate) score: f64,
     /// Its title, if it has one.
     pub(crate) title: Option<String>,
@@ -57,6 +65,14 @@ impl Search {
     pub(crate) fn run(self) -> Result<ExitCode> {
         let service = Service::new(&self.connection);
         let mut question = json!({ "query": self.query, "top_k": self.top_k });
+        let is_lexical = self.mode == Mode::Lexical;
+        // A service that knows no modes searches by meaning, and refuses the field.
+        if self.mode != Mode::Semantic {
+            question["mode"] = self.mode.to_string().into();
+        }
+        if let Some(alpha) = self.alpha {
+            question["alpha"] = alpha.into();
+        }
         let is_filtered = self.filter.is_some();
         if let Some(filter) = self.filter {
             question["filter"] = filter;
@@ -72,10 +88,11 @@ impl Search {
         }
         let hits = hits(answer)?;
         if hits.is_empty() {
-            let reason = if is_filtered {
-                "no document passes the filter"
-            } else {
-                "the collection is empty"
+            let reason = match (is_lexical, is_filtered) {
+                (true, true) => "no document that passes the filter has one of these words",
+                (true, false) => "no document has one of these words",
+                (false, true) => "no document passes the filter",
+                (false, false) => "the collection is empty",
             };
             writeln!(out, "nothing found: {reason}")?;
         }

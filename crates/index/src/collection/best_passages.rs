@@ -9,7 +9,7 @@ use crate::{Error, StoredPassage};
 /// A passage of a hit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScoredPassage {
-    /// Cosine of query and passage, -1 to 1.
+    /// Cosine of query and passage, -1 to 1; by words, the BM25 score.
     pub score: f32,
     /// The passage, without its vector.
     pub passage: StoredPassage,
@@ -35,7 +35,7 @@ impl Collection {
             Some(record) => self.scored_passages(&record, &normalized(query))?,
             None => None,
         };
-        let mut scored = scored.unwrap_or_else(|| vec![own_passage(hit)]);
+        let mut scored = scored.unwrap_or_else(|| vec![ScoredPassage::own(hit)]);
         scored.truncate(limit);
         Ok(scored)
     }
@@ -58,13 +58,16 @@ impl Collection {
     }
 }
 
-fn own_passage(hit: &Hit) -> ScoredPassage {
-    ScoredPassage {
-        score: hit.score,
-        passage: StoredPassage {
-            vector: None,
-            ..hit.passage.clone()
-        },
+impl ScoredPassage {
+    /// The one that the search returned.
+    pub(super) fn own(hit: &Hit) -> Self {
+        Self {
+            score: hit.scores.map_or(hit.score, |scores| scores.semantic),
+            passage: StoredPassage {
+                vector: None,
+                ..hit.passage.clone()
+            },
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! Background work on a collection: freezing the head into a segment, merging segments, and
-//! remembering both.
+//! remembering both. `maintain_lexical` does so for the words.
 //!
 //! Everything is made from the published snapshot, which is durable, so a segment never holds what
 //! a crash could take back. Writers and searches go on meanwhile.
@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Collection, Published};
+use crate::lexical::LexicalFailure;
 use crate::maintainer::Bell;
 use crate::store::Sequence;
 use crate::vectors::{
@@ -43,6 +44,15 @@ pub(crate) enum Step {
     Worked,
 }
 
+/// Why background work was not done. It is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MaintenanceFailure {
+    #[error(transparent)]
+    Vectors(#[from] FreezeFailure),
+    #[error("the lexical index: {0}")]
+    Words(#[from] LexicalFailure),
+}
+
 /// What to do next.
 enum Task {
     FreezeHead,
@@ -68,11 +78,13 @@ impl Maintenance {
 }
 
 impl Collection {
-    /// Does one piece of background work, if there is one. Idle collections get fewer segments.
+    /// Does one piece of background work on words and one on vectors, if there are any. Idle
+    /// collections get fewer segments.
     ///
     /// # Errors
-    /// A disk that fails, or a graph that cannot be built. Nothing has changed then.
-    pub(crate) fn maintain(&self, is_idle: bool) -> Result<Step, FreezeFailure> {
+    /// A disk that fails, or a graph that cannot be built. Neither side keeps the other from its
+    /// work.
+    pub(crate) fn maintain(&self, is_idle: bool) -> Result<Step, MaintenanceFailure> {
         let maintenance = &self.maintenance;
         let _working = maintenance
             .working
@@ -81,6 +93,15 @@ impl Collection {
         if maintenance.stop.load(Ordering::Relaxed) {
             return Ok(Step::Nothing);
         }
+        let words = self.maintain_words();
+        let vectors = self.maintain_vectors(is_idle)?;
+        match words? {
+            Step::Worked => Ok(Step::Worked),
+            Step::Nothing => Ok(vectors),
+        }
+    }
+
+    fn maintain_vectors(&self, is_idle: bool) -> Result<Step, FreezeFailure> {
         let published = self.published.load_full();
         match self.task(&published.snapshot, is_idle) {
             Some(Task::FreezeHead) => self.freeze_head(&published.snapshot)?,
@@ -121,14 +142,15 @@ impl Collection {
         self.remember_removals(&self.published.load().snapshot)
     }
 
-    /// Removes all files of its segments.
+    /// Removes all files of its segments, of vectors and of words.
     pub(crate) fn remove_segments(&self) -> std::io::Result<()> {
         let maintenance = &self.maintenance;
         let _working = maintenance
             .working
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        self.folder.remove()
+        self.folders.segments.remove()?;
+        self.folders.lexical.remove()
     }
 
     fn task(&self, snapshot: &Snapshot, is_idle: bool) -> Option<Task> {
@@ -153,7 +175,7 @@ impl Collection {
     }
 
     fn freeze_head(&self, snapshot: &Snapshot) -> Result<(), FreezeFailure> {
-        self.folder.make()?;
+        self.folders.segments.make()?;
         let segment = self.frozen(&snapshot.living_head())?;
         let list = snapshot.segments().next(&[], segment, snapshot.head_end());
         self.install(snapshot, list)
@@ -177,7 +199,7 @@ impl Collection {
             threads: self.maintenance.build_threads,
             stop: &self.maintenance.stop,
         };
-        let path = self.folder.new_segment_path()?;
+        let path = self.folders.segments.new_segment_path()?;
         let segment = freeze(&path, self.id().0, self.dimensions, rows, &options)?;
         Ok(Some(Arc::new(segment)))
     }
@@ -188,7 +210,7 @@ impl Collection {
     fn install(&self, snapshot: &Snapshot, list: SegmentList) -> Result<(), FreezeFailure> {
         let list = Arc::new(list);
         let remembered = snapshot.adopting(&list);
-        self.folder.remember(&remembered)?;
+        self.folders.segments.remember(&remembered)?;
         let removals = &self.maintenance.remembered_removals;
         removals.store(remembered.removed_passages(), Ordering::Relaxed);
         let mut state = self.lock_writer();
@@ -197,11 +219,12 @@ impl Collection {
             Arc::new(Published {
                 snapshot: Arc::new(published.snapshot.adopting(&list)),
                 metadata: Arc::clone(&published.metadata),
+                lexical: Arc::clone(&published.lexical),
                 sequence: published.sequence,
             })
         });
         drop(state);
-        Ok(self.folder.sweep(&list)?)
+        Ok(self.folders.segments.sweep(&list)?)
     }
 
     fn remember_removals(&self, snapshot: &Snapshot) -> Result<(), FreezeFailure> {
@@ -210,7 +233,7 @@ impl Collection {
         if is_known || snapshot.segments().segments.is_empty() {
             return Ok(());
         }
-        self.folder.remember(snapshot)?;
+        self.folders.segments.remember(snapshot)?;
         removals.store(snapshot.removed_passages(), Ordering::Relaxed);
         Ok(())
     }

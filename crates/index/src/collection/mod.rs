@@ -5,11 +5,17 @@
 
 mod best_passages;
 mod body;
+mod by_vector;
+mod by_words;
 mod delete_matching;
 mod facets;
 mod filtered;
+mod hybrid;
 mod load;
+mod load_documents;
 mod maintain;
+mod maintain_lexical;
+mod question;
 mod read;
 mod search;
 mod write;
@@ -21,10 +27,12 @@ use arc_swap::ArcSwap;
 pub use best_passages::ScoredPassage;
 pub use facets::{FacetRequest, FacetValue};
 pub(crate) use maintain::{Maintenance, Step};
-pub use search::{Hit, SearchOptions, SearchResults, Total};
+pub use question::{Fusion, Question};
+pub use search::{Hit, HitScores, SearchOptions, SearchResults, Total};
 pub use write::{UpsertStatus, WritePlan};
 pub(crate) use write::{now_ms, sweep};
 
+use crate::lexical::{LexicalFolder, LexicalSnapshot};
 use crate::metadata_index::MetadataIndex;
 use crate::store::{CollectionId, CollectionRecord, Counters, Sequence, Store};
 use crate::vectors::{SegmentFolder, Snapshot};
@@ -39,8 +47,15 @@ pub struct Collection {
     store: Arc<Store>,
     writer: Mutex<WriterState>,
     published: ArcSwap<Published>,
-    folder: SegmentFolder,
+    folders: Folders,
     maintenance: Maintenance,
+}
+
+/// Where the caches of a collection are.
+#[derive(Debug)]
+pub(crate) struct Folders {
+    pub(crate) segments: SegmentFolder,
+    pub(crate) lexical: LexicalFolder,
 }
 
 /// What only the writer touches.
@@ -51,6 +66,8 @@ struct WriterState {
     staged: Arc<Snapshot>,
     /// The metadata that goes with it.
     staged_metadata: Arc<MetadataIndex>,
+    /// The words.
+    staged_lexical: Arc<LexicalSnapshot>,
     /// Set when the collection has been deleted; late writers must not bring it back.
     deleted: bool,
 }
@@ -60,6 +77,7 @@ struct WriterState {
 struct Published {
     snapshot: Arc<Snapshot>,
     metadata: Arc<MetadataIndex>,
+    lexical: Arc<LexicalSnapshot>,
     sequence: Sequence,
 }
 
@@ -80,6 +98,12 @@ pub struct CollectionStats {
     pub segments: u64,
     /// Size of the segments' files, bytes.
     pub segment_bytes: u64,
+    /// Passages whose words are not in a lexical segment yet.
+    pub lexical_head_passages: u64,
+    /// Segments of the lexical index.
+    pub lexical_segments: u64,
+    /// Size of their files, bytes.
+    pub lexical_bytes: u64,
     /// Whether far more passages wait for a segment than usual, as after a loss of segments.
     /// Searches are exact and slow meanwhile.
     pub is_rebuilding: bool,
@@ -92,7 +116,7 @@ impl Collection {
         name: String,
         record: CollectionRecord,
         dimensions: usize,
-        folder: SegmentFolder,
+        folders: Folders,
         maintenance: Maintenance,
     ) -> Result<Self, Error> {
         let counters = read::counters(&store, record.id)?;
@@ -101,8 +125,10 @@ impl Collection {
             collection: record.id,
             dimensions,
         };
-        let snapshot = Arc::new(load::snapshot(&source, &folder, &counters)?);
-        let metadata = Arc::new(read::metadata_index(&store, record.id)?);
+        let snapshot = Arc::new(load::snapshot(&source, &folders.segments, &counters)?);
+        let found = folders.lexical.open();
+        let documents = load_documents::documents(&store, record.id, found, &counters)?;
+        let (metadata, lexical) = (Arc::new(documents.metadata), Arc::new(documents.lexical));
         let sequence = store.last_applied();
         Ok(Self {
             name,
@@ -112,15 +138,17 @@ impl Collection {
                 counters,
                 staged: Arc::clone(&snapshot),
                 staged_metadata: Arc::clone(&metadata),
+                staged_lexical: Arc::clone(&lexical),
                 deleted: false,
             }),
             published: ArcSwap::from_pointee(Published {
                 snapshot,
                 metadata,
+                lexical,
                 sequence,
             }),
             store,
-            folder,
+            folders,
             maintenance,
         })
     }
@@ -141,6 +169,8 @@ impl Collection {
         let snapshot = &published.snapshot;
         let segments = &snapshot.segments().segments;
         let head_passages = snapshot.head_passages();
+        let lexical = &published.lexical;
+        let lexical_segments = &lexical.segments().segments;
         CollectionStats {
             documents: snapshot.documents(),
             passages: snapshot.passages(),
@@ -149,6 +179,9 @@ impl Collection {
             dead_passages: snapshot.dead_passages(),
             segments: segments.len() as u64,
             segment_bytes: segments.iter().map(|segment| segment.bytes()).sum(),
+            lexical_head_passages: lexical.head_passages() as u64,
+            lexical_segments: lexical_segments.len() as u64,
+            lexical_bytes: lexical_segments.iter().map(|segment| segment.bytes()).sum(),
             is_rebuilding: self.maintenance.is_overdue(head_passages),
         }
     }

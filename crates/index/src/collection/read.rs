@@ -1,11 +1,8 @@
 //! Reading documents and vectors from the record.
 
-use std::iter::Peekable;
-
 use super::Collection;
-use super::body::{Body, metadata_of};
+use super::body::Body;
 use super::load::vector;
-use crate::metadata_index::MetadataIndex;
 use crate::store::{CollectionId, Counters, DocumentRecord, Key, KeyRange, PassageRecord, Store};
 use crate::{Error, StoredDocument, StoredPassage};
 
@@ -204,64 +201,4 @@ pub(super) fn counters(store: &Store, collection: CollectionId) -> Result<Counte
         Some(bytes) => Counters::from_bytes(&bytes)
             .ok_or_else(|| store.corrupt("a collection's counters cannot be read")),
     }
-}
-
-/// What all documents have in their metadata, by one pass over passages and one over bodies.
-pub(super) fn metadata_index(
-    store: &Store,
-    collection: CollectionId,
-) -> Result<MetadataIndex, Error> {
-    let mut index = MetadataIndex::default();
-    let mut bodies = store.scan(&KeyRange::bodies(collection)).peekable();
-    let mut passages = store
-        .scan(&KeyRange::passages_from(collection, 0))
-        .peekable();
-    while let Some((document, bytes)) = next_body(store, &mut bodies)? {
-        let own = next_passages(store, &mut passages, document)?;
-        let metadata = metadata_of(&bytes);
-        let metadata =
-            metadata.ok_or_else(|| store.corrupt("a document's metadata cannot be read"))?;
-        index.add(document, own, &metadata);
-    }
-    Ok(index)
-}
-
-type Entry = Result<(Key, Vec<u8>), Error>;
-
-/// The next document's number and the pieces of its body, put together.
-fn next_body(
-    store: &Store,
-    entries: &mut Peekable<impl Iterator<Item = Entry>>,
-) -> Result<Option<(u32, Vec<u8>)>, Error> {
-    let Some((key, mut bytes)) = entries.next().transpose()? else {
-        return Ok(None);
-    };
-    let document = key.body_document();
-    let is_next_piece =
-        |entry: &Entry| matches!(entry, Ok((key, _)) if key.body_document() == document);
-    while let Some(entry) = entries.next_if(is_next_piece) {
-        bytes.extend_from_slice(&entry?.1);
-    }
-    let document = document.ok_or_else(|| store.corrupt("a body's key cannot be read"))?;
-    Ok(Some((document, bytes)))
-}
-
-/// The passages of `document`, which are next: documents and passages are numbered in one order.
-fn next_passages(
-    store: &Store,
-    entries: &mut Peekable<impl Iterator<Item = Entry>>,
-    document: u32,
-) -> Result<std::ops::Range<u32>, Error> {
-    let own = |entry: &Entry| match entry {
-        Ok((_, value)) => {
-            PassageRecord::from_bytes(value).is_none_or(|passage| passage.document == document)
-        }
-        Err(_) => true,
-    };
-    let mut range: Option<std::ops::Range<u32>> = None;
-    while let Some(entry) = entries.next_if(own) {
-        let number = entry?.0.passage_number().unwrap_or(u32::MAX);
-        range = Some(range.map_or(number, |range| range.start)..number.saturating_add(1));
-    }
-    range.ok_or_else(|| store.corrupt(format!("document {document} has no passages")))
 }

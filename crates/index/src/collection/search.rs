@@ -1,12 +1,14 @@
 //! Searching a snapshot and reading what was found.
 
+use std::cmp::Ordering;
+
 use roaring::RoaringBitmap;
 
-use super::{Collection, FacetRequest, FacetValue, Published, ScoredPassage};
-use crate::document::check_vector;
+use super::question::{Asked, Question};
+use super::{Collection, FacetRequest, FacetValue, Published};
 use crate::filter::Filter;
 use crate::store::DocumentRecord;
-use crate::vectors::{Candidate, Scan, normalized};
+use crate::vectors::Candidate;
 use crate::{Error, GraphSettings, StoredDocument, StoredPassage};
 
 /// Searches that are run again because documents changed between scan and reading.
@@ -17,7 +19,8 @@ const MAX_SEARCHES: usize = 3;
 pub struct SearchOptions {
     /// Documents to return.
     pub limit: usize,
-    /// Leave out documents that score less, -1 to 1.
+    /// Leave out documents that score less: by words, the BM25 score; otherwise the cosine, -1 to
+    /// 1, also where words have a part in the score.
     pub min_score: Option<f32>,
     /// Leave out these documents.
     pub exclude: Vec<String>,
@@ -48,7 +51,7 @@ impl Default for SearchOptions {
 /// What a search found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SearchResults {
-    /// Best first; equal scores in the order of ids.
+    /// Best first; equal scores in the order of ids, or by cosine where both sides were asked.
     pub hits: Vec<Hit>,
     /// How many documents match in all.
     pub total: Total,
@@ -59,7 +62,8 @@ pub struct SearchResults {
 /// A number of documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Total {
-    /// Documents that pass the filter, or with `min_score` those of them that reach it.
+    /// Documents that pass the filter, by words only those that have one of them; with `min_score`
+    /// those of them that reach it.
     pub value: u64,
     /// Whether the value is the number, or at most as large as it.
     pub exact: bool,
@@ -68,8 +72,11 @@ pub struct Total {
 /// A document that was found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hit {
-    /// Cosine of query and best passage, -1 to 1.
+    /// Cosine of query and best passage, -1 to 1; by words, their BM25 score; by both, the fused
+    /// score.
     pub score: f32,
+    /// What the fused score is made of.
+    pub scores: Option<HitScores>,
     /// The document.
     pub document: StoredDocument,
     /// Its best passage, with the vector.
@@ -78,61 +85,87 @@ pub struct Hit {
     pub(super) number: u32,
 }
 
+/// The scores of a document by either side.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HitScores {
+    /// Cosine of query and nearest passage, -1 to 1.
+    pub semantic: f32,
+    /// BM25 score of the best passage by words; 0 if none has any.
+    pub lexical: f32,
+}
+
 /// What a search is about.
 #[derive(Debug)]
-struct Searched {
+pub(super) struct Searched {
     /// Documents that pass the filter, without those that are excluded.
-    documents: RoaringBitmap,
+    pub(super) documents: RoaringBitmap,
     /// Passages of documents that pass; `None` if those are all.
-    allowed: Option<RoaringBitmap>,
+    pub(super) allowed: Option<RoaringBitmap>,
     /// Excluded documents that pass the filter.
-    excluded: Vec<DocumentRecord>,
+    pub(super) excluded: Vec<DocumentRecord>,
 }
 
 /// All documents that match a search.
 #[derive(Debug)]
-struct Matched {
+pub(super) struct Matched {
     /// Which ones. Without facets, those that pass the filter, whether they reach the threshold or
     /// not.
-    documents: RoaringBitmap,
-    count: u64,
+    pub(super) documents: RoaringBitmap,
+    pub(super) count: u64,
     /// Whether `count` is their number, or at most as large as it.
-    is_exact_count: bool,
+    pub(super) is_exact_count: bool,
+}
+
+/// The best documents, best first, and all that match.
+#[derive(Debug)]
+pub(super) struct Found<T> {
+    pub(super) best: Vec<T>,
+    pub(super) matched: Matched,
+}
+
+/// A document in the order of the answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ranked {
+    pub(super) candidate: Candidate,
+    pub(super) scores: Option<HitScores>,
 }
 
 impl Collection {
-    /// The documents whose best passage is nearest to `query`, which may have any length but 0.
+    /// The documents whose best passage answers a question best.
     ///
     /// # Errors
     /// A query that is no vector of this collection, or a store that fails.
-    pub fn search(&self, query: &[f32], options: &SearchOptions) -> Result<SearchResults, Error> {
-        check_vector(query, self.dimensions)?;
+    pub fn search<'a>(
+        &self,
+        question: impl Into<Question<'a>>,
+        options: &SearchOptions,
+    ) -> Result<SearchResults, Error> {
+        let asked = Asked::checked(question.into(), self.dimensions)?;
         options.ef.map_or(Ok(()), GraphSettings::check_ef)?;
-        let query = normalized(query);
         for _ in 1..MAX_SEARCHES {
-            let (results, is_complete) = self.search_once(&query, options)?;
+            let (results, is_complete) = self.search_once(&asked, options)?;
             if is_complete {
                 return Ok(results);
             }
         }
-        Ok(self.search_once(&query, options)?.0)
+        Ok(self.search_once(&asked, options)?.0)
     }
 
     /// Searches the newest snapshot. The flag says whether every hit could still be read.
     fn search_once(
         &self,
-        query: &[f32],
+        asked: &Asked<'_>,
         options: &SearchOptions,
     ) -> Result<(SearchResults, bool), Error> {
         let published = self.published.load_full();
-        let (candidates, matched) = self.candidates(&published, query, options)?;
+        let Found { best, matched } = self.found(&published, asked, options)?;
         let facets = self.facets(&published.metadata, &options.facets, &matched.documents)?;
         let total = Total {
             value: matched.count,
             exact: matched.is_exact_count,
         };
-        let found = candidates.len();
-        let hits = self.hits(candidates, options)?;
+        let found = best.len();
+        let hits = self.hits(best, options)?;
         let is_complete = hits.len() == found;
         let results = SearchResults {
             hits,
@@ -142,58 +175,45 @@ impl Collection {
         Ok((results, is_complete))
     }
 
-    /// The best documents, best first, and all that match.
-    fn candidates(
+    fn found(
         &self,
         published: &Published,
-        query: &[f32],
+        asked: &Asked<'_>,
         options: &SearchOptions,
-    ) -> Result<(Vec<Candidate>, Matched), Error> {
+    ) -> Result<Found<Ranked>, Error> {
         let searched = self.searched(published, options)?;
         if searched.documents.is_empty() {
-            let nothing = Matched {
-                documents: searched.documents,
-                count: 0,
-                is_exact_count: true,
-            };
-            return Ok((Vec::new(), nothing));
+            return Ok(Found {
+                best: Vec::new(),
+                matched: Matched {
+                    documents: searched.documents,
+                    count: 0,
+                    is_exact_count: true,
+                },
+            });
         }
-        // Facets are counted over all that reach the threshold, so all of them are asked for.
-        let counts_reaching = options.min_score.is_some() && !options.facets.paths.is_empty();
-        let limit = if counts_reaching {
-            searched.documents.len() as usize
-        } else {
-            options.limit
+        let found = match asked {
+            Asked::Vector(vector) => {
+                self.by_vector(published, &searched, vector, options, options.limit)?
+            }
+            Asked::Words(words) => Self::by_words(published, &searched, words, options)?,
+            Asked::Both {
+                vector,
+                words,
+                fusion,
+            } => {
+                let asked = (vector.as_slice(), *words, *fusion);
+                return self.by_both(published, &searched, asked, options);
+            }
         };
-        let scanned = published.snapshot.search(&Scan {
-            query,
-            limit: limit + searched.excluded.len(),
-            min_score: options.min_score,
-            allowed: searched.allowed.as_ref(),
-            exact: options.exact || counts_reaching,
-            ef: options.ef.unwrap_or(self.settings().graph.ef_search),
+        let ranked = found.best.into_iter().map(|candidate| Ranked {
+            candidate,
+            scores: None,
         });
-        let mut candidates = scanned.best;
-        let excluded = &searched.excluded;
-        candidates.retain(|best| excluded.iter().all(|record| record.number != best.document));
-        let reaching = scanned.matching;
-        let reaching = reaching.saturating_sub(self.reaching(excluded, query, options)?);
-        let documents = if counts_reaching {
-            candidates.iter().map(|best| best.document).collect()
-        } else {
-            searched.documents
-        };
-        candidates.truncate(options.limit);
-        let count = match options.min_score {
-            Some(_) => reaching,
-            None => documents.len(),
-        };
-        let matched = Matched {
-            documents,
-            count,
-            is_exact_count: options.min_score.is_none() || scanned.is_exact_count,
-        };
-        Ok((candidates, matched))
+        Ok(Found {
+            best: ranked.collect(),
+            matched: found.matched,
+        })
     }
 
     fn searched(&self, published: &Published, options: &SearchOptions) -> Result<Searched, Error> {
@@ -215,24 +235,28 @@ impl Collection {
 
     /// Reads hits, without those that have been replaced or deleted since, or whose metadata has
     /// been changed so that they no longer pass.
-    fn hits(&self, candidates: Vec<Candidate>, options: &SearchOptions) -> Result<Vec<Hit>, Error> {
-        let mut hits = Vec::with_capacity(candidates.len());
-        for candidate in candidates {
-            hits.extend(self.hit(candidate)?.filter(|hit| {
+    fn hits(&self, best: Vec<Ranked>, options: &SearchOptions) -> Result<Vec<Hit>, Error> {
+        let mut hits = Vec::with_capacity(best.len());
+        for ranked in best {
+            hits.extend(self.hit(ranked)?.filter(|hit| {
                 let filter = options.filter.as_ref();
                 filter.is_none_or(|filter| filter.matches(&hit.document.metadata))
             }));
         }
         hits.sort_by(|a: &Hit, b| {
-            b.score
-                .total_cmp(&a.score)
-                .then_with(|| a.document.id.cmp(&b.document.id))
+            let by_score = b.score.total_cmp(&a.score);
+            by_score.then_with(|| match (a.scores, b.scores) {
+                (None, None) => a.document.id.cmp(&b.document.id),
+                // Fused scores are often equal; such hits are in their order already.
+                _ => Ordering::Equal,
+            })
         });
         Ok(hits)
     }
 
     /// Reads a hit; `None` when its document has been replaced or deleted since.
-    fn hit(&self, candidate: Candidate) -> Result<Option<Hit>, Error> {
+    fn hit(&self, ranked: Ranked) -> Result<Option<Hit>, Error> {
+        let Ranked { candidate, scores } = ranked;
         let Some(id) = self.document_id(candidate.document)? else {
             return Ok(None);
         };
@@ -252,6 +276,7 @@ impl Collection {
         let document = super::read::document(&id, record, body);
         Ok(Some(Hit {
             score: candidate.score,
+            scores,
             document,
             passage,
             number: record.number,
@@ -266,24 +291,5 @@ impl Collection {
         records.sort_unstable_by_key(|record| record.number);
         records.dedup_by_key(|record| record.number);
         Ok(records)
-    }
-
-    /// How many of these documents a scan with the same threshold counts.
-    fn reaching(
-        &self,
-        records: &[DocumentRecord],
-        query: &[f32],
-        options: &SearchOptions,
-    ) -> Result<u64, Error> {
-        let Some(min_score) = options.min_score else {
-            return Ok(records.len() as u64);
-        };
-        let mut reaching = 0;
-        for record in records {
-            let best = self.scored_passages(record, query)?;
-            let best = best.as_deref().and_then(<[ScoredPassage]>::first);
-            reaching += u64::from(best.is_some_and(|best| best.score >= min_score));
-        }
-        Ok(reaching)
     }
 }

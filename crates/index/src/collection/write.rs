@@ -11,6 +11,7 @@ use super::body::Body;
 use super::{Collection, Published, WriterState};
 use crate::content_hash::ContentHash;
 use crate::document::{check_id, check_metadata};
+use crate::lexical::{LexicalSnapshot, PieceBuilder, WordCounts};
 use crate::merge_patch::merge;
 use crate::metadata_index::MetadataIndex;
 use crate::store::{
@@ -54,6 +55,9 @@ pub(super) struct Change {
     batch: WriteBatch,
     snapshot: Snapshot,
     pub(super) metadata: MetadataIndex,
+    lexical: LexicalSnapshot,
+    /// The words of new passages, to be added to it.
+    new_words: PieceBuilder,
     counters: Counters,
     now_ms: u64,
 }
@@ -112,10 +116,12 @@ impl Collection {
     /// stored as it was planned. Nothing has been written then.
     pub fn upsert(&self, documents: &[DocumentWrite]) -> Result<Vec<UpsertStatus>, Error> {
         check_writes(documents.iter(), self.dimensions)?;
+        // Outside the lock, which one writer holds at a time.
+        let words: Vec<_> = documents.iter().map(words_of).collect();
         self.write(|change| {
+            let documents = documents.iter().zip(words);
             documents
-                .iter()
-                .map(|document| self.put(change, document))
+                .map(|(document, words)| self.put(change, document, words))
                 .collect()
         })
     }
@@ -130,8 +136,12 @@ impl Collection {
             documents.iter().map(|document| &document.write),
             self.dimensions,
         )?;
+        let words: Vec<_> = documents
+            .iter()
+            .map(|document| words_of(&document.write))
+            .collect();
         self.write(|change| {
-            for document in documents {
+            for (document, words) in documents.iter().zip(words) {
                 let draft = &document.write.draft;
                 let passages = document.write.passages.as_deref();
                 let passages = passages.ok_or_else(|| Error::Stale {
@@ -144,6 +154,7 @@ impl Collection {
                     created_at_ms: document.created_at_ms,
                     updated_at_ms: document.updated_at_ms,
                 };
+                let passages = passages.iter().zip(words).collect();
                 self.create(change, draft, passages, ContentHash::of(draft), times)?;
             }
             Ok(())
@@ -228,6 +239,8 @@ impl Collection {
             batch: WriteBatch::default(),
             snapshot: Snapshot::clone(&state.staged),
             metadata: MetadataIndex::clone(&state.staged_metadata),
+            lexical: LexicalSnapshot::clone(&state.staged_lexical),
+            new_words: PieceBuilder::default(),
             counters: state.counters,
             now_ms: now_ms(),
         };
@@ -242,18 +255,24 @@ impl Collection {
             state.counters = change.counters;
             state.staged = Arc::new(change.snapshot);
             state.staged_metadata = Arc::new(change.metadata);
+            change.lexical.add(change.new_words);
+            state.staged_lexical = Arc::new(change.lexical);
             sequence
         };
         let staged = Published {
             snapshot: Arc::clone(&state.staged),
             metadata: Arc::clone(&state.staged_metadata),
+            lexical: Arc::clone(&state.staged_lexical),
             sequence,
         };
         drop(state);
         self.store.make_durable(sequence)?;
-        let head_passages = staged.snapshot.head_passages();
+        let heads = [
+            staged.snapshot.head_passages(),
+            staged.lexical.head_passages(),
+        ];
         self.publish(&staged);
-        if head_passages >= self.maintenance.max_head_passages {
+        if heads.into_iter().max() >= Some(self.maintenance.max_head_passages) {
             self.maintenance.wake.ring();
         }
         Ok(outcome)
@@ -272,9 +291,16 @@ impl Collection {
             } else {
                 Arc::clone(&durable.snapshot)
             };
+            let segments = published.lexical.segments();
+            let lexical = if segments.version > durable.lexical.segments().version {
+                Arc::new(durable.lexical.adopting(segments))
+            } else {
+                Arc::clone(&durable.lexical)
+            };
             Arc::new(Published {
                 snapshot,
                 metadata: Arc::clone(&durable.metadata),
+                lexical,
                 sequence: durable.sequence,
             })
         });
@@ -285,7 +311,12 @@ impl Collection {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, change: &mut Change, document: &DocumentWrite) -> Result<UpsertStatus, Error> {
+    fn put(
+        &self,
+        change: &mut Change,
+        document: &DocumentWrite,
+        words: Vec<WordCounts>,
+    ) -> Result<UpsertStatus, Error> {
         let draft = &document.draft;
         let hash = ContentHash::of(draft);
         let record = self.document_record(&draft.id)?;
@@ -300,12 +331,14 @@ impl Collection {
             }),
             (None, Some(passages)) => {
                 let times = change.times_since(change.now_ms);
+                let passages = passages.iter().zip(words).collect();
                 self.create(change, draft, passages, hash, times)?;
                 Ok(UpsertStatus::Created)
             }
             (Some(record), Some(passages)) => {
                 self.remove(change, &draft.id, record)?;
                 let times = change.times_since(record.created_at_ms);
+                let passages = passages.iter().zip(words).collect();
                 self.create(change, draft, passages, hash, times)?;
                 Ok(UpsertStatus::Updated)
             }
@@ -316,13 +349,14 @@ impl Collection {
         &self,
         change: &mut Change,
         draft: &DocumentDraft,
-        passages: &[NewPassage],
+        passages: Vec<(&NewPassage, WordCounts)>,
         hash: ContentHash,
         times: Times,
     ) -> Result<(), Error> {
         let (number, first_passage) = self.take_numbers(&mut change.counters, passages.len())?;
+        let count = passages.len() as u32;
         let mut rows = Vec::with_capacity(passages.len());
-        for (passage, place) in passages.iter().zip(first_passage..) {
+        for ((passage, words), place) in passages.into_iter().zip(first_passage..) {
             let record = PassageRecord {
                 document: number,
                 start: passage.start as u32,
@@ -331,6 +365,7 @@ impl Collection {
             change
                 .batch
                 .put(&Key::passage(self.id(), place), record.to_bytes());
+            change.new_words.add(place, number, words);
             let vector = normalized(&passage.vector);
             self.put_vector(&mut change.batch, place, &vector);
             rows.push(NewRow {
@@ -346,7 +381,7 @@ impl Collection {
         let record = DocumentRecord {
             number,
             first_passage,
-            passages: passages.len() as u32,
+            passages: count,
             body_pieces: self.put_body(&mut change.batch, number, draft),
             hash,
             created_at_ms: times.created_at_ms,
@@ -413,6 +448,7 @@ impl Collection {
             }
         }
         change.snapshot.remove_document(record.passage_numbers());
+        change.lexical.remove(record.passage_numbers());
         change.counters.removed_passages = change.snapshot.removed_passages();
         Ok(())
     }
@@ -479,6 +515,15 @@ fn check_writes<'a>(
         }
     }
     Ok(())
+}
+
+/// The words of each passage.
+fn words_of(document: &DocumentWrite) -> Vec<WordCounts> {
+    let DocumentDraft { title, text, .. } = &document.draft;
+    let passages = document.passages.iter().flatten();
+    passages
+        .map(|passage| WordCounts::of(title.as_deref(), &text[passage.start..passage.end]))
+        .collect()
 }
 
 /// Keys removed in one batch when a dropped collection is cleaned up.

@@ -38,4 +38,5 @@ pub(crate) use segment::Segment;
 pub(crate) use segment_folder::{FoundSegments, SegmentFolder};
 pub(crate) use segment_list::SegmentList;
 pub(crate) use snapshot::{SegmentsState, Snapshot};
+pub(crate) use top_k::TopK;
 pub(crate) use unit_vector::normalized;

@@ -7,7 +7,7 @@ use super::scan::Candidate;
 
 /// Keeps the `limit` best candidates: higher score first, then the lower document number.
 #[derive(Debug)]
-pub(super) struct TopK {
+pub(crate) struct TopK {
     limit: usize,
     worst_first: BinaryHeap<Worse>,
 }
@@ -38,14 +38,14 @@ impl PartialEq for Worse {
 impl Eq for Worse {}
 
 impl TopK {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self {
             limit,
             worst_first: BinaryHeap::new(),
         }
     }
 
-    pub(super) fn offer(&mut self, candidate: Candidate) {
+    pub(crate) fn offer(&mut self, candidate: Candidate) {
         if self.worst_first.len() < self.limit {
             self.worst_first.push(Worse(candidate));
         } else if let Some(mut worst) = self.worst_first.peek_mut()
@@ -56,7 +56,7 @@ impl TopK {
     }
 
     /// Best first.
-    pub(super) fn into_sorted(self) -> Vec<Candidate> {
+    pub(crate) fn into_sorted(self) -> Vec<Candidate> {
         self.worst_first
             .into_sorted_vec()
             .into_iter()

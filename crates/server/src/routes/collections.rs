@@ -67,7 +67,7 @@ impl From<IndexRequest> for GraphSettings {
     }
 }
 
-/// How vectors are indexed, and how far that has come.
+/// How vectors and words are indexed, and how far that has come.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 pub(crate) struct IndexDescription {
     /// Neighbours of a vector in the graph.
@@ -84,6 +84,12 @@ pub(crate) struct IndexDescription {
     head_passages: u64,
     /// Deleted passages that still take up space, until segments are merged.
     dead_passages: u64,
+    /// Parts of the index over words.
+    lexical_segments: u64,
+    /// Size of these parts on disk, mapped to memory.
+    lexical_bytes: u64,
+    /// Newest passages, whose words are in memory until they become a part.
+    lexical_head_passages: u64,
 }
 
 /// How long texts become passages.
@@ -233,6 +239,9 @@ impl From<&Collection> for CollectionDescription {
                 segment_bytes: stats.segment_bytes,
                 head_passages: stats.head_passages,
                 dead_passages: stats.dead_passages,
+                lexical_segments: stats.lexical_segments,
+                lexical_bytes: stats.lexical_bytes,
+                lexical_head_passages: stats.lexical_head_passages,
             },
             created_at: rfc3339(stats.created_at_ms),
         }

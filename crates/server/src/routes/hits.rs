@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use siamese_index::{ScoredPassage, StoredDocument, StoredPassage};
+use siamese_index::{HitScores, ScoredPassage, StoredDocument, StoredPassage};
 use utoipa::ToSchema;
 
 use super::facets::{FacetShape, facet_shapes};
-use crate::service::{Found, FoundHit};
+use crate::service::{Counted, Found, FoundHit};
 
 /// Parts of a hit that are left out unless asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
@@ -23,11 +23,13 @@ pub(crate) enum Include {
     Passages,
     /// The embedding of the best passage.
     Vector,
+    /// Where words of `query` stand in the passage.
+    Highlights,
 }
 
 impl Include {
     /// How many parts there are.
-    pub(crate) const COUNT: usize = 4;
+    pub(crate) const COUNT: usize = 5;
 }
 
 /// What a search found.
@@ -50,29 +52,54 @@ pub(crate) struct SearchResponse {
 pub(crate) struct HitShape {
     /// The document's id.
     id: String,
-    /// Cosine of query and best passage, -1 to 1; with `rerank` what the reranker says. Higher is
-    /// better.
+    /// Cosine of query and best passage, -1 to 1; in mode `lexical` the BM25 score; in mode `hybrid`
+    /// the fused score; with `rerank` what the reranker says. Higher is better.
     #[schema(example = 0.7312)]
     score: f32,
-    /// With `rerank`: the cosine, by which the hit was found.
+    /// With `rerank`: the score by which the hit was found.
     #[serde(skip_serializing_if = "Option::is_none")]
     first_score: Option<f32>,
+    /// In mode `hybrid`: the scores by either side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scores: Option<ScoresShape>,
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<String>,
-    /// The passage that matched best.
+    /// The passage that matched best; in mode `hybrid`, by the side that ranks the document higher.
     passage: PassageShape,
+    /// Where words of `query` stand in this passage, from first to last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    highlights: Option<Vec<HighlightShape>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Map<String, Value>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     vector: Option<Vec<f32>>,
-    /// The best passages, best first; the first is the one above.
+    /// The best passages, best first; the first is the one above. In mode `lexical`, only those with
+    /// a word of `query`.
     #[serde(skip_serializing_if = "Option::is_none")]
     passages: Option<Vec<ScoredPassageShape>>,
     /// The value of the `group_by` field: a string, number or boolean.
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<Value>,
+}
+
+/// What a fused score is made of.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub(crate) struct ScoresShape {
+    /// Cosine of query and nearest passage, -1 to 1.
+    semantic: f32,
+    /// BM25 score of the best passage by words; 0 if none has any.
+    lexical: f32,
+}
+
+/// A word in the document's text.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub(crate) struct HighlightShape {
+    /// Its first byte in the document's text.
+    start: usize,
+    /// The byte after its last.
+    end: usize,
 }
 
 /// A passage with its text.
@@ -88,7 +115,7 @@ pub(crate) struct PassageShape {
 /// A passage with its score.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ScoredPassageShape {
-    /// Cosine of query and passage, -1 to 1; higher is better.
+    /// Cosine of query and passage, -1 to 1; in mode `lexical` the BM25 score. Higher is better.
     score: f32,
     #[serde(flatten)]
     passage: PassageShape,
@@ -97,10 +124,32 @@ pub(crate) struct ScoredPassageShape {
 /// How many documents match in all.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TotalShape {
-    /// Documents in the collection that match: all that pass the filter, or with `min_score` those
-    /// of them that reach it.
+    /// Documents in the collection that match.
     value: u64,
     relation: TotalRelation,
+    counted: TotalCounted,
+}
+
+/// Which documents a total counts, and facets with it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TotalCounted {
+    /// All that pass the filter.
+    PassingFilter,
+    /// Those of them that have a word of `query`: in mode `lexical`.
+    HavingWords,
+    /// Those of them that reach `min_score`.
+    ReachingScore,
+}
+
+impl From<Counted> for TotalCounted {
+    fn from(counted: Counted) -> Self {
+        match counted {
+            Counted::PassingFilter => Self::PassingFilter,
+            Counted::HavingWords => Self::HavingWords,
+            Counted::ReachingScore => Self::ReachingScore,
+        }
+    }
 }
 
 /// What a total says.
@@ -152,6 +201,7 @@ impl SearchResponse {
             total: TotalShape {
                 value: found.total.value,
                 relation,
+                counted: found.counted.into(),
             },
             facets: facet_shapes(layout.facet_fields, found.facets),
             took_ms: ms(took),
@@ -173,15 +223,22 @@ impl HitShape {
             first_score,
             group,
             passages,
+            highlights,
         } = found;
         let shape = |scored: ScoredPassage| ScoredPassageShape {
             score: scored.score,
             passage: passage_of(&hit.document, &scored.passage),
         };
         let passages = passages.into_iter().map(shape).collect();
+        let highlights = highlights.into_iter().map(|range| HighlightShape {
+            start: range.start,
+            end: range.end,
+        });
         Self {
             score: hit.score,
             first_score,
+            scores: hit.scores.map(ScoresShape::from),
+            highlights: Some(highlights.collect()).filter(|_| with(Include::Highlights)),
             passage: passage_of(&hit.document, &hit.passage),
             passages: Some(passages).filter(|_| with(Include::Passages)),
             vector: hit.passage.vector.filter(|_| with(Include::Vector)),
@@ -190,6 +247,15 @@ impl HitShape {
             text: with(Include::Text).then_some(hit.document.text),
             metadata: with(Include::Metadata).then_some(hit.document.metadata),
             group,
+        }
+    }
+}
+
+impl From<HitScores> for ScoresShape {
+    fn from(scores: HitScores) -> Self {
+        Self {
+            semantic: scores.semantic,
+            lexical: scores.lexical,
         }
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod health;
 pub(crate) mod hits;
 pub(crate) mod info;
 mod item;
+mod mode;
 pub(crate) mod problems;
 pub(crate) mod rerank;
 pub(crate) mod reranker;

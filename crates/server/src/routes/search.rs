@@ -13,6 +13,7 @@ use super::facets::read_facets;
 use super::filter::FilterShape;
 use super::hits::{Include, Layout, SearchResponse};
 use super::item::Item;
+use super::mode::ModeShape;
 use super::problems::{BodyProblems, EngineProblems, SearchProblems};
 use super::rerank::RerankWish;
 use crate::app::App;
@@ -29,7 +30,7 @@ const MAX_FIELD_BYTES: usize = 512;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct SearchRequest {
-    /// Text to search for by meaning.
+    /// Text to search for, by meaning or as `mode` says.
     #[serde(default, deserialize_with = "present")]
     #[schema(
         nullable = false,
@@ -37,7 +38,7 @@ pub(crate) struct SearchRequest {
         pattern = r"\S",
         example = "I cannot sign in any more"
     )]
-    query: Option<String>,
+    pub(super) query: Option<String>,
     /// An embedding of the encoder's dimensions, not all zero.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, min_items = 1)]
@@ -55,6 +56,15 @@ pub(crate) struct SearchRequest {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, max_items = 100)]
     negative: Option<Vec<Item>>,
+    /// By what to search; modes other than `semantic` need `query`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, default = "semantic")]
+    pub(super) mode: Option<ModeShape>,
+    /// Beside mode `hybrid`: the score is `alpha` times the cosine plus `1 - alpha` times the BM25
+    /// score, each scaled to 0 to 1 over the best documents of both sides. Without it, ranks are
+    /// fused (reciprocal rank fusion, k = 60).
+    #[schema(minimum = 0, maximum = 1)]
+    pub(super) alpha: Option<f32>,
     /// Hits to return; at most `limits.max_top_k`.
     #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = 1, maximum = 1000, default = 10)]
@@ -63,9 +73,10 @@ pub(crate) struct SearchRequest {
     #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = 0, maximum = 10000, default = 0)]
     offset: Option<usize>,
-    /// Leave out documents that score less, -1 to 1.
-    #[schema(minimum = -1, maximum = 1)]
-    min_score: Option<f32>,
+    /// Leave out documents that score less: a cosine of -1 to 1, also in mode `hybrid`; in mode
+    /// `lexical` a BM25 score, 0 or more.
+    #[schema(minimum = -1, maximum = 1000000)]
+    pub(super) min_score: Option<f32>,
     /// Only documents whose metadata passes are searched and counted.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
@@ -76,9 +87,10 @@ pub(crate) struct SearchRequest {
     #[schema(max_items = 16, example = json!(["status"]))]
     facets: Option<Vec<String>>,
     /// Trade nearness to the question for distance between hits: 0 keeps the order of scores, 1
-    /// looks at distance alone (maximal marginal relevance). Hits come in the order of choice.
+    /// looks at distance alone (maximal marginal relevance). Hits come in the order of choice. Beside
+    /// mode `semantic`.
     #[schema(minimum = 0, maximum = 1)]
-    diversity: Option<f32>,
+    pub(super) diversity: Option<f32>,
     /// Path of a metadata field, names between dots: at most `group_size` hits for each of its
     /// values. Documents without a string, number or boolean there are left out, but counted in
     /// `total`.
@@ -90,32 +102,33 @@ pub(crate) struct SearchRequest {
     #[schema(minimum = 1, maximum = 1000, default = 1)]
     group_size: Option<usize>,
     /// End the list before the largest gap between scores, if it is at least twice as wide as the
-    /// average one. Not beside `diversity` or `offset`.
+    /// average one. Not beside `diversity`, `offset`, or mode `hybrid` without
+    /// `alpha` and `rerank`.
     #[serde(default)]
-    auto_cut: bool,
+    pub(super) auto_cut: bool,
     /// Score the first hits again by the reranker, and return them in the new order. Beside `query`
     /// only, and not beside `diversity`. `filter`, `min_score`, `group_by`, `facets` and `total` are
     /// those of the first stage; `auto_cut` looks at the new scores.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
-    rerank: Option<RerankWish>,
+    pub(super) rerank: Option<RerankWish>,
     /// Score every vector instead of those that the index leads to: slower, and never misses.
     #[serde(default)]
     #[schema(default = false)]
     exact: bool,
     /// Candidates that the walk over the index keeps; more find more and take longer. Without it,
-    /// the collection's `ef_search`.
+    /// the collection's `ef_search`. Not beside mode `lexical`.
     #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = 1, maximum = 10000)]
-    ef: Option<usize>,
+    pub(super) ef: Option<usize>,
     /// Parts of the hits; without it, the metadata.
-    #[schema(max_items = 4)]
+    #[schema(max_items = 5)]
     include: Option<Vec<Include>>,
 }
 
 from_object_only!(SearchRequest);
 
-/// Search by meaning.
+/// Search by meaning, by words, or by both.
 ///
 /// Hits are documents, ranked by their best passage.
 #[utoipa::path(
@@ -170,7 +183,7 @@ impl SearchRequest {
         in_range("/top_k", top_k, 1, limits.max_top_k, "limits.max_top_k")?;
         let offset = self.offset.unwrap_or(0);
         in_range("/offset", offset, 0, limits.max_offset, "limits.max_offset")?;
-        within("/min_score", self.min_score, -1.0, 1.0)?;
+        let mode = self.mode()?;
         let choice = self.choice(top_k, offset, limits)?;
         let rerank = self.rerank.take();
         let rerank = rerank.map(|wish| wish.checked(offset + top_k, &choice, limits));
@@ -205,12 +218,19 @@ impl SearchRequest {
         if let (Some(rerank), 1..) = (rerank, passages_per_hit) {
             super::rerank::check_passages(rerank, limits)?;
         }
+        let highlights = include.contains(&Include::Highlights);
+        if highlights && self.query.is_none() {
+            let detail = "highlights mark the words of query, which is absent";
+            return Err(ApiError::invalid("/include", detail));
+        }
         let search = Search {
             searched_for: self.searched_for(limits)?,
+            mode,
             options,
             top_k,
             offset,
             passages_per_hit,
+            highlights,
             choice,
             rerank,
             pointer: String::new(),
@@ -373,7 +393,12 @@ fn in_range(
     Err(ApiError::invalid(pointer, detail))
 }
 
-fn within(pointer: &str, value: Option<f32>, min: f32, max: f32) -> Result<(), ApiError> {
+pub(super) fn within(
+    pointer: &str,
+    value: Option<f32>,
+    min: f32,
+    max: f32,
+) -> Result<(), ApiError> {
     match value {
         Some(value) if !(min..=max).contains(&value) => Err(ApiError::invalid(
             pointer,

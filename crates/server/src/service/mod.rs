@@ -24,7 +24,9 @@ pub(crate) use ingest::{DocumentOutcome, Warning, WriteStatus, ingest};
 pub(crate) use ingest_stream::{StreamEvent, ingest_stream};
 pub(crate) use query_cache::QueryCache;
 pub(crate) use reranking::{OverWindow, RerankTask};
-pub(crate) use search::{Choice, Found, FoundHit, Grouping, Rerank, Search, SearchedFor, search};
+pub(crate) use search::{
+    Choice, Counted, Found, FoundHit, Grouping, Mode, Rerank, Search, SearchedFor, search,
+};
 pub(crate) use similarity::{Metric, Operand, score_pairs};
 
 use crate::error::{ApiError, ErrorCode};
@@ -66,6 +68,7 @@ pub(crate) fn index_error(error: siamese_index::Error) -> ApiError {
             tracing::error!(%detail, "a write was refused");
             ApiError::new(ErrorCode::StorageFailed, detail)
         }
+        Error::TooManyWords { .. } => ApiError::invalid("/query", detail),
         Error::FilterTooBroad { .. } => ApiError::invalid("/filter", detail),
         Error::FacetTooBroad { place, .. } => ApiError::invalid(format!("/facets/{place}"), detail),
         error if error.is_bad_input() => ApiError::new(ErrorCode::InvalidRequest, detail),

@@ -1,7 +1,6 @@
 //! `siamese eval retrieval`
 
 use std::collections::HashMap;
-use std::fmt;
 use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::progress;
 use crate::client::{Connection, Service, address, collection_name};
 use crate::commands::ingest::Sender;
+use crate::commands::mode::Mode;
 use crate::eval::{self, DataSet, Query, Run, Scores};
 
 /// Hits of each question, enough for recall@100.
@@ -82,28 +82,6 @@ enum ChunkingMode {
     Sentence,
     Fixed,
     Off,
-}
-
-/// A way to search.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Mode {
-    Semantic,
-    Lexical,
-    Hybrid,
-}
-
-impl Mode {
-    const ALL: [Self; 3] = [Self::Semantic, Self::Lexical, Self::Hybrid];
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(match self {
-            Self::Semantic => "semantic",
-            Self::Lexical => "lexical",
-            Self::Hybrid => "hybrid",
-        })
-    }
 }
 
 /// What the service's description says about `POST /search`.

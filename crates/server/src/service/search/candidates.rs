@@ -4,6 +4,7 @@ use siamese_index::{Collection, FacetValue, Hit, SearchOptions, SearchResults, T
 
 use super::diversity::diverse;
 use super::groups::{Grouping, grouped};
+use super::mode::Query;
 use super::{FoundHit, Search, auto_cut};
 use crate::error::{ApiError, ErrorCode};
 
@@ -24,7 +25,7 @@ pub(super) struct Chosen {
 /// When the query does not fit the collection, or the store fails.
 pub(super) fn chosen(
     collection: &Collection,
-    query: &[f32],
+    query: &Query,
     search: &Search,
 ) -> Result<Chosen, ApiError> {
     let (choice, wanted) = (&search.choice, search.offset + search.top_k);
@@ -48,7 +49,7 @@ pub(super) fn chosen(
 
 fn by_score(
     collection: &Collection,
-    query: &[f32],
+    query: &Query,
     search: &Search,
     limit: usize,
 ) -> Result<Chosen, ApiError> {
@@ -66,13 +67,14 @@ fn without_group(hit: Hit) -> FoundHit {
         first_score: None,
         group: None,
         passages: Vec::new(),
+        highlights: Vec::new(),
     }
 }
 
 /// Asks for more and more candidates until they make `wanted` hits or there are no more.
 fn by_group(
     collection: &Collection,
-    query: &[f32],
+    query: &Query,
     search: &Search,
     grouping: &Grouping,
     wanted: usize,
@@ -96,7 +98,7 @@ fn by_group(
 
 fn ask(
     collection: &Collection,
-    query: &[f32],
+    query: &Query,
     search: &Search,
     limit: usize,
 ) -> Result<SearchResults, ApiError> {
@@ -104,7 +106,7 @@ fn ask(
         limit,
         ..search.options.clone()
     };
-    let results = collection.search(query, &options);
+    let results = collection.search(query.question(), &options);
     results.map_err(|error| match ApiError::from(error) {
         error if error.code() == ErrorCode::InvalidRequest => {
             error.or_at(search.searched_for.pointer())

@@ -39,6 +39,7 @@ pub(super) fn grouped(hits: Vec<Hit>, grouping: &Grouping, wanted: usize) -> Vec
                 first_score: None,
                 group: Some(group),
                 passages: Vec::new(),
+                highlights: Vec::new(),
             });
         }
     }

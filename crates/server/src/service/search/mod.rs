@@ -1,28 +1,33 @@
 //! From questions to hits.
 //!
 //! All texts of all questions go through the encoder together; what follows is done question by
-//! question: `query` makes its vector, `candidates` asks the index, and `diversity`, `groups` and
-//! `auto_cut` choose among what was found. `rerank` is a second stage around all that.
+//! question: `query` makes its vector, `mode` says by what to search, `candidates` asks the index, and
+//! `diversity`, `groups` and `auto_cut` choose among what was found. `rerank` is a second stage around
+//! all that.
 
 mod auto_cut;
 mod candidates;
 mod diversity;
 mod groups;
+mod mode;
 mod query;
 mod rerank;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use siamese_encoder::InputKind;
-use siamese_index::{Collection, FacetValue, Hit, ScoredPassage, SearchOptions, Total};
+use siamese_index::{Collection, FacetValue, Hit, ScoredPassage, SearchOptions, Total, WordQuery};
 
+use self::mode::{Query, highlights};
 use super::{Embedding, blocking};
 use crate::app::Engine;
 use crate::error::ApiError;
 use crate::queue::Lane;
 
 pub(crate) use groups::{GroupKey, Grouping};
+pub(crate) use mode::Mode;
 pub(crate) use query::SearchedFor;
 pub(super) use query::stored_vector;
 pub(crate) use rerank::Rerank;
@@ -31,12 +36,16 @@ pub(crate) use rerank::Rerank;
 #[derive(Debug, Clone)]
 pub(crate) struct Search {
     pub(crate) searched_for: SearchedFor,
+    /// Modes other than semantic search for a text.
+    pub(crate) mode: Mode,
     /// What the index is asked; its `limit` and `exclude` are set here.
     pub(crate) options: SearchOptions,
     pub(crate) top_k: usize,
     pub(crate) offset: usize,
     /// Passages of each hit to return.
     pub(crate) passages_per_hit: usize,
+    /// Mark words of the text that is searched for.
+    pub(crate) highlights: bool,
     pub(crate) choice: Choice,
     /// Score the first hits again.
     pub(crate) rerank: Option<Rerank>,
@@ -63,9 +72,21 @@ pub(crate) struct Choice {
 pub(crate) struct Found {
     pub(crate) hits: Vec<FoundHit>,
     pub(crate) total: Total,
+    pub(crate) counted: Counted,
     /// By field that was asked for.
     pub(crate) facets: Vec<Vec<FacetValue>>,
     pub(crate) timings: SearchTimings,
+}
+
+/// Which documents a total counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// All that pass the filter.
+    PassingFilter,
+    /// Those of them that have a word of the query.
+    HavingWords,
+    /// Those of them that reach the threshold.
+    ReachingScore,
 }
 
 /// One hit, with what was asked for beside it.
@@ -77,6 +98,8 @@ pub(crate) struct FoundHit {
     pub(crate) group: Option<GroupKey>,
     /// Best first; the hit's own is the first.
     pub(crate) passages: Vec<ScoredPassage>,
+    /// Bytes of the document's text, within the hit's passage.
+    pub(crate) highlights: Vec<Range<usize>>,
 }
 
 /// Where the time of a search went.
@@ -130,7 +153,7 @@ async fn first_stage(
 async fn embed_queries(engine: &Engine, searches: &[Search]) -> Result<Vec<Embedding>, ApiError> {
     let texts: Vec<String> = searches
         .iter()
-        .flat_map(|search| search.searched_for.texts())
+        .flat_map(Search::texts_to_encode)
         .map(str::to_owned)
         .collect();
     let lane = Lane::for_texts(texts.len());
@@ -142,9 +165,7 @@ fn answer(
     mut search: Search,
     embeddings: &mut impl Iterator<Item = Embedding>,
 ) -> Result<Found, ApiError> {
-    let own: Vec<Embedding> = embeddings
-        .take(search.searched_for.texts().count())
-        .collect();
+    let own: Vec<Embedding> = embeddings.take(search.texts_to_encode().count()).collect();
     let mut timings = timings(&own);
     let started_at = Instant::now();
     search.options.exclude = search
@@ -152,27 +173,63 @@ fn answer(
         .stored_ids()
         .map(str::to_owned)
         .collect();
-    let query = search.searched_for.vector(collection, own)?;
+    let query = search.query(collection, own)?;
     let chosen = candidates::chosen(collection, &query, &search)?;
-    let hits = chosen
-        .hits
-        .into_iter()
-        .skip(search.offset)
-        .map(|mut found| {
-            if search.passages_per_hit > 0 {
-                found.passages =
-                    collection.best_passages(&found.hit, &query, search.passages_per_hit)?;
-            }
-            Ok(found)
-        });
-    let hits = hits.collect::<Result<_, ApiError>>()?;
+    let mut hits: Vec<FoundHit> = chosen.hits.into_iter().skip(search.offset).collect();
+    if search.passages_per_hit > 0 {
+        let found: Vec<&Hit> = hits.iter().map(|found| &found.hit).collect();
+        let passages = query.best_passages(collection, &found, search.passages_per_hit)?;
+        for (found, passages) in hits.iter_mut().zip(passages) {
+            found.passages = passages;
+        }
+    }
+    if search.highlights {
+        let words = search.words()?;
+        for found in &mut hits {
+            found.highlights = highlights(&words, &found.hit);
+        }
+    }
     timings.searching = started_at.elapsed();
     Ok(Found {
         hits,
         total: chosen.total,
+        counted: search.counted(),
         facets: chosen.facets,
         timings,
     })
+}
+
+impl Search {
+    /// Texts whose vectors are needed; nothing is encoded to look for words.
+    fn texts_to_encode(&self) -> impl Iterator<Item = &str> {
+        let texts = (self.mode != Mode::Lexical).then(|| self.searched_for.texts());
+        texts.into_iter().flatten()
+    }
+
+    fn query(&self, collection: &Collection, own: Vec<Embedding>) -> Result<Query, ApiError> {
+        Ok(match self.mode {
+            Mode::Semantic => Query::Semantic(self.searched_for.vector(collection, own)?),
+            Mode::Lexical => Query::Lexical(self.words()?),
+            Mode::Hybrid(fusion) => Query::Hybrid {
+                vector: self.searched_for.vector(collection, own)?,
+                words: self.words()?,
+                fusion,
+            },
+        })
+    }
+
+    fn words(&self) -> Result<WordQuery, ApiError> {
+        let text: String = self.searched_for.texts().collect();
+        Ok(WordQuery::new(&text)?)
+    }
+
+    fn counted(&self) -> Counted {
+        match (self.options.min_score, self.mode) {
+            (Some(_), _) => Counted::ReachingScore,
+            (None, Mode::Lexical) => Counted::HavingWords,
+            (None, Mode::Semantic | Mode::Hybrid(_)) => Counted::PassingFilter,
+        }
+    }
 }
 
 /// Texts wait and are encoded side by side, so the slowest counts.

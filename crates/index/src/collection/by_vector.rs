@@ -1,0 +1,75 @@
+//! Searching by meaning: the documents whose best passage is nearest.
+
+use super::search::{Found, Matched, Searched};
+use super::{Collection, Published, ScoredPassage, SearchOptions};
+use crate::Error;
+use crate::store::DocumentRecord;
+use crate::vectors::{Candidate, Scan};
+
+impl Collection {
+    /// The best `limit` documents and all that match.
+    pub(super) fn by_vector(
+        &self,
+        published: &Published,
+        searched: &Searched,
+        query: &[f32],
+        options: &SearchOptions,
+        limit: usize,
+    ) -> Result<Found<Candidate>, Error> {
+        // Facets are counted over all that reach the threshold, so all of them are asked for.
+        let counts_reaching = options.min_score.is_some() && !options.facets.paths.is_empty();
+        let asked_for = if counts_reaching {
+            searched.documents.len() as usize
+        } else {
+            limit
+        };
+        let scanned = published.snapshot.search(&Scan {
+            query,
+            limit: asked_for + searched.excluded.len(),
+            min_score: options.min_score,
+            allowed: searched.allowed.as_ref(),
+            exact: options.exact || counts_reaching,
+            ef: options.ef.unwrap_or(self.settings().graph.ef_search),
+        });
+        let mut best = scanned.best;
+        let excluded = &searched.excluded;
+        best.retain(|best| excluded.iter().all(|record| record.number != best.document));
+        let reaching = scanned.matching;
+        let reaching = reaching.saturating_sub(self.reaching(excluded, query, options)?);
+        let documents = if counts_reaching {
+            best.iter().map(|best| best.document).collect()
+        } else {
+            searched.documents.clone()
+        };
+        best.truncate(limit);
+        let count = match options.min_score {
+            Some(_) => reaching,
+            None => documents.len(),
+        };
+        let matched = Matched {
+            documents,
+            count,
+            is_exact_count: options.min_score.is_none() || scanned.is_exact_count,
+        };
+        Ok(Found { best, matched })
+    }
+
+    /// How many of these documents a scan with the same threshold counts.
+    fn reaching(
+        &self,
+        records: &[DocumentRecord],
+        query: &[f32],
+        options: &SearchOptions,
+    ) -> Result<u64, Error> {
+        let Some(min_score) = options.min_score else {
+            return Ok(records.len() as u64);
+        };
+        let mut reaching = 0;
+        for record in records {
+            let best = self.scored_passages(record, query)?;
+            let best = best.as_deref().and_then(<[ScoredPassage]>::first);
+            reaching += u64::from(best.is_some_and(|best| best.score >= min_score));
+        }
+        Ok(reaching)
+    }
+}

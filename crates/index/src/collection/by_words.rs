@@ -1,0 +1,77 @@
+//! Searching by words: the documents whose best passage has the highest BM25 score.
+
+use super::search::{Found, Matched, Searched};
+use super::{Collection, Hit, Published, ScoredPassage, SearchOptions};
+use crate::Error;
+use crate::lexical::{LexicalScores, WordQuery};
+use crate::vectors::Candidate;
+
+impl Collection {
+    /// The best documents and all that match: those that have one of the words.
+    pub(super) fn by_words(
+        published: &Published,
+        searched: &Searched,
+        words: &WordQuery,
+        options: &SearchOptions,
+    ) -> Result<Found<Candidate>, Error> {
+        let scores = published.lexical.scores(words)?;
+        let matches = scores.matches(&searched.documents, options.limit, options.min_score);
+        Ok(Found {
+            best: matches.best,
+            matched: Matched {
+                count: matches.documents.len(),
+                documents: matches.documents,
+                is_exact_count: true,
+            },
+        })
+    }
+
+    /// For each hit its `limit` passages with the highest scores, best first; equal scores in the
+    /// order of the text. Passages without any of the words are left out. Only the hit's own
+    /// passage when the document has been replaced since.
+    ///
+    /// # Errors
+    /// When a segment or the store fails.
+    pub fn best_passages_by_words(
+        &self,
+        hits: &[&Hit],
+        words: &WordQuery,
+        limit: usize,
+    ) -> Result<Vec<Vec<ScoredPassage>>, Error> {
+        let published = self.published.load_full();
+        let scores = published.lexical.scores(words)?;
+        let best = |hit: &&Hit| {
+            let mut best = self.passages_by_words(hit, &scores, limit)?;
+            if best.is_empty() {
+                best.push(ScoredPassage::own(hit));
+            }
+            Ok(best)
+        };
+        hits.iter().map(best).collect()
+    }
+
+    /// Nothing when the document is no longer the one that was found.
+    fn passages_by_words(
+        &self,
+        hit: &Hit,
+        scores: &LexicalScores<'_>,
+        limit: usize,
+    ) -> Result<Vec<ScoredPassage>, Error> {
+        let record = self.document_record(&hit.document.id)?;
+        let Some(record) = record.filter(|record| record.number == hit.number) else {
+            return Ok(Vec::new());
+        };
+        let mut scored = scores.of_document_with(record.first_passage);
+        scored.retain(|(_, score)| *score > 0.0);
+        scored.sort_by(|a, b| b.1.total_cmp(&a.1));
+        scored.truncate(limit);
+        let mut passages = Vec::with_capacity(scored.len());
+        for (number, score) in scored {
+            let Some(passage) = self.passage(number, false)? else {
+                return Ok(Vec::new());
+            };
+            passages.push(ScoredPassage { score, passage });
+        }
+        Ok(passages)
+    }
+}

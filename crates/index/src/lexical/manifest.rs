@@ -1,0 +1,174 @@
+//! What is remembered about a collection's lexical segments between two runs.
+//!
+//! It holds a checksum of every file, so that tantivy never opens a damaged one.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use crate::store::{Reader, Writer, fsync_folder};
+
+/// Raised with every change of the files, of tantivy's format, and of what a word is: segments of
+/// another version are made anew.
+const VERSION: u8 = 1;
+/// Segments that a manifest may name, and files of a segment.
+const MAX_SEGMENTS: u32 = 4096;
+const MAX_FILES: u32 = 64;
+const CHECKSUM_BYTES: usize = size_of::<u32>();
+const READ_BYTES: usize = 1 << 16;
+/// Files that tantivy leaves beside its index and that hold nothing.
+const LOCK_EXTENSION: &str = "lock";
+
+/// The lexical segments of a collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Manifest {
+    /// Number of the collection.
+    pub(super) collection: u32,
+    /// Every living passage below this number is in a segment.
+    pub(super) end: u32,
+    /// In the order of their passages.
+    pub(super) segments: Vec<NamedSegment>,
+}
+
+/// A folder with a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NamedSegment {
+    pub(super) number: u64,
+    pub(super) files: Vec<FileCheck>,
+}
+
+/// What a file held when it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FileCheck {
+    name: String,
+    pub(super) bytes: u64,
+    checksum: u32,
+}
+
+impl FileCheck {
+    /// All files of a folder as they are now.
+    pub(super) fn all_in(folder: &Path) -> io::Result<Vec<Self>> {
+        let mut files = Vec::new();
+        for entry in fs_err::read_dir(folder)? {
+            let path = entry?.path();
+            let is_lock = path.extension().is_some_and(|end| end == LOCK_EXTENSION);
+            if path.is_file() && !is_lock {
+                files.push(Self::of(&path)?);
+            }
+        }
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(files)
+    }
+
+    fn of(path: &Path) -> io::Result<Self> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let mut file = fs_err::File::open(path)?;
+        let (mut hasher, mut bytes) = (crc32fast::Hasher::new(), 0);
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            let read = file.read(&mut buffer)?;
+            if read == 0 {
+                break;
+            }
+            hasher.update(&buffer[..read]);
+            bytes += read as u64;
+        }
+        Ok(Self {
+            name: name.into_owned(),
+            bytes,
+            checksum: hasher.finalize(),
+        })
+    }
+}
+
+impl Manifest {
+    /// Reads a manifest; `None` when there is none or it is not as it was written.
+    pub(super) fn read(path: &Path) -> Option<Self> {
+        Self::from_bytes(&fs_err::read(path).ok()?)
+    }
+
+    /// Replaces a manifest. On return the new one would survive a power cut.
+    pub(super) fn write(&self, path: &Path) -> io::Result<()> {
+        let unfinished = path.with_extension("tmp");
+        let mut file = fs_err::File::create(&unfinished)?;
+        file.write_all(&self.to_bytes())?;
+        file.sync_all()?;
+        fs_err::rename(&unfinished, path)?;
+        path.parent().map_or(Ok(()), fsync_folder)
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut writer = Writer::version(VERSION)
+            .u32(self.collection)
+            .u32(self.end)
+            .u32(self.segments.len() as u32);
+        for segment in &self.segments {
+            writer = writer.u64(segment.number).u32(segment.files.len() as u32);
+            for file in &segment.files {
+                writer = writer.text(&file.name).u64(file.bytes).u32(file.checksum);
+            }
+        }
+        let mut bytes = writer.finish();
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (bytes, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;
+        if crc32fast::hash(bytes).to_le_bytes() != *checksum {
+            return None;
+        }
+        let mut reader = Reader::version(bytes, VERSION)?;
+        let (collection, end) = (reader.u32()?, reader.u32()?);
+        let segments = reader.u32().filter(|segments| *segments <= MAX_SEGMENTS)?;
+        let segments = (0..segments).map(|_| segment(&mut reader));
+        let manifest = Self {
+            collection,
+            end,
+            segments: segments.collect::<Option<_>>()?,
+        };
+        reader.is_done().then_some(manifest)
+    }
+}
+
+fn segment(reader: &mut Reader<'_>) -> Option<NamedSegment> {
+    let number = reader.u64()?;
+    let files = reader.u32().filter(|files| *files <= MAX_FILES)?;
+    let files = (0..files).map(|_| {
+        Some(FileCheck {
+            name: reader.text()?.to_owned(),
+            bytes: reader.u64()?,
+            checksum: reader.u32()?,
+        })
+    });
+    let files = files.collect::<Option<_>>()?;
+    Some(NamedSegment { number, files })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_is_read_as_it_was_written_and_not_when_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::write(folder.path().join("a"), b"text").unwrap();
+        fs_err::write(folder.path().join("b.lock"), b"").unwrap();
+        let files = FileCheck::all_in(folder.path()).unwrap();
+        assert_eq!((files.len(), files[0].bytes), (1, 4));
+        let manifest = Manifest {
+            collection: 1,
+            end: 3,
+            segments: vec![NamedSegment { number: 7, files }],
+        };
+        let bytes = manifest.to_bytes();
+        assert_eq!(Manifest::from_bytes(&bytes), Some(manifest));
+        for length in 0..bytes.len() {
+            assert_eq!(Manifest::from_bytes(&bytes[..length]), None, "{length}");
+        }
+        for byte in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[byte] ^= 4;
+            assert_eq!(Manifest::from_bytes(&damaged), None, "{byte}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Searching by meaning, by words, or by both.
+
+use std::ops::Range;
+
+use siamese_index::{Collection, Fusion, Hit, Question, ScoredPassage, WordQuery};
+
+use crate::error::ApiError;
+
+/// Places of a hit that are marked.
+const MAX_HIGHLIGHTS_PER_HIT: usize = 1000;
+
+/// How to search.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) enum Mode {
+    /// By vector alone.
+    #[default]
+    Semantic,
+    /// By words alone; nothing is encoded.
+    Lexical,
+    /// By both.
+    Hybrid(Fusion),
+}
+
+/// What the index is asked.
+#[derive(Debug)]
+pub(super) enum Query {
+    Semantic(Vec<f32>),
+    Lexical(WordQuery),
+    Hybrid {
+        vector: Vec<f32>,
+        words: WordQuery,
+        fusion: Fusion,
+    },
+}
+
+impl Query {
+    pub(super) fn question(&self) -> Question<'_> {
+        match self {
+            Self::Semantic(vector) => Question::Vector(vector),
+            Self::Lexical(words) => Question::Words(words),
+            Self::Hybrid {
+                vector,
+                words,
+                fusion,
+            } => Question::Both {
+                vector,
+                words,
+                fusion: *fusion,
+            },
+        }
+    }
+
+    /// For each hit its `limit` best passages; the first is the hit's own.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub(super) fn best_passages(
+        &self,
+        collection: &Collection,
+        hits: &[&Hit],
+        limit: usize,
+    ) -> Result<Vec<Vec<ScoredPassage>>, ApiError> {
+        let by_vector = |vector: &[f32], limit| {
+            let best = |hit: &&Hit| collection.best_passages(hit, vector, limit);
+            hits.iter().map(best).collect::<Result<Vec<_>, _>>()
+        };
+        Ok(match self {
+            Self::Semantic(vector) => by_vector(vector, limit)?,
+            Self::Lexical(words) => collection.best_passages_by_words(hits, words, limit)?,
+            Self::Hybrid { vector, .. } => {
+                // The hit's own may be far down in the order of cosines.
+                let mut passages = by_vector(vector, usize::MAX)?;
+                for (hit, passages) in hits.iter().zip(&mut passages) {
+                    put_first(passages, hit);
+                    passages.truncate(limit);
+                }
+                passages
+            }
+        })
+    }
+}
+
+fn put_first(passages: &mut [ScoredPassage], hit: &Hit) {
+    let own = passages.iter().position(|scored| {
+        (scored.passage.start, scored.passage.end) == (hit.passage.start, hit.passage.end)
+    });
+    if let Some(own) = own {
+        passages[..=own].rotate_right(1);
+    }
+}
+
+/// Where the words stand in the passage of a hit: bytes of the document's text, from first to
+/// last.
+pub(super) fn highlights(words: &WordQuery, hit: &Hit) -> Vec<Range<usize>> {
+    let start = hit.passage.start;
+    let text = hit.document.text.get(start..hit.passage.end);
+    let mut ranges = words.matches(text.unwrap_or_default());
+    ranges.truncate(MAX_HIGHLIGHTS_PER_HIT);
+    let shifted = ranges.into_iter();
+    shifted
+        .map(|range| start + range.start..start + range.end)
+        .collect()
+}

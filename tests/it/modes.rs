@@ -1,0 +1,235 @@
+//! Searching by words and by both.
+
+use serde_json::{Value, json};
+use siamese_tests::{Client, Server, ServerOptions};
+
+fn fill(client: &Client) {
+    let documents = json!({"documents": [
+        {"id": "e42", "title": "Drucker", "text": "The device reports ERR_42 after each start.", "metadata": {"kind": "device", "open": true}},
+        {"id": "e43", "text": "The device reports ERR_43, which is worse than all.", "metadata": {"kind": "device", "open": false}},
+        {"id": "login", "text": "I cannot sign in: my password is refused.", "metadata": {"kind": "account", "open": true}},
+        {"id": "lamp", "text": "Größere Lampen flackern, wenn die Lampe gedimmt wird.", "metadata": {"kind": "light", "open": true}},
+        {"id": "twice", "text": "Unrelated words come first. ERR_42 is named at the end of this.", "metadata": {"kind": "note"}},
+    ]});
+    client.post("/documents", documents).ok();
+}
+
+fn ids(answer: &Value) -> Vec<&str> {
+    let hits = answer["hits"].as_array().unwrap();
+    hits.iter().map(|hit| hit["id"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn words_are_found_in_text_and_title_whatever_their_case() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    fill(server.client());
+    let search = |query: &str| {
+        let body = json!({"query": query, "mode": "lexical"});
+        server.client().post("/search", body).ok()
+    };
+    let answer = search("err_42");
+    assert_eq!(ids(&answer), ["e42", "twice"]);
+    assert_eq!(
+        answer["total"],
+        json!({"value": 2, "relation": "exact", "counted": "having_words"})
+    );
+    assert_eq!(answer["timings"]["encode_ms"], 0.0);
+    assert_eq!(ids(&search("DRUCKER")), ["e42"]);
+    assert_eq!(ids(&search("größere")), ["lamp"]);
+    assert!(ids(&search("printer")).is_empty());
+    assert!(ids(&search("???")).is_empty());
+    server.client().delete("/documents/e42").ok();
+    assert_eq!(ids(&search("err_42")), ["twice"]);
+}
+
+#[test]
+fn filters_facets_thresholds_and_totals_agree_by_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    fill(server.client());
+    let search = |body| server.client().post("/search", body).ok();
+    let body = json!({"query": "the device", "mode": "lexical", "top_k": 1, "facets": ["kind"]});
+    let answer = search(body);
+    assert_eq!(answer["total"]["value"], 3);
+    assert_eq!(
+        answer["facets"]["kind"],
+        json!([{"value": "device", "count": 2}, {"value": "note", "count": 1}])
+    );
+    let body = json!({"query": "the device", "mode": "lexical", "filter": {"open": true},
+        "facets": ["kind"]});
+    let answer = search(body);
+    assert_eq!(ids(&answer), ["e42"]);
+    assert_eq!(answer["total"]["value"], 1);
+    let score = answer["hits"][0]["score"].as_f64().unwrap();
+    let body = json!({"query": "the device", "mode": "lexical", "min_score": score - 0.001,
+        "facets": ["kind"]});
+    let answer = search(body);
+    assert_eq!(answer["total"]["counted"], "reaching_score");
+    let count: u64 = answer["facets"]["kind"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|facet| facet["count"].as_u64().unwrap())
+        .sum();
+    assert_eq!(answer["total"]["value"], count);
+    assert_eq!(ids(&answer).len() as u64, count);
+}
+
+#[test]
+fn both_sides_have_a_part_in_the_order_and_none_in_the_total() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    fill(server.client());
+    let search = |mode: Value| {
+        let mut body = json!({"query": "ERR_42", "facets": ["kind"]});
+        body.as_object_mut()
+            .unwrap()
+            .extend(mode.as_object().unwrap().clone());
+        server.client().post("/search", body).ok()
+    };
+    let semantic = search(json!({}));
+    let hybrid = search(json!({"mode": "hybrid"}));
+    assert_eq!(hybrid["total"], semantic["total"]);
+    assert_eq!(hybrid["facets"], semantic["facets"]);
+    assert_eq!(ids(&hybrid).len(), 5);
+    let mut first = ids(&hybrid)[..2].to_vec();
+    first.sort_unstable();
+    assert_eq!(first, ["e42", "twice"]);
+    let scores = &hybrid["hits"][0]["scores"];
+    assert!(scores["semantic"].as_f64().unwrap() <= 1.0);
+    assert!(scores["lexical"].as_f64().unwrap() > 0.0);
+    assert!(semantic["hits"][0].get("scores").is_none());
+    let weighted = search(json!({"mode": "hybrid", "alpha": 1}));
+    assert_eq!(ids(&weighted), ids(&semantic));
+    let weighted = search(json!({"mode": "hybrid", "alpha": 0}));
+    assert_eq!(ids(&weighted)[..2], ["e42", "twice"]);
+    let some = search(json!({"mode": "hybrid", "min_score": 0.2}));
+    let same = search(json!({"min_score": 0.2}));
+    assert_eq!(some["total"], same["total"]);
+    assert_eq!(some["facets"], same["facets"]);
+    let (mut some, mut same) = (ids(&some), ids(&same));
+    some.sort_unstable();
+    same.sort_unstable();
+    assert_eq!(some, same);
+}
+
+#[test]
+fn highlights_are_the_words_of_the_query_in_the_passage() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    fill(server.client());
+    for mode in ["lexical", "hybrid", "semantic"] {
+        let body = json!({"query": "größere LAMPE", "mode": mode, "top_k": 1,
+            "include": ["highlights", "text"]});
+        let answer = server.client().post("/search", body).ok();
+        let hit = &answer["hits"][0];
+        assert_eq!(hit["id"], "lamp", "{mode}");
+        let text = hit["text"].as_str().unwrap();
+        let marked: Vec<&str> = hit["highlights"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|mark| {
+                let place = |name: &str| mark[name].as_u64().unwrap() as usize;
+                &text[place("start")..place("end")]
+            })
+            .collect();
+        assert_eq!(marked, ["Größere", "Lampe"], "{mode}");
+    }
+}
+
+#[test]
+fn the_passage_with_the_words_is_returned() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let client = server.client();
+    let chunking = json!({"chunking": {"mode": "sentence", "max_tokens": 20, "overlap_tokens": 0}});
+    let (put, json_type) = (ureq::http::Method::PUT, Some("application/json"));
+    let body = chunking.to_string();
+    let made = client.send(put, "/collections/short", json_type, body.as_bytes());
+    assert_eq!(made.status, 201);
+    let text = "The first sentence is about gardens and trees. \
+        The second one names the part XJ-9000 only. \
+        The third one is about rivers and lakes again.";
+    let documents = json!({"documents": [{"id": "a", "text": text}]});
+    client.post("/collections/short/documents", documents).ok();
+    for mode in ["lexical", "hybrid"] {
+        let body = json!({"query": "XJ", "mode": mode, "include": ["passages", "highlights"]});
+        let answer = client.post("/collections/short/search", body).ok();
+        let hit = &answer["hits"][0];
+        let passage = hit["passage"]["text"].as_str().unwrap();
+        assert!(passage.contains("XJ-9000"), "{mode}: {passage}");
+        assert_eq!(hit["passages"][0]["text"], passage, "{mode}");
+        let passages = hit["passages"].as_array().unwrap().len();
+        assert_eq!(passages == 1, mode == "lexical", "{mode}");
+    }
+}
+
+#[test]
+fn groups_and_batches_go_with_every_mode() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    fill(server.client());
+    let search =
+        |mode: &str| json!({"query": "the device ERR_42", "mode": mode, "group_by": "kind"});
+    let searches = json!({"searches": [search("semantic"), search("lexical"), search("hybrid")]});
+    let answer = server.client().post("/search/batch", searches).ok();
+    let results = answer["results"].as_array().unwrap();
+    assert_eq!(ids(&results[0]).len(), 4);
+    assert_eq!(ids(&results[1]), ["e42", "twice"]);
+    assert_eq!(ids(&results[2])[0], "e42");
+}
+
+#[test]
+fn what_makes_no_sense_in_a_mode_is_refused_and_pointed_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerOptions::new(folder.path()).start();
+    fill(server.client());
+    let many: String = (0..1025).map(|word| format!("w{word} ")).collect();
+    for (body, pointer) in [
+        (json!({"id": "lamp", "mode": "lexical"}), "/mode"),
+        (json!({"positive": ["x"], "mode": "hybrid"}), "/mode"),
+        (json!({"query": "x", "alpha": 0.5}), "/alpha"),
+        (
+            json!({"query": "x", "mode": "lexical", "alpha": 0.5}),
+            "/alpha",
+        ),
+        (
+            json!({"query": "x", "mode": "hybrid", "alpha": 1.5}),
+            "/alpha",
+        ),
+        (
+            json!({"query": "x", "mode": "hybrid", "min_score": 1.5}),
+            "/min_score",
+        ),
+        (
+            json!({"query": "x", "mode": "lexical", "min_score": -0.5}),
+            "/min_score",
+        ),
+        (
+            json!({"query": "x", "mode": "lexical", "diversity": 0.5}),
+            "/diversity",
+        ),
+        (
+            json!({"query": "x", "mode": "hybrid", "auto_cut": true}),
+            "/auto_cut",
+        ),
+        (json!({"query": "x", "mode": "lexical", "ef": 10}), "/ef"),
+        (json!({"id": "lamp", "include": ["highlights"]}), "/include"),
+        (json!({"query": many, "mode": "lexical"}), "/query"),
+    ] {
+        let problem = server.client().post("/search", body.clone());
+        let problem = problem.problem(422, "invalid_request");
+        assert_eq!(problem["pointer"], pointer, "{body}");
+    }
+    let unknown = json!({"query": "x", "mode": "magic"});
+    let problem = server
+        .client()
+        .post("/search", unknown)
+        .problem(422, "invalid_request");
+    assert!(
+        problem["detail"].as_str().unwrap().contains("magic"),
+        "{problem}"
+    );
+}
