@@ -7,9 +7,10 @@
 use std::path::Path;
 
 use crate::data_folder::{self, REPLACED_FOLDER, REWRITTEN_FOLDER, STORE_FOLDER};
+use crate::index::stored_format;
 use crate::lock_file::LockFile;
 use crate::snapshots::Filling;
-use crate::store::{KeyRange, Store, check_room, fsync_folder, tree_bytes};
+use crate::store::{FORMAT_VERSION, KeyRange, Store, check_room, fsync_folder};
 use crate::{Error, IndexOptions};
 
 /// Stores smaller than this are left alone at the start: sled's log grows in steps that are large
@@ -51,48 +52,19 @@ pub fn compact(data_folder: &Path, options: &IndexOptions) -> Result<CompactionR
     Compaction::new(data_folder, options, &lock).run()
 }
 
-/// Rewrites the store before it is opened, if it takes more than
-/// [`IndexOptions::compact_at_start_over_ratio`] times its live data.
+/// Opens the store of a data folder. One that takes more than
+/// [`IndexOptions::compact_at_start_over_ratio`] times its live data is rewritten first.
 ///
 /// # Errors
 /// A damaged store. One for which the disk has no room is left as it is.
-pub(crate) fn compact_if_wasteful(
+pub(crate) fn open_compact(
     data_folder: &Path,
     options: &IndexOptions,
     lock: &LockFile,
-) -> Result<(), Error> {
-    compact_if_over(MIN_WASTEFUL_BYTES, data_folder, options, lock).map(drop)
-}
-
-/// Whether it was rewritten.
-fn compact_if_over(
-    min_bytes: u64,
-    data_folder: &Path,
-    options: &IndexOptions,
-    lock: &LockFile,
-) -> Result<bool, Error> {
-    let Some(ratio) = options.compact_at_start_over_ratio else {
-        return Ok(false);
-    };
+) -> Result<Store, Error> {
     let compaction = Compaction::new(data_folder, options, lock);
-    if !compaction.is_over(ratio, min_bytes)? {
-        return Ok(false);
-    }
-    match compaction.run() {
-        Ok(report) => {
-            tracing::info!(
-                before_bytes = report.before_bytes,
-                after_bytes = report.after_bytes,
-                "the store was compacted"
-            );
-            Ok(true)
-        }
-        Err(Error::StorageFull { .. }) => {
-            tracing::warn!("the disk has no room to compact the store; it is opened as it is");
-            Ok(false)
-        }
-        Err(error) => Err(error),
-    }
+    let (store, _) = compaction.open_compact(MIN_WASTEFUL_BYTES)?;
+    Ok(store)
 }
 
 /// The steps, each of which may be the last.
@@ -126,6 +98,12 @@ impl<'a> Compaction<'a> {
     fn rewrite(&self) -> Result<CompactionReport, Error> {
         data_folder::remove_if_there(&self.folder.join(REWRITTEN_FOLDER))?;
         let old = self.open(STORE_FOLDER)?;
+        if let Some(stored) = newer_format(&old)? {
+            return Err(Error::NewerFormat {
+                stored,
+                supported: FORMAT_VERSION,
+            });
+        }
         let (entries, live_bytes) = measure(&old)?;
         let needed = live_bytes.saturating_mul(STORE_BYTES_PER_LIVE_BYTE);
         check_room(self.folder, needed, self.options.min_free_disk_bytes)?;
@@ -168,17 +146,41 @@ impl<'a> Compaction<'a> {
         Ok(fsync_folder(self.folder)?)
     }
 
-    /// Whether the store takes more than `ratio` times its live data. Reads only as much as it
-    /// takes to say no.
-    fn is_over(&self, ratio: f64, min_bytes: u64) -> Result<bool, Error> {
-        if !self.folder.join(STORE_FOLDER).join("db").is_file() {
-            return Ok(false);
-        }
-        let disk_bytes = tree_bytes(&self.folder.join(STORE_FOLDER))?;
-        if disk_bytes < min_bytes {
-            return Ok(false);
-        }
+    /// The open store, and whether it was rewritten before.
+    fn open_compact(&self, min_bytes: u64) -> Result<(Store, bool), Error> {
         let store = self.open(STORE_FOLDER)?;
+        if !self.is_wasteful(&store, min_bytes)? {
+            return Ok((store, false));
+        }
+        drop(store);
+        let is_rewritten = match self.run() {
+            Ok(report) => {
+                tracing::info!(
+                    before_bytes = report.before_bytes,
+                    after_bytes = report.after_bytes,
+                    "the store was compacted"
+                );
+                true
+            }
+            Err(Error::StorageFull { .. }) => {
+                tracing::warn!("the disk has no room to compact the store; it is opened as it is");
+                false
+            }
+            Err(error) => return Err(error),
+        };
+        Ok((self.open(STORE_FOLDER)?, is_rewritten))
+    }
+
+    /// Whether a store is large and takes too much for its live data. Reads only as much as it
+    /// takes to say no. One of a newer format is not ours to judge.
+    fn is_wasteful(&self, store: &Store, min_bytes: u64) -> Result<bool, Error> {
+        let Some(ratio) = self.options.compact_at_start_over_ratio else {
+            return Ok(false);
+        };
+        let disk_bytes = store.size_on_disk()?;
+        if disk_bytes < min_bytes || newer_format(store)?.is_some() {
+            return Ok(false);
+        }
         let mut live_bytes = 0;
         for entry in store.scan(&KeyRange::everything()) {
             let (key, value) = entry?;
@@ -207,6 +209,11 @@ impl<'a> Compaction<'a> {
     }
 }
 
+/// The format of a store that a newer version has written.
+fn newer_format(store: &Store) -> Result<Option<u32>, Error> {
+    Ok(stored_format(store)?.filter(|stored| *stored > FORMAT_VERSION))
+}
+
 /// Entries of a store, and bytes of their keys and values.
 pub(crate) fn measure(store: &Store) -> Result<(u64, u64), Error> {
     let (mut entries, mut bytes) = (0, 0);
@@ -221,6 +228,7 @@ pub(crate) fn measure(store: &Store) -> Result<(u64, u64), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{Key, WriteBatch};
     use crate::{
         DocumentDraft, DocumentWrite, EncoderIdentity, Index, Metadata, NewPassage, StoredDocument,
     };
@@ -318,7 +326,8 @@ mod tests {
                 min_free_disk_bytes,
                 ..IndexOptions::default()
             };
-            compact_if_over(min_bytes, folder.path(), &options, &lock).unwrap()
+            let compaction = Compaction::new(folder.path(), &options, &lock);
+            compaction.open_compact(min_bytes).unwrap().1
         };
         assert!(!run(0, None, 0));
         assert!(!run(0, Some(1e6), 0));
@@ -327,6 +336,28 @@ mod tests {
         assert!(run(0, Some(1.1), 0));
         drop(lock);
         assert_holds(folder.path(), &documents);
+    }
+
+    #[test]
+    fn a_store_of_a_newer_format_is_not_rewritten() {
+        let folder = tempfile::tempdir().unwrap();
+        churned(folder.path());
+        let lock = LockFile::acquire(folder.path()).unwrap();
+        let options = IndexOptions {
+            compact_at_start_over_ratio: Some(1.1),
+            ..IndexOptions::default()
+        };
+        let compaction = Compaction::new(folder.path(), &options, &lock);
+        let store = compaction.open(STORE_FOLDER).unwrap();
+        let mut batch = WriteBatch::default();
+        let newer = (FORMAT_VERSION + 1).to_le_bytes();
+        batch.put(&Key::format_version(), newer.to_vec());
+        store.make_durable(store.apply(batch).unwrap()).unwrap();
+        drop(store);
+        assert!(!compaction.open_compact(0).unwrap().1);
+        drop(lock);
+        let error = compact(folder.path(), &options).unwrap_err();
+        assert!(matches!(error, Error::NewerFormat { .. }), "{error}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::collection::{Collection, Folders, Maintenance, now_ms, sweep};
-use crate::compaction::{compact_if_wasteful, measure};
+use crate::compaction::{measure, open_compact};
 use crate::data_folder::{self, LEXICAL_FOLDER, SEGMENTS_FOLDER, STORE_FOLDER};
 use crate::lexical::LexicalFolder;
 use crate::lock_file::LockFile;
@@ -133,13 +133,7 @@ impl Index {
         fs_err::create_dir_all(folder)?;
         let lock = LockFile::acquire(folder)?;
         let had_store = data_folder::prepare(folder)?;
-        compact_if_wasteful(folder, options, &lock)?;
-        let store = Arc::new(Store::open(
-            &folder.join(STORE_FOLDER),
-            options.cache_bytes,
-            options.min_free_disk_bytes,
-            lock,
-        )?);
+        let store = Arc::new(open_compact(folder, options, &lock)?);
         check_format(&store, had_store)?;
         if !had_store {
             data_folder::write_marker(folder)?;
@@ -433,7 +427,8 @@ fn check_format(store: &Store, had_store: bool) -> Result<(), Error> {
     }
 }
 
-fn stored_format(store: &Store) -> Result<Option<u32>, Error> {
+/// The format that a store says it has.
+pub(crate) fn stored_format(store: &Store) -> Result<Option<u32>, Error> {
     let Some(bytes) = store.get(&Key::format_version())? else {
         return Ok(None);
     };
