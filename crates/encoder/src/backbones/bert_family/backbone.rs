@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_pass_that_pauses_for_another_gives_the_same_states() {
-        for (threads, texts) in [(1, 2), (2, 2), (2, 40)] {
+        for (threads, texts) in [(1, 2), (1, 40), (2, 2), (2, 40)] {
             let backbone = open(Kernels::detect(), threads);
             let expected = backbone.forward(&mut batch(texts), &|| {}).unwrap().values;
             let alone = backbone.forward(&mut batch(1), &|| {}).unwrap().values;
@@ -238,7 +238,9 @@ mod tests {
             };
             let paused = backbone.forward(&mut batch(texts), &pause).unwrap();
             assert_eq!(paused.values, expected);
-            assert!(pauses.into_inner() > 0);
+            // Where threads take chunks of their own, the others may have taken them all.
+            let is_shared = threads == 1 || texts == 2;
+            assert!(pauses.into_inner() > 0 || !is_shared);
         }
     }
 
