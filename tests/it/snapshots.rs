@@ -84,6 +84,8 @@ fn answers(client: &Client) -> Vec<Value> {
         answers.push(client.get(&format!("{prefix}/documents?include=text")).ok());
         let search = json!({"query": "which number is it?", "top_k": 12, "exact": true});
         answers.push(client.post(&format!("{prefix}/search"), search).ok()["hits"].clone());
+        let search = json!({"query": "which number is it?", "top_k": 12, "mode": "lexical"});
+        answers.push(client.post(&format!("{prefix}/search"), search).ok()["hits"].clone());
     }
     for name in ["default", "notes"] {
         let mut collection = client.get(&format!("/collections/{name}")).ok();
@@ -92,6 +94,9 @@ fn answers(client: &Client) -> Vec<Value> {
             "segment_bytes",
             "head_passages",
             "dead_passages",
+            "lexical_segments",
+            "lexical_bytes",
+            "lexical_head_passages",
         ] {
             collection["index"][of_the_moment].take();
         }

@@ -10,7 +10,7 @@
     reason = "helpers of several tests, each of which uses some"
 )]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::Dice;
@@ -157,6 +157,15 @@ pub(crate) struct Disk {
     pending_names: BTreeMap<PathBuf, Vec<NameChange>>,
     open: HashMap<i32, PathBuf>,
     open_files: HashMap<i32, usize>,
+    /// Open files that [`is_unseen`].
+    unseen: HashSet<i32>,
+}
+
+/// tantivy renames files by system calls that no library function makes, so the record of what
+/// happens in the folder of words is not whole. Its files are left out of every disk: words are made
+/// anew from the record then, too.
+fn is_unseen(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == "lexical")
 }
 
 impl Disk {
@@ -171,6 +180,7 @@ impl Disk {
             pending_names: BTreeMap::new(),
             open: HashMap::new(),
             open_files: HashMap::new(),
+            unseen: HashSet::new(),
         }
     }
 
@@ -178,6 +188,7 @@ impl Disk {
         match event {
             Event::Start => {
                 self.open.clear();
+                self.unseen.clear();
                 self.open_files.clear();
             }
             Event::Open { file, flags, path } => self.opened(*file, *flags, path),
@@ -204,12 +215,19 @@ impl Disk {
             Event::Fsync { file } => self.fsync(*file),
             Event::Close { file } => {
                 self.open.remove(file);
+                self.unseen.remove(file);
                 self.open_files.remove(file);
             }
         }
     }
 
     fn opened(&mut self, file: i32, flags: u64, path: &Path) {
+        self.unseen.remove(&file);
+        if is_unseen(path) {
+            self.open_files.remove(&file);
+            self.unseen.insert(file);
+            return;
+        }
         self.open.insert(file, path.to_owned());
         let known = self.names.get(path).copied();
         let node = match known {
@@ -231,6 +249,9 @@ impl Disk {
     }
 
     fn change(&mut self, file: i32, change: Change) {
+        if self.unseen.contains(&file) {
+            return;
+        }
         let number = self.open_files[&file];
         self.files[number].pending.push(change);
     }
