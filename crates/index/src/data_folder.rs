@@ -56,7 +56,7 @@ fn finish_compaction(folder: &Path) -> Result<(), Error> {
         fsync_folder(folder)?;
     }
     remove_if_there(&replaced)?;
-    remove_if_there(&folder.join(REWRITTEN_FOLDER))
+    Ok(remove_if_there(&folder.join(REWRITTEN_FOLDER))?)
 }
 
 pub(crate) fn write_marker(folder: &Path) -> Result<(), Error> {
@@ -66,9 +66,10 @@ pub(crate) fn write_marker(folder: &Path) -> Result<(), Error> {
     Ok(fsync_folder(folder)?)
 }
 
-pub(crate) fn remove_if_there(folder: &Path) -> Result<(), Error> {
+/// Removes a folder with everything in it.
+pub(crate) fn remove_if_there(folder: &Path) -> std::io::Result<()> {
     match fs_err::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }

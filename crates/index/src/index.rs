@@ -187,6 +187,7 @@ impl Index {
         }
         // They may hold what is lost.
         data_folder::remove_if_there(&folder.join(SEGMENTS_FOLDER))?;
+        data_folder::remove_if_there(&folder.join(LEXICAL_FOLDER))?;
         Store::accept_loss(&store_folder, &lock)
     }
 

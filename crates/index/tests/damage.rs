@@ -183,7 +183,10 @@ fn a_lost_tail_is_given_up_by_command_only() {
         .unwrap()
         .upsert(&[document(5000, 1)])
         .unwrap();
+    assert!(index.settle());
     drop(index);
+    let made_of_it = ["segments", "lexical"].map(|name| folder.path().join(name));
+    assert!(made_of_it.iter().all(|path| path.exists()));
     // The note of what was acknowledged stays.
     fs_err::copy(
         store.join("acknowledged"),
@@ -196,6 +199,7 @@ fn a_lost_tail_is_given_up_by_command_only() {
         assert!(matches!(open(folder.path()), Err(Error::LostWrites { .. })));
     }
     assert_eq!(siamese_index::Index::accept_loss(folder.path()).unwrap(), 1);
+    assert!(!made_of_it.iter().any(|path| path.exists()));
     assert!(contents(&open(folder.path()).unwrap()).unwrap() == expected);
 }
 

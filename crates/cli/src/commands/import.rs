@@ -1,16 +1,16 @@
 //! `siamese import`
 
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::json;
 use siamese_index::{Collection, Error, ImportedDocument, Index, IndexOptions};
 
-use super::ingest::Sender;
+use super::ingest::{Sender, progress};
 use crate::client::{Connection, Service, collection_name};
 use crate::export_file::ExportFile;
 
@@ -160,16 +160,4 @@ fn store(collection: &Collection, writes: &mut Vec<ImportedDocument>) -> Result<
     let stored = writes.len();
     writes.clear();
     Ok(stored)
-}
-
-fn progress(bytes: u64) -> ProgressBar {
-    let bar = ProgressBar::new(bytes);
-    let template = "{bar:30} {percent:>3} %  {msg}  {elapsed}, {eta} left";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    if !stderr().is_terminal() {
-        bar.set_draw_target(ProgressDrawTarget::hidden());
-    }
-    bar
 }

@@ -62,7 +62,8 @@ impl Ingest {
         }
         let service = Service::new(&self.connection);
         service.ensure_collection()?;
-        let mut sender = Sender::new(&service, progress(&files));
+        let bytes = files.iter().map(|file| file.bytes).sum();
+        let mut sender = Sender::new(&service, progress(bytes));
         for file in &files {
             sender.file(file)?;
         }
@@ -83,8 +84,9 @@ impl Ingest {
     }
 }
 
-fn progress(files: &[SourceFile]) -> ProgressBar {
-    let bar = ProgressBar::new(files.iter().map(|file| file.bytes).sum());
+/// A bar over so many bytes; hidden when nobody looks.
+pub(crate) fn progress(bytes: u64) -> ProgressBar {
+    let bar = ProgressBar::new(bytes);
     let template = "{bar:30} {percent:>3} %  {msg}  {elapsed}, {eta} left";
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::manifest::{FileCheck, Manifest, NamedSegment};
 use super::segment::{LexicalFailure, LexicalSegment};
 use super::segment_list::LexicalSegmentList;
+use crate::data_folder::remove_if_there;
 use crate::store::fsync_folder;
 
 const MANIFEST_FILE: &str = "manifest";
@@ -105,10 +106,7 @@ impl LexicalFolder {
 
     /// Removes the folder with everything in it.
     pub(crate) fn remove(&self) -> std::io::Result<()> {
-        match fs_err::remove_dir_all(&self.path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        remove_if_there(&self.path)
     }
 
     fn manifest_path(&self) -> PathBuf {

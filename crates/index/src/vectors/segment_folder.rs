@@ -7,6 +7,7 @@ use super::manifest::Manifest;
 use super::segment::Segment;
 use super::segment_list::SegmentList;
 use super::snapshot::{SegmentsState, Snapshot};
+use crate::data_folder::remove_if_there;
 use crate::store::fsync_folder;
 
 const MANIFEST_FILE: &str = "manifest";
@@ -124,10 +125,7 @@ impl SegmentFolder {
 
     /// Removes the folder with everything in it.
     pub(crate) fn remove(&self) -> std::io::Result<()> {
-        match fs_err::remove_dir_all(&self.path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        remove_if_there(&self.path)
     }
 
     fn segment_path(&self, number: u64) -> PathBuf {
