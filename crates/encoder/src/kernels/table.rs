@@ -145,8 +145,18 @@ impl Kernels {
                 Precision::Bf16 if is_x86_feature_detected!("avx512bf16") => {
                     Some(&coded::bf16_avx512::KERNELS)
                 }
+                Precision::Int16 if is_x86_feature_detected!("avx512vnni") => {
+                    Some(&coded::int16::avx512_vnni::KERNELS)
+                }
+                Precision::Int16 if is_x86_feature_detected!("avx512bw") => {
+                    Some(&coded::int16::avx512::KERNELS)
+                }
                 _ => None,
             };
+        }
+        #[cfg(target_arch = "x86_64")]
+        if self.panels.as_ptr() == avx2::KERNELS.panels.as_ptr() && precision == Precision::Int16 {
+            return Some(&coded::int16::avx2::KERNELS);
         }
         None
     }

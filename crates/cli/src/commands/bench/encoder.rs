@@ -57,6 +57,8 @@ pub(crate) struct EncoderBench {
 enum PrecisionName {
     /// As in the model
     F32,
+    /// 16-bit codes where the CPU multiplies them, else f32
+    Int16,
     /// bfloat16
     Bf16,
     /// 8-bit codes where the CPU multiplies them, else bfloat16
@@ -129,6 +131,7 @@ impl EncoderBench {
             threads: Some(self.threads()),
             precision: match self.precision {
                 PrecisionName::F32 => Precision::F32,
+                PrecisionName::Int16 => Precision::Int16,
                 PrecisionName::Bf16 => Precision::Bf16,
                 PrecisionName::Int8 => Precision::Int8,
             },

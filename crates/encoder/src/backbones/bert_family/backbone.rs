@@ -134,7 +134,7 @@ impl Backbone for PackedBert {
         let model = &self.model;
         let multiplied = match (model.coded, model.precision) {
             (Some(coded), _) => coded.name,
-            (None, Precision::F32) => "f32",
+            (None, Precision::F32 | Precision::Int16) => "f32",
             (None, Precision::Bf16 | Precision::Int8) => "bf16 widened",
         };
         format!("packed {} {multiplied}", model.kernels.name)

@@ -1,7 +1,7 @@
 //! Products of short codes: less memory to read, and more products in one step where the CPU has
 //! instructions for them.
 //!
-//! A group is four bytes: four 8-bit codes or two bfloat16 values, whose products with another
+//! A group is four bytes: four 8-bit codes, two 16-bit codes or two bfloat16 values, whose products with another
 //! group one lane adds up in one step. Weights are coded once, rows of the left matrix when they
 //! are used.
 //!
@@ -9,12 +9,16 @@
 //! column of weights is `code * scale`, codes from -127 to 127. Sums over codes are exact; scales
 //! and the row's zero come in at the end:
 //! `c = scale_row * scale_column * (sum - zero * sum of the column's codes) + bias`.
-//! bfloat16 has neither scale nor zero.
+//! 16-bit codes have scales only ([`int16`]), bfloat16 has neither scale nor zero.
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod bf16_avx512;
 #[cfg(target_arch = "x86_64")]
+pub(super) mod int16;
+#[cfg(target_arch = "x86_64")]
 pub(super) mod int8_avx512;
+#[cfg(target_arch = "x86_64")]
+mod pairs;
 mod panels;
 
 use std::ops::Range;
@@ -30,6 +34,8 @@ const GROUP_BYTES: usize = 4;
 pub(crate) enum Code {
     /// 8 bits with a scale.
     Int8,
+    /// 16 bits with a scale.
+    Int16,
     /// The upper half of an f32.
     Bf16,
 }
@@ -39,7 +45,7 @@ impl Code {
     pub(super) fn per_group(self) -> usize {
         match self {
             Self::Int8 => 4,
-            Self::Bf16 => 2,
+            Self::Int16 | Self::Bf16 => 2,
         }
     }
 
@@ -255,5 +261,6 @@ mod tests {
     fn a_product_of_codes_is_close_to_the_product_of_numbers() {
         check(Precision::Int8, 0.08);
         check(Precision::Bf16, 0.05);
+        check(Precision::Int16, 0.001);
     }
 }

@@ -4,6 +4,14 @@ use super::{Code, GROUP_BYTES};
 use crate::kernels::AlignedVec;
 use crate::kernels::packed_matrix::to_bf16;
 
+/// Steps of depth whose products of 16-bit codes are added up in 32 bits, exactly.
+pub(super) const INT16_BLOCK: usize = 128;
+/// The largest 16-bit code of a row.
+pub(super) const INT16_ROW: u32 = 1 << 14;
+/// What the sizes of a column's 16-bit codes add up to in a block, at most, before they are
+/// rounded: times [`INT16_ROW`] it fits 32 bits with a sign.
+const INT16_COLUMN: u32 = i32::MAX as u32 / INT16_ROW - INT16_BLOCK as u32;
+
 /// A matrix of coded weights; columns are filled up to whole panels, depth to whole groups.
 #[derive(Debug)]
 pub(in crate::kernels) struct CodedPanels {
@@ -41,6 +49,7 @@ impl CodedPanels {
     pub(in crate::kernels) fn set_column(&mut self, column: usize, weights: &[f32]) {
         match self.code {
             Code::Int8 => self.set_int8(column, weights),
+            Code::Int16 => self.set_int16(column, weights),
             Code::Bf16 => {
                 for (step, weight) in weights.iter().enumerate() {
                     let at = self.place(step, column);
@@ -65,6 +74,22 @@ impl CodedPanels {
         }
         self.scales[column] = scale;
         self.sums[column] = sum;
+    }
+
+    fn set_int16(&mut self, column: usize, weights: &[f32]) {
+        let size = |weights: &[f32]| weights.iter().map(|weight| weight.abs()).sum::<f32>();
+        let largest = weights.iter().copied().map(f32::abs).fold(0.0, f32::max);
+        let scale = weights
+            .chunks(INT16_BLOCK)
+            .map(|block| size(block) / INT16_COLUMN as f32)
+            .fold(largest / f32::from(i16::MAX), f32::max);
+        let inverse = if scale > 0.0 { scale.recip() } else { 0.0 };
+        for (step, weight) in weights.iter().enumerate() {
+            let code = (weight * inverse).round_ties_even() as i16;
+            let at = self.place(step, column);
+            self.codes[at..at + 2].copy_from_slice(&code.to_le_bytes());
+        }
+        self.scales[column] = scale;
     }
 
     /// The byte at which a weight's code begins.
