@@ -90,7 +90,7 @@ def main():
     arguments.add_argument("--cells", type=pathlib.Path, help="folder of CELL.jsonl")
     arguments.add_argument("--only", nargs="*", default=list(BATCH_OF_CELL), choices=list(BATCH_OF_CELL))
     arguments.add_argument("--threads", type=int, default=2)
-    arguments.add_argument("--precision", default="f32", choices=["f32", "int16", "bf16", "int8"])
+    arguments.add_argument("--precision", default="int16", choices=["f32", "int16", "bf16", "int8"])
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--repeat", type=int, default=3, help="passes over all texts in a round")
     arguments.add_argument("--json", action="store_true")

@@ -82,7 +82,11 @@ fn scores_are_those_of_sentence_transformers_alone_and_in_batches() {
 
 #[test]
 fn scores_of_other_precisions_stay_close() {
-    for (precision, tolerance) in [(Precision::Bf16, 0.05), (Precision::Int8, 0.3)] {
+    for (precision, tolerance) in [
+        (Precision::Int16, 1e-3),
+        (Precision::Bf16, 0.05),
+        (Precision::Int8, 0.3),
+    ] {
         let options = RerankerOptions {
             precision,
             ..RerankerOptions::default()

@@ -147,7 +147,11 @@ fn the_number_of_threads_changes_nothing() {
 
 #[test]
 fn reduced_precision_stays_close() {
-    for (precision, least_cosine) in [(Precision::Bf16, 0.999), (Precision::Int8, 0.99)] {
+    for (precision, least_cosine) in [
+        (Precision::Int16, 0.99999),
+        (Precision::Bf16, 0.999),
+        (Precision::Int8, 0.99),
+    ] {
         let options = EncoderOptions {
             precision,
             ..EncoderOptions::default()

@@ -168,7 +168,9 @@ impl RerankerSettings {
 pub enum EncoderPrecision {
     /// As in the model.
     F32,
-    /// bfloat16.
+    /// 16-bit codes where the CPU multiplies them, else as in the model.
+    Int16,
+    /// bfloat16 where the CPU multiplies it, else 16-bit codes.
     Bf16,
     /// 8-bit codes where the CPU multiplies them, else bfloat16.
     Int8,

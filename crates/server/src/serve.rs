@@ -215,6 +215,7 @@ fn device(wanted: Device) -> DevicePreference {
 fn precision(wanted: EncoderPrecision) -> Precision {
     match wanted {
         EncoderPrecision::F32 => Precision::F32,
+        EncoderPrecision::Int16 => Precision::Int16,
         EncoderPrecision::Bf16 => Precision::Bf16,
         EncoderPrecision::Int8 => Precision::Int8,
     }

@@ -10,14 +10,13 @@ pub enum Precision {
     #[default]
     F32,
     /// 16-bit codes: half the memory, products in half the time, vectors as close to the model's
-    /// as f32 makes them. Where the CPU does not multiply them (other than AVX2 and AVX-512), as
+    /// as f32 makes them to five digits of their cosine. With AVX2 or AVX-512; elsewhere as
     /// [`Self::F32`].
     Int16,
-    /// bfloat16: half the memory, eight significant bits. The CPU multiplies it if it can, else it
-    /// is widened.
+    /// bfloat16: half the memory, eight significant bits. Multiplied with AVX-512 BF16; elsewhere
+    /// as [`Self::Int16`] or, if that is not possible, widened.
     Bf16,
-    /// 8-bit codes, a quarter of the memory, where the CPU multiplies them (AVX-512 VNNI);
-    /// elsewhere as [`Self::Bf16`].
+    /// 8-bit codes, a quarter of the memory. With AVX-512 VNNI; elsewhere as [`Self::Bf16`].
     Int8,
 }
 

@@ -134,30 +134,31 @@ impl Kernels {
         }
     }
 
-    /// Products of codes for a precision, if this CPU has instructions for them.
+    /// Products of codes for a precision, if this CPU has instructions for them. Those for 16-bit
+    /// codes stand in for others: they are as short as bfloat16 and closer to f32 than either.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn coded(&self, precision: Precision) -> Option<&'static CodedKernels> {
-        #[cfg(target_arch = "x86_64")]
-        if self.panels.as_ptr() == avx512::KERNELS.panels.as_ptr() {
-            return match precision {
-                Precision::Int8 if is_x86_feature_detected!("avx512vnni") => {
-                    Some(&coded::int8_avx512::KERNELS)
-                }
-                Precision::Bf16 if is_x86_feature_detected!("avx512bf16") => {
-                    Some(&coded::bf16_avx512::KERNELS)
-                }
-                Precision::Int16 if is_x86_feature_detected!("avx512vnni") => {
-                    Some(&coded::int16::avx512_vnni::KERNELS)
-                }
-                Precision::Int16 if is_x86_feature_detected!("avx512bw") => {
-                    Some(&coded::int16::avx512::KERNELS)
-                }
-                _ => None,
-            };
+        let is_avx512 = self.panels.as_ptr() == avx512::KERNELS.panels.as_ptr();
+        let is_avx2 = self.panels.as_ptr() == avx2::KERNELS.panels.as_ptr();
+        let has_vnni = is_avx512 && is_x86_feature_detected!("avx512vnni");
+        match precision {
+            Precision::F32 => None,
+            Precision::Int8 if has_vnni => Some(&coded::int8_avx512::KERNELS),
+            Precision::Bf16 if is_avx512 && is_x86_feature_detected!("avx512bf16") => {
+                Some(&coded::bf16_avx512::KERNELS)
+            }
+            _ if has_vnni => Some(&coded::int16::avx512_vnni::KERNELS),
+            _ if is_avx512 && is_x86_feature_detected!("avx512bw") => {
+                Some(&coded::int16::avx512::KERNELS)
+            }
+            _ if is_avx2 => Some(&coded::int16::avx2::KERNELS),
+            _ => None,
         }
-        #[cfg(target_arch = "x86_64")]
-        if self.panels.as_ptr() == avx2::KERNELS.panels.as_ptr() && precision == Precision::Int16 {
-            return Some(&coded::int16::avx2::KERNELS);
-        }
+    }
+
+    /// This CPU has no instructions for products of codes.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(crate) fn coded(&self, _: Precision) -> Option<&'static CodedKernels> {
         None
     }
 

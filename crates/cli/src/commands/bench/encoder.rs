@@ -37,7 +37,7 @@ pub(crate) struct EncoderBench {
     #[arg(long, value_name = "N", default_value = "5")]
     repeat: NonZeroUsize,
     /// How weights are kept
-    #[arg(long, value_enum, default_value_t = PrecisionName::F32)]
+    #[arg(long, value_enum, default_value_t = PrecisionName::Int16)]
     precision: PrecisionName,
     /// Take the generic path through candle
     #[arg(long)]
@@ -59,7 +59,7 @@ enum PrecisionName {
     F32,
     /// 16-bit codes where the CPU multiplies them, else f32
     Int16,
-    /// bfloat16
+    /// bfloat16 where the CPU multiplies it, else 16-bit codes
     Bf16,
     /// 8-bit codes where the CPU multiplies them, else bfloat16
     Int8,

@@ -202,11 +202,15 @@ mod tests {
     use super::*;
 
     fn open(kernels: &'static Kernels, threads: usize) -> PackedBert {
+        open_with(kernels, threads, Precision::F32)
+    }
+
+    fn open_with(kernels: &'static Kernels, threads: usize, precision: Precision) -> PackedBert {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/fixtures/models")
             .join("bert-old-dialect");
         let config = FamilyConfig::read(&folder).unwrap();
-        PackedBert::open(&folder, config, threads, Precision::F32, kernels).unwrap()
+        PackedBert::open(&folder, config, threads, precision, kernels).unwrap()
     }
 
     /// Texts of 3 and 23 tokens in turns: less and more than a tile has rows.
@@ -219,8 +223,8 @@ mod tests {
         batch
     }
 
-    fn states(kernels: &'static Kernels, threads: usize) -> Vec<f32> {
-        let backbone = open(kernels, threads);
+    fn states(kernels: &'static Kernels, threads: usize, precision: Precision) -> Vec<f32> {
+        let backbone = open_with(kernels, threads, precision);
         backbone.forward(&mut batch(2), &|| {}).unwrap().values
     }
 
@@ -246,16 +250,21 @@ mod tests {
 
     #[test]
     fn every_instruction_set_gives_the_same_states() {
-        let expected = states(Kernels::detect(), 1);
+        let expected = states(Kernels::detect(), 1, Precision::F32);
         let available = Kernels::available();
         assert_eq!(available.last().unwrap().name, "portable");
         for kernels in available {
-            for threads in [1, 2] {
-                for (value, expected) in states(kernels, threads).iter().zip(&expected) {
-                    let difference = (value - expected).abs();
+            for (threads, precision, tolerance) in [
+                (1, Precision::F32, 1e-4),
+                (2, Precision::F32, 1e-4),
+                (1, Precision::Int16, 5e-3),
+                (2, Precision::Int16, 5e-3),
+            ] {
+                let states = states(kernels, threads, precision);
+                for (value, expected) in states.iter().zip(&expected) {
                     assert!(
-                        difference < 1e-4,
-                        "{}: {value}, not {expected}",
+                        (value - expected).abs() < tolerance,
+                        "{} {precision:?}: {value}, not {expected}",
                         kernels.name
                     );
                 }

@@ -5,7 +5,7 @@ use crate::kernels::AlignedVec;
 use crate::kernels::packed_matrix::to_bf16;
 
 /// Steps of depth whose products of 16-bit codes are added up in 32 bits, exactly.
-pub(super) const INT16_BLOCK: usize = 128;
+pub(super) const INT16_BLOCK: usize = 192;
 /// The largest 16-bit code of a row.
 pub(super) const INT16_ROW: u32 = 1 << 14;
 /// What the sizes of a column's 16-bit codes add up to in a block, at most, before they are
@@ -56,6 +56,10 @@ impl CodedPanels {
                     self.codes[at..at + 2].copy_from_slice(&to_bf16(*weight).to_le_bytes());
                 }
             }
+        }
+        // A weight that is no number has no code; what it makes must not look like a number.
+        if !weights.iter().all(|weight| weight.is_finite()) {
+            self.scales[column] = f32::NAN;
         }
     }
 
