@@ -30,6 +30,10 @@ pub(super) use panels::CodedPanels;
 const GROUP_BYTES: usize = 4;
 
 /// What a code is.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(dead_code, reason = "other CPUs have no products of codes yet")
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
     /// 8 bits with a scale.
@@ -97,6 +101,10 @@ impl CodedRows {
 }
 
 /// Some rows of codes times one panel of coded weights.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(dead_code, reason = "other CPUs have no products of codes yet")
+)]
 #[derive(Debug, Clone, Copy)]
 struct CodedTile {
     /// Groups of a row.
