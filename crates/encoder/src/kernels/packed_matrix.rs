@@ -51,7 +51,9 @@ impl PackedMatrix {
     ) -> Self {
         let filled_up = columns.next_multiple_of(kernels.panel);
         let values = match precision {
-            Precision::F32 | Precision::Int16 => Values::Single(AlignedVec::zeros(depth * filled_up)),
+            Precision::F32 | Precision::Int16 => {
+                Values::Single(AlignedVec::zeros(depth * filled_up))
+            }
             Precision::Bf16 | Precision::Int8 => Values::Half(AlignedVec::zeros(depth * filled_up)),
         };
         Self {

@@ -90,7 +90,10 @@ unsafe fn code_row<P: Pairs>(values: *const f32, width: usize, to: *mut u8) -> (
             low = P::Float::min(low, part);
             high = P::Float::max(high, part);
         }
-        let largest = P::Float::largest(P::Float::max(high, P::Float::sub(P::Float::splat(0.0), low)));
+        let largest = P::Float::largest(P::Float::max(
+            high,
+            P::Float::sub(P::Float::splat(0.0), low),
+        ));
         let inverse = if largest > 0.0 {
             INT16_ROW as f32 / largest
         } else {
