@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::config::{Limits, Settings};
 use crate::error::{ApiError, ErrorCode};
 use crate::queue::EncodeQueue;
-use crate::service::QueryCache;
+use crate::service::{Cursors, QueryCache};
 
 /// The service's state; cloning is cheap.
 #[derive(Debug, Clone)]
@@ -33,6 +33,7 @@ pub(crate) struct Engine {
     pub(crate) reranker: Option<Arc<Reranker>>,
     pub(crate) queue: EncodeQueue,
     pub(crate) cache: QueryCache,
+    pub(crate) cursors: Cursors,
     pub(crate) index: Arc<Index>,
     pub(crate) retry_after_s: u64,
     pub(crate) loaded_at: jiff::Timestamp,

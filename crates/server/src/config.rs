@@ -232,6 +232,8 @@ pub struct Limits {
     pub max_hits_with_passages: usize,
     pub max_top_k: usize,
     pub max_offset: usize,
+    pub cursor_lifetime_ms: u64,
+    pub max_cursor_memory_bytes: usize,
     pub max_filter_depth: usize,
     pub max_filter_clauses: usize,
     pub max_filter_values: usize,

@@ -31,6 +31,8 @@ pub(crate) enum ErrorCode {
     RerankerNotFound,
     /// No such snapshot.
     SnapshotNotFound,
+    /// The cursor is kept no more; search again from the first page.
+    CursorExpired,
     /// The route exists, but not with this method.
     MethodNotAllowed,
     /// The collection exists with other settings.
@@ -52,7 +54,7 @@ pub(crate) enum ErrorCode {
 impl ErrorCode {
     /// Every code.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::MalformedJson,
         Self::InvalidRequest,
         Self::UnsupportedMediaType,
@@ -62,6 +64,7 @@ impl ErrorCode {
         Self::CollectionNotFound,
         Self::RerankerNotFound,
         Self::SnapshotNotFound,
+        Self::CursorExpired,
         Self::MethodNotAllowed,
         Self::Conflict,
         Self::Timeout,
@@ -87,6 +90,7 @@ impl ErrorCode {
             Self::CollectionNotFound => (StatusCode::NOT_FOUND, "There is no such collection"),
             Self::RerankerNotFound => (StatusCode::NOT_FOUND, "There is no reranker"),
             Self::SnapshotNotFound => (StatusCode::NOT_FOUND, "There is no such snapshot"),
+            Self::CursorExpired => (StatusCode::GONE, "The cursor has expired"),
             Self::MethodNotAllowed => (
                 StatusCode::METHOD_NOT_ALLOWED,
                 "The method is not allowed here",

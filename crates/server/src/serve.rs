@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use crate::app::{App, Engine};
 use crate::config::{Device, EncoderPrecision, Settings};
 use crate::queue::{EncodeQueue, Forward, Models};
-use crate::service::{QueryCache, default_chunking};
+use crate::service::{Cursors, QueryCache, default_chunking};
 use crate::{metrics, router};
 
 /// Why the service did not start or did not end well.
@@ -159,6 +159,7 @@ pub(crate) fn load(
             reranker,
             queue,
             cache: QueryCache::new(settings.encoder.max_cached_queries),
+            cursors: Cursors::new(&settings.limits),
             index: Arc::new(index),
             retry_after_s,
             loaded_at: jiff::Timestamp::now(),

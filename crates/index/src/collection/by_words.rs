@@ -15,7 +15,7 @@ impl Collection {
         options: &SearchOptions,
     ) -> Result<Found<Candidate>, Error> {
         let scores = published.lexical.scores(words)?;
-        let matches = scores.matches(&searched.documents, options.limit, options.min_score);
+        let matches = scores.matches(&searched.documents, options.ranked(), options.min_score);
         Ok(Found {
             best: matches.best,
             matched: Matched {

@@ -43,7 +43,7 @@ impl Collection {
         (vector, words, fusion): (&[f32], &WordQuery, Fusion),
         options: &SearchOptions,
     ) -> Result<Found<Ranked>, Error> {
-        let length = list_length(options.limit);
+        let length = list_length(options.ranked());
         let found = self.by_vector(published, searched, vector, options, length)?;
         let scores = published.lexical.scores(words)?;
         let lexical = scores.matches(&searched.documents, length, None).best;
@@ -56,7 +56,7 @@ impl Collection {
             .filter_map(|listed| Some((listed.by_meaning?, listed)))
             .collect();
         Ok(Found {
-            best: fused(&listed, fusion, options.limit),
+            best: fused(&listed, fusion, options.ranked()),
             matched: found.matched,
         })
     }

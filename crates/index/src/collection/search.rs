@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use roaring::RoaringBitmap;
 
+use super::paging::{HitSet, Moment};
 use super::question::{Asked, Question};
 use super::{Collection, FacetRequest, FacetValue, Published};
 use crate::filter::Filter;
@@ -26,6 +27,10 @@ pub struct SearchOptions {
     pub exclude: Vec<String>,
     /// Leave out documents that do not pass.
     pub filter: Option<Filter>,
+    /// Leave out documents that were stored or replaced after this moment.
+    pub moment: Option<Moment>,
+    /// Do not return these documents. They are counted as all others.
+    pub skip: HitSet,
     /// Fields whose values are counted over all documents that match, returned or not.
     pub facets: FacetRequest,
     /// Score every vector, instead of those that a graph leads to.
@@ -41,6 +46,8 @@ impl Default for SearchOptions {
             min_score: None,
             exclude: Vec::new(),
             filter: None,
+            moment: None,
+            skip: HitSet::default(),
             facets: FacetRequest::default(),
             exact: false,
             ef: None,
@@ -57,6 +64,10 @@ pub struct SearchResults {
     pub total: Total,
     /// For each field of [`SearchOptions::facets`], its values among the documents of the total.
     pub facets: Vec<Vec<FacetValue>>,
+    /// Documents of the total that are neither returned nor skipped.
+    pub rest: u64,
+    /// The one of the options, or that of this search.
+    pub moment: Moment,
 }
 
 /// A number of documents.
@@ -130,6 +141,20 @@ pub(super) struct Ranked {
     pub(super) scores: Option<HitScores>,
 }
 
+impl Hit {
+    /// The internal number of its document, which is another one whenever the text is replaced.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+}
+
+impl SearchOptions {
+    /// Documents to put into order: those to return and those to skip.
+    pub(super) fn ranked(&self) -> usize {
+        self.limit.saturating_add(self.skip.len())
+    }
+}
+
 impl Collection {
     /// The documents whose best passage answers a question best.
     ///
@@ -158,19 +183,25 @@ impl Collection {
         options: &SearchOptions,
     ) -> Result<(SearchResults, bool), Error> {
         let published = self.published.load_full();
-        let Found { best, matched } = self.found(&published, asked, options)?;
+        let Found { mut best, matched } = self.found(&published, asked, options)?;
+        let skipped = options.skip.numbers();
+        best.retain(|ranked| !skipped.contains(ranked.candidate.document));
+        best.truncate(options.limit);
         let facets = self.facets(&published.metadata, &options.facets, &matched.documents)?;
         let total = Total {
             value: matched.count,
             exact: matched.is_exact_count,
         };
         let found = best.len();
+        let given = skipped.intersection_len(&matched.documents) + found as u64;
         let hits = self.hits(best, options)?;
         let is_complete = hits.len() == found;
         let results = SearchResults {
             hits,
             total,
             facets,
+            rest: matched.count.saturating_sub(given),
+            moment: options.moment.unwrap_or(Moment::of(&published.metadata)),
         };
         Ok((results, is_complete))
     }
@@ -194,7 +225,7 @@ impl Collection {
         }
         let found = match asked {
             Asked::Vector(vector) => {
-                self.by_vector(published, &searched, vector, options, options.limit)?
+                self.by_vector(published, &searched, vector, options, options.ranked())?
             }
             Asked::Words(words) => Self::by_words(published, &searched, words, options)?,
             Asked::Both {
@@ -222,6 +253,9 @@ impl Collection {
             Some(filter) => self.passing(&published.metadata, filter)?,
             None => all.clone(),
         };
+        if let Some(moment) = options.moment {
+            moment.leave_earlier(&mut documents);
+        }
         let is_filtered = documents.len() < all.len();
         let allowed = is_filtered.then(|| published.metadata.passages_of(&documents));
         let mut excluded = self.records(&options.exclude)?;

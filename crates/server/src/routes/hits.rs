@@ -37,6 +37,10 @@ impl Include {
 pub(crate) struct SearchResponse {
     /// Best first.
     hits: Vec<HitShape>,
+    /// Give it as `cursor` with the same search for the next hits; absent when there are none. With
+    /// `group_by`, or a total that is a lower bound, the page that follows may be empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
     total: TotalShape,
     /// For each field that was asked for, its values in the documents of `total`: the most
     /// frequent first, equally frequent ones in their order.
@@ -198,6 +202,7 @@ impl SearchResponse {
             hits: hits
                 .map(|hit| HitShape::new(hit, &layout.include))
                 .collect(),
+            next_cursor: found.next_cursor,
             total: TotalShape {
                 value: found.total.value,
                 relation,

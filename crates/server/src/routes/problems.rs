@@ -63,6 +63,12 @@ problems! {
 }
 
 problems! {
+    /// Any search, which may go on from a page before.
+    CursorProblems:
+    (410, "`cursor_expired`: search again from the first page"),
+}
+
+problems! {
     /// Any operation of the reranker, which may not be there.
     RerankerProblems:
     (404, "`reranker_not_found`: the service was started without one"),

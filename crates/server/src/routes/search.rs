@@ -14,7 +14,7 @@ use super::filter::FilterShape;
 use super::hits::{Include, Layout, SearchResponse};
 use super::item::Item;
 use super::mode::ModeShape;
-use super::problems::{BodyProblems, EngineProblems, SearchProblems};
+use super::problems::{BodyProblems, CursorProblems, EngineProblems, SearchProblems};
 use super::rerank::RerankWish;
 use crate::app::App;
 use crate::config::Limits;
@@ -73,6 +73,11 @@ pub(crate) struct SearchRequest {
     #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = 0, maximum = 10000, default = 0)]
     offset: Option<usize>,
+    /// `next_cursor` of the page before: go on after the hits that have been returned. The search
+    /// must be the same but for `top_k`, `facets` and `include`. Not beside `offset` and `auto_cut`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, min_length = 32, max_length = 36)]
+    cursor: Option<String>,
     /// Leave out documents that score less: a cosine of -1 to 1, also in mode `hybrid`; in mode
     /// `lexical` a BM25 score, 0 or more.
     #[schema(minimum = -1, maximum = 1000000)]
@@ -136,7 +141,7 @@ from_object_only!(SearchRequest);
     request_body = SearchRequest,
     responses(
         (status = 200, body = SearchResponse),
-        BodyProblems, SearchProblems, EngineProblems
+        BodyProblems, SearchProblems, CursorProblems, EngineProblems
     )
 )]
 pub(crate) async fn post(
@@ -185,6 +190,7 @@ impl SearchRequest {
         in_range("/offset", offset, 0, limits.max_offset, "limits.max_offset")?;
         let mode = self.mode()?;
         let choice = self.choice(top_k, offset, limits)?;
+        self.check_cursor(offset)?;
         let rerank = self.rerank.take();
         let rerank = rerank.map(|wish| wish.checked(offset + top_k, &choice, limits));
         let rerank = rerank.transpose()?;
@@ -223,16 +229,19 @@ impl SearchRequest {
             let detail = "highlights mark the words of query, which is absent";
             return Err(ApiError::invalid("/include", detail));
         }
+        let cursor = self.cursor.take();
         let search = Search {
             searched_for: self.searched_for(limits)?,
             mode,
             options,
             top_k,
             offset,
+            cursor,
             passages_per_hit,
             highlights,
             choice,
             rerank,
+            from: None,
             pointer: String::new(),
         };
         let layout = Layout {
@@ -240,6 +249,17 @@ impl SearchRequest {
             facet_fields,
         };
         Ok((search, layout))
+    }
+
+    fn check_cursor(&self, offset: usize) -> Result<(), ApiError> {
+        let refused = |detail| Err(ApiError::invalid("/cursor", detail));
+        if self.cursor.is_some() && offset > 0 {
+            return refused("a cursor goes on after the hits before it, so it does not go with offset");
+        }
+        if self.cursor.is_some() && self.auto_cut {
+            return refused("a list that auto_cut ends has one page, so it does not go with cursor");
+        }
+        Ok(())
     }
 
     /// How many hits are asked for.

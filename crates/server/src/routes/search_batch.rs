@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::hits::SearchResponse;
-use super::problems::{BodyProblems, EngineProblems, SearchProblems};
+use super::problems::{BodyProblems, CursorProblems, EngineProblems, SearchProblems};
 use super::rerank::check_together;
 use super::search::SearchRequest;
 use crate::app::App;
@@ -44,7 +44,7 @@ pub(crate) struct SearchBatchResponse {
     request_body = SearchBatchRequest,
     responses(
         (status = 200, body = SearchBatchResponse),
-        BodyProblems, SearchProblems, EngineProblems
+        BodyProblems, SearchProblems, CursorProblems, EngineProblems
     )
 )]
 pub(crate) async fn post(

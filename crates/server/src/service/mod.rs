@@ -25,7 +25,7 @@ pub(crate) use ingest_stream::{StreamEvent, ingest_stream};
 pub(crate) use query_cache::QueryCache;
 pub(crate) use reranking::{OverWindow, RerankTask};
 pub(crate) use search::{
-    Choice, Counted, Found, FoundHit, Grouping, Mode, Rerank, Search, SearchedFor, search,
+    Choice, Counted, Cursors, Found, FoundHit, Grouping, Mode, Rerank, Search, SearchedFor, search,
 };
 pub(crate) use similarity::{Metric, Operand, score_pairs};
 

@@ -1,6 +1,8 @@
 //! What the index is asked for, and what is chosen of its answer.
 
-use siamese_index::{Collection, FacetValue, Hit, SearchOptions, SearchResults, Total};
+use siamese_index::{
+    Collection, FacetValue, Hit, HitSet, Moment, SearchOptions, SearchResults, Total,
+};
 
 use super::diversity::diverse;
 use super::groups::{Grouping, grouped};
@@ -14,12 +16,16 @@ const GROUP_CANDIDATES_PER_HIT: usize = 4;
 
 /// Hits that were chosen, and what the index says of all that match.
 pub(super) struct Chosen {
+    /// In the order of the answer; those that `offset` skips are among them.
     pub(super) hits: Vec<FoundHit>,
+    /// Whether there are more, as far as can be told.
+    pub(super) has_more: bool,
+    pub(super) moment: Moment,
     pub(super) total: Total,
     pub(super) facets: Vec<Vec<FacetValue>>,
 }
 
-/// The first `offset + top_k` hits, in the order of the answer.
+/// The first `offset + top_k` hits, or the first `top_k` of those that were not returned before.
 ///
 /// # Errors
 /// When the query does not fit the collection, or the store fails.
@@ -28,37 +34,86 @@ pub(super) fn chosen(
     query: &Query,
     search: &Search,
 ) -> Result<Chosen, ApiError> {
-    let (choice, wanted) = (&search.choice, search.offset + search.top_k);
-    let pool = match choice.diversity {
-        Some(_) => choice.max_diversity_candidates.max(wanted),
-        None => wanted,
+    let choice = &search.choice;
+    let mut chosen = match (choice.diversity, &choice.group_by) {
+        (None, None) => by_score(collection, query, search, search.wanted(), true)?,
+        (None, Some(grouping)) => {
+            let wanted = search.wanted_and_shown();
+            by_group(collection, query, search, grouping, wanted)?
+        }
+        (Some(diversity), _) => by_diversity(collection, query, search, diversity)?,
     };
-    let mut chosen = match &choice.group_by {
-        Some(grouping) => by_group(collection, query, search, grouping, pool)?,
-        None => by_score(collection, query, search, pool)?,
-    };
-    if let Some(diversity) = choice.diversity {
-        chosen.hits = diverse(chosen.hits, diversity, wanted);
-    }
+    chosen.leave_page(search);
     if choice.auto_cut {
         let scores: Vec<f32> = chosen.hits.iter().map(|found| found.hit.score).collect();
         chosen.hits.truncate(auto_cut::kept(&scores));
+        chosen.has_more = false;
     }
     Ok(chosen)
 }
 
+impl Search {
+    fn wanted(&self) -> usize {
+        self.offset + self.top_k
+    }
+
+    /// A choice that depends on the hits before is made for all pages again.
+    fn wanted_and_shown(&self) -> usize {
+        let from = self.from.as_ref();
+        self.wanted() + from.map_or(0, |place| place.shown.len())
+    }
+}
+
+impl Chosen {
+    fn leave_page(&mut self, search: &Search) {
+        if let Some(place) = &search.from {
+            self.hits.retain(|found| !place.shown.contains(&found.hit));
+        }
+        self.has_more |= self.hits.len() > search.wanted();
+        self.hits.truncate(search.wanted());
+    }
+}
+
+/// What was returned before is skipped, or is among the hits.
 fn by_score(
     collection: &Collection,
     query: &Query,
     search: &Search,
     limit: usize,
+    skips_shown: bool,
 ) -> Result<Chosen, ApiError> {
-    let results = ask(collection, query, search, limit)?;
+    let from = search.from.as_ref().filter(|_| skips_shown);
+    let skip = from.map(|place| place.shown.clone());
+    let results = ask(collection, query, search, limit, skip.unwrap_or_default())?;
+    // A total that is a lower bound says nothing of what lies beyond the hits.
+    let may_be_more = !results.total.exact && results.hits.len() == limit;
     Ok(Chosen {
+        has_more: !results.hits.is_empty() && (results.rest > 0 || may_be_more),
         hits: results.hits.into_iter().map(without_group).collect(),
+        moment: results.moment,
         total: results.total,
         facets: results.facets,
     })
+}
+
+/// Chooses among the best, which is a list that ends.
+fn by_diversity(
+    collection: &Collection,
+    query: &Query,
+    search: &Search,
+    diversity: f32,
+) -> Result<Chosen, ApiError> {
+    let choice = &search.choice;
+    let pool = choice.max_diversity_candidates.max(search.wanted());
+    let mut chosen = match &choice.group_by {
+        Some(grouping) => by_group(collection, query, search, grouping, pool)?,
+        None => by_score(collection, query, search, pool, false)?,
+    };
+    chosen.hits.truncate(pool);
+    let candidates = chosen.hits.len();
+    chosen.hits = diverse(chosen.hits, diversity, search.wanted_and_shown());
+    chosen.has_more = candidates > chosen.hits.len();
+    Ok(chosen)
 }
 
 fn without_group(hit: Hit) -> FoundHit {
@@ -83,12 +138,15 @@ fn by_group(
     let mut limit = wanted;
     loop {
         limit = limit.saturating_mul(GROUP_CANDIDATES_PER_HIT).min(max);
-        let results = ask(collection, query, search, limit)?;
+        let results = ask(collection, query, search, limit, HitSet::default())?;
         let is_all = results.hits.len() < limit || limit == max;
-        let hits = grouped(results.hits, grouping, wanted);
-        if is_all || hits.len() == wanted {
+        // One more than wanted tells that there are more.
+        let hits = grouped(results.hits, grouping, wanted + 1);
+        if is_all || hits.len() >= wanted {
             return Ok(Chosen {
+                has_more: !is_all,
                 hits,
+                moment: results.moment,
                 total: results.total,
                 facets: results.facets,
             });
@@ -101,9 +159,11 @@ fn ask(
     query: &Query,
     search: &Search,
     limit: usize,
+    skip: HitSet,
 ) -> Result<SearchResults, ApiError> {
     let options = SearchOptions {
         limit,
+        skip,
         ..search.options.clone()
     };
     let results = collection.search(query.question(), &options);

@@ -3,29 +3,36 @@
 //! All texts of all questions go through the encoder together; what follows is done question by
 //! question: `query` makes its vector, `mode` says by what to search, `candidates` asks the index, and
 //! `diversity`, `groups` and `auto_cut` choose among what was found. `rerank` is a second stage around
-//! all that.
+//! all that. `cursors` remembers where a list goes on.
 
 mod auto_cut;
 mod candidates;
+mod cursors;
 mod diversity;
 mod groups;
 mod mode;
 mod query;
 mod rerank;
+mod same_search;
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use siamese_encoder::InputKind;
-use siamese_index::{Collection, FacetValue, Hit, ScoredPassage, SearchOptions, Total, WordQuery};
+use siamese_index::{
+    Collection, FacetValue, Hit, HitSet, Moment, ScoredPassage, SearchOptions, Total, WordQuery,
+};
 
+use self::cursors::Place;
 use self::mode::{Query, highlights};
+use self::same_search::SameSearch;
 use super::{Embedding, blocking};
 use crate::app::Engine;
 use crate::error::ApiError;
 use crate::queue::Lane;
 
+pub(crate) use cursors::Cursors;
 pub(crate) use groups::{GroupKey, Grouping};
 pub(crate) use mode::Mode;
 pub(crate) use query::SearchedFor;
@@ -42,6 +49,8 @@ pub(crate) struct Search {
     pub(crate) options: SearchOptions,
     pub(crate) top_k: usize,
     pub(crate) offset: usize,
+    /// Go on after the hits that this stands for.
+    pub(crate) cursor: Option<String>,
     /// Passages of each hit to return.
     pub(crate) passages_per_hit: usize,
     /// Mark words of the text that is searched for.
@@ -49,6 +58,8 @@ pub(crate) struct Search {
     pub(crate) choice: Choice,
     /// Score the first hits again.
     pub(crate) rerank: Option<Rerank>,
+    /// What `cursor` stands for; set here.
+    pub(crate) from: Option<Arc<Place>>,
     /// Where the question stands in the request: nothing, or such as `/searches/3`.
     pub(crate) pointer: String,
 }
@@ -75,6 +86,11 @@ pub(crate) struct Found {
     pub(crate) counted: Counted,
     /// By field that was asked for.
     pub(crate) facets: Vec<Vec<FacetValue>>,
+    moment: Moment,
+    /// Where the list goes on, if it does.
+    next: Option<Place>,
+    /// The cursor that stands for it.
+    pub(crate) next_cursor: Option<String>,
     pub(crate) timings: SearchTimings,
 }
 
@@ -115,13 +131,14 @@ pub(crate) struct SearchTimings {
 /// Answers questions to one collection, in order; all or none.
 ///
 /// # Errors
-/// 404 for an unknown document or without a reranker that is asked for, 422 for a vector that does
+/// 404 for an unknown document or without a reranker that is asked for, 410 for an old cursor, 422 for a vector that does
 /// not fit, 503 when the queue is full.
 pub(crate) async fn search(
     engine: &Engine,
     collection: &Arc<Collection>,
     mut searches: Vec<Search>,
 ) -> Result<Vec<Found>, ApiError> {
+    let same = same_searches(engine, collection, &mut searches)?;
     let split = |search: &mut Search| {
         rerank::split(engine, search).map_err(|error| error.within(&search.pointer))
     };
@@ -129,7 +146,30 @@ pub(crate) async fn search(
     let second_stages = second_stages.collect::<Result<Vec<_>, _>>()?;
     let mut found = first_stage(engine, collection, searches).await?;
     rerank::second_stages(engine, &mut found, second_stages).await?;
+    for (found, same) in found.iter_mut().zip(same) {
+        let next = found.next.take();
+        found.next_cursor = next.map(|place| engine.cursors.keep(place, same));
+    }
     Ok(found)
+}
+
+/// What cursors of these searches belong to. Searches that have a cursor learn what it stands for.
+fn same_searches(
+    engine: &Engine,
+    collection: &Arc<Collection>,
+    searches: &mut [Search],
+) -> Result<Vec<SameSearch>, ApiError> {
+    let same = |search: &mut Search| {
+        let same = SameSearch::of(collection, search, &engine.cursors.hashing);
+        if let Some(cursor) = &search.cursor {
+            let place = engine.cursors.find(cursor, &same);
+            let place = place.map_err(|error| error.within(&search.pointer))?;
+            search.options.moment = Some(place.moment);
+            search.from = Some(place);
+        }
+        Ok(same)
+    };
+    searches.iter_mut().map(same).collect()
 }
 
 async fn first_stage(
@@ -175,6 +215,11 @@ fn answer(
         .collect();
     let query = search.query(collection, own)?;
     let chosen = candidates::chosen(collection, &query, &search)?;
+    let next = chosen.has_more.then(|| Place {
+        moment: chosen.moment,
+        shown: search.shown_with(&chosen.hits),
+        scores: Arc::default(),
+    });
     let mut hits: Vec<FoundHit> = chosen.hits.into_iter().skip(search.offset).collect();
     if search.passages_per_hit > 0 {
         let found: Vec<&Hit> = hits.iter().map(|found| &found.hit).collect();
@@ -195,6 +240,9 @@ fn answer(
         total: chosen.total,
         counted: search.counted(),
         facets: chosen.facets,
+        moment: chosen.moment,
+        next,
+        next_cursor: None,
         timings,
     })
 }
@@ -204,6 +252,14 @@ impl Search {
     fn texts_to_encode(&self) -> impl Iterator<Item = &str> {
         let texts = (self.mode != Mode::Lexical).then(|| self.searched_for.texts());
         texts.into_iter().flatten()
+    }
+
+    /// What has been returned before and these hits.
+    fn shown_with(&self, hits: &[FoundHit]) -> HitSet {
+        let from = self.from.as_ref();
+        let mut shown = from.map(|place| place.shown.clone()).unwrap_or_default();
+        hits.iter().for_each(|found| shown.insert(&found.hit));
+        shown
     }
 
     fn query(&self, collection: &Collection, own: Vec<Embedding>) -> Result<Query, ApiError> {

@@ -1,10 +1,13 @@
 //! The second stage of a search: the first hits are scored again by the reranker.
 //!
 //! The first stage is asked for `top_n` hits and for no page or cut of them. Those are made here,
-//! from the new order.
+//! from the new order. A later page asks for the same hits; what has been scored is not scored again.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
+use super::cursors::Place;
 use super::{Found, FoundHit, Search, SearchedFor, auto_cut};
 use crate::app::Engine;
 use crate::error::ApiError;
@@ -25,6 +28,7 @@ pub(super) struct SecondStage {
     offset: usize,
     top_k: usize,
     auto_cut: bool,
+    from: Option<Arc<Place>>,
 }
 
 /// Takes from a search what the second stage does, if it has one.
@@ -45,6 +49,7 @@ pub(super) fn split(engine: &Engine, search: &mut Search) -> Result<Option<Secon
         offset: search.offset,
         top_k: search.top_k,
         auto_cut: search.choice.auto_cut,
+        from: search.from.take(),
     };
     search.offset = 0;
     search.top_k = rerank.top_n;
@@ -74,8 +79,10 @@ pub(super) async fn second_stages(
     let staged = found.iter_mut().zip(stages);
     let staged = staged.filter_map(|(found, stage)| Some((found, stage?)));
     for ((found, stage), scores) in staged.zip(scores) {
-        let scores: Vec<f32> = scores.iter().map(|pair| pair.score).collect();
-        found.hits = reordered(std::mem::take(&mut found.hits), &scores, &stage);
+        let new = stage.unscored(&found.hits).map(|found| found.hit.number());
+        let new = new.zip(scores.iter().map(|pair| pair.score));
+        let scores = stage.known().chain(new).collect();
+        stage.finish(found, scores);
         found.timings.reranking = Some(reranking);
     }
     Ok(())
@@ -84,7 +91,44 @@ pub(super) async fn second_stages(
 fn task(found: &Found, stage: &SecondStage) -> RerankTask {
     RerankTask {
         query: stage.query.clone(),
-        texts: found.hits.iter().map(text_of).collect(),
+        texts: stage.unscored(&found.hits).map(text_of).collect(),
+    }
+}
+
+impl SecondStage {
+    /// Scores from the pages before, by the numbers of documents.
+    fn known(&self) -> impl Iterator<Item = (u32, f32)> {
+        let scores = self.from.iter().flat_map(|place| place.scores.iter());
+        scores.map(|(number, score)| (*number, *score))
+    }
+
+    fn unscored<'a>(&'a self, hits: &'a [FoundHit]) -> impl Iterator<Item = &'a FoundHit> {
+        hits.iter().filter(|found| {
+            let number = found.hit.number();
+            let is_known = |place: &Arc<Place>| place.scores.contains_key(&number);
+            !self.from.as_ref().is_some_and(is_known)
+        })
+    }
+
+    /// Leaves the page of hits by their new scores, and says where the list goes on.
+    fn finish(&self, found: &mut Found, scores: HashMap<u32, f32>) {
+        let mut hits = reordered(std::mem::take(&mut found.hits), &scores);
+        if self.auto_cut {
+            let scores: Vec<f32> = hits.iter().map(|found| found.hit.score).collect();
+            hits.truncate(auto_cut::kept(&scores));
+        }
+        let from = self.from.as_ref();
+        let mut shown = from.map(|place| place.shown.clone()).unwrap_or_default();
+        hits.retain(|found| !shown.contains(&found.hit));
+        let has_more = hits.len() > self.offset + self.top_k && !self.auto_cut;
+        hits.truncate(self.offset + self.top_k);
+        hits.iter().for_each(|found| shown.insert(&found.hit));
+        found.next = has_more.then(|| Place {
+            moment: found.moment,
+            shown,
+            scores: Arc::new(scores),
+        });
+        found.hits = hits.into_iter().skip(self.offset).collect();
     }
 }
 
@@ -95,22 +139,17 @@ fn text_of(found: &FoundHit) -> String {
     with_title(document.title.as_deref(), text.unwrap_or_default())
 }
 
-/// The page of hits by their new scores; of equals, the first stage's better one comes first.
-fn reordered(hits: Vec<FoundHit>, scores: &[f32], stage: &SecondStage) -> Vec<FoundHit> {
+/// Hits by their new scores; of equals, the first stage's better one comes first.
+fn reordered(hits: Vec<FoundHit>, scores: &HashMap<u32, f32>) -> Vec<FoundHit> {
     let mut hits: Vec<FoundHit> = hits
         .into_iter()
-        .zip(scores)
-        .map(|(mut found, score)| {
+        .filter_map(|mut found| {
+            let score = *scores.get(&found.hit.number())?;
             found.first_score = Some(found.hit.score);
-            found.hit.score = *score;
-            found
+            found.hit.score = score;
+            Some(found)
         })
         .collect();
     hits.sort_by(|left, right| right.hit.score.total_cmp(&left.hit.score));
-    if stage.auto_cut {
-        let scores: Vec<f32> = hits.iter().map(|found| found.hit.score).collect();
-        hits.truncate(auto_cut::kept(&scores));
-    }
-    let page = hits.into_iter().skip(stage.offset).take(stage.top_k);
-    page.collect()
+    hits
 }
