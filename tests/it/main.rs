@@ -20,6 +20,7 @@ mod kill;
 mod kill_mixed;
 mod modes;
 mod overload;
+mod paging;
 mod parity;
 mod passages;
 mod reranking;

@@ -233,3 +233,48 @@ fn what_makes_no_sense_in_a_mode_is_refused_and_pointed_at() {
         "{problem}"
     );
 }
+
+#[test]
+fn while_words_are_made_anew_answers_are_exact_and_the_probe_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    // With a limit of one passage, five are far more than usual.
+    let options = || ServerOptions::new(folder.path()).setting("INDEX__MAX_HEAD_PASSAGES", 1);
+    let answers = |client: &Client| {
+        ["lexical", "hybrid"].map(|mode| {
+            let body = json!({"query": "the device ERR_42", "mode": mode, "facets": ["kind"]});
+            let mut answer = client.post("/search", body).ok();
+            let kept = ["hits", "total", "facets"];
+            answer
+                .as_object_mut()
+                .unwrap()
+                .retain(|key, _| kept.contains(&&**key));
+            answer
+        })
+    };
+    let states = |client: &Client| {
+        let collection = client.get("/collections/default").ok();
+        let probe = client.get("/readyz").ok();
+        assert_eq!(probe["words"], collection["index"]["lexical_state"]);
+        probe["words"].as_str().unwrap().to_owned()
+    };
+    let server = options().start();
+    fill(server.client());
+    let before = answers(server.client());
+    assert!(!before[0]["hits"].as_array().unwrap().is_empty());
+    drop(server);
+    // A file where the folder was keeps the words from being written.
+    let lexical = folder.path().join("lexical/0");
+    let _ = fs_err::remove_dir_all(&lexical);
+    fs_err::create_dir_all(folder.path().join("lexical")).unwrap();
+    fs_err::write(&lexical, "").unwrap();
+    let server = options().start();
+    assert_eq!(states(server.client()), "rebuilding");
+    assert_eq!(answers(server.client()), before);
+    fs_err::remove_file(&lexical).unwrap();
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while states(server.client()) != "ready" {
+        assert!(std::time::Instant::now() < patience, "words are never made");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert_eq!(answers(server.client()), before);
+}

@@ -1,6 +1,6 @@
 //! What the words cost: writing them, finding them, opening them again.
 //!
-//! `cargo bench -p siamese-index --bench lexical -- CORPUS.jsonl QUERIES.jsonl`; both have one
+//! `cargo bench -p siamese-index --bench lexical -- CORPUS.jsonl QUERIES.jsonl..`; all have one
 //! `{"text": ".."}` on each line. Each text is cut into passages of about 100 words; vectors are
 //! short, so that what is seen is words.
 
@@ -27,11 +27,11 @@ fn main() {
     let files: Vec<String> = std::env::args()
         .filter(|name| name.ends_with(".jsonl"))
         .collect();
-    let [corpus, queries] = files.as_slice() else {
-        println!("give a file of documents and one of queries, .jsonl");
+    let [corpus, queries @ ..] = files.as_slice() else {
+        println!("give a file of documents and some of queries, .jsonl");
         return;
     };
-    let (documents, queries) = (documents(corpus), texts(queries));
+    let documents = documents(corpus);
     let folder = tempfile::tempdir().unwrap();
     let index = open(folder.path());
     let collection = index.collection("default").unwrap();
@@ -48,11 +48,11 @@ fn main() {
         seconds * 1e6 / stats.passages as f64,
         slowest * 1000.0
     );
-    search(&index, &queries, "as written");
+    search(&index, queries, "as written");
     let started_at = Instant::now();
     assert!(index.settle());
     println!("settled in {:.2} s", started_at.elapsed().as_secs_f64());
-    search(&index, &queries, "settled");
+    search(&index, queries, "settled");
     let stats = collection.stats();
     println!(
         "{} segments, {} bytes",
@@ -72,7 +72,13 @@ fn main() {
     );
 }
 
-fn search(index: &Index, queries: &[String], when: &str) {
+fn search(index: &Index, files: &[String], when: &str) {
+    for file in files {
+        search_by(index, &texts(file), &format!("{when}, {file}"));
+    }
+}
+
+fn search_by(index: &Index, queries: &[String], when: &str) {
     let collection = index.collection("default").unwrap();
     let options = SearchOptions::default();
     let vector = [0.3, 0.1, 0.2, 0.4];

@@ -25,8 +25,8 @@ mod vector_space;
 mod vectors;
 
 pub use collection::{
-    Collection, CollectionStats, FacetRequest, FacetValue, Fusion, Hit, HitScores, HitSet, Moment,
-    Question, ScoredPassage, SearchOptions, SearchResults, Total, UpsertStatus, WritePlan,
+    Collection, CollectionStats, Facet, FacetRequest, FacetValue, Fusion, Hit, HitScores, HitSet,
+    Moment, Question, ScoredPassage, SearchOptions, SearchResults, Total, UpsertStatus, WritePlan,
 };
 pub use compaction::{CompactionReport, compact};
 pub use document::{

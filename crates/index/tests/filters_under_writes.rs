@@ -70,9 +70,12 @@ fn exactly_one_of_two_that_change_together_passes_at_every_moment() {
         while !is_done.load(Ordering::Acquire) {
             let results = collection.search(&[1.0, 0.5], &options).unwrap();
             assert_eq!(results.total.value, 1);
-            assert_eq!(results.facets[0].len(), 1);
+            assert_eq!(results.facets[0].values.len(), 1);
             assert_eq!(
-                (&results.facets[0][0].value, results.facets[0][0].count),
+                (
+                    &results.facets[0].values[0].value,
+                    results.facets[0].values[0].count
+                ),
                 (&on, 1)
             );
             // The document may have been replaced three times while it was being read.

@@ -8,8 +8,8 @@ use std::path::Path;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use siamese_index::{
-    Collection, Comparison, Condition, DocumentDraft, DocumentWrite, EncoderIdentity, Error,
-    FacetRequest, FacetValue, FieldPath, Filter, Index, IndexOptions, Metadata, NewPassage, Scalar,
+    Collection, Comparison, Condition, DocumentDraft, DocumentWrite, EncoderIdentity, Error, Facet,
+    FacetRequest, FieldPath, Filter, Index, IndexOptions, Metadata, NewPassage, Scalar,
     SearchOptions, UpsertStatus, WritePlan,
 };
 
@@ -268,21 +268,31 @@ fn search(collection: &Collection, model: &Model, query: &[f32], options: &Searc
     }
 }
 
-fn check_facets(facets: &[Vec<FacetValue>], request: &FacetRequest, found: &[&Metadata]) {
-    for (values, path) in facets.iter().zip(&request.paths) {
+fn check_facets(facets: &[Facet], request: &FacetRequest, found: &[&Metadata]) {
+    let values_in = |metadata: &Metadata, path: &FieldPath| -> Vec<Scalar> {
+        let value = metadata.get(&path.to_string());
+        let elements = value.map(|value| value.as_array().cloned().unwrap_or(vec![value.clone()]));
+        let elements = elements.unwrap_or_default().into_iter();
+        elements
+            .map(|element| Scalar::of(&element).unwrap())
+            .collect()
+    };
+    for (facet, path) in facets.iter().zip(&request.paths) {
         let mut expected: BTreeMap<Scalar, u64> = BTreeMap::new();
         for metadata in found {
-            let value = metadata.get(&path.to_string());
-            let elements =
-                value.map(|value| value.as_array().cloned().unwrap_or(vec![value.clone()]));
-            for element in elements.unwrap_or_default() {
-                *expected.entry(Scalar::of(&element).unwrap()).or_default() += 1;
+            for value in values_in(metadata, path) {
+                *expected.entry(value).or_default() += 1;
             }
         }
         let mut expected: Vec<(Scalar, u64)> = expected.into_iter().collect();
         expected.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        expected.truncate(request.max_values);
-        let counted = values
+        let rest = expected.split_off(request.max_values.min(expected.len()));
+        let is_in_rest = |value: &Scalar| rest.iter().any(|(other, _)| other == value);
+        let has_other = |metadata: &&&Metadata| values_in(metadata, path).iter().any(is_in_rest);
+        let other = found.iter().filter(has_other).count() as u64;
+        assert_eq!(facet.other, other, "{path}");
+        let counted = facet
+            .values
             .iter()
             .map(|facet| (facet.value.clone(), facet.count));
         assert_eq!(counted.collect::<Vec<_>>(), expected, "{path}");
@@ -293,7 +303,7 @@ fn facet_request() -> FacetRequest {
     let paths = ["tags", "note", "patched", "nowhere"];
     FacetRequest {
         paths: paths.map(|path| FieldPath::parse(path).unwrap()).into(),
-        max_values: 4,
+        max_values: 2,
     }
 }
 
@@ -370,6 +380,7 @@ proptest! {
                         facets: facet_request(),
                         exact,
                         ef: None,
+                        ..SearchOptions::default()
                     };
                     search(&collection, &model, &direction(seed, 0), &options);
                 }

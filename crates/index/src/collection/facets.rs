@@ -26,6 +26,15 @@ pub struct FacetValue {
     pub count: u64,
 }
 
+/// The values of a field among the documents of a search.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Facet {
+    /// The most frequent first; equally frequent ones in their order.
+    pub values: Vec<FacetValue>,
+    /// Documents that have a value which is not among these.
+    pub other: u64,
+}
+
 impl Collection {
     /// For each field the most frequent values among `documents`; equally frequent ones in their
     /// order.
@@ -34,7 +43,7 @@ impl Collection {
         index: &MetadataIndex,
         request: &FacetRequest,
         documents: &RoaringBitmap,
-    ) -> Result<Vec<Vec<FacetValue>>, Error> {
+    ) -> Result<Vec<Facet>, Error> {
         let mut facets = Vec::with_capacity(request.paths.len());
         for (place, path) in request.paths.iter().enumerate() {
             let in_record = index.partly_known(path, documents);
@@ -46,14 +55,17 @@ impl Collection {
                     max_documents: MAX_RECORD_READS,
                 });
             }
-            let counts = index.count_values(path, &(documents - &in_record));
+            let in_index = documents - &in_record;
+            let counts = index.count_values(path, &in_index);
             let counts = self.count_in_record(counts, path, &in_record)?;
-            let values = counts.most_frequent(request.max_values).into_iter();
-            facets.push(
-                values
+            let found = index.most_frequent(path, &in_index, counts, request.max_values);
+            let values = found.values.into_iter();
+            facets.push(Facet {
+                values: values
                     .map(|(value, count)| FacetValue { value, count })
                     .collect(),
-            );
+                other: found.other,
+            });
         }
         Ok(facets)
     }

@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 
 pub use best_passages::ScoredPassage;
-pub use facets::{FacetRequest, FacetValue};
+pub use facets::{Facet, FacetRequest, FacetValue};
 pub(crate) use maintain::{Maintenance, Step};
 pub use paging::{HitSet, Moment};
 pub use question::{Fusion, Question};
@@ -109,6 +109,8 @@ pub struct CollectionStats {
     /// Whether far more passages wait for a segment than usual, as after a loss of segments.
     /// Searches are exact and slow meanwhile.
     pub is_rebuilding: bool,
+    /// The same of the words, which are all in memory meanwhile; searches are exact.
+    pub is_rebuilding_words: bool,
 }
 
 impl Collection {
@@ -185,6 +187,7 @@ impl Collection {
             lexical_segments: lexical_segments.len() as u64,
             lexical_bytes: lexical_segments.iter().map(|segment| segment.bytes()).sum(),
             is_rebuilding: self.maintenance.is_overdue(head_passages),
+            is_rebuilding_words: self.maintenance.is_overdue(lexical.head_passages()),
         }
     }
 

@@ -6,7 +6,7 @@ use roaring::RoaringBitmap;
 
 use super::paging::{HitSet, Moment};
 use super::question::{Asked, Question};
-use super::{Collection, FacetRequest, FacetValue, Published};
+use super::{Collection, Facet, FacetRequest, Published};
 use crate::filter::Filter;
 use crate::store::DocumentRecord;
 use crate::vectors::Candidate;
@@ -63,7 +63,7 @@ pub struct SearchResults {
     /// How many documents match in all.
     pub total: Total,
     /// For each field of [`SearchOptions::facets`], its values among the documents of the total.
-    pub facets: Vec<Vec<FacetValue>>,
+    pub facets: Vec<Facet>,
     /// Documents of the total that are neither returned nor skipped.
     pub rest: u64,
     /// The one of the options, or that of this search.

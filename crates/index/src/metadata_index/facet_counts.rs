@@ -14,6 +14,17 @@ use crate::filter::{FieldPath, Scalar};
 #[derive(Debug, Default)]
 pub(crate) struct FacetCounts {
     counts: BTreeMap<Scalar, u64>,
+    /// The values of each document that was added by its metadata.
+    added: Vec<BTreeSet<Scalar>>,
+}
+
+/// The most frequent values of a field.
+#[derive(Debug, PartialEq)]
+pub(crate) struct MostFrequent {
+    /// Most frequent first; equally frequent ones in their order.
+    pub(crate) values: Vec<(Scalar, u64)>,
+    /// Documents that have a value which is not among these.
+    pub(crate) other: u64,
 }
 
 impl MetadataIndex {
@@ -34,12 +45,49 @@ impl MetadataIndex {
         let values = self.values_at(path);
         values.map_or_else(|_| FacetCounts::default(), |values| values.count(documents))
     }
+
+    /// The `limit` most frequent of the values that were counted, in `documents` and by adding.
+    pub(crate) fn most_frequent(
+        &self,
+        path: &FieldPath,
+        documents: &RoaringBitmap,
+        counted: FacetCounts,
+        limit: usize,
+    ) -> MostFrequent {
+        let FacetCounts { counts, added } = counted;
+        let mut values: Vec<(Scalar, u64)> = counts.into_iter().collect();
+        // The sort is stable, and the map was in the order of values.
+        values.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        if values.len() <= limit {
+            return MostFrequent { values, other: 0 };
+        }
+        values.truncate(limit);
+        let listed: BTreeSet<&Scalar> = values.iter().map(|(value, _)| value).collect();
+        let is_other = |own: &&BTreeSet<Scalar>| own.iter().any(|value| !listed.contains(value));
+        let in_index = self.values_at(path).map_or(0, |values| {
+            let others = values.documents_with_others(&listed);
+            others.intersection_len(documents)
+        });
+        MostFrequent {
+            other: in_index + added.iter().filter(is_other).count() as u64,
+            values,
+        }
+    }
 }
 
 impl PathValues {
     fn documents_with_cut_texts(&self) -> RoaringBitmap {
         let mut documents = super::document_union::DocumentUnion::default();
         for (_, posting) in self.bare.cut.iter().chain(self.elements.cut.iter()) {
+            documents.add(posting);
+        }
+        documents.finish()
+    }
+
+    fn documents_with_others(&self, listed: &BTreeSet<&Scalar>) -> RoaringBitmap {
+        let mut documents = super::document_union::DocumentUnion::default();
+        let all = self.bare.whole.iter().chain(self.elements.whole.iter());
+        for (_, posting) in all.filter(|(value, _)| !listed.contains(value)) {
             documents.add(posting);
         }
         documents.finish()
@@ -63,7 +111,10 @@ impl PathValues {
                 counts.insert(value.clone(), count);
             }
         }
-        FacetCounts { counts }
+        FacetCounts {
+            counts,
+            added: Vec::new(),
+        }
     }
 }
 
@@ -73,21 +124,13 @@ impl FacetCounts {
         let mut values = BTreeSet::new();
         walk::any_at(metadata, path, &mut |found| {
             if let Found::Bare(value) | Found::Element(value) = found {
-                values.insert(value);
+                values.insert(value.to_owned());
             }
             false
         });
-        for value in values {
-            *self.counts.entry(value.to_owned()).or_default() += 1;
+        for value in &values {
+            *self.counts.entry(value.clone()).or_default() += 1;
         }
-    }
-
-    /// The `limit` most frequent values, most frequent first; equally frequent ones in their order.
-    pub(crate) fn most_frequent(self, limit: usize) -> Vec<(Scalar, u64)> {
-        let mut counts: Vec<(Scalar, u64)> = self.counts.into_iter().collect();
-        // The sort is stable, and the map was in the order of values.
-        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        counts.truncate(limit);
-        counts
+        self.added.push(values);
     }
 }

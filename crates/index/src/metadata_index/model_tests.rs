@@ -273,27 +273,33 @@ fn may_be_undecided(index: &MetadataIndex, metadata: &Metadata) -> bool {
 
 fn check_facet(index: &MetadataIndex, documents: &Documents, path: &FieldPath, among: &Filter) {
     let among = brute_force(documents, among);
-    let mut expected: BTreeMap<Scalar, u64> = BTreeMap::new();
-    for number in &among {
+    let values = |number: u32| -> BTreeSet<Scalar> {
         let metadata = Value::from(documents[&number].clone());
-        let found = at(&metadata, path.keys());
-        let values: BTreeSet<Scalar> = found
-            .into_iter()
-            .flat_map(elements)
-            .map(|value| Scalar::of(value).unwrap())
-            .collect();
-        for value in values {
-            *expected.entry(value).or_default() += 1;
-        }
-    }
-    let in_record = index.partly_known(path, &among);
-    let mut counts = index.count_values(path, &(&among - &in_record));
-    for number in &in_record {
-        counts.add(path, &documents[&number]);
+        let found = at(&metadata, path.keys()).into_iter().flat_map(elements);
+        found.map(|value| Scalar::of(value).unwrap()).collect()
+    };
+    let mut expected: BTreeMap<Scalar, u64> = BTreeMap::new();
+    for value in among.iter().flat_map(values) {
+        *expected.entry(value).or_default() += 1;
     }
     let mut expected: Vec<(Scalar, u64)> = expected.into_iter().collect();
     expected.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    assert_eq!(counts.most_frequent(usize::MAX), expected, "{path}");
+    for limit in [0, 1, 2, usize::MAX] {
+        let in_record = index.partly_known(path, &among);
+        let in_index = &among - &in_record;
+        let mut counts = index.count_values(path, &in_index);
+        for number in &in_record {
+            counts.add(path, &documents[&number]);
+        }
+        let found = index.most_frequent(path, &in_index, counts, limit);
+        let (listed, rest) = expected.split_at(limit.min(expected.len()));
+        assert_eq!(found.values, listed, "{path}");
+        let is_in_rest = |value: &Scalar| rest.iter().any(|(other, _)| other == value);
+        let other = among
+            .iter()
+            .filter(|number| values(*number).iter().any(is_in_rest));
+        assert_eq!(found.other, other.count() as u64, "{path}");
+    }
 }
 
 #[derive(Debug, Clone)]

@@ -13,6 +13,7 @@ use siamese_index::{
 };
 use utoipa::ToSchema;
 
+use super::health::IndexState;
 use super::problems::{
     BodyProblems, CollectionProblems, ConflictProblems, EngineProblems, ParameterProblems,
     WriteProblems,
@@ -76,6 +77,8 @@ pub(crate) struct IndexDescription {
     ef_construction: usize,
     /// Candidates that a search keeps when it does not say `ef`.
     ef_search: usize,
+    /// Whether searches by meaning go at their usual speed.
+    state: IndexState,
     /// Parts of the index, each with a graph.
     segments: u64,
     /// Size of these parts on disk, mapped to memory.
@@ -84,6 +87,8 @@ pub(crate) struct IndexDescription {
     head_passages: u64,
     /// Deleted passages that still take up space, until segments are merged.
     dead_passages: u64,
+    /// Whether searches by words go at their usual speed.
+    lexical_state: IndexState,
     /// Parts of the index over words.
     lexical_segments: u64,
     /// Size of these parts on disk, mapped to memory.
@@ -235,10 +240,12 @@ impl From<&Collection> for CollectionDescription {
                 m: graph.m,
                 ef_construction: graph.ef_construction,
                 ef_search: graph.ef_search,
+                state: IndexState::of(stats.is_rebuilding),
                 segments: stats.segments,
                 segment_bytes: stats.segment_bytes,
                 head_passages: stats.head_passages,
                 dead_passages: stats.dead_passages,
+                lexical_state: IndexState::of(stats.is_rebuilding_words),
                 lexical_segments: stats.lexical_segments,
                 lexical_bytes: stats.lexical_bytes,
                 lexical_head_passages: stats.lexical_head_passages,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
-use siamese_index::{FacetRequest, FacetValue, FieldPath, Number, Scalar};
+use siamese_index::{Facet, FacetRequest, FacetValue, FieldPath, Number, Scalar};
 use utoipa::ToSchema;
 
 use super::filter::check_text_bytes;
@@ -51,10 +51,16 @@ pub(super) fn read_facets(fields: &[String], limits: &Limits) -> Result<FacetReq
     })
 }
 
+/// For each field, how many documents have a value that is not among the counted ones.
+pub(super) fn others(fields: &[String], facets: &[Facet]) -> BTreeMap<String, u64> {
+    let others = facets.iter().map(|facet| facet.other);
+    fields.iter().cloned().zip(others).collect()
+}
+
 /// The counts under the names that the request gave the fields.
 pub(super) fn facet_shapes(
     fields: Vec<String>,
-    facets: Vec<Vec<FacetValue>>,
+    facets: Vec<Facet>,
 ) -> BTreeMap<String, Vec<FacetShape>> {
     let shape = |facet: FacetValue| FacetShape {
         value: json_value(&facet.value),
@@ -62,7 +68,7 @@ pub(super) fn facet_shapes(
     };
     let values = facets
         .into_iter()
-        .map(|values| values.into_iter().map(shape).collect());
+        .map(|facet| facet.values.into_iter().map(shape).collect());
     fields.into_iter().zip(values).collect()
 }
 

@@ -28,7 +28,10 @@ pub(crate) struct Readiness {
     /// `ok`.
     #[schema(example = "ok")]
     status: &'static str,
+    /// By meaning.
     index: IndexState,
+    /// By words.
+    words: IndexState,
 }
 
 /// Whether searches go at their usual speed.
@@ -37,8 +40,19 @@ pub(crate) struct Readiness {
 pub(crate) enum IndexState {
     /// They do.
     Ready,
-    /// Parts of the index are being made anew. Answers are right, and slow.
+    /// Parts of the index are being made anew. Answers are complete and exact, and may be slow.
     Rebuilding,
+}
+
+impl IndexState {
+    /// The state of what is being rebuilt or not.
+    pub(super) fn of(is_rebuilding: bool) -> Self {
+        if is_rebuilding {
+            Self::Rebuilding
+        } else {
+            Self::Ready
+        }
+    }
 }
 
 /// Is the process alive?
@@ -58,15 +72,12 @@ pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Readiness>, Ap
         return Err(ApiError::not_ready("the server is stopping"));
     }
     let collections = engine.index.collections();
-    let mut stats = collections.iter().map(|collection| collection.stats());
-    let index = if stats.any(|stats| stats.is_rebuilding) {
-        IndexState::Rebuilding
-    } else {
-        IndexState::Ready
-    };
+    let stats = collections.iter().map(|collection| collection.stats());
+    let stats: Vec<_> = stats.collect();
     Ok(Json(Readiness {
         status: "ok",
-        index,
+        index: IndexState::of(stats.iter().any(|stats| stats.is_rebuilding)),
+        words: IndexState::of(stats.iter().any(|stats| stats.is_rebuilding_words)),
     }))
 }
 

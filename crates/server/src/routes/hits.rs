@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use siamese_index::{HitScores, ScoredPassage, StoredDocument, StoredPassage};
 use utoipa::ToSchema;
 
-use super::facets::{FacetShape, facet_shapes};
+use super::facets::{FacetShape, facet_shapes, others};
 use crate::service::{Counted, Found, FoundHit};
 
 /// Parts of a hit that are left out unless asked for.
@@ -46,6 +46,10 @@ pub(crate) struct SearchResponse {
     /// frequent first, equally frequent ones in their order.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     facets: BTreeMap<String, Vec<FacetShape>>,
+    /// For each of these fields, how many documents of `total` have a value there that is not among
+    /// the returned ones; 0 when all values are returned.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    facets_other: BTreeMap<String, u64>,
     /// Milliseconds from the request's arrival to the answer.
     took_ms: f64,
     timings: TimingsShape,
@@ -208,6 +212,7 @@ impl SearchResponse {
                 relation,
                 counted: found.counted.into(),
             },
+            facets_other: others(&layout.facet_fields, &found.facets),
             facets: facet_shapes(layout.facet_fields, found.facets),
             took_ms: ms(took),
             timings: TimingsShape {

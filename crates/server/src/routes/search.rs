@@ -254,10 +254,14 @@ impl SearchRequest {
     fn check_cursor(&self, offset: usize) -> Result<(), ApiError> {
         let refused = |detail| Err(ApiError::invalid("/cursor", detail));
         if self.cursor.is_some() && offset > 0 {
-            return refused("a cursor goes on after the hits before it, so it does not go with offset");
+            return refused(
+                "a cursor goes on after the hits before it, so it does not go with offset",
+            );
         }
         if self.cursor.is_some() && self.auto_cut {
-            return refused("a list that auto_cut ends has one page, so it does not go with cursor");
+            return refused(
+                "a list that auto_cut ends has one page, so it does not go with cursor",
+            );
         }
         Ok(())
     }

@@ -1,8 +1,6 @@
 //! What the index is asked for, and what is chosen of its answer.
 
-use siamese_index::{
-    Collection, FacetValue, Hit, HitSet, Moment, SearchOptions, SearchResults, Total,
-};
+use siamese_index::{Collection, Facet, Hit, HitSet, Moment, SearchOptions, SearchResults, Total};
 
 use super::diversity::diverse;
 use super::groups::{Grouping, grouped};
@@ -22,7 +20,7 @@ pub(super) struct Chosen {
     pub(super) has_more: bool,
     pub(super) moment: Moment,
     pub(super) total: Total,
-    pub(super) facets: Vec<Vec<FacetValue>>,
+    pub(super) facets: Vec<Facet>,
 }
 
 /// The first `offset + top_k` hits, or the first `top_k` of those that were not returned before.

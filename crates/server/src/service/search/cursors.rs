@@ -155,3 +155,142 @@ impl Place {
         CURSOR_BYTES + self.shown.memory_bytes() + SCORE_BYTES * self.scores.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use siamese_index::{
+        Collection, EncoderIdentity, Index, IndexOptions, SearchOptions, SearchResults,
+    };
+
+    use super::super::{Choice, Mode, Search, SearchedFor};
+    use super::*;
+    use crate::config::{Overrides, Settings};
+
+    fn index(folder: &std::path::Path) -> Index {
+        let encoder = EncoderIdentity {
+            id: "e".to_owned(),
+            name: "n".to_owned(),
+            dimensions: 2,
+        };
+        Index::open(folder, &encoder, &IndexOptions::default()).unwrap()
+    }
+
+    fn cursors(change: impl Fn(&mut Limits)) -> Cursors {
+        let mut limits = Settings::load(&Overrides::default()).unwrap().limits;
+        change(&mut limits);
+        Cursors::new(&limits)
+    }
+
+    fn search(text: &str) -> Search {
+        Search {
+            searched_for: SearchedFor::Text(text.to_owned()),
+            mode: Mode::Semantic,
+            options: SearchOptions::default(),
+            top_k: 10,
+            offset: 0,
+            cursor: None,
+            passages_per_hit: 0,
+            highlights: false,
+            choice: Choice::default(),
+            rerank: None,
+            from: None,
+            pointer: String::new(),
+        }
+    }
+
+    fn place(collection: &Collection) -> Place {
+        let SearchResults { moment, .. } = collection
+            .search(&[1.0, 0.0], &SearchOptions::default())
+            .unwrap();
+        Place {
+            moment,
+            shown: HitSet::default(),
+            scores: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn a_cursor_belongs_to_one_search_of_one_collection() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = index(folder.path());
+        let first = index.collection("default").unwrap();
+        let (other, _) = index.put_collection("other", &Default::default()).unwrap();
+        let cursors = cursors(|_| {});
+        let same =
+            |collection, search: &Search| SameSearch::of(collection, search, &cursors.hashing);
+        let lamp = same(&first, &search("lamp"));
+        let cursor = cursors.keep(place(&first), lamp.clone());
+        assert!(cursors.find(&cursor, &lamp).is_ok());
+        let of_a_larger_page = Search {
+            top_k: 50,
+            ..search("lamp")
+        };
+        assert!(
+            cursors
+                .find(&cursor, &same(&first, &of_a_larger_page))
+                .is_ok()
+        );
+        let mut others = vec![same(&other, &search("lamp"))];
+        let changes: [fn(&mut Search); 5] = [
+            |search| search.searched_for = SearchedFor::Text("lamps".to_owned()),
+            |search| search.searched_for = SearchedFor::Document("lamp".to_owned()),
+            |search| search.mode = Mode::Lexical,
+            |search| search.options.min_score = Some(0.5),
+            |search| search.choice.diversity = Some(0.5),
+        ];
+        for change in changes {
+            let mut changed = search("lamp");
+            change(&mut changed);
+            others.push(same(&first, &changed));
+        }
+        for other in &others {
+            let refused = cursors.find(&cursor, other).unwrap_err().problem(None);
+            assert_eq!(
+                (refused.status, refused.pointer.as_deref()),
+                (422, Some("/cursor"))
+            );
+        }
+        let refused = cursors.find("nonsense", &lamp).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::InvalidRequest);
+    }
+
+    #[test]
+    fn old_cursors_and_those_of_deleted_collections_have_expired() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = index(folder.path());
+        let (gone, _) = index.put_collection("gone", &Default::default()).unwrap();
+        let cursors = cursors(|_| {});
+        let same = SameSearch::of(&gone, &search("lamp"), &cursors.hashing);
+        let cursor = cursors.keep(place(&gone), same);
+        drop(gone);
+        index.delete_collection("gone").unwrap();
+        let (again, _) = index.put_collection("gone", &Default::default()).unwrap();
+        let same = SameSearch::of(&again, &search("lamp"), &cursors.hashing);
+        let code =
+            |cursors: &Cursors, cursor: &str| cursors.find(cursor, &same).unwrap_err().code();
+        assert_eq!(code(&cursors, &cursor), ErrorCode::CursorExpired);
+        let short = self::cursors(|limits| limits.cursor_lifetime_ms = 1);
+        let cursor = short.keep(place(&again), same.clone());
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(code(&short, &cursor), ErrorCode::CursorExpired);
+        assert!(short.lock().places.is_empty());
+    }
+
+    #[test]
+    fn the_oldest_go_when_there_is_no_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = index(folder.path());
+        let collection = index.collection("default").unwrap();
+        let bytes = place(&collection).memory_bytes();
+        let cursors = cursors(|limits| limits.max_cursor_memory_bytes = 3 * bytes);
+        let same = SameSearch::of(&collection, &search("lamp"), &cursors.hashing);
+        let kept: Vec<String> = (0..5)
+            .map(|_| cursors.keep(place(&collection), same.clone()))
+            .collect();
+        let found = kept
+            .iter()
+            .map(|cursor| cursors.find(cursor, &same).is_ok());
+        assert_eq!(found.collect::<Vec<_>>(), [false, false, true, true, true]);
+        assert_eq!(cursors.lock().memory_bytes, 3 * bytes);
+    }
+}

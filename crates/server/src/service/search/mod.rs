@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use siamese_encoder::InputKind;
 use siamese_index::{
-    Collection, FacetValue, Hit, HitSet, Moment, ScoredPassage, SearchOptions, Total, WordQuery,
+    Collection, Facet, Hit, HitSet, Moment, ScoredPassage, SearchOptions, Total, WordQuery,
 };
 
 use self::cursors::Place;
@@ -85,7 +85,7 @@ pub(crate) struct Found {
     pub(crate) total: Total,
     pub(crate) counted: Counted,
     /// By field that was asked for.
-    pub(crate) facets: Vec<Vec<FacetValue>>,
+    pub(crate) facets: Vec<Facet>,
     moment: Moment,
     /// Where the list goes on, if it does.
     next: Option<Place>,

@@ -24,17 +24,18 @@ impl PartialEq for SameSearch {
 }
 
 impl SameSearch {
-    pub(super) fn of(
-        collection: &Arc<Collection>,
-        search: &Search,
-        hashing: &RandomState,
-    ) -> Self {
+    pub(super) fn of(collection: &Arc<Collection>, search: &Search, hashing: &RandomState) -> Self {
         let mut hasher = Written(hashing.build_hasher());
         hasher.searched_for(&search.searched_for);
         let (options, choice) = (&search.options, &search.choice);
         let choice = (choice.diversity, &choice.group_by, choice.auto_cut);
         let top_n = search.rerank.map(|rerank| rerank.top_n);
-        let how = (options.min_score, &options.filter, options.exact, options.ef);
+        let how = (
+            options.min_score,
+            &options.filter,
+            options.exact,
+            options.ef,
+        );
         // A hasher takes whatever is written.
         let _ = write!(hasher, "{:?}", (search.mode, choice, top_n, how));
         Self {
@@ -66,7 +67,9 @@ impl<H: Hasher> Written<H> {
             SearchedFor::Document(id) => self.part(1, id.as_bytes()),
             SearchedFor::Vector(vector) => {
                 self.part(2, &[]);
-                vector.iter().for_each(|value| self.0.write_u32(value.to_bits()));
+                vector
+                    .iter()
+                    .for_each(|value| self.0.write_u32(value.to_bits()));
             }
             SearchedFor::Examples { positive, negative } => {
                 self.operands(3, positive);
