@@ -278,3 +278,40 @@ fn while_words_are_made_anew_answers_are_exact_and_the_probe_says_so() {
     }
     assert_eq!(answers(server.client()), before);
 }
+
+#[test]
+fn a_collection_may_do_without_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let client = server.client();
+    let made = client.put("/collections/bare", json!({"lexical": false}));
+    assert_eq!((made.status, &made.json()["lexical"]), (201, &json!(false)));
+    let other = client.put("/collections/bare", json!({}));
+    assert_eq!(
+        other.status, 200,
+        "an empty collection takes other settings: {}",
+        other.text
+    );
+    client
+        .put("/collections/bare", json!({"lexical": false}))
+        .ok();
+    let documents = json!({"documents": [{"id": "a", "text": "The lamp flickers."}]});
+    client.post("/collections/bare/documents", documents).ok();
+    client
+        .put("/collections/bare", json!({}))
+        .problem(409, "conflict");
+    let search = |body: Value| client.post("/collections/bare/search", body);
+    for mode in ["lexical", "hybrid"] {
+        let problem = search(json!({"query": "lamp", "mode": mode}));
+        assert_eq!(problem.problem(422, "lexical_disabled")["pointer"], "/mode");
+    }
+    let marked = search(json!({"query": "lamp", "include": ["highlights"]})).ok();
+    assert_eq!(
+        marked["hits"][0]["highlights"],
+        json!([{"start": 4, "end": 8}])
+    );
+    assert_eq!(client.get("/collections/default").ok()["lexical"], true);
+    let export = client.get("/collections/bare/export").text;
+    let head: Value = serde_json::from_str(export.lines().next().unwrap()).unwrap();
+    assert_eq!(head["export"]["lexical"], false);
+}

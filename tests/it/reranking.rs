@@ -1,8 +1,11 @@
 //! A cross-encoder as a second stage of search, and by itself.
 
 use std::collections::HashMap;
+use std::io::Write;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use siamese_tests::{Client, Server, ServerOptions, binary};
@@ -430,4 +433,56 @@ fn a_data_set_is_scored_in_the_new_order() {
     assert_eq!(reranked["rerank"], 9);
     assert_eq!(reranked["modes"][0]["mrr_at_10"], 1.0);
     assert!(plain["modes"][0]["mrr_at_10"].as_f64().unwrap() < 1.0);
+}
+
+/// The value of the metric whose line begins like this.
+fn metric(client: &Client, start: &str) -> f64 {
+    let metrics = client.get("/metrics").text;
+    let lines = metrics.lines().filter(|line| line.starts_with(start));
+    lines
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
+}
+
+#[test]
+fn work_for_a_caller_who_hangs_up_is_not_done() {
+    const PAIRS: usize = 40_000;
+    const TOKENS_OF_A_PAIR: usize = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let server = with_reranker(folder.path())
+        .setting("LIMITS__MAX_RERANK_CANDIDATES", PAIRS)
+        .setting("QUEUE__MAX_RERANK_TOKENS", PAIRS * TOKENS_OF_A_PAIR * 2)
+        .start();
+    let client = server.client();
+    let encoded = || metric(client, "siamese_encoded_tokens_total");
+    let waiting = || metric(client, "siamese_encode_queue_tokens{lane=\"rerank\"}");
+    // Every pair fills the window.
+    let text = "The mill sings by the river. ".repeat(10);
+    let texts: Vec<String> = (0..PAIRS).map(|place| format!("{place} {text}")).collect();
+    let body = json!({"query": QUERY, "texts": texts}).to_string();
+    let mut caller = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    let head = format!(
+        "POST /rerank HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    caller.write_all(head.as_bytes()).unwrap();
+    caller.write_all(body.as_bytes()).unwrap();
+    let before = encoded();
+    let patience = Instant::now() + Duration::from_secs(60);
+    while encoded() == before {
+        assert!(Instant::now() < patience, "nothing is scored");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(caller);
+    while waiting() > 0.0 {
+        assert!(Instant::now() < patience, "pairs wait for nobody");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // The batch that was under way may have ended since.
+    std::thread::sleep(Duration::from_millis(100));
+    let done = encoded() - before;
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(encoded() - before, done);
+    let all = (PAIRS * TOKENS_OF_A_PAIR) as f64;
+    assert!(done < all / 2.0, "{done} of {all} tokens were read");
 }

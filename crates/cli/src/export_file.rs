@@ -31,6 +31,13 @@ pub(crate) struct Head {
     pub(crate) chunking: Value,
     /// See `chunking`.
     pub(crate) index: Value,
+    /// Whether words are indexed; exports of older services do not say.
+    #[serde(default = "indexes_words")]
+    pub(crate) lexical: bool,
+}
+
+fn indexes_words() -> bool {
+    true
 }
 
 /// Any line.
@@ -197,6 +204,7 @@ impl Head {
                 ef_construction: number(&self.index, "ef_construction")? as usize,
                 ef_search: number(&self.index, "ef_search")? as usize,
             },
+            lexical: self.lexical,
         })
     }
 }

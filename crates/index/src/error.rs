@@ -271,6 +271,14 @@ pub enum Error {
         /// Place of the first entry that differs, from 0.
         entry: u64,
     },
+    /// A question by words to a collection whose words are not indexed.
+    #[error(
+        "the words of the collection {name:?} are not indexed; it was made with `lexical: false`"
+    )]
+    WordsNotIndexed {
+        /// The collection.
+        name: String,
+    },
     /// A question has more words than are looked up.
     #[error("the question has {words} different words; {max_words} are allowed")]
     TooManyWords {
@@ -301,6 +309,7 @@ impl Error {
                 | Self::FacetTooBroad { .. }
                 | Self::GraphSetting { .. }
                 | Self::TooManyWords { .. }
+                | Self::WordsNotIndexed { .. }
         )
     }
 }

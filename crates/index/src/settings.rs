@@ -5,12 +5,24 @@ use std::ops::RangeInclusive;
 use crate::Error;
 
 /// Settings of a collection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CollectionSettings {
     /// How long texts become passages.
     pub chunking: Chunking,
     /// How its vectors are indexed.
     pub graph: GraphSettings,
+    /// Whether its words are indexed, so that it can be searched by them.
+    pub lexical: bool,
+}
+
+impl Default for CollectionSettings {
+    fn default() -> Self {
+        Self {
+            chunking: Chunking::default(),
+            graph: GraphSettings::default(),
+            lexical: true,
+        }
+    }
 }
 
 /// How long texts become passages. The index keeps this and does not act on it.

@@ -49,11 +49,11 @@ fn open(folder: &Path) -> Index {
 
 fn sentences() -> CollectionSettings {
     CollectionSettings {
-        graph: GraphSettings::default(),
         chunking: Chunking::Sentence(PassageSize {
             max_tokens: 24,
             overlap_tokens: 4,
         }),
+        ..CollectionSettings::default()
     }
 }
 

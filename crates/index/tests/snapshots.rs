@@ -54,6 +54,7 @@ fn other_settings() -> CollectionSettings {
             ef_construction: 50,
             ef_search: 20,
         },
+        lexical: false,
     }
 }
 

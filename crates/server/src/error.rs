@@ -17,6 +17,8 @@ pub(crate) enum ErrorCode {
     MalformedJson,
     /// A field is missing, unknown, of the wrong type or out of range.
     InvalidRequest,
+    /// A search by words in a collection whose words are not indexed.
+    LexicalDisabled,
     /// The `Content-Type` is not one this route reads.
     UnsupportedMediaType,
     /// The body, or one line of it, is over its limit.
@@ -54,9 +56,10 @@ pub(crate) enum ErrorCode {
 impl ErrorCode {
     /// Every code.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::MalformedJson,
         Self::InvalidRequest,
+        Self::LexicalDisabled,
         Self::UnsupportedMediaType,
         Self::PayloadTooLarge,
         Self::NotFound,
@@ -80,6 +83,10 @@ impl ErrorCode {
         match self {
             Self::MalformedJson => (StatusCode::BAD_REQUEST, "The body is not valid JSON"),
             Self::InvalidRequest => (StatusCode::UNPROCESSABLE_ENTITY, "The request is not valid"),
+            Self::LexicalDisabled => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The words of the collection are not indexed",
+            ),
             Self::UnsupportedMediaType => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "The content type is not supported",

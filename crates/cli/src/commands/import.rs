@@ -114,7 +114,11 @@ impl Import {
             );
         });
         if service.describe_collection()?.is_none() {
-            let settings = json!({"chunking": export.head.chunking, "index": export.head.index});
+            let settings = json!({
+                "chunking": export.head.chunking,
+                "index": export.head.index,
+                "lexical": export.head.lexical,
+            });
             service
                 .put_collection(&settings)
                 .context("make the collection with other settings first")?;

@@ -26,17 +26,22 @@ pub(super) struct LoadedDocuments {
     pub(super) lexical: LexicalSnapshot,
 }
 
-/// Reads all documents, by one pass over passages and one over bodies.
+/// Reads all documents, by one pass over passages and one over bodies. `words` is nothing where words
+/// are not indexed, and otherwise the segments, if there are any.
 pub(super) fn documents(
     store: &Store,
     collection: CollectionId,
-    found: Option<LexicalSegmentList>,
+    words: Option<Option<LexicalSegmentList>>,
     counters: &Counters,
 ) -> Result<LoadedDocuments, Error> {
+    let Some(found) = words else {
+        let nothing = LexicalSegmentList::default();
+        return Ok(Loading::new(store, nothing, false).run(collection)?.0);
+    };
     if let Some(list) = found.filter(|list| list.end <= counters.next_passage)
         && confirms(store, collection, &list)?
     {
-        let (loaded, is_whole) = Loading::new(store, list).run(collection)?;
+        let (loaded, is_whole) = Loading::new(store, list, true).run(collection)?;
         if is_whole {
             return Ok(loaded);
         }
@@ -46,7 +51,7 @@ pub(super) fn documents(
         );
     }
     let nothing = LexicalSegmentList::default();
-    Ok(Loading::new(store, nothing).run(collection)?.0)
+    Ok(Loading::new(store, nothing, true).run(collection)?.0)
 }
 
 /// Compares some passages of each segment with the record. They differ when a store was put back
@@ -109,12 +114,14 @@ struct Loading<'a> {
     living: RoaringBitmap,
     /// Words that no segment holds.
     pieces: Vec<PieceBuilder>,
+    /// Whether words are wanted.
+    reads_words: bool,
     /// Whether the segments hold all that they should.
     is_whole: bool,
 }
 
 impl<'a> Loading<'a> {
-    fn new(store: &'a Store, segments: LexicalSegmentList) -> Self {
+    fn new(store: &'a Store, segments: LexicalSegmentList, reads_words: bool) -> Self {
         Self {
             store,
             metadata: MetadataIndex::default(),
@@ -122,6 +129,7 @@ impl<'a> Loading<'a> {
             segments,
             living: RoaringBitmap::new(),
             pieces: Vec::new(),
+            reads_words,
             is_whole: true,
         }
     }
@@ -155,7 +163,9 @@ impl<'a> Loading<'a> {
         let (Some((first, _)), Some((last, _))) = (passages.first(), passages.last()) else {
             return Err(unreadable());
         };
-        let metadata = if *first < self.segments.end {
+        let metadata = if !self.reads_words {
+            metadata_of(bytes).ok_or_else(unreadable)?
+        } else if *first < self.segments.end {
             for (passage, _) in passages {
                 self.is_whole &= self.in_segments.contains(*passage);
                 self.living.insert(*passage);

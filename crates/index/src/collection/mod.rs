@@ -130,8 +130,8 @@ impl Collection {
             dimensions,
         };
         let snapshot = Arc::new(load::snapshot(&source, &folders.segments, &counters)?);
-        let found = folders.lexical.open();
-        let documents = load_documents::documents(&store, record.id, found, &counters)?;
+        let words = record.settings.lexical.then(|| folders.lexical.open());
+        let documents = load_documents::documents(&store, record.id, words, &counters)?;
         let (metadata, lexical) = (Arc::new(documents.metadata), Arc::new(documents.lexical));
         let sequence = store.last_applied();
         Ok(Self {

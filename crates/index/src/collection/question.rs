@@ -74,6 +74,10 @@ pub(super) enum Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
+    pub(super) fn has_words(&self) -> bool {
+        matches!(self, Self::Words(_) | Self::Both { .. })
+    }
+
     pub(super) fn checked(question: Question<'a>, dimensions: usize) -> Result<Self, Error> {
         let unit = |vector| {
             check_vector(vector, dimensions)?;

@@ -166,6 +166,11 @@ impl Collection {
         options: &SearchOptions,
     ) -> Result<SearchResults, Error> {
         let asked = Asked::checked(question.into(), self.dimensions)?;
+        if asked.has_words() && !self.settings().lexical {
+            return Err(Error::WordsNotIndexed {
+                name: self.name.clone(),
+            });
+        }
         options.ef.map_or(Ok(()), GraphSettings::check_ef)?;
         for _ in 1..MAX_SEARCHES {
             let (results, is_complete) = self.search_once(&asked, options)?;

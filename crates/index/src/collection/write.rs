@@ -117,7 +117,10 @@ impl Collection {
     pub fn upsert(&self, documents: &[DocumentWrite]) -> Result<Vec<UpsertStatus>, Error> {
         check_writes(documents.iter(), self.dimensions)?;
         // Outside the lock, which one writer holds at a time.
-        let words: Vec<_> = documents.iter().map(words_of).collect();
+        let words: Vec<_> = documents
+            .iter()
+            .map(|document| self.words_of(document))
+            .collect();
         self.write(|change| {
             let documents = documents.iter().zip(words);
             documents
@@ -138,7 +141,7 @@ impl Collection {
         )?;
         let words: Vec<_> = documents
             .iter()
-            .map(|document| words_of(&document.write))
+            .map(|document| self.words_of(&document.write))
             .collect();
         self.write(|change| {
             for (document, words) in documents.iter().zip(words) {
@@ -345,6 +348,18 @@ impl Collection {
         }
     }
 
+    /// The words of each passage; none where words are not indexed.
+    fn words_of(&self, document: &DocumentWrite) -> Vec<WordCounts> {
+        let DocumentDraft { title, text, .. } = &document.draft;
+        let passages = document.passages.iter().flatten();
+        let is_indexed = self.settings().lexical;
+        let words = |passage: &NewPassage| match is_indexed {
+            true => WordCounts::of(title.as_deref(), &text[passage.start..passage.end]),
+            false => WordCounts::default(),
+        };
+        passages.map(words).collect()
+    }
+
     fn create(
         &self,
         change: &mut Change,
@@ -365,7 +380,9 @@ impl Collection {
             change
                 .batch
                 .put(&Key::passage(self.id(), place), record.to_bytes());
-            change.new_words.add(place, number, words);
+            if self.settings().lexical {
+                change.new_words.add(place, number, words);
+            }
             let vector = normalized(&passage.vector);
             self.put_vector(&mut change.batch, place, &vector);
             rows.push(NewRow {
@@ -515,15 +532,6 @@ fn check_writes<'a>(
         }
     }
     Ok(())
-}
-
-/// The words of each passage.
-fn words_of(document: &DocumentWrite) -> Vec<WordCounts> {
-    let DocumentDraft { title, text, .. } = &document.draft;
-    let passages = document.passages.iter().flatten();
-    passages
-        .map(|passage| WordCounts::of(title.as_deref(), &text[passage.start..passage.end]))
-        .collect()
 }
 
 /// Keys removed in one batch when a dropped collection is cleaned up.

@@ -8,6 +8,8 @@ use crate::{Chunking, CollectionSettings, GraphSettings, PassageSize};
 const VERSION: u8 = 1;
 /// Collections since format 2, which say how their vectors are indexed.
 const COLLECTION_VERSION: u8 = 2;
+/// Collections whose words are not indexed. What else they say is the same.
+const WITHOUT_WORDS_VERSION: u8 = 3;
 /// Counters since format 2, which count removals.
 const COUNTERS_VERSION: u8 = 2;
 
@@ -47,7 +49,12 @@ pub(crate) struct CollectionRecord {
 
 impl CollectionRecord {
     pub(crate) fn to_bytes(self) -> Vec<u8> {
-        let writer = Writer::version(COLLECTION_VERSION)
+        let version = if self.settings.lexical {
+            COLLECTION_VERSION
+        } else {
+            WITHOUT_WORDS_VERSION
+        };
+        let writer = Writer::version(version)
             .u32(self.id.0)
             .u64(self.created_at_ms);
         let graph = self.settings.graph;
@@ -63,7 +70,7 @@ impl CollectionRecord {
         let (id, created_at_ms) = (CollectionId(reader.u32()?), reader.u64()?);
         let chunking = match version {
             1 => chunking(reader.array()?, None)?,
-            COLLECTION_VERSION => read_chunking(&mut reader)?,
+            COLLECTION_VERSION | WITHOUT_WORDS_VERSION => read_chunking(&mut reader)?,
             _ => return None,
         };
         let graph = if version == 1 {
@@ -79,7 +86,11 @@ impl CollectionRecord {
         let record = Self {
             id,
             created_at_ms,
-            settings: CollectionSettings { chunking, graph },
+            settings: CollectionSettings {
+                chunking,
+                graph,
+                lexical: version != WITHOUT_WORDS_VERSION,
+            },
         };
         reader.is_done().then_some(record)
     }
@@ -286,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn every_chunking_is_read_as_it_was_written() {
+    fn every_setting_is_read_as_it_was_written() {
         let size = PassageSize {
             max_tokens: 256,
             overlap_tokens: 32,
@@ -296,11 +307,14 @@ mod tests {
             Chunking::Sentence(size),
             Chunking::Fixed(size),
         ] {
-            let record = collection(chunking);
-            assert_eq!(
-                CollectionRecord::from_bytes(&record.to_bytes()),
-                Some(record)
-            );
+            let mut record = collection(chunking);
+            for lexical in [true, false] {
+                record.settings.lexical = lexical;
+                assert_eq!(
+                    CollectionRecord::from_bytes(&record.to_bytes()),
+                    Some(record)
+                );
+            }
         }
     }
 

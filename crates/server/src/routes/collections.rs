@@ -21,7 +21,7 @@ use super::problems::{
 use super::timestamp::rfc3339;
 use crate::app::{App, Engine};
 use crate::error::{ApiError, ErrorCode};
-use crate::extract::{ApiPath, OptionalJson, from_object_only, whole_number};
+use crate::extract::{ApiPath, OptionalJson, from_object_only, present, whole_number};
 use crate::service::{
     blocking, default_chunking, default_overlap, default_passage_tokens, min_passage_tokens, window,
 };
@@ -36,6 +36,11 @@ pub(crate) struct CollectionRequest {
     chunking: Option<ChunkingShape>,
     /// How vectors are indexed.
     index: Option<IndexRequest>,
+    /// Whether words are indexed. With `false`, documents take less memory and disk, and the modes
+    /// `lexical` and `hybrid` are refused (`lexical_disabled`).
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, default = true)]
+    lexical: Option<bool>,
 }
 
 /// How vectors are indexed (HNSW). What is left out has its default.
@@ -214,6 +219,8 @@ pub(crate) struct CollectionDescription {
     /// Passages stored; each has one vector.
     passages: u64,
     chunking: ChunkingShape,
+    /// Whether words are indexed.
+    lexical: bool,
     index: IndexDescription,
     /// RFC 3339, UTC.
     #[schema(format = DateTime)]
@@ -236,6 +243,7 @@ impl From<&Collection> for CollectionDescription {
             documents: stats.documents,
             passages: stats.passages,
             chunking: collection.settings().chunking.into(),
+            lexical: collection.settings().lexical,
             index: IndexDescription {
                 m: graph.m,
                 ef_construction: graph.ef_construction,
@@ -300,6 +308,7 @@ pub(crate) async fn put(
     let settings = CollectionSettings {
         chunking,
         graph: graph_settings(request.index.unwrap_or_default())?,
+        lexical: request.lexical.unwrap_or(true),
     };
     let index = Arc::clone(&engine.index);
     blocking(move || {

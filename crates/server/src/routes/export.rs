@@ -71,6 +71,7 @@ struct Head {
     vectors: bool,
     chunking: ChunkingShape,
     index: GraphShape,
+    lexical: bool,
 }
 
 #[derive(Serialize)]
@@ -143,6 +144,7 @@ fn head(collection: &Collection, encoder: &Encoder, vectors: bool) -> Head {
         vectors,
         chunking: settings.chunking.into(),
         index: settings.graph.into(),
+        lexical: settings.lexical,
     }
 }
 

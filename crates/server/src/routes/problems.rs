@@ -60,6 +60,7 @@ problems! {
     /// Any search, which may name documents and ask for the reranker.
     SearchProblems:
     (404, "`document_not_found`, `collection_not_found` or `reranker_not_found`"),
+    (422, "`invalid_request` or `lexical_disabled`: `pointer` names the field, `detail` the limit"),
 }
 
 problems! {

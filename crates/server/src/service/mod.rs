@@ -68,6 +68,9 @@ pub(crate) fn index_error(error: siamese_index::Error) -> ApiError {
             tracing::error!(%detail, "a write was refused");
             ApiError::new(ErrorCode::StorageFailed, detail)
         }
+        Error::WordsNotIndexed { .. } => {
+            ApiError::new(ErrorCode::LexicalDisabled, detail).at("/mode")
+        }
         Error::TooManyWords { .. } => ApiError::invalid("/query", detail),
         Error::FilterTooBroad { .. } => ApiError::invalid("/filter", detail),
         Error::FacetTooBroad { place, .. } => ApiError::invalid(format!("/facets/{place}"), detail),
