@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use siamese_index::{
     Chunking, Collection, CollectionSettings, DocumentDraft, DocumentWrite, EncoderIdentity,
-    GraphSettings, Index, IndexOptions, Metadata, NewPassage, PassageSize, SearchOptions,
+    Index, IndexOptions, Metadata, NewPassage, PassageSize, SearchOptions,
 };
 
 /// The encoder that made the folders.
