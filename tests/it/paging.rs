@@ -33,6 +33,13 @@ fn ids(answer: &Value) -> Vec<String> {
         .collect()
 }
 
+/// Hits with their scores in millionths.
+fn scored(answer: &Value) -> Vec<(i64, String)> {
+    let hits = answer["hits"].as_array().unwrap().iter();
+    let scores = hits.map(|hit| (hit["score"].as_f64().unwrap() * 1e6).round() as i64);
+    scores.zip(ids(answer)).collect()
+}
+
 /// Follows the cursors to the end; `between` is called after each page.
 fn pages(client: &Client, search: &Value, mut between: impl FnMut(usize)) -> Vec<Value> {
     let (mut pages, mut search) = (Vec::new(), search.clone());
@@ -77,12 +84,18 @@ fn pages_make_the_list_that_one_search_returns() {
     client.post("/documents", documents(0..DOCUMENTS)).ok();
     for search in searches() {
         let pages = pages(client, &search, |_| {});
-        let paged: Vec<String> = pages.iter().flat_map(ids).collect();
+        let paged: Vec<(i64, String)> = pages.iter().flat_map(scored).collect();
         let mut whole = search.clone();
         let is_reranked = search.get("rerank").is_some();
         whole["top_k"] = json!(if is_reranked { 20 } else { DOCUMENTS });
         let whole = client.post("/search", whole).ok();
-        assert_eq!(paged, ids(&whole), "{search}");
+        // Equal scores are in the order of ids on each page.
+        let in_order = |mut hits: Vec<(i64, String)>| {
+            assert!(hits.is_sorted_by_key(|hit| -hit.0) || search.get("diversity").is_some());
+            hits.sort();
+            hits
+        };
+        assert_eq!(in_order(paged), in_order(scored(&whole)), "{search}");
         assert!(whole["next_cursor"].is_null(), "{search}");
         assert!(pages.len() >= 4, "{search} shows nothing");
         for page in &pages {

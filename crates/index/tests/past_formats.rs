@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use siamese_index::{
-    Chunking, Collection, CollectionSettings, DocumentDraft, DocumentWrite, EncoderIdentity,
-    Index, IndexOptions, Metadata, NewPassage, PassageSize, SearchOptions,
+    Chunking, Collection, CollectionSettings, DocumentDraft, DocumentWrite, EncoderIdentity, Index,
+    IndexOptions, Metadata, NewPassage, PassageSize, SearchOptions,
 };
 
 /// The encoder that made the folders.
