@@ -146,7 +146,7 @@ fn the_passage_with_the_words_is_returned() {
     let server = Server::start(folder.path());
     let client = server.client();
     let chunking = json!({"chunking": {"mode": "sentence", "max_tokens": 20, "overlap_tokens": 0}});
-    let (put, json_type) = (ureq::http::Method::PUT, Some("application/json"));
+    let (put, json_type) = (Method::PUT, Some("application/json"));
     let body = chunking.to_string();
     let made = client.send(put, "/collections/short", json_type, body.as_bytes());
     assert_eq!(made.status, 201);
