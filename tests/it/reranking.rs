@@ -21,7 +21,10 @@ fn start(folder: &Path) -> Server {
 }
 
 fn with_reranker(folder: &Path) -> ServerOptions {
-    ServerOptions::new(folder).setting("RERANKER__MODEL", model().display())
+    // The scores beside the model are those of f32.
+    ServerOptions::new(folder)
+        .setting("RERANKER__MODEL", model().display())
+        .setting("RERANKER__PRECISION", "f32")
 }
 
 /// Scores and logits of pairs of a query and a passage.
