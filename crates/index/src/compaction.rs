@@ -171,8 +171,8 @@ impl<'a> Compaction<'a> {
         Ok((self.open(STORE_FOLDER)?, is_rewritten))
     }
 
-    /// Whether a store is large and takes too much for its live data. Reads only as much as it
-    /// takes to say no. One of a newer format is not ours to judge.
+    /// Whether a store is large and takes too much for its live data. One of a newer format is not
+    /// ours to judge.
     fn is_wasteful(&self, store: &Store, min_bytes: u64) -> Result<bool, Error> {
         let Some(ratio) = self.options.compact_at_start_over_ratio else {
             return Ok(false);
@@ -181,15 +181,7 @@ impl<'a> Compaction<'a> {
         if disk_bytes < min_bytes || newer_format(store)?.is_some() {
             return Ok(false);
         }
-        let mut live_bytes = 0;
-        for entry in store.scan(&KeyRange::everything()) {
-            let (key, value) = entry?;
-            live_bytes += (key.as_bytes().len() + value.len()) as u64;
-            if live_bytes as f64 * ratio >= disk_bytes as f64 {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        Ok((store.opened_with_bytes() as f64) * ratio < disk_bytes as f64)
     }
 
     fn open(&self, folder: &str) -> Result<Store, Error> {

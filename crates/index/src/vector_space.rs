@@ -28,6 +28,8 @@ pub struct VectorQuery<'a> {
     pub limit: usize,
     /// Candidates that a walk over the graph keeps, 1 to 10000.
     pub ef: usize,
+    /// Keep more for a query that needs it, as a collection does unless a search says `ef`.
+    pub widens: bool,
     /// Score every vector.
     pub exact: bool,
     /// Numbers that may be found; `None` for all.
@@ -111,6 +113,7 @@ impl VectorSpace {
             allowed: query.allowed,
             exact: query.exact,
             ef: query.ef.max(1),
+            widens: query.widens,
         };
         let best = self.snapshot.search(&scan).best.into_iter();
         best.map(|best| (best.passage, best.score)).collect()
@@ -146,6 +149,7 @@ mod tests {
             vector,
             limit: 10,
             ef: 64,
+            widens: false,
             exact,
             allowed: Some(allowed),
         }

@@ -30,6 +30,7 @@ impl Collection {
             allowed: searched.allowed.as_ref(),
             exact: options.exact || counts_reaching,
             ef: options.ef.unwrap_or(self.settings().graph.ef_search),
+            widens: options.ef.is_none(),
         });
         let mut best = scanned.best;
         let excluded = &searched.excluded;

@@ -112,6 +112,7 @@ fn add_cosines(
         allowed: Some(&passages),
         exact: true,
         ef: 1,
+        widens: false,
     });
     for candidate in scanned.best {
         if let Some(listed) = listed.get_mut(&candidate.document) {

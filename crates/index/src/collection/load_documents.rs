@@ -5,19 +5,25 @@
 //! anew. Either way nothing that was deleted comes back and nothing is lost.
 
 use std::iter::Peekable;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
 
 use roaring::RoaringBitmap;
 
 use super::body::{Body, metadata_of};
-use crate::Error;
 use crate::lexical::{LexicalSegmentList, LexicalSnapshot, PieceBuilder, WordCounts};
 use crate::metadata_index::MetadataIndex;
 use crate::store::{CollectionId, Counters, Key, KeyRange, PassageRecord, Store};
+use crate::{Error, Metadata};
 
 /// Passages of each lexical segment whose words are compared with the record.
 const COMPARED_PASSAGES: usize = 16;
 /// Passages whose words are put into the head together.
 const MAX_PIECE_PASSAGES: usize = 4096;
+/// Documents that are decoded before they are handed over together, and how many such batches may
+/// wait.
+const DECODED_DOCUMENTS: usize = 256;
+const MAX_BATCHES_AHEAD: usize = 4;
 
 /// All documents of a collection as the record has them.
 #[derive(Debug)]
@@ -134,14 +140,22 @@ impl<'a> Loading<'a> {
         }
     }
 
+    /// One thread reads and decodes bodies, this one puts them where they belong.
     fn run(mut self, collection: CollectionId) -> Result<(LoadedDocuments, bool), Error> {
-        let bodies = self.store.scan(&KeyRange::bodies(collection));
-        let passages = self.store.scan(&KeyRange::passages_from(collection, 0));
-        let (mut bodies, mut passages) = (bodies.peekable(), passages.peekable());
-        while let Some((document, bytes)) = next_body(self.store, &mut bodies)? {
-            let own = next_passages(self.store, &mut passages, document)?;
-            self.document(document, &own, &bytes)?;
-        }
+        let store = self.store;
+        let (sender, decoded) = sync_channel(MAX_BATCHES_AHEAD);
+        thread::scope(|scope| {
+            scope.spawn(move || send_decoded(store, collection, &sender));
+            let passages = store.scan(&KeyRange::passages_from(collection, 0));
+            let mut passages = passages.peekable();
+            for batch in decoded {
+                for body in batch? {
+                    let own = next_passages(store, &mut passages, body.document)?;
+                    self.document(body, &own)?;
+                }
+            }
+            Ok::<_, Error>(())
+        })?;
         let mut lexical = LexicalSnapshot::of_segments(self.segments, &self.living);
         for piece in self.pieces {
             lexical.add(piece);
@@ -155,36 +169,96 @@ impl<'a> Loading<'a> {
 
     fn document(
         &mut self,
-        document: u32,
+        decoded: DecodedBody,
         passages: &[(u32, PassageRecord)],
-        bytes: &[u8],
     ) -> Result<(), Error> {
-        let unreadable = || self.store.corrupt("a document's body cannot be read");
+        let DecodedBody {
+            document,
+            bytes,
+            metadata,
+        } = decoded;
         let (Some((first, _)), Some((last, _))) = (passages.first(), passages.last()) else {
-            return Err(unreadable());
+            return Err(unreadable_body(self.store));
         };
-        let metadata = if !self.reads_words {
-            metadata_of(bytes).ok_or_else(unreadable)?
-        } else if *first < self.segments.end {
+        self.metadata.add(document, *first..last + 1, &metadata);
+        if self.reads_words {
+            self.words(document, &bytes, passages)?;
+        }
+        Ok(())
+    }
+
+    /// Compares with the lexical segments, or reads what they do not hold.
+    fn words(
+        &mut self,
+        document: u32,
+        bytes: &[u8],
+        passages: &[(u32, PassageRecord)],
+    ) -> Result<(), Error> {
+        let end = self.segments.end;
+        if passages.first().is_some_and(|(first, _)| *first < end) {
             for (passage, _) in passages {
                 self.is_whole &= self.in_segments.contains(*passage);
                 self.living.insert(*passage);
             }
-            metadata_of(bytes).ok_or_else(unreadable)?
-        } else {
-            let body = Body::from_bytes(bytes).ok_or_else(unreadable)?;
-            let piece = match self.pieces.last_mut() {
-                Some(piece) if piece.len() < MAX_PIECE_PASSAGES => piece,
-                _ => self.pieces.push_mut(PieceBuilder::default()),
-            };
-            for (passage, record) in passages {
-                piece.add(*passage, document, words_in(&body, record));
-            }
-            body.metadata
+            return Ok(());
+        }
+        let body = Body::from_bytes(bytes).ok_or_else(|| unreadable_body(self.store))?;
+        let piece = match self.pieces.last_mut() {
+            Some(piece) if piece.len() < MAX_PIECE_PASSAGES => piece,
+            _ => self.pieces.push_mut(PieceBuilder::default()),
         };
-        self.metadata.add(document, *first..last + 1, &metadata);
+        for (passage, record) in passages {
+            piece.add(*passage, document, words_in(&body, record));
+        }
         Ok(())
     }
+}
+
+/// A document's body, read back as far as every document's is needed.
+#[derive(Debug)]
+struct DecodedBody {
+    document: u32,
+    bytes: Vec<u8>,
+    metadata: Metadata,
+}
+
+/// Sends all bodies in the order of documents, in batches, until there is an error, which is sent
+/// as well, or nobody listens any more.
+fn send_decoded(
+    store: &Store,
+    collection: CollectionId,
+    sender: &SyncSender<Result<Vec<DecodedBody>, Error>>,
+) {
+    let mut entries = store.scan(&KeyRange::bodies(collection)).peekable();
+    loop {
+        let decoded = std::iter::from_fn(|| decoded_body(store, &mut entries).transpose());
+        let batch: Result<Vec<_>, _> = decoded.take(DECODED_DOCUMENTS).collect();
+        let is_last = batch
+            .as_ref()
+            .map_or(true, |batch| batch.len() < DECODED_DOCUMENTS);
+        if sender.send(batch).is_err() || is_last {
+            return;
+        }
+    }
+}
+
+fn decoded_body(
+    store: &Store,
+    entries: &mut Peekable<impl Iterator<Item = Entry>>,
+) -> Result<Option<DecodedBody>, Error> {
+    let Some((document, bytes)) = next_body(store, entries)? else {
+        return Ok(None);
+    };
+    let metadata = metadata_of(&bytes).ok_or_else(|| unreadable_body(store))?;
+    Ok(Some(DecodedBody {
+        document,
+        bytes,
+        metadata,
+    }))
+}
+
+fn unreadable_body(store: &Store) -> Error {
+    store.corrupt("a document's body cannot be read")
 }
 
 type Entry = Result<(Key, Vec<u8>), Error>;

@@ -3,6 +3,7 @@
 //! One tree holds everything under typed keys, so that one batch is atomic for all that changes
 //! together. `docs/storage-format.md` describes keys and values.
 
+mod census;
 mod durability;
 mod file_sync;
 mod free_space;
@@ -60,6 +61,8 @@ pub(crate) struct Store {
     turns: Turns,
     /// What is stored once all applied batches are. Held while a batch is applied.
     tally: Mutex<Tally>,
+    /// Bytes of all keys and values when it was opened.
+    opened_with_bytes: u64,
     watermark: Mutex<Watermark>,
     /// Last, so that sled has let go of its files before another process may open the folder.
     _lock: LockFile,
@@ -202,6 +205,11 @@ impl Store {
             durability::fsync_tree(&self.folder)?;
         }
         Ok(lock(&self.watermark).advance(covered)?)
+    }
+
+    /// Bytes of all keys and values when it was opened.
+    pub(crate) fn opened_with_bytes(&self) -> u64 {
+        self.opened_with_bytes
     }
 
     /// Bytes of all files of the store.

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::Store;
+use super::census::{Census, read_all};
 use super::durability::{self, Durability, fsync_folder};
 use super::frozen_view::Turns;
 use super::guard::{corrupt, guard};
@@ -31,7 +32,7 @@ impl Store {
         lock: LockFile,
     ) -> Result<Self, Error> {
         let found = Watermark::read(folder)?;
-        let (db, tally) = open_whole(folder, cache_bytes, found)?;
+        let (db, tally, live_bytes) = open_whole(folder, cache_bytes, found)?;
         let watermark = watermark(folder, found, tally.sequence)?;
         Ok(Self {
             db,
@@ -40,6 +41,7 @@ impl Store {
             durability: Durability::after(tally.sequence),
             turns: Turns::default(),
             tally: Mutex::new(tally),
+            opened_with_bytes: live_bytes,
             watermark: Mutex::new(watermark),
             _lock: lock,
         })
@@ -51,7 +53,7 @@ impl Store {
     /// Any other damage.
     pub(crate) fn accept_loss(folder: &Path, _lock: &LockFile) -> Result<u64, Error> {
         let acknowledged = Watermark::read(folder)?.and_then(|found| found.sequence);
-        let (_db, tally) = open_whole(folder, 16 << 20, None)?;
+        let (_db, tally, _) = open_whole(folder, 16 << 20, None)?;
         drop(Watermark::create(folder, tally.sequence)?);
         Ok(acknowledged
             .unwrap_or_default()
@@ -59,12 +61,12 @@ impl Store {
     }
 }
 
-/// Opens sled and reads everything.
+/// Opens sled and reads everything. Also bytes of all keys and values.
 fn open_whole(
     folder: &Path,
     cache_bytes: u64,
     found: Option<Found>,
-) -> Result<(sled::Db, Tally), Error> {
+) -> Result<(sled::Db, Tally, u64), Error> {
     if found.is_some_and(|found| found.is_in_doubt) {
         forget_cached(folder)?;
     }
@@ -74,7 +76,11 @@ fn open_whole(
     durability::fsync_tree(folder)?;
     folder.parent().map_or(Ok(()), fsync_folder)?;
     let started = Instant::now();
-    let (stored, counted) = read_all(folder, &db)?;
+    let Census {
+        stored,
+        counted,
+        bytes,
+    } = read_all(folder, &db)?;
     tracing::info!(
         entries = counted.entries(),
         took_ms = started.elapsed().as_millis() as u64,
@@ -94,7 +100,7 @@ fn open_whole(
         guard(folder, || {
             db.insert(Key::tally().as_bytes(), counted.to_bytes())
         })?;
-        return Ok((db, counted));
+        return Ok((db, counted, bytes));
     };
     if counted != stored {
         let reason = format!(
@@ -104,7 +110,7 @@ fn open_whole(
         );
         return Err(corrupt(folder, reason));
     }
-    Ok((db, stored))
+    Ok((db, stored, bytes))
 }
 
 fn open_sled(folder: &Path, cache_bytes: u64) -> Result<sled::Db, Error> {
@@ -128,24 +134,6 @@ fn open_sled(folder: &Path, cache_bytes: u64) -> Result<sled::Db, Error> {
 /// other process can hold it, since ours is taken first.
 fn is_locked(error: &Error) -> bool {
     matches!(error, Error::Io(error) if error.to_string().contains("could not acquire lock"))
-}
-
-/// The tally that is stored, and the one of all that is stored beside it.
-fn read_all(folder: &Path, db: &sled::Db) -> Result<(Option<Tally>, Tally), Error> {
-    let tally_key = Key::tally();
-    let mut stored = None;
-    let mut counted = Tally::empty(0);
-    let mut entries = db.iter();
-    while let Some((key, value)) = guard(folder, || entries.next().transpose())? {
-        if key == tally_key.as_bytes() {
-            let tally = Tally::from_bytes(&value);
-            stored = Some(tally.ok_or_else(|| corrupt(folder, "its tally cannot be read"))?);
-        } else {
-            counted.put_in(&key, &value);
-        }
-    }
-    counted.sequence = stored.map_or(0, |stored: Tally| stored.sequence);
-    Ok((stored, counted))
 }
 
 /// The watermark of a store that holds everything up to `sequence`.

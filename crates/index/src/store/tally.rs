@@ -37,6 +37,13 @@ impl Tally {
         self.sum = self.sum.wrapping_sub(weight(key, value));
     }
 
+    /// Both together. The number of batches stays as it is.
+    pub(super) fn with(mut self, other: Self) -> Self {
+        self.entries = self.entries.wrapping_add(other.entries);
+        self.sum = self.sum.wrapping_add(other.sum);
+        self
+    }
+
     pub(super) fn entries(&self) -> u64 {
         self.entries
     }
@@ -90,6 +97,21 @@ mod tests {
         tally.take_out(b"a", b"1");
         tally.take_out(b"b", b"2");
         assert_eq!(tally, Tally::empty(7));
+    }
+
+    #[test]
+    fn entries_that_are_counted_apart_have_the_tally_of_all() {
+        let (mut whole, mut left, mut right) = (Tally::empty(7), Tally::empty(7), Tally::empty(0));
+        for number in 0_u8..9 {
+            whole.put_in(&[number], b"value");
+            let part = if number % 3 == 0 {
+                &mut left
+            } else {
+                &mut right
+            };
+            part.put_in(&[number], b"value");
+        }
+        assert_eq!(left.with(right), whole);
     }
 
     #[test]

@@ -25,14 +25,28 @@ pub(crate) struct Beam {
     capacity: usize,
     /// All rows before this place are expanded.
     next: usize,
+    /// Rows that were expanded.
+    expanded: usize,
+    /// Places of the rows that are wanted in the end.
+    wanted: usize,
+    /// How many rows had been expanded when one of these places last changed.
+    settled_at: usize,
 }
 
 impl Beam {
     pub(crate) fn new(capacity: usize) -> Self {
+        Self::for_wanted(capacity, 0)
+    }
+
+    /// A beam that knows for how long its `wanted` best rows have been the same.
+    pub(crate) fn for_wanted(capacity: usize, wanted: usize) -> Self {
         Self {
             rows: Vec::with_capacity(capacity + 1),
             capacity,
             next: 0,
+            expanded: 0,
+            wanted,
+            settled_at: 0,
         }
     }
 
@@ -47,6 +61,9 @@ impl Beam {
         let place = self.rows.partition_point(|better| better.score >= score);
         self.rows.insert(place, Reached::new(score, row));
         self.next = self.next.min(place);
+        if place < self.wanted {
+            self.settled_at = self.expanded;
+        }
     }
 
     /// The best row that is not expanded yet, which is marked as such.
@@ -54,12 +71,18 @@ impl Beam {
         let reached = self.rows.get_mut(self.next)?;
         reached.is_expanded = true;
         let row = reached.row;
+        self.expanded += 1;
         self.skip_expanded();
         Some(row)
     }
 
     pub(crate) fn next_row(&self) -> Option<u32> {
         self.rows.get(self.next).map(|reached| reached.row)
+    }
+
+    /// Whether so many times as many rows were expanded as it took to find the wanted ones.
+    pub(crate) fn is_settled(&self, times: usize) -> bool {
+        self.expanded >= self.settled_at.saturating_mul(times)
     }
 
     /// Best first.
@@ -75,5 +98,24 @@ impl Beam {
         {
             self.next += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beam_is_settled_when_its_best_have_stayed_for_long_enough() {
+        let mut beam = Beam::for_wanted(9, 1);
+        for row in 0..3 {
+            beam.offer(row as f32, row);
+            beam.expand();
+        }
+        // The best was found when two had been expanded.
+        assert!(beam.is_settled(1) && !beam.is_settled(2));
+        beam.offer(-1.0, 3);
+        beam.expand();
+        assert!(beam.is_settled(2) && !beam.is_settled(3));
     }
 }

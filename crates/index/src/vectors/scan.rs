@@ -16,6 +16,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) exact: bool,
     /// Candidates that a walk over a graph keeps.
     pub(crate) ef: usize,
+    /// Whether more are kept for a query that needs it.
+    pub(crate) widens: bool,
 }
 
 /// A document and its best passage.

@@ -6,7 +6,7 @@ use super::beam::Reached;
 use super::kernels::Kernels;
 use super::scan::{Candidate, Scan};
 use super::scratch::Scratch;
-use super::segment::{Segment, View, Walk};
+use super::segment::{Segment, View, Walk, Walked};
 
 /// Rows that can be scored by codes in the time in which a walk handles one candidate. Measured
 /// with 384 dimensions.
@@ -15,6 +15,15 @@ const ROWS_PER_CANDIDATE: usize = 50;
 const CANDIDATES_PER_WANTED: f64 = 1.5;
 /// Factor by which a walk is widened when it met too few.
 const WIDENING: usize = 4;
+/// A walk is long enough when the wanted passages were found in the first of this many equal parts
+/// of it.
+const PATIENCE: usize = 5;
+/// How much nearer than by chance the wanted passages must be, in deviations of all scores, for a
+/// walk to be trusted in any case, or when it has been widened once; others are widened up to
+/// [`MAX_WIDENINGS`] times.
+const CLEARLY_NEARER: f32 = 1.4;
+const SOMEWHAT_NEARER: f32 = 0.8;
+const MAX_WIDENINGS: usize = 2;
 /// Candidates scored exactly: this many for each passage wanted, and some more. Codes may rank
 /// neighbours of equal score in another order.
 const RESCORED_PER_WANTED: usize = 2;
@@ -70,14 +79,41 @@ impl<'a> SegmentSearch<'a> {
         }
         let walk = Walk::new(self.segment, self.scan.query);
         let mut ef = self.first_ef();
+        // None as long as nobody knows how hard the query is.
+        let mut widenings = (!self.scan.widens).then_some(0);
         while ef.saturating_mul(ROWS_PER_CANDIDATE) < self.count {
-            let found = self.walked(&walk, ef);
+            let walked = self.walked(&walk, ef);
+            let found = self.rescored(&walked.rows);
             if self.is_enough(&found) {
-                return found;
+                let left = widenings.unwrap_or_else(|| self.widenings(&walk, &walked));
+                if left == 0 || walked.is_settled {
+                    return found;
+                }
+                widenings = Some(left - 1);
             }
             ef = ef.saturating_mul(WIDENING);
         }
         self.scanned(&walk)
+    }
+
+    /// How often a walk may have to be widened to find the nearest passages.
+    ///
+    /// A graph leads to what is near because what is near is near to each other. A query about
+    /// something else is about as far from everything, and its nearest are scattered. Then they are
+    /// hardly nearer than the best of so many scores that are drawn at random: of `n` normal ones
+    /// about `sqrt(2 ln(n / k))` deviations above the mean for the `k`th.
+    fn widenings(&self, walk: &Walk<'_>, walked: &Walked) -> usize {
+        let Some(last) = walked.rows.get(self.wanted - 1).or(walked.rows.last()) else {
+            return 0;
+        };
+        let scores = walk.scores();
+        let by_chance = (2.0 * (self.count as f32 / self.wanted as f32).ln()).sqrt();
+        let nearer = (last.score - scores.mean) / scores.deviation.max(f32::MIN_POSITIVE);
+        match nearer - by_chance {
+            nearer if nearer >= CLEARLY_NEARER => 0,
+            nearer if nearer >= SOMEWHAT_NEARER => 1,
+            _ => MAX_WIDENINGS,
+        }
     }
 
     /// Candidates to keep so that enough of them are eligible.
@@ -88,14 +124,27 @@ impl<'a> SegmentSearch<'a> {
         self.scan.ef.max(self.wanted) + ineligible as usize
     }
 
-    fn walked(&self, walk: &Walk<'_>, ef: usize) -> Vec<Candidate> {
+    /// The eligible rows that a walk met, best first.
+    fn walked(&self, walk: &Walk<'_>, ef: usize) -> Walked {
         let mut scratch = Scratch::take();
-        let mut walked = walk.nearest(ef, &mut scratch);
+        let watched = self.watched();
+        let mut walked = walk.nearest(ef, watched, PATIENCE, &mut scratch);
         scratch.give_back();
         if let Some(eligible) = &self.eligible {
-            walked.retain(|walked| eligible.contains(self.view.passages[walked.row as usize]));
+            let is_eligible = |row: u32| eligible.contains(self.view.passages[row as usize]);
+            walked.rows.retain(|walked| is_eligible(walked.row));
         }
-        self.rescored(&walked)
+        walked
+    }
+
+    /// Places of a walk's best rows among which the wanted ones are.
+    fn watched(&self) -> usize {
+        if !self.scan.widens {
+            return 0;
+        }
+        self.wanted
+            .saturating_mul(self.segment.passages().len() as usize)
+            / self.count.max(1)
     }
 
     /// The best of all eligible rows by their codes.

@@ -111,6 +111,7 @@ fn query<'a>(
         vector,
         limit: NEIGHBOURS,
         ef: GraphSettings::default().ef_search,
+        widens: true,
         exact,
         allowed,
     }

@@ -3,17 +3,19 @@
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use clap::builder::TypedValueParser;
 use serde::Serialize;
 use siamese_index::{GraphSettings, VectorQuery, VectorSpace};
 
-use super::filters;
+use super::{filters, percentile};
 use crate::vector_file::{read_fvecs, read_ivecs};
 
 /// Neighbours that are compared with the true ones.
 pub(super) const NEIGHBOURS: usize = 10;
+/// Candidates that searches keep, one after the other.
 const EF_SWEEP: [usize; 9] = [16, 24, 32, 48, 64, 96, 128, 200, 320];
 
 /// Measure the vector index on files of vectors: build time, and recall against queries a second
@@ -31,6 +33,10 @@ pub(crate) struct Index {
     /// For each query the numbers of its nearest vectors, at least 10
     #[arg(long, value_name = "F.ivecs")]
     truth: PathBuf,
+    /// Candidates that searches keep; one line for each number, and one for the default, which
+    /// keeps more for queries that need it
+    #[arg(long, value_name = "N,..", value_delimiter = ',', default_values_t = EF_SWEEP, value_parser = ef_parser())]
+    ef: Vec<usize>,
     /// Measure searches with filters, too
     #[arg(long)]
     filters: bool,
@@ -61,10 +67,23 @@ struct Measured {
     engine: &'static str,
     build_s: f64,
     ef: usize,
+    /// Whether queries that need it get more, as in a collection without `ef` in the search.
+    widens: bool,
     recall_at_10: f64,
     qps: f64,
+    p50_us: f64,
+    p99_us: f64,
     bytes_per_vector: u64,
     open_s: f64,
+}
+
+/// How well and how fast the queries were answered.
+#[derive(Debug)]
+struct Answered {
+    recall: f64,
+    per_second: f64,
+    /// Shortest first.
+    times: Vec<Duration>,
 }
 
 impl Index {
@@ -79,14 +98,20 @@ impl Index {
         let started_at = Instant::now();
         let space = VectorSpace::open(&file)?;
         let open_s = started_at.elapsed().as_secs_f64();
-        for ef in EF_SWEEP {
-            let (recall, qps) = queries.measured(&space, ef);
+        let fixed = self.ef.iter().map(|ef| (*ef, false));
+        let default = (GraphSettings::default().ef_search, true);
+        for (ef, widens) in fixed.chain([default]) {
+            let answered = queries.measured(&space, ef, widens);
+            let at_us = |percent| percentile(&answered.times, percent).unwrap_or_default() * 1e3;
             self.print(&Measured {
                 engine: "siamese",
                 build_s: rounded(build_s, 1),
                 ef,
-                recall_at_10: rounded(recall, 4),
-                qps: qps.round(),
+                widens,
+                recall_at_10: rounded(answered.recall, 4),
+                qps: answered.per_second.round(),
+                p50_us: rounded(at_us(50), 1),
+                p99_us: rounded(at_us(99), 1),
                 bytes_per_vector: space.bytes() / base.len() as u64,
                 open_s: rounded(open_s, 3),
             })?;
@@ -111,18 +136,24 @@ impl Index {
             writeln!(out, "{}", serde_json::to_string(line)?)?;
             return Ok(());
         }
-        if line.ef == EF_SWEEP[0] {
+        if !line.widens && self.ef.first() == Some(&line.ef) {
             writeln!(
                 out,
                 "built in {} s, opened in {} s, {} bytes a vector",
                 line.build_s, line.open_s, line.bytes_per_vector
             )?;
-            writeln!(out, "{:>6} {:>10} {:>10}", "ef", "recall@10", "queries/s")?;
+            writeln!(
+                out,
+                "{:>6} {:>10} {:>10} {:>9} {:>9}",
+                "ef", "recall@10", "queries/s", "p50, us", "p99, us"
+            )?;
         }
+        let more = if line.widens { "+" } else { "" };
+        let ef = format!("{}{more}", line.ef);
         writeln!(
             out,
-            "{:>6} {:>10.4} {:>10}",
-            line.ef, line.recall_at_10, line.qps
+            "{:>6} {:>10.4} {:>10} {:>9.1} {:>9.1}",
+            ef, line.recall_at_10, line.qps, line.p50_us, line.p99_us
         )?;
         Ok(())
     }
@@ -144,31 +175,46 @@ impl Queries {
         Ok(Self { vectors, truth })
     }
 
-    /// Recall and queries a second.
-    fn measured(&self, space: &VectorSpace, ef: usize) -> (f64, f64) {
+    fn measured(&self, space: &VectorSpace, ef: usize, widens: bool) -> Answered {
         let started_at = Instant::now();
-        let found: Vec<_> = self
+        let (found, mut times): (Vec<_>, Vec<_>) = self
             .vectors
             .iter()
             .map(|vector| {
-                space.search(&VectorQuery {
+                let asked_at = Instant::now();
+                let found = space.search(&VectorQuery {
                     vector,
                     limit: NEIGHBOURS,
                     ef,
+                    widens,
                     exact: false,
                     allowed: None,
-                })
+                });
+                (found, asked_at.elapsed())
             })
-            .collect();
+            .unzip();
         let seconds = started_at.elapsed().as_secs_f64();
+        times.sort_unstable();
         let hits: usize = found
             .iter()
             .zip(&self.truth)
             .map(|(found, right)| hits(found, right))
             .sum();
         let count = self.vectors.len() as f64;
-        (hits as f64 / (count * NEIGHBOURS as f64), count / seconds)
+        Answered {
+            recall: hits as f64 / (count * NEIGHBOURS as f64),
+            per_second: count / seconds,
+            times,
+        }
     }
+}
+
+fn ef_parser() -> impl TypedValueParser<Value = usize> {
+    let allowed = GraphSettings::EF_SEARCH;
+    let allowed = *allowed.start() as u64..=*allowed.end() as u64;
+    clap::value_parser!(u64)
+        .range(allowed)
+        .map(|ef| ef as usize)
 }
 
 fn hits(found: &[(u32, f32)], right: &[i32]) -> usize {

@@ -1,5 +1,6 @@
 //! `siamese bench`: how fast this machine is, in figures that others can repeat.
 
+mod collection;
 mod encoder;
 mod filters;
 mod http;
@@ -7,6 +8,7 @@ mod index;
 mod soak;
 mod soaked_service;
 mod storage;
+mod synthetic;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -25,6 +27,7 @@ pub(crate) struct Bench {
 enum BenchCommand {
     Encoder(encoder::EncoderBench),
     Index(index::Index),
+    Collection(collection::CollectionBench),
     Http(http::HttpBench),
     Storage(storage::Storage),
     Soak(soak::Soak),
@@ -35,6 +38,7 @@ impl Bench {
         match self.command {
             BenchCommand::Encoder(bench) => bench.run(),
             BenchCommand::Index(bench) => bench.run(),
+            BenchCommand::Collection(bench) => bench.run(),
             BenchCommand::Http(bench) => bench.run(),
             BenchCommand::Storage(bench) => bench.run(),
             BenchCommand::Soak(bench) => bench.run(),

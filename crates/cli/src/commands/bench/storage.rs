@@ -12,6 +12,8 @@ use siamese_index::{
     IndexOptions, Metadata, NewPassage, compact, restore_snapshot, verify_snapshot,
 };
 
+use super::synthetic::Random;
+
 /// Documents of one write while the folder is filled, and while it is churned.
 const FILL_BATCH: usize = 1000;
 const CHURN_BATCH: usize = 50;
@@ -142,8 +144,7 @@ impl Storage {
 
     fn write(&self, n: usize, round: usize) -> DocumentWrite {
         let mut random = Random::new((n * 1000 + round) as u64);
-        let words = (0..TEXT_WORDS).map(|_| format!("word{}", random.next() % 5000));
-        let text = words.collect::<Vec<_>>().join(" ");
+        let text = random.text(TEXT_WORDS);
         let vector = (0..self.dimensions).map(|_| random.next() as f32 / u64::MAX as f32 - 0.5);
         let passages = Some(vec![NewPassage {
             start: 0,
@@ -187,21 +188,4 @@ fn figure(name: &str, value: f64) -> Result<()> {
         format!("{value:.2}")
     };
     writeln!(stdout(), "{name:<24} {value}").context("standard output")
-}
-
-/// Numbers that look random and are the same every time (splitmix64, Steele et al. 2014).
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
 }

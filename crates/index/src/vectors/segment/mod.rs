@@ -17,7 +17,7 @@ use roaring::RoaringBitmap;
 pub(crate) use header::Damage;
 use header::Header;
 pub(crate) use view::View;
-pub(crate) use walk::Walk;
+pub(crate) use walk::{Walk, Walked};
 pub(crate) use writer::{SegmentContent, write};
 
 use super::row::Row;

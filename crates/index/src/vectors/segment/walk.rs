@@ -16,6 +16,25 @@ const NEIGHBOUR_LINES_AHEAD: usize = 2;
 /// Rows between the one that is scored and the one that is asked for.
 const ROWS_AHEAD: usize = 4;
 
+/// Rows by which the scores of all rows are judged.
+const SAMPLED_ROWS: usize = 128;
+
+/// What a walk met.
+#[derive(Debug)]
+pub(crate) struct Walked {
+    /// Best first.
+    pub(crate) rows: Vec<Reached>,
+    /// Whether the wanted rows were found early on the way.
+    pub(crate) is_settled: bool,
+}
+
+/// How the scores of all rows are distributed, about.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::vectors) struct Scores {
+    pub(crate) mean: f32,
+    pub(crate) deviation: f32,
+}
+
 /// One query on its way through one segment.
 #[derive(Debug)]
 pub(crate) struct Walk<'a> {
@@ -38,12 +57,26 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The `ef` best rows that the walk meets, best first.
-    pub(crate) fn nearest(&self, ef: usize, scratch: &mut Scratch) -> Vec<Reached> {
-        let mut beam = Beam::new(ef);
-        if self.view.header.rows() == 0 {
-            return beam.into_rows();
+    /// The `ef` best rows that the walk meets. They are settled when the best `wanted` of them were
+    /// found in the first `1 / patience` of it.
+    pub(crate) fn nearest(
+        &self,
+        ef: usize,
+        wanted: usize,
+        patience: usize,
+        scratch: &mut Scratch,
+    ) -> Walked {
+        let mut beam = Beam::for_wanted(ef, wanted);
+        if self.view.header.rows() > 0 {
+            self.fill(&mut beam, scratch);
         }
+        Walked {
+            is_settled: beam.is_settled(patience),
+            rows: beam.into_rows(),
+        }
+    }
+
+    fn fill(&self, beam: &mut Beam, scratch: &mut Scratch) {
         scratch.reset(self.view.header.rows());
         let entry = self.descend();
         for row in std::iter::once(entry).chain(self.view.islands.iter().copied()) {
@@ -60,7 +93,20 @@ impl<'a> Walk<'a> {
                 beam.offer(self.score(*row), *row);
             }
         }
-        beam.into_rows()
+    }
+
+    /// Mean and deviation of all rows' scores, by some that are the same for every query.
+    pub(in crate::vectors) fn scores(&self) -> Scores {
+        let rows = self.view.header.rows();
+        let step = (rows / SAMPLED_ROWS).max(1);
+        let sampled = self.scored((0..rows as u32).step_by(step));
+        let count = sampled.len().max(1) as f32;
+        let mean = sampled.iter().map(|row| row.score).sum::<f32>() / count;
+        let squares = sampled.iter().map(|row| (row.score - mean).powi(2));
+        Scores {
+            mean,
+            deviation: (squares.sum::<f32>() / count).sqrt(),
+        }
     }
 
     /// Scores of rows, in their order.
