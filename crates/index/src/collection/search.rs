@@ -35,7 +35,8 @@ pub struct SearchOptions {
     pub facets: FacetRequest,
     /// Score every vector, instead of those that a graph leads to.
     pub exact: bool,
-    /// Candidates that a walk over a graph keeps, 1 to 10000; `None` for the collection's own.
+    /// Candidates that a walk over a graph keeps, 1 to 10000; `None` for the collection's own, and
+    /// more if the question needs it.
     pub ef: Option<usize>,
 }
 

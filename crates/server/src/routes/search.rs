@@ -122,7 +122,8 @@ pub(crate) struct SearchRequest {
     #[schema(default = false)]
     exact: bool,
     /// Candidates that the walk over the index keeps; more find more and take longer. Without it,
-    /// the collection's `ef_search`. Not beside mode `lexical`.
+    /// the collection's `ef_search`, and up to 16 times as many for a question that has little to
+    /// do with the documents. Not beside mode `lexical`.
     #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = 1, maximum = 10000)]
     pub(super) ef: Option<usize>,
