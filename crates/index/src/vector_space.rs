@@ -126,13 +126,17 @@ mod tests {
 
     /// Directions without any order, the same in every run (a linear congruential generator).
     fn scattered(vectors: usize) -> Vec<Vec<f32>> {
+        scattered_in(12, vectors)
+    }
+
+    fn scattered_in(dimensions: usize, vectors: usize) -> Vec<Vec<f32>> {
         let mut state = 7_u32;
         let mut value = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (state >> 8) as f32 / (1 << 23) as f32 - 1.0
         };
         (0..vectors)
-            .map(|_| (0..12).map(|_| value()).collect())
+            .map(|_| (0..dimensions).map(|_| value()).collect())
             .collect()
     }
 
@@ -196,6 +200,30 @@ mod tests {
             let recall = recall(&space, &vectors[at..=at], &allowed);
             assert!(recall > 0.7, "{at}: {recall}");
         }
+    }
+
+    #[test]
+    fn a_walk_is_widened_for_questions_whose_nearest_are_scattered() {
+        let vectors = scattered_in(64, 8100);
+        let (_folder, space) = space(&vectors[..8000]);
+        let all: RoaringBitmap = (0..8000).collect();
+        let share_found = |widens| {
+            let found = vectors[8000..].iter().map(|vector| {
+                let exact = space.search(&query(vector, true, &all));
+                let narrow = VectorQuery {
+                    ef: 16,
+                    widens,
+                    allowed: None,
+                    ..query(vector, false, &all)
+                };
+                let walked = space.search(&narrow);
+                exact.iter().filter(|exact| walked.contains(exact)).count()
+            });
+            found.sum::<usize>() as f64 / 1000.0
+        };
+        let (narrow, widened) = (share_found(false), share_found(true));
+        assert!(narrow < 0.8, "{narrow}");
+        assert!(widened > 0.95, "{widened}");
     }
 
     #[test]
