@@ -5,6 +5,7 @@
 //! by two renames. Killed at any moment, one of them is whole; [`data_folder::prepare`] finds it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::data_folder::{self, REPLACED_FOLDER, REWRITTEN_FOLDER, STORE_FOLDER};
 use crate::index::stored_format;
@@ -13,11 +14,11 @@ use crate::snapshots::Filling;
 use crate::store::{FORMAT_VERSION, KeyRange, Store, check_room, fsync_folder};
 use crate::{Error, IndexOptions};
 
-/// Stores smaller than this are left alone at the start: sled's log grows in steps that are large
+/// Stores smaller than this are left alone unless asked: sled's log grows in steps that are large
 /// beside them.
-const MIN_WASTEFUL_BYTES: u64 = 64 << 20;
+pub(crate) const MIN_WASTEFUL_BYTES: u64 = 64 << 20;
 /// What a new store takes on the disk for each byte of live data, rounded up.
-const STORE_BYTES_PER_LIVE_BYTE: u64 = 2;
+pub(crate) const STORE_BYTES_PER_LIVE_BYTE: u64 = 2;
 
 /// What a compaction did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct CompactionReport {
     pub before_bytes: u64,
     /// Bytes on the disk now.
     pub after_bytes: u64,
+    /// For how long writes had to wait, when the store was in use.
+    pub pause: Duration,
 }
 
 /// Rewrites the store of a data folder that no process has open.
@@ -104,13 +107,15 @@ impl<'a> Compaction<'a> {
                 supported: FORMAT_VERSION,
             });
         }
-        let (entries, live_bytes) = measure(&old)?;
+        let live_bytes = old.live_bytes();
         let needed = live_bytes.saturating_mul(STORE_BYTES_PER_LIVE_BYTE);
         check_room(self.folder, needed, self.options.min_free_disk_bytes)?;
         let new = self.open(REWRITTEN_FOLDER)?;
         let mut filling = Filling::new(&new);
+        let mut entries = 0;
         for entry in old.scan(&KeyRange::everything()) {
             filling.add(entry?)?;
+            entries += 1;
         }
         filling.finish()?;
         self.compare(&old, &new)?;
@@ -119,20 +124,23 @@ impl<'a> Compaction<'a> {
             live_bytes,
             before_bytes: old.size_on_disk()?,
             after_bytes: new.size_on_disk()?,
+            pause: Duration::ZERO,
         })
     }
 
     fn compare(&self, old: &Store, new: &Store) -> Result<(), Error> {
         let everything = KeyRange::everything();
         let mut rewritten = new.scan(&everything);
-        for (entry, place) in old.scan(&everything).zip(0..) {
+        let mut place = 0;
+        for entry in old.scan(&everything) {
             if rewritten.next().transpose()? != Some(entry?) {
                 return Err(self.differs(place));
             }
+            place += 1;
         }
         match rewritten.next() {
             None => Ok(()),
-            Some(_) => Err(self.differs(measure(old)?.0)),
+            Some(_) => Err(self.differs(place)),
         }
     }
 
@@ -181,7 +189,7 @@ impl<'a> Compaction<'a> {
         if disk_bytes < min_bytes || newer_format(store)?.is_some() {
             return Ok(false);
         }
-        Ok((store.opened_with_bytes() as f64) * ratio < disk_bytes as f64)
+        Ok(disk_bytes as f64 > ratio * store.live_bytes() as f64)
     }
 
     fn open(&self, folder: &str) -> Result<Store, Error> {
@@ -204,17 +212,6 @@ impl<'a> Compaction<'a> {
 /// The format of a store that a newer version has written.
 fn newer_format(store: &Store) -> Result<Option<u32>, Error> {
     Ok(stored_format(store)?.filter(|stored| *stored > FORMAT_VERSION))
-}
-
-/// Entries of a store, and bytes of their keys and values.
-pub(crate) fn measure(store: &Store) -> Result<(u64, u64), Error> {
-    let (mut entries, mut bytes) = (0, 0);
-    for entry in store.scan(&KeyRange::everything()) {
-        let (key, value) = entry?;
-        entries += 1;
-        bytes += (key.as_bytes().len() + value.len()) as u64;
-    }
-    Ok((entries, bytes))
 }
 
 #[cfg(test)]

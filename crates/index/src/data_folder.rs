@@ -1,6 +1,7 @@
 //! What stands where in a data folder, and how it is put right before it is opened.
 
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use crate::Error;
 use crate::store::fsync_folder;
@@ -20,12 +21,18 @@ pub(crate) const REWRITTEN_FOLDER: &str = "store.rewritten";
 /// The store that a compaction replaces.
 pub(crate) const REPLACED_FOLDER: &str = "store.replaced";
 
+/// Names the folder of the store, while that is another than [`STORE_FOLDER`].
+const CURRENT_FILE: &str = "store.current";
+/// What the name of such a folder begins with; a number follows.
+const NUMBERED_FOLDER: &str = "store.";
+
 /// Says that a store was made in this folder, so that one that has vanished is noticed.
 const MARKER_FILE: &str = "siamese.data";
 
 /// Puts a folder right that an interrupted compaction or restore has left, and refuses one whose
 /// store is missing: sled would make an empty one. Whether there was a store.
 pub(crate) fn prepare(folder: &Path) -> Result<bool, Error> {
+    finish_exchange(folder)?;
     finish_compaction(folder)?;
     let store = folder.join(STORE_FOLDER);
     if folder.join(RESTORING_FOLDER).exists() {
@@ -59,6 +66,101 @@ fn finish_compaction(folder: &Path) -> Result<(), Error> {
     Ok(remove_if_there(&folder.join(REWRITTEN_FOLDER))?)
 }
 
+/// Where a store goes that is made while another is in use.
+pub(crate) fn numbered(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{NUMBERED_FOLDER}{number}"))
+}
+
+/// The naming of another folder as that of the store, ready but for one rename.
+#[derive(Debug)]
+pub(crate) struct NewCurrent {
+    folder: PathBuf,
+    unfinished: PathBuf,
+}
+
+impl NewCurrent {
+    /// Writes down the number of the folder, which [`numbered`] names.
+    pub(crate) fn write(folder: &Path, number: u64) -> Result<Self, Error> {
+        let unfinished = folder.join(format!("{CURRENT_FILE}.tmp"));
+        let name = format!("{NUMBERED_FOLDER}{number}");
+        let checksum = crc32fast::hash(name.as_bytes());
+        let mut file = fs_err::File::create(&unfinished)?;
+        writeln!(file, "{name} {checksum:08x}")?;
+        file.sync_all()?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            unfinished,
+        })
+    }
+
+    /// From now on the next start opens the other folder. After an error it may open either.
+    pub(crate) fn commit(self) -> Result<(), Error> {
+        fs_err::rename(&self.unfinished, self.folder.join(CURRENT_FILE))?;
+        Ok(fsync_folder(&self.folder)?)
+    }
+}
+
+/// The folder that is named as that of the store.
+fn current(folder: &Path) -> Result<Option<PathBuf>, Error> {
+    let path = folder.join(CURRENT_FILE);
+    let text = match fs_err::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => String::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let name = text
+        .trim_end()
+        .split_once(' ')
+        .and_then(|(name, checksum)| {
+            let expected = format!("{:08x}", crc32fast::hash(name.as_bytes()));
+            (is_numbered(name) && checksum == expected).then_some(name)
+        });
+    let name = name.ok_or_else(|| Error::Corrupt {
+        path,
+        reason: "the name of the store's folder cannot be read".to_owned(),
+    })?;
+    Ok(Some(folder.join(name)))
+}
+
+fn is_numbered(name: &str) -> bool {
+    let number = name.strip_prefix(NUMBERED_FOLDER);
+    number.is_some_and(|number| number.parse::<u64>().is_ok())
+}
+
+/// Gives the store its usual place when it was exchanged for another while in use, and removes what
+/// an exchange has left. Interrupted, it is done again: the name stays until the folder has moved.
+fn finish_exchange(folder: &Path) -> Result<(), Error> {
+    let store = folder.join(STORE_FOLDER);
+    if let Some(current) = current(folder)? {
+        if current.is_dir() {
+            remove_if_there(&store)?;
+            fsync_folder(folder)?;
+            fs_err::rename(&current, &store)?;
+            fsync_folder(folder)?;
+        }
+        if store.join("db").is_file() {
+            fs_err::remove_file(folder.join(CURRENT_FILE))?;
+            fsync_folder(folder)?;
+        }
+    }
+    if store.join("db").is_file() {
+        remove_numbered(folder)?;
+    }
+    Ok(())
+}
+
+/// Removes all numbered folders, when none of them is the store.
+fn remove_numbered(folder: &Path) -> Result<(), Error> {
+    for entry in fs_err::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(is_numbered) {
+            remove_if_there(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 pub(crate) fn write_marker(folder: &Path) -> Result<(), Error> {
     let path = folder.join(MARKER_FILE);
     fs_err::write(&path, "A data folder of siamese; see store/.\n")?;
@@ -71,5 +173,91 @@ pub(crate) fn remove_if_there(folder: &Path) -> std::io::Result<()> {
     match fs_err::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn make_store(folder: &Path, name: &str) {
+        fs_err::create_dir(folder.join(name)).unwrap();
+        fs_err::write(folder.join(name).join("db"), name).unwrap();
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs_err::read_dir(folder).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    }
+
+    fn db(folder: &Path) -> String {
+        fs_err::read_to_string(folder.join(STORE_FOLDER).join("db")).unwrap()
+    }
+
+    #[test]
+    fn a_store_that_was_made_beside_another_is_removed_until_it_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        for name in ["store", "store.1"] {
+            make_store(folder, name);
+        }
+        let named = NewCurrent::write(folder, 1).unwrap();
+        prepare(folder).unwrap();
+        assert_eq!(db(folder), "store");
+        assert!(!numbered(folder, 1).exists());
+        make_store(folder, "store.1");
+        named.commit().unwrap();
+        prepare(folder).unwrap();
+        assert_eq!(db(folder), "store.1");
+        assert_eq!(names(folder), ["store"]);
+    }
+
+    #[test]
+    fn of_several_stores_the_one_that_is_named_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        for name in ["store", "store.2", "store.10"] {
+            make_store(folder, name);
+        }
+        NewCurrent::write(folder, 2).unwrap().commit().unwrap();
+        prepare(folder).unwrap();
+        assert_eq!(db(folder), "store.2");
+        assert_eq!(names(folder), ["store"]);
+    }
+
+    #[test]
+    fn a_store_that_has_moved_already_is_not_looked_for_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        make_store(folder, "store");
+        NewCurrent::write(folder, 1).unwrap().commit().unwrap();
+        prepare(folder).unwrap();
+        assert_eq!(names(folder), ["store"]);
+    }
+
+    #[test]
+    fn a_name_that_is_damaged_or_gone_is_refused_and_no_store_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        write_marker(folder).unwrap();
+        make_store(folder, "store.1");
+        NewCurrent::write(folder, 1).unwrap().commit().unwrap();
+        let path = folder.join(CURRENT_FILE);
+        let whole = fs_err::read(&path).unwrap();
+        for byte in 0..whole.len() - 1 {
+            let mut damaged = whole.clone();
+            damaged[byte] ^= 1;
+            fs_err::write(&path, damaged).unwrap();
+            assert!(
+                matches!(prepare(folder), Err(Error::Corrupt { .. })),
+                "{byte}"
+            );
+        }
+        fs_err::remove_file(&path).unwrap();
+        assert!(matches!(prepare(folder), Err(Error::Corrupt { .. })));
+        assert!(numbered(folder, 1).exists());
     }
 }

@@ -72,6 +72,20 @@ pub enum Error {
         /// What failed first.
         reason: String,
     },
+    /// The store is being compacted already.
+    #[error("the store is being compacted already")]
+    RewriteInProgress,
+    /// More was written while the store was being compacted than could be copied.
+    #[error(
+        "the store was not compacted: more than {max_keys} keys were written while it was copied"
+    )]
+    RewriteOverrun {
+        /// The most that may wait to be copied again.
+        max_keys: usize,
+    },
+    /// The index was closed while its store was being compacted.
+    #[error("the store was not compacted, since the program is about to end")]
+    RewriteStopped,
     /// The store is whole, but ends before the last write that was acknowledged.
     #[error(
         "the store in {path} has lost acknowledged writes: it ends with write {stored}, and write {acknowledged} was acknowledged; restore a snapshot with `siamese snapshot restore`, or go on without them with `siamese accept-loss --data {data}`",

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::collection::{Collection, Folders, Maintenance, now_ms, sweep};
-use crate::compaction::{measure, open_compact};
+use crate::compaction::{CompactionReport, open_compact};
+use crate::compactor::{Compactor, OnlineCompaction};
 use crate::data_folder::{self, LEXICAL_FOLDER, SEGMENTS_FOLDER, STORE_FOLDER};
 use crate::lexical::LexicalFolder;
 use crate::lock_file::LockFile;
@@ -47,6 +48,9 @@ pub struct IndexOptions {
     /// A store that takes more than so many times the bytes of its live data is compacted before it
     /// is opened; `None` leaves it as it is.
     pub compact_at_start_over_ratio: Option<f64>,
+    /// A store that takes more than so many times the bytes of its live data while it is in use is
+    /// compacted in the background; `None` lets it grow.
+    pub compact_over_ratio: Option<f64>,
     /// Where snapshots lie and what they may take.
     pub snapshots: SnapshotOptions,
 }
@@ -60,6 +64,7 @@ impl Default for IndexOptions {
             max_head_passages: 4096,
             build_threads: 1,
             compact_at_start_over_ratio: Some(3.0),
+            compact_over_ratio: Some(2.5),
             snapshots: SnapshotOptions::default(),
         }
     }
@@ -79,6 +84,7 @@ pub enum PutOutcome {
 pub struct Index {
     /// First, so that background work has ended before anything else is let go.
     _maintainer: Maintainer,
+    compactor: Compactor,
     collections: Arc<Collections>,
     /// Held while collections are made or deleted.
     changing: Mutex<()>,
@@ -153,7 +159,9 @@ impl Index {
             sweep_segments(folder, &collections)?;
         }
         let collections = Arc::new(Collections::new(collections));
+        let compaction = OnlineCompaction::new(folder, Arc::clone(&store));
         let index = Self {
+            compactor: Compactor::start(compaction, options)?,
             _maintainer: Maintainer::start(Arc::clone(&parts.bell), Arc::clone(&collections))?,
             collections,
             changing: Mutex::new(()),
@@ -328,12 +336,19 @@ impl Index {
         self.snapshots.stop();
     }
 
-    /// Bytes of all keys and values of the record, by reading all of it.
+    /// Rewrites the store while it is in use, so that it takes no more room than its data needs.
+    /// Writes wait for a moment at the end.
     ///
     /// # Errors
-    /// When the store fails.
-    pub fn live_bytes(&self) -> Result<u64, Error> {
-        Ok(measure(&self.store)?.1)
+    /// [`Error::StorageFull`] before anything is written, or whatever it fails at; the store is as
+    /// it was then.
+    pub fn compact(&self) -> Result<CompactionReport, Error> {
+        self.compactor.compact()
+    }
+
+    /// Bytes of all keys and values of the record.
+    pub fn live_bytes(&self) -> u64 {
+        self.store.live_bytes()
     }
 
     /// Bytes of the record on the disk.

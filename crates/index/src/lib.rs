@@ -7,6 +7,7 @@
 
 mod collection;
 mod compaction;
+mod compactor;
 mod content_hash;
 mod data_folder;
 mod document;

@@ -15,7 +15,7 @@ use serde::Deserialize;
 /// The documented default file, as shipped in `config/default.toml`.
 pub const DEFAULT_TOML: &str = include_str!("../../../config/default.toml");
 
-/// Smallest `storage.compact_at_start_over_ratio`: a store takes up to about 2.2 times its live data
+/// Smallest ratio over which a store is compacted: one takes up to about 2.2 times its live data
 /// right after it was compacted.
 const MIN_COMPACTION_RATIO: f64 = 2.5;
 
@@ -97,6 +97,7 @@ pub struct StorageSettings {
     /// Free disk space under which writes are refused, bytes.
     pub min_free_disk_bytes: u64,
     compact_at_start_over_ratio: f64,
+    compact_over_ratio: f64,
     /// Folder with snapshots; `snapshots` in the data folder when absent.
     pub snapshots_dir: Option<PathBuf>,
     /// Snapshots that may lie there.
@@ -109,6 +110,11 @@ impl StorageSettings {
     /// How many times its live data a store may take before it is compacted at the start.
     pub fn compact_at_start_over_ratio(&self) -> Option<f64> {
         (self.compact_at_start_over_ratio > 0.0).then_some(self.compact_at_start_over_ratio)
+    }
+
+    /// How many times its live data a store may take before it is compacted while it is in use.
+    pub fn compact_over_ratio(&self) -> Option<f64> {
+        (self.compact_over_ratio > 0.0).then_some(self.compact_over_ratio)
     }
 }
 
@@ -296,11 +302,12 @@ pub enum SettingsError {
         "settings: queue.max_batch_tokens must not exceed queue.max_query_tokens, queue.max_rerank_tokens or queue.max_bulk_tokens"
     )]
     BatchOverQueue,
-    /// A freshly written store would be compacted again at every start.
-    #[error(
-        "settings: storage.compact_at_start_over_ratio must be 0, which switches it off, or at least {MIN_COMPACTION_RATIO}"
-    )]
-    CompactionRatio,
+    /// A freshly written store would be compacted again at once.
+    #[error("settings: {key} must be 0, which switches it off, or at least {MIN_COMPACTION_RATIO}")]
+    CompactionRatio {
+        /// Section and key.
+        key: &'static str,
+    },
 }
 
 impl Settings {
@@ -380,9 +387,19 @@ impl Settings {
                 return Err(SettingsError::Zero { key });
             }
         }
-        let ratio = self.storage.compact_at_start_over_ratio;
-        if ratio != 0.0 && (ratio.is_nan() || ratio < MIN_COMPACTION_RATIO) {
-            return Err(SettingsError::CompactionRatio);
+        for (key, ratio) in [
+            (
+                "storage.compact_at_start_over_ratio",
+                self.storage.compact_at_start_over_ratio,
+            ),
+            (
+                "storage.compact_over_ratio",
+                self.storage.compact_over_ratio,
+            ),
+        ] {
+            if ratio != 0.0 && (ratio.is_nan() || ratio < MIN_COMPACTION_RATIO) {
+                return Err(SettingsError::CompactionRatio { key });
+            }
         }
         let queue = &self.queue;
         let smallest = queue.max_query_tokens.min(queue.max_bulk_tokens);
@@ -487,13 +504,21 @@ mod tests {
 
     #[test]
     fn a_ratio_that_would_compact_at_every_start_is_refused_and_zero_switches_it_off() {
-        for ratio in ["1.0", "-1.0", "2.4", "nan"] {
-            let toml = format!("[storage]\ncompact_at_start_over_ratio = {ratio}\n");
-            let error = load_with_file(&toml).unwrap_err();
-            assert!(matches!(error, SettingsError::CompactionRatio), "{ratio}");
+        let keys = ["compact_at_start_over_ratio", "compact_over_ratio"];
+        for key in keys {
+            for ratio in ["1.0", "-1.0", "2.4", "nan"] {
+                let error = load_with_file(&format!("[storage]\n{key} = {ratio}\n")).unwrap_err();
+                assert!(
+                    matches!(error, SettingsError::CompactionRatio { .. })
+                        && error.to_string().contains(key),
+                    "{error}"
+                );
+            }
         }
-        let settings = load_with_file("[storage]\ncompact_at_start_over_ratio = 0\n").unwrap();
+        let off = keys.map(|key| format!("{key} = 0\n")).concat();
+        let settings = load_with_file(&format!("[storage]\n{off}")).unwrap();
         assert_eq!(settings.storage.compact_at_start_over_ratio(), None);
+        assert_eq!(settings.storage.compact_over_ratio(), None);
     }
 
     #[test]

@@ -5,10 +5,8 @@
 //! yet. A step of the view and a batch exclude each other, so nothing changes within a step.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Key, Store};
+use super::{Key, KeyRange, Store};
 use crate::Error;
 
 /// Entries and bytes of one step: writes wait for as long as it takes to read these.
@@ -19,12 +17,6 @@ const SAVED_OVERHEAD_BYTES: u64 = 96;
 
 /// A key and the value under it.
 pub(crate) type Entry = (Key, Vec<u8>);
-
-/// Lets batches and the steps of a view take turns.
-#[derive(Debug, Default)]
-pub(super) struct Turns {
-    reading: Mutex<Option<Saved>>,
-}
 
 /// What a view being read still needs of the past.
 #[derive(Debug)]
@@ -37,14 +29,6 @@ pub(super) struct Saved {
     read_up_to: Option<Vec<u8>>,
     /// Set when more would have had to be saved than is allowed; the view is worthless then.
     is_overrun: bool,
-}
-
-impl Turns {
-    /// Waits until neither a batch nor a step is under way.
-    pub(super) fn take(&self) -> MutexGuard<'_, Option<Saved>> {
-        // A batch that panicked was applied whole or not at all, and saves before it applies.
-        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Saved {
@@ -123,11 +107,11 @@ impl Store {
     /// # Errors
     /// [`Error::SnapshotInProgress`] while there is another view.
     pub(crate) fn freeze(&self, max_saved_bytes: u64) -> Result<FrozenView<'_>, Error> {
-        let mut reading = self.turns.take();
-        if reading.is_some() {
+        let mut turn = self.turns.take();
+        if turn.saved.is_some() {
             return Err(Error::SnapshotInProgress);
         }
-        *reading = Some(Saved::new(max_saved_bytes));
+        turn.saved = Some(Saved::new(max_saved_bytes));
         Ok(FrozenView {
             store: self,
             is_at_end: false,
@@ -145,8 +129,8 @@ impl FrozenView<'_> {
         if self.is_at_end {
             return Ok(None);
         }
-        let mut reading = self.store.turns.take();
-        let Some(saved) = reading.as_mut() else {
+        let mut turn = self.store.turns.take();
+        let Some(saved) = turn.saved.as_mut() else {
             return Ok(None);
         };
         if saved.is_overrun {
@@ -160,26 +144,25 @@ impl FrozenView<'_> {
         let replaced = saved.take_up_to(last.as_deref());
         self.is_at_end = is_last;
         saved.read_up_to = last;
-        drop(reading);
+        drop(turn);
         Ok(Some(as_it_was(stored, replaced)))
     }
 }
 
 impl Drop for FrozenView<'_> {
     fn drop(&mut self) {
-        *self.store.turns.take() = None;
+        self.store.turns.take().saved = None;
     }
 }
 
 impl Store {
     /// Some entries after a key, and whether they are the last. The tally is none of them.
-    fn read_step(&self, after: Option<&[u8]>) -> Result<(Vec<Entry>, bool), Error> {
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let range = (start, Bound::<&[u8]>::Unbounded);
-        let mut entries = self.guarded(|| Ok(self.db.range::<&[u8], _>(range)))?;
+    /// No batch comes between, as long as the caller has the turn.
+    pub(super) fn read_step(&self, after: Option<&[u8]>) -> Result<(Vec<Entry>, bool), Error> {
+        let mut entries = self.engine().range(&KeyRange::after(after));
         let (mut step, mut bytes) = (Vec::new(), 0);
         while step.len() < MAX_STEP_ENTRIES && bytes < MAX_STEP_BYTES {
-            let Some((key, value)) = self.guarded(|| entries.next().transpose())? else {
+            let Some((key, value)) = entries.next().transpose()? else {
                 return Ok((step, true));
             };
             let key = Key::from_bytes(&key);

@@ -167,7 +167,21 @@ impl Key {
     }
 }
 
+impl AsRef<[u8]> for Key {
+    fn as_ref(&self) -> &[u8] {
+        self.as_bytes()
+    }
+}
+
 impl KeyRange {
+    /// All keys after this one, or all there are.
+    pub(super) fn after(key: Option<&[u8]>) -> Self {
+        Self {
+            start: key.map_or(Bound::Unbounded, |key| Bound::Excluded(key.to_vec())),
+            end: Bound::Unbounded,
+        }
+    }
+
     pub(crate) fn everything() -> Self {
         Self {
             start: Bound::Unbounded,

@@ -5,6 +5,7 @@
 
 mod census;
 mod durability;
+mod engine;
 mod file_sync;
 mod free_space;
 mod frozen_view;
@@ -12,13 +13,14 @@ mod guard;
 mod key;
 mod opening;
 mod records;
+mod rewriting;
 mod tally;
+mod turns;
 mod value;
 mod watermark;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 pub(crate) use durability::{fsync_folder, tree_bytes};
 pub(crate) use free_space::check as check_room;
@@ -27,22 +29,20 @@ pub(crate) use key::{CollectionId, Key, KeyRange};
 pub(crate) use records::{
     CollectionRecord, Counters, DocumentRecord, EncoderRecord, PassageRecord,
 };
+pub(crate) use rewriting::Exchange;
 pub(crate) use value::{Reader, Writer};
 
 use crate::Error;
 use crate::lock_file::LockFile;
 use durability::Durability;
-use frozen_view::Turns;
-use guard::{corrupt, guard};
-use tally::Tally;
-use watermark::Watermark;
+use engine::Engine;
+use guard::corrupt;
+use tally::Contents;
+use turns::Turns;
 
 /// Values stay below this, so that sled keeps them in its log and never in files of their own,
 /// which it writes without fsync.
 pub(crate) const MAX_VALUE_BYTES: usize = 3500;
-
-/// Where sled puts values that are too large for its log. None should be.
-const BLOBS_FOLDER: &str = "blobs";
 
 /// The newest format that this version writes and reads.
 pub(crate) const FORMAT_VERSION: u32 = 3;
@@ -54,16 +54,14 @@ pub(crate) struct Sequence(u64);
 /// The store of one data folder.
 #[derive(Debug)]
 pub(crate) struct Store {
-    db: sled::Db,
-    folder: PathBuf,
+    /// Exchanged for another while neither a batch nor a step of a view is under way.
+    engine: RwLock<Arc<Engine>>,
+    cache_bytes: u64,
     min_free_disk_bytes: u64,
     durability: Durability,
     turns: Turns,
     /// What is stored once all applied batches are. Held while a batch is applied.
-    tally: Mutex<Tally>,
-    /// Bytes of all keys and values when it was opened.
-    opened_with_bytes: u64,
-    watermark: Mutex<Watermark>,
+    contents: Mutex<Contents>,
     /// Last, so that sled has let go of its files before another process may open the folder.
     _lock: LockFile,
 }
@@ -104,19 +102,25 @@ impl Store {
     }
 
     fn get_bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let value = self.guarded(|| self.db.get(key))?;
+        let value = self.engine().get(key)?;
         Ok(value.map(|value| value.to_vec()))
     }
 
     /// All keys and values in a range, in the order of keys. The tally is none of them.
-    pub(crate) fn scan<'a>(
-        &'a self,
+    pub(crate) fn scan(
+        &self,
         range: &KeyRange,
-    ) -> impl Iterator<Item = Result<(Key, Vec<u8>), Error>> + use<'a> {
-        let mut entries = self.db.range(range.bounds());
+    ) -> impl Iterator<Item = Result<(Key, Vec<u8>), Error>> + use<> {
+        let engine = self.engine();
+        let mut entries = engine.range(range);
         let all = std::iter::from_fn(move || {
-            let entry = self.guarded(|| entries.next().transpose()).transpose()?;
-            Some(entry.map(|(key, value)| (Key::from_bytes(&key), value.to_vec())))
+            // It is there as long as something is read from it.
+            let _engine = &engine;
+            Some(
+                entries
+                    .next()?
+                    .map(|(key, value)| (Key::from_bytes(&key), value.to_vec())),
+            )
         });
         let tally = Key::tally();
         all.filter(move |entry| !matches!(entry, Ok((key, _)) if *key == tally))
@@ -130,43 +134,25 @@ impl Store {
     pub(crate) fn apply(&self, mut batch: WriteBatch) -> Result<Sequence, Error> {
         self.check_room(batch.bytes.saturating_mul(free_space::WRITE_AMPLIFICATION))?;
         batch.changes.remove(&Key::tally());
-        let mut reading = self.turns.take();
-        let mut tally = lock(&self.tally);
+        let mut turn = self.turns.take();
+        let mut contents = lock(&self.contents);
         self.durability.check()?;
-        if let Some(saved) = reading.as_mut() {
-            let keys = batch.changes.keys().map(Key::as_bytes);
-            saved.save(keys, |key| self.get_bytes(key))?;
+        let keys = || batch.changes.keys().map(Key::as_bytes);
+        if let Some(saved) = turn.saved.as_mut() {
+            saved.save(keys(), |key| self.get_bytes(key))?;
         }
-        let next = self.tally_after(*tally, &batch)?;
-        batch.put(&Key::tally(), next.to_bytes());
-        let mut writes = sled::Batch::default();
-        for (key, value) in batch.changes {
-            match value {
-                Some(value) => writes.insert(key.as_bytes(), value),
-                None => writes.remove(key.as_bytes()),
-            }
+        if let Some(changed) = turn.changed.as_mut() {
+            changed.note(keys());
         }
-        if let Err(error) = self.guarded(|| self.db.apply_batch(writes)) {
+        let engine = self.engine();
+        let next = contents_after(&engine, *contents, &batch)?;
+        batch.put(&Key::tally(), next.tally.to_bytes());
+        if let Err(error) = engine.apply(batch.changes) {
             self.durability.fail(&error);
             self.durability.check()?;
         }
-        *tally = next;
-        Ok(self.durability.applied(next.sequence))
-    }
-
-    /// The tally once a batch has been applied.
-    fn tally_after(&self, mut tally: Tally, batch: &WriteBatch) -> Result<Tally, Error> {
-        for (key, value) in &batch.changes {
-            let key = key.as_bytes();
-            if let Some(old) = self.guarded(|| self.db.get(key))? {
-                tally.take_out(key, &old);
-            }
-            if let Some(value) = value {
-                tally.put_in(key, value);
-            }
-        }
-        tally.sequence += 1;
-        Ok(tally)
+        *contents = next;
+        Ok(self.durability.applied(next.tally.sequence))
     }
 
     /// Whether a file of so many bytes may be written beside the store: a full disk stops sled.
@@ -174,7 +160,7 @@ impl Store {
     /// # Errors
     /// [`Error::StorageFull`] when it would touch the reserve.
     pub(crate) fn check_room(&self, bytes: u64) -> Result<(), Error> {
-        free_space::check(&self.folder, bytes, self.min_free_disk_bytes)
+        free_space::check(self.engine().folder(), bytes, self.min_free_disk_bytes)
     }
 
     /// The sequence of the last write.
@@ -189,42 +175,65 @@ impl Store {
     /// [`Error::WritesStopped`] when the disk fails now or has failed before.
     pub(crate) fn make_durable(&self, sequence: Sequence) -> Result<(), Error> {
         self.durability.wait(sequence, |covered| {
-            let outcome = self.flush(covered);
+            // Whatever has been applied by now is in this one, or in one that has replaced it.
+            let engine = self.engine();
+            let outcome = engine.flush(covered);
             if outcome.is_err() {
-                // The disk fails already; nothing more can be done about a second failure.
-                drop(lock(&self.watermark).doubt());
+                engine.doubt();
             }
             outcome
         })
     }
 
-    /// Everything must be on the disk before the watermark says so.
-    fn flush(&self, covered: u64) -> Result<(), Error> {
-        self.guarded(|| self.db.flush())?;
-        if !file_sync::is_in_place() || durability::has_files(&self.folder.join(BLOBS_FOLDER))? {
-            durability::fsync_tree(&self.folder)?;
-        }
-        Ok(lock(&self.watermark).advance(covered)?)
-    }
-
-    /// Bytes of all keys and values when it was opened.
-    pub(crate) fn opened_with_bytes(&self) -> u64 {
-        self.opened_with_bytes
-    }
-
     /// Bytes of all files of the store.
     pub(crate) fn size_on_disk(&self) -> Result<u64, Error> {
-        tree_bytes(&self.folder)
+        self.engine().size_on_disk()
+    }
+
+    /// Bytes of all keys and values.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        lock(&self.contents).live_bytes
+    }
+
+    /// Whether nothing is written any more, since the disk has failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.durability.check().is_err()
     }
 
     /// An error about what was read.
     pub(crate) fn corrupt(&self, reason: impl Into<String>) -> Error {
-        corrupt(&self.folder, reason)
+        corrupt(self.engine().folder(), reason)
     }
 
-    fn guarded<T>(&self, call: impl FnOnce() -> sled::Result<T>) -> Result<T, Error> {
-        guard(&self.folder, call)
+    fn engine(&self) -> Arc<Engine> {
+        let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&engine)
     }
+
+    /// Puts another database in the place of the one in use, which is returned.
+    fn exchange_engine(&self, new: Arc<Engine>) -> Arc<Engine> {
+        let mut engine = self.engine.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *engine, new)
+    }
+}
+
+/// What is stored once a batch has been applied.
+fn contents_after(
+    engine: &Engine,
+    mut contents: Contents,
+    batch: &WriteBatch,
+) -> Result<Contents, Error> {
+    for (key, value) in &batch.changes {
+        let key = key.as_bytes();
+        if let Some(old) = engine.get(key)? {
+            contents.take_out(key, &old);
+        }
+        if let Some(value) = value {
+            contents.put_in(key, value);
+        }
+    }
+    contents.tally.sequence += 1;
+    Ok(contents)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

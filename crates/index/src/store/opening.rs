@@ -1,16 +1,17 @@
 //! Opening a store: either it holds exactly what was stored, or it is refused.
 
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use super::Store;
-use super::census::{Census, read_all};
+use super::census::read_all;
 use super::durability::{self, Durability, fsync_folder};
-use super::frozen_view::Turns;
+use super::engine::Engine;
 use super::guard::{corrupt, guard};
 use super::key::Key;
-use super::tally::Tally;
+use super::tally::{Contents, Tally};
+use super::turns::Turns;
 use super::watermark::{Found, Watermark};
 use crate::Error;
 use crate::lock_file::LockFile;
@@ -32,17 +33,16 @@ impl Store {
         lock: LockFile,
     ) -> Result<Self, Error> {
         let found = Watermark::read(folder)?;
-        let (db, tally, live_bytes) = open_whole(folder, cache_bytes, found)?;
-        let watermark = watermark(folder, found, tally.sequence)?;
+        let (db, contents) = open_whole(folder, cache_bytes, found)?;
+        let sequence = contents.tally.sequence;
+        let watermark = watermark(folder, found, sequence)?;
         Ok(Self {
-            db,
-            folder: folder.to_owned(),
+            engine: RwLock::new(Arc::new(Engine::new(db, folder, watermark))),
+            cache_bytes,
             min_free_disk_bytes,
-            durability: Durability::after(tally.sequence),
+            durability: Durability::after(sequence),
             turns: Turns::default(),
-            tally: Mutex::new(tally),
-            opened_with_bytes: live_bytes,
-            watermark: Mutex::new(watermark),
+            contents: Mutex::new(contents),
             _lock: lock,
         })
     }
@@ -53,20 +53,19 @@ impl Store {
     /// Any other damage.
     pub(crate) fn accept_loss(folder: &Path, _lock: &LockFile) -> Result<u64, Error> {
         let acknowledged = Watermark::read(folder)?.and_then(|found| found.sequence);
-        let (_db, tally, _) = open_whole(folder, 16 << 20, None)?;
-        drop(Watermark::create(folder, tally.sequence)?);
-        Ok(acknowledged
-            .unwrap_or_default()
-            .saturating_sub(tally.sequence))
+        let (_db, contents) = open_whole(folder, 16 << 20, None)?;
+        let sequence = contents.tally.sequence;
+        drop(Watermark::create(folder, sequence)?);
+        Ok(acknowledged.unwrap_or_default().saturating_sub(sequence))
     }
 }
 
-/// Opens sled and reads everything. Also bytes of all keys and values.
+/// Opens sled and reads everything.
 fn open_whole(
     folder: &Path,
     cache_bytes: u64,
     found: Option<Found>,
-) -> Result<(sled::Db, Tally, u64), Error> {
+) -> Result<(sled::Db, Contents), Error> {
     if found.is_some_and(|found| found.is_in_doubt) {
         forget_cached(folder)?;
     }
@@ -76,13 +75,14 @@ fn open_whole(
     durability::fsync_tree(folder)?;
     folder.parent().map_or(Ok(()), fsync_folder)?;
     let started = Instant::now();
-    let Census {
-        stored,
-        counted,
-        bytes,
-    } = read_all(folder, &db)?;
+    let census = read_all(folder, &db)?;
+    let stored = census.stored;
+    let counted = Contents {
+        tally: census.counted,
+        live_bytes: census.bytes,
+    };
     tracing::info!(
-        entries = counted.entries(),
+        entries = counted.tally.entries(),
         took_ms = started.elapsed().as_millis() as u64,
         "the store was read"
     );
@@ -98,22 +98,22 @@ fn open_whole(
     let Some(stored) = stored else {
         // Nothing was ever written, or an older format.
         guard(folder, || {
-            db.insert(Key::tally().as_bytes(), counted.to_bytes())
+            db.insert(Key::tally().as_bytes(), counted.tally.to_bytes())
         })?;
-        return Ok((db, counted, bytes));
+        return Ok((db, counted));
     };
-    if counted != stored {
+    if counted.tally != stored {
         let reason = format!(
             "it holds {} entries that are not what was stored, which were {}",
-            counted.entries(),
+            counted.tally.entries(),
             stored.entries()
         );
         return Err(corrupt(folder, reason));
     }
-    Ok((db, stored, bytes))
+    Ok((db, counted))
 }
 
-fn open_sled(folder: &Path, cache_bytes: u64) -> Result<sled::Db, Error> {
+pub(super) fn open_sled(folder: &Path, cache_bytes: u64) -> Result<sled::Db, Error> {
     let config = sled::Config::new()
         .path(folder)
         .cache_capacity(cache_bytes)

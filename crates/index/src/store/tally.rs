@@ -67,6 +67,33 @@ impl Tally {
     }
 }
 
+/// What is stored once all applied batches are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Contents {
+    pub(super) tally: Tally,
+    /// Bytes of all keys and values beside the tally. Counted when the record is opened.
+    pub(super) live_bytes: u64,
+}
+
+impl Contents {
+    pub(super) fn put_in(&mut self, key: &[u8], value: &[u8]) {
+        self.tally.put_in(key, value);
+        self.live_bytes += (key.len() + value.len()) as u64;
+    }
+
+    pub(super) fn take_out(&mut self, key: &[u8], value: &[u8]) {
+        self.tally.take_out(key, value);
+        let bytes = (key.len() + value.len()) as u64;
+        self.live_bytes = self.live_bytes.saturating_sub(bytes);
+    }
+
+    /// Whether the entries are the same, however many batches made them.
+    pub(super) fn holds_as(&self, other: &Self) -> bool {
+        let entries = |tally: Tally| (tally.entries, tally.sum);
+        entries(self.tally) == entries(other.tally)
+    }
+}
+
 /// What one entry adds to the sum.
 fn weight(key: &[u8], value: &[u8]) -> u64 {
     let mut checksum = crc32fast::Hasher::new();

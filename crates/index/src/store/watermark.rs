@@ -24,6 +24,8 @@ const CHECKSUM_BYTES: usize = size_of::<u32>();
 #[derive(Debug)]
 pub(super) struct Watermark {
     file: fs_err::File,
+    /// What the file says.
+    sequence: u64,
     /// The place that the next number goes to.
     next_place: usize,
 }
@@ -80,6 +82,7 @@ impl Watermark {
         path.parent().map_or(Ok(()), fsync_folder)?;
         Ok(Self {
             file,
+            sequence,
             next_place: 1,
         })
     }
@@ -91,16 +94,21 @@ impl Watermark {
             .open(Self::path(store))?;
         Ok(Self {
             file,
+            sequence: found.sequence.unwrap_or_default(),
             next_place: 1 - found.place,
         })
     }
 
     /// Says that all writes up to this one are about to be acknowledged. On return that would
-    /// survive a power cut.
+    /// survive a power cut. A number that is not larger than the last changes nothing.
     pub(super) fn advance(&mut self, sequence: u64) -> std::io::Result<()> {
+        if sequence <= self.sequence {
+            return Ok(());
+        }
         self.write(PLACES[self.next_place], &record(sequence))?;
         self.file.sync_data()?;
         self.next_place = 1 - self.next_place;
+        self.sequence = sequence;
         Ok(())
     }
 

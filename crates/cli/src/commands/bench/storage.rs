@@ -164,7 +164,7 @@ impl Storage {
     }
 
     fn report_use(&self, index: &Index, when: &str) -> Result<()> {
-        let (live_bytes, disk_bytes) = (index.live_bytes()?, index.store_bytes()?);
+        let (live_bytes, disk_bytes) = (index.live_bytes(), index.store_bytes()?);
         let ratio = disk_bytes as f64 / live_bytes as f64;
         figure(&format!("{when}: live_bytes"), live_bytes as f64)?;
         figure(&format!("{when}: disk / live"), ratio)?;

@@ -1,0 +1,92 @@
+//! One sled database in one folder, which the store may exchange for another while it runs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use super::durability::{self, tree_bytes};
+use super::guard::guard;
+use super::watermark::Watermark;
+use super::{KeyRange, file_sync, lock};
+use crate::Error;
+
+/// Where sled puts values that are too large for its log. None should be.
+const BLOBS_FOLDER: &str = "blobs";
+
+/// An open database, and the number of its last acknowledged write beside it.
+#[derive(Debug)]
+pub(super) struct Engine {
+    db: sled::Db,
+    folder: PathBuf,
+    watermark: Mutex<Watermark>,
+}
+
+/// A key and its value, as sled has them.
+type RawEntry = (sled::IVec, sled::IVec);
+
+impl Engine {
+    pub(super) fn new(db: sled::Db, folder: &Path, watermark: Watermark) -> Self {
+        Self {
+            db,
+            folder: folder.to_owned(),
+            watermark: Mutex::new(watermark),
+        }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, Error> {
+        self.guarded(|| self.db.get(key))
+    }
+
+    /// Entries in the order of keys, the tally among them.
+    pub(super) fn range(
+        &self,
+        range: &KeyRange,
+    ) -> impl Iterator<Item = Result<RawEntry, Error>> + use<> {
+        let mut entries = self.db.range(range.bounds());
+        let folder = self.folder.clone();
+        std::iter::from_fn(move || guard(&folder, || entries.next().transpose()).transpose())
+    }
+
+    /// Applies all changes or none. They are durable after a [`Self::flush`].
+    pub(super) fn apply<K: AsRef<[u8]>>(
+        &self,
+        changes: impl IntoIterator<Item = (K, Option<Vec<u8>>)>,
+    ) -> Result<(), Error> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in changes {
+            match value {
+                Some(value) => batch.insert(key.as_ref(), value),
+                None => batch.remove(key.as_ref()),
+            }
+        }
+        self.guarded(|| self.db.apply_batch(batch))
+    }
+
+    /// Makes everything durable, then says that this much is. Everything must be on the disk before
+    /// the watermark says so.
+    pub(super) fn flush(&self, covered: u64) -> Result<(), Error> {
+        self.guarded(|| self.db.flush())?;
+        if !file_sync::is_in_place() || durability::has_files(&self.folder.join(BLOBS_FOLDER))? {
+            durability::fsync_tree(&self.folder)?;
+        }
+        Ok(lock(&self.watermark).advance(covered)?)
+    }
+
+    /// Says that a flush has failed.
+    pub(super) fn doubt(&self) {
+        // The disk fails already; nothing more can be done about a second failure.
+        drop(lock(&self.watermark).doubt());
+    }
+
+    /// Bytes of all files.
+    pub(super) fn size_on_disk(&self) -> Result<u64, Error> {
+        tree_bytes(&self.folder)
+    }
+
+    fn guarded<T>(&self, call: impl FnOnce() -> sled::Result<T>) -> Result<T, Error> {
+        guard(&self.folder, call)
+    }
+}
