@@ -1,16 +1,18 @@
 //! `kill -9` at random moments while several writers put, replace, patch and delete, and while the
-//! index freezes and merges behind them.
+//! index freezes and merges behind them, and snapshots are taken one after the other.
 //!
 //! `SIAMESE_KILL_ROUNDS=200 cargo test -p siamese-tests --test it kill_mixed` is the long form;
 //! `SIAMESE_KILL_SEED` chooses other moments and writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use siamese_tests::{Client, Dice, ServerOptions, setting};
+use siamese_tests::{Client, Dice, ServerOptions, binary, setting};
 use ureq::http::Method;
 
 const WRITERS: usize = 3;
@@ -132,6 +134,63 @@ fn write(
     }
 }
 
+/// Takes snapshots and deletes all but one, until the server is gone. How many were taken.
+fn take_snapshots(client: &Client, stop: &AtomicBool) -> usize {
+    let mut kept: Option<String> = None;
+    for taken in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            return taken;
+        }
+        let answer = client.try_json(Method::POST, "/snapshots", &Value::Null);
+        let Some(answer) = answer else {
+            return taken;
+        };
+        let name = answer.ok()["name"].as_str().unwrap().to_owned();
+        if let Some(old) = kept.replace(name) {
+            let path = format!("/snapshots/{old}");
+            if client
+                .try_json(Method::DELETE, &path, &Value::Null)
+                .is_none()
+            {
+                return taken + 1;
+            }
+        }
+    }
+    0
+}
+
+/// Every snapshot is whole, every file beside them is gone; then the snapshots go as well.
+fn check_snapshots(client: &Client, data: &Path, round: usize) -> usize {
+    let page = client.get("/snapshots").ok();
+    let listed = page["snapshots"].as_array().unwrap();
+    let names: BTreeSet<&str> = listed
+        .iter()
+        .map(|snapshot| snapshot["name"].as_str().unwrap())
+        .collect();
+    let files = fs_err::read_dir(data.join("snapshots"))
+        .into_iter()
+        .flatten();
+    let files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    let of_files: BTreeSet<&str> = files
+        .iter()
+        .map(|file| file.file_name().unwrap().to_str().unwrap())
+        .collect();
+    assert_eq!(names, of_files, "round {round}");
+    for file in &files {
+        let verified = Command::new(binary())
+            .args(["snapshot", "verify"])
+            .arg(file)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&verified.stderr);
+        assert!(verified.status.success(), "round {round}: {said}");
+    }
+    for name in &names {
+        client.delete(&format!("/snapshots/{name}")).ok();
+    }
+    files.len()
+}
+
 fn state_of(document: &Value) -> State {
     let number = |field: &str| document["metadata"][field].as_u64().map(|n| n as usize);
     let id = document["id"].as_str().unwrap();
@@ -207,11 +266,12 @@ fn every_kind_of_acknowledged_write_survives_a_kill_and_none_is_there_by_half() 
         let options = ServerOptions::new(folder.path()).setting("INDEX__MAX_HEAD_PASSAGES", 6);
         options.start()
     };
-    let mut segments = 0;
+    let (mut segments, mut taken, mut found) = (0, 0, 0);
     for round in 0..rounds {
         let server = start();
         let client = server.client().clone();
         check(&client, &writers, round);
+        found += check_snapshots(&client, folder.path(), round);
         let stop = AtomicBool::new(false);
         let mut dice = Dice(seed as u64 * 1_000_003 + round as u64);
         std::thread::scope(|scope| {
@@ -219,21 +279,27 @@ fn every_kind_of_acknowledged_write_survives_a_kill_and_none_is_there_by_half() 
                 let (client, stop, dice) = (&client, &stop, Dice(dice.next()));
                 scope.spawn(move || write(client, number, writer, stop, dice));
             }
+            let snapshots = scope.spawn(|| take_snapshots(&client, &stop));
             std::thread::sleep(Duration::from_millis(50 + dice.below(1500) as u64));
             server.kill();
             stop.store(true, Ordering::Relaxed);
+            taken += snapshots.join().unwrap();
         });
-        let found = fs_err::read_dir(folder.path().join("segments/0"));
-        segments = segments.max(found.map_or(0, Iterator::count));
+        let files = fs_err::read_dir(folder.path().join("segments/0"));
+        segments = segments.max(files.map_or(0, Iterator::count));
     }
-    check(start().client(), &writers, rounds);
+    let server = start();
+    check(server.client(), &writers, rounds);
+    found += check_snapshots(server.client(), folder.path(), rounds);
     let requests: usize = writers
         .iter()
         .map(|writer| writer.lock().unwrap().requests)
         .sum();
     eprintln!(
-        "{rounds} rounds, {requests} acknowledged writes, up to {segments} files of segments"
+        "{rounds} rounds, {requests} acknowledged writes, up to {segments} files of segments, \
+         {taken} snapshots taken, {found} of them found after kills"
     );
     assert!(requests > rounds, "too little was written to say anything");
     assert!(segments > 0, "nothing was frozen");
+    assert!(taken > 0 && found > 0, "no snapshot was taken");
 }

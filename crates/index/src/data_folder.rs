@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
-use crate::store::fsync_folder;
+use crate::store::{fsync_folder, tree_bytes};
 
 /// Locked by the one process that has the folder open.
 pub(crate) const LOCK_FILE: &str = "siamese.lock";
@@ -69,6 +69,22 @@ fn finish_compaction(folder: &Path) -> Result<(), Error> {
 /// Where a store goes that is made while another is in use.
 pub(crate) fn numbered(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{NUMBERED_FOLDER}{number}"))
+}
+
+/// Bytes of the store, and of another that is being made or removed.
+pub(crate) fn store_folders_bytes(folder: &Path) -> Result<u64, Error> {
+    let mut bytes = 0;
+    for entry in fs_err::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name
+            .to_str()
+            .is_some_and(|name| name == STORE_FOLDER || is_numbered(name))
+        {
+            bytes += tree_bytes(&entry.path())?;
+        }
+    }
+    Ok(bytes)
 }
 
 /// The naming of another folder as that of the store, ready but for one rename.

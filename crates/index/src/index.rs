@@ -359,6 +359,14 @@ impl Index {
         self.store.size_on_disk()
     }
 
+    /// Bytes of the record on the disk, with those of a copy that is being made or removed.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn store_folders_bytes(&self) -> Result<u64, Error> {
+        data_folder::store_folders_bytes(&self.folder)
+    }
+
     /// Bytes of all files of the data.
     ///
     /// # Errors
@@ -369,7 +377,7 @@ impl Index {
             .map(|collection| collection.stats())
             .map(|stats| stats.segment_bytes + stats.lexical_bytes)
             .sum();
-        Ok(self.store.size_on_disk()? + segments)
+        Ok(self.store_folders_bytes()? + segments)
     }
 
     /// The data folder.

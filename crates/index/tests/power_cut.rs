@@ -2,7 +2,9 @@
 //! acknowledged write must be.
 //!
 //! A run is recorded with all its writes and fsyncs (`support/io_shim.c`). Then the data folder is
-//! built as it could look after a cut at many moments (`support/disk.rs`), and opened.
+//! built as it could look after a cut at many moments (`support/disk.rs`), and opened. The store is
+//! compacted again and again meanwhile, and before each session. What happens while a folder is put
+//! right and opened after a cut is recorded as well, and cut in turn.
 //!
 //! `SIAMESE_POWER_CUTS=1000 cargo test -p siamese-index --test power_cut` tries more moments,
 //! `SIAMESE_POWER_SEED` other ones.
@@ -27,6 +29,8 @@ use support::workload::{self, Story};
 use support::{Dice, open, setting};
 
 const SESSIONS: usize = 4;
+/// Moments at which one recovery is cut.
+const CUTS_OF_A_RECOVERY: usize = 2;
 
 /// The library that records, compiled once for a run.
 fn shim(folder: &Path) -> PathBuf {
@@ -40,25 +44,23 @@ fn shim(folder: &Path) -> PathBuf {
     library
 }
 
-/// Runs the workload in a process of its own, under the shim.
-fn session(root: &Path, log: &Path, shim: &Path, number: usize) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "the_recorded_program",
-            "--ignored",
-            "--test-threads",
-            "1",
-        ])
+/// A test of this file in a process of its own, under the shim.
+fn recording(test: &str, root: &Path, log: &Path, shim: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", test, "--ignored", "--test-threads", "1"])
         .env("SIAMESE_WORKLOAD", root)
-        .env(
-            "SIAMESE_WORKLOAD_SEED",
-            (setting("SIAMESE_POWER_SEED", 1) * 100 + number).to_string(),
-        )
         .env("SIAMESE_IO_ROOT", root)
         .env("SIAMESE_IO_LOG", log)
         .env("LD_PRELOAD", shim)
-        .stdout(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null());
+    command
+}
+
+fn session(root: &Path, log: &Path, shim: &Path, number: usize) -> Child {
+    let seed = setting("SIAMESE_POWER_SEED", 1) * 100 + number;
+    recording("the_recorded_program", root, log, shim)
+        .env("SIAMESE_WORKLOAD_SEED", seed.to_string())
         .spawn()
         .unwrap()
 }
@@ -71,13 +73,22 @@ fn the_recorded_program() {
     }
 }
 
+#[test]
+#[ignore = "run by the test below, under the shim"]
+fn the_recorded_recovery() {
+    if let Ok(root) = std::env::var("SIAMESE_WORKLOAD") {
+        let data = Path::new(&root).join(workload::DATA);
+        workload::compact_while_closed(&data);
+        drop(open(&data).unwrap());
+    }
+}
+
 /// Several sessions; every second one is killed.
-fn recorded(folder: &Path) -> Vec<Event> {
+fn recorded(folder: &Path, shim: &Path) -> Vec<Event> {
     let (root, log) = (folder.join("root"), folder.join("log"));
     fs_err::create_dir(&root).unwrap();
-    let shim = shim(folder);
     for number in 0..SESSIONS {
-        let mut child = session(&root, &log, &shim, number);
+        let mut child = session(&root, &log, shim, number);
         if number % 2 == 1 {
             std::thread::sleep(Duration::from_millis(1500));
             drop(child.kill());
@@ -125,17 +136,58 @@ fn check(data: &Path, story: &Story) -> Result<(), String> {
         .map_err(|what| format!("opened again: {what}"))
 }
 
+/// Opens what a cut has left, in a process of its own, and cuts the power again while that goes on.
+/// How many states of the disk there were.
+fn check_recovery(
+    left: &Path,
+    shim: &Path,
+    story: &Story,
+    dice: &mut Dice,
+) -> Result<usize, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, log) = (folder.path().join("root"), folder.path().join("log"));
+    support::copy(left, &root);
+    let mut disk = Disk::holding(&root);
+    let status = recording("the_recorded_recovery", &root, &log, shim)
+        .status()
+        .unwrap();
+    if !status.success() {
+        return Err(format!("recovery: {status}"));
+    }
+    let events = events(&fs_err::read(log).unwrap());
+    let mut moments: Vec<usize> = (0..CUTS_OF_A_RECOVERY)
+        .map(|_| dice.below(events.len()))
+        .collect();
+    moments.sort_unstable();
+    let mut happened = 0;
+    for moment in moments {
+        for event in &events[happened..moment] {
+            disk.happen(event);
+        }
+        happened = moment;
+        for kept in EVERY_KEPT {
+            let after = tempfile::tempdir().unwrap();
+            disk.cut(kept, dice, after.path());
+            check(&after.path().join(workload::DATA), story).map_err(|what| {
+                format!("cut again at event {moment} of the recovery, {kept:?} kept: {what}")
+            })?;
+        }
+    }
+    Ok(CUTS_OF_A_RECOVERY * EVERY_KEPT.len())
+}
+
 #[test]
 fn what_was_acknowledged_survives_a_power_cut_at_any_moment() {
     let folder = tempfile::tempdir().unwrap();
-    let events = recorded(folder.path());
+    let shim = shim(folder.path());
+    let events = recorded(folder.path(), &shim);
     let root = folder.path().join("root");
     let mut dice = Dice(setting("SIAMESE_POWER_SEED", 1) as u64);
     let moments = moments(&events, &mut dice);
     let mut disk = Disk::new(&root);
     let (mut happened, mut states, mut acknowledged) = (0, 0, 0);
     let mut failures = Vec::new();
-    for moment in moments {
+    for (place, moment) in moments.into_iter().enumerate() {
         for event in &events[happened..moment] {
             disk.happen(event);
         }
@@ -146,7 +198,17 @@ fn what_was_acknowledged_survives_a_power_cut_at_any_moment() {
             let after = tempfile::tempdir().unwrap();
             disk.cut(kept, &mut dice, after.path());
             states += 1;
-            if let Err(what) = check(&after.path().join(workload::DATA), &story) {
+            // One of the ways to lose what was not fsynced, in turn: a recovery takes a while.
+            let is_cut_again = kept == EVERY_KEPT[place % EVERY_KEPT.len()];
+            let outcome = match is_cut_again && after.path().join(workload::DATA).is_dir() {
+                true => check_recovery(after.path(), &shim, &story, &mut dice),
+                false => Ok(0),
+            };
+            let outcome = outcome.and_then(|cut_again| {
+                states += cut_again;
+                check(&after.path().join(workload::DATA), &story)
+            });
+            if let Err(what) = outcome {
                 eprintln!("event {moment}, {kept:?} kept: {what}");
                 failures.push((moment, kept, what));
                 keep_for_inspection(after.path(), failures.len());

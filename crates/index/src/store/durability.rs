@@ -155,10 +155,10 @@ pub(crate) fn fsync_folder(folder: &Path) -> std::io::Result<()> {
     fs_err::File::open(folder)?.sync_all()
 }
 
-/// Bytes of all files below a folder.
+/// Bytes of all files below a folder; none when it is gone.
 pub(crate) fn tree_bytes(folder: &Path) -> Result<u64, Error> {
     let mut bytes = 0;
-    for entry in fs_err::read_dir(folder)? {
+    for entry in unless_gone(fs_err::read_dir(folder))?.into_iter().flatten() {
         let Some(entry) = unless_gone(entry)? else {
             continue;
         };

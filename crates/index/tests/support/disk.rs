@@ -126,6 +126,8 @@ enum Node {
 enum NameChange {
     Put(PathBuf, Node),
     Remove(PathBuf),
+    /// A folder with everything in it, at once.
+    Move(PathBuf, PathBuf),
 }
 
 /// How much of what was not fsynced is there.
@@ -184,6 +186,31 @@ impl Disk {
         }
     }
 
+    /// A folder as it is, durable.
+    pub(crate) fn holding(root: &Path) -> Self {
+        let mut disk = Self::new(root);
+        disk.add(root);
+        disk.names.clone_from(&disk.durable_names);
+        disk
+    }
+
+    fn add(&mut self, folder: &Path) {
+        for entry in fs_err::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let node = if path.is_dir() {
+                self.add(&path);
+                Node::Folder
+            } else {
+                self.files.push(File {
+                    durable: fs_err::read(&path).unwrap(),
+                    pending: Vec::new(),
+                });
+                Node::File(self.files.len() - 1)
+            };
+            self.durable_names.insert(path, node);
+        }
+    }
+
     pub(crate) fn happen(&mut self, event: &Event) {
         match event {
             Event::Start => {
@@ -201,7 +228,9 @@ impl Disk {
             }
             Event::Truncate { file, length } => self.change(*file, Change::Truncate(*length)),
             Event::Rename { from, to } => {
-                if let Some(node) = self.names.get(from).copied() {
+                if self.names.get(from) == Some(&Node::Folder) {
+                    self.move_folder(from, to);
+                } else if let Some(node) = self.names.get(from).copied() {
                     self.rename(NameChange::Remove(from.clone()));
                     self.rename(NameChange::Put(to.clone(), node));
                 }
@@ -257,10 +286,34 @@ impl Disk {
     }
 
     fn rename(&mut self, change: NameChange) {
-        let (NameChange::Put(path, _) | NameChange::Remove(path)) = &change;
+        let (NameChange::Put(path, _) | NameChange::Remove(path) | NameChange::Move(path, _)) =
+            &change;
         let folder = path.parent().unwrap().to_owned();
         apply_name(&mut self.names, &change);
         self.pending_names.entry(folder).or_default().push(change);
+    }
+
+    /// What changed within the folder and was not fsynced is lost when its move is.
+    fn move_folder(&mut self, from: &Path, to: &Path) {
+        self.rename(NameChange::Move(from.to_owned(), to.to_owned()));
+        let pending = std::mem::take(&mut self.pending_names);
+        for (folder, changes) in pending {
+            let changes = match folder.starts_with(from) {
+                true => changes
+                    .iter()
+                    .map(|change| change.moved(from, to))
+                    .collect(),
+                false => changes,
+            };
+            let folder = moved(&folder, from, to);
+            self.pending_names
+                .entry(folder)
+                .or_default()
+                .extend(changes);
+        }
+        for path in self.open.values_mut() {
+            *path = moved(path, from, to);
+        }
     }
 
     fn fsync(&mut self, file: i32) {
@@ -312,6 +365,24 @@ impl Disk {
                     fs_err::write(target, self.files[*number].after_cut(kept, dice)).unwrap();
                 }
             }
+        }
+    }
+}
+
+fn moved(path: &Path, from: &Path, to: &Path) -> PathBuf {
+    match path.strip_prefix(from) {
+        Ok(rest) if rest.as_os_str().is_empty() => to.to_owned(),
+        Ok(rest) => to.join(rest),
+        Err(_) => path.to_owned(),
+    }
+}
+
+impl NameChange {
+    fn moved(&self, from: &Path, to: &Path) -> Self {
+        match self {
+            Self::Put(path, node) => Self::Put(moved(path, from, to), *node),
+            Self::Remove(path) => Self::Remove(moved(path, from, to)),
+            Self::Move(old, new) => Self::Move(moved(old, from, to), moved(new, from, to)),
         }
     }
 }
@@ -373,7 +444,11 @@ fn apply_torn(bytes: &mut Vec<u8>, change: &Change, dice: &mut Dice) {
 
 fn apply_name(names: &mut BTreeMap<PathBuf, Node>, change: &NameChange) {
     match change {
-        NameChange::Put(path, node) => names.insert(path.clone(), *node),
-        NameChange::Remove(path) => names.remove(path),
-    };
+        NameChange::Put(path, node) => drop(names.insert(path.clone(), *node)),
+        NameChange::Remove(path) => drop(names.remove(path)),
+        NameChange::Move(from, to) => {
+            let all = std::mem::take(names).into_iter();
+            names.extend(all.map(|(path, node)| (moved(&path, from, to), node)));
+        }
+    }
 }

@@ -11,9 +11,10 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
-use siamese_index::{Collection, Error, Index};
+use siamese_index::{Collection, Error, Index, IndexOptions, compact};
 
 use super::{Dice, LONG_VERSIONS, document, open};
 
@@ -45,14 +46,22 @@ pub(crate) fn run(root: &Path, seed: u64) {
         .open(root.join(DIARY))
         .unwrap();
     let before = Story::read(&fs_err::read(root.join(DIARY)).unwrap());
+    compact_while_closed(&root.join(DATA));
     let index = open(&root.join(DATA)).unwrap();
     before.check(&index).unwrap();
     let collection = index.collection("default").unwrap();
     let diary = Mutex::new(diary);
+    let writing = AtomicUsize::new(WRITERS);
     std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while writing.load(Ordering::Acquire) > 0 {
+                index.compact().unwrap();
+            }
+        });
         for writer in 0..WRITERS {
-            let (collection, diary) = (&collection, &diary);
+            let (collection, diary, writing) = (&collection, &diary, &writing);
             scope.spawn(move || {
+                let _done = Done(writing);
                 let documents = of_writer(collection, writer);
                 // What was in flight when the last session ended is known now, and durable.
                 note(
@@ -63,6 +72,27 @@ pub(crate) fn run(root: &Path, seed: u64) {
             });
         }
     });
+}
+
+/// Counts down, also when the writer fails.
+struct Done<'a>(&'a AtomicUsize);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// As the start does with a store that takes too much.
+pub(crate) fn compact_while_closed(data: &Path) {
+    let options = IndexOptions {
+        min_free_disk_bytes: 0,
+        ..IndexOptions::default()
+    };
+    match compact(data, &options) {
+        Ok(_) | Err(Error::NoData { .. }) => {}
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// One more write, to see that writing goes on.

@@ -4,7 +4,7 @@ use std::io::{Write, stdout};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use siamese_index::{
@@ -42,6 +42,10 @@ pub(crate) struct Storage {
     /// Fail when the store takes more than so many times its live data
     #[arg(long, value_name = "RATIO")]
     max_ratio: Option<f64>,
+    /// Compact the store while it is in use when it takes more than so many times its live data; 0
+    /// lets it grow
+    #[arg(long, value_name = "RATIO", default_value_t = 2.5)]
+    compact_over_ratio: f64,
 }
 
 impl Storage {
@@ -56,7 +60,7 @@ impl Storage {
         self.report_use(&index, "filled")?;
         self.snapshot(&index, folder.path())?;
         for round in 1..=self.rounds {
-            self.churn(&*index.collection(DEFAULT_COLLECTION)?, round)?;
+            self.churn(&index, round)?;
             self.report_use(&index, &format!("churn {round}"))?;
         }
         drop(index);
@@ -100,6 +104,7 @@ impl Storage {
         let options = IndexOptions {
             // Nothing is frozen: what is measured is the record.
             max_head_passages: usize::MAX,
+            compact_over_ratio: Some(self.compact_over_ratio).filter(|ratio| *ratio > 0.0),
             ..IndexOptions::default()
         };
         Ok(Index::open(folder, &encoder, &options)?)
@@ -115,21 +120,31 @@ impl Storage {
         figure("fill_s", started_at.elapsed().as_secs_f64())
     }
 
-    fn churn(&self, collection: &Collection, round: usize) -> Result<()> {
+    fn churn(&self, index: &Index, round: usize) -> Result<()> {
+        let collection = index.collection(DEFAULT_COLLECTION)?;
         let started_at = Instant::now();
+        let mut worst = Worst::default();
         self.in_scattered_order(0..self.documents, |numbers| {
             let writes = numbers.iter().map(|n| self.write(*n, round));
-            collection.upsert(&writes.collect::<Vec<_>>())?;
-            Ok(())
+            worst.timed(|| collection.upsert(&writes.collect::<Vec<_>>()))?;
+            worst.look(index)
         })?;
         self.in_scattered_order(0..self.documents / 10, |numbers| {
             let ids: Vec<_> = numbers.iter().map(|n| id(*n)).collect();
             collection.delete(&ids)?;
             let writes = numbers.iter().map(|n| self.write(*n, round));
-            collection.upsert(&writes.collect::<Vec<_>>())?;
-            Ok(())
+            worst.timed(|| collection.upsert(&writes.collect::<Vec<_>>()))?;
+            worst.look(index)
         })?;
-        figure("churn_s", started_at.elapsed().as_secs_f64())
+        figure("churn_s", started_at.elapsed().as_secs_f64())?;
+        let name = format!("churn {round}: worst store / live");
+        figure(&name, worst.store_ratio)?;
+        let name = format!("churn {round}: worst with copies / live");
+        figure(&name, worst.disk_ratio)?;
+        figure(
+            &format!("churn {round}: slowest write_s"),
+            worst.write.as_secs_f64(),
+        )
     }
 
     fn in_scattered_order(
@@ -177,6 +192,34 @@ impl Storage {
     }
 }
 
+/// The worst that was seen during a round.
+#[derive(Debug, Default)]
+struct Worst {
+    /// Of the store in use, for each byte of live data.
+    store_ratio: f64,
+    /// Of all that is on the disk while the store is compacted.
+    disk_ratio: f64,
+    write: Duration,
+}
+
+impl Worst {
+    fn look(&mut self, index: &Index) -> Result<()> {
+        let live_bytes = index.live_bytes() as f64;
+        let store_ratio = index.store_bytes()? as f64 / live_bytes;
+        let disk_ratio = index.store_folders_bytes()? as f64 / live_bytes;
+        self.store_ratio = self.store_ratio.max(store_ratio);
+        self.disk_ratio = self.disk_ratio.max(disk_ratio);
+        Ok(())
+    }
+
+    fn timed<T>(&mut self, write: impl FnOnce() -> T) -> T {
+        let started_at = Instant::now();
+        let outcome = write();
+        self.write = self.write.max(started_at.elapsed());
+        outcome
+    }
+}
+
 fn id(n: usize) -> String {
     format!("document-{n:08}")
 }
@@ -187,5 +230,5 @@ fn figure(name: &str, value: f64) -> Result<()> {
     } else {
         format!("{value:.2}")
     };
-    writeln!(stdout(), "{name:<24} {value}").context("standard output")
+    writeln!(stdout(), "{name:<36} {value}").context("standard output")
 }
