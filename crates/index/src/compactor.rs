@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use crate::compaction::{CompactionReport, MIN_WASTEFUL_BYTES, STORE_BYTES_PER_LIVE_BYTE};
 use crate::data_folder::{self, NewCurrent};
-use crate::maintainer::step_back;
 use crate::store::{Exchange, Store, tree_bytes};
 use crate::{Error, IndexOptions};
 
@@ -201,8 +200,8 @@ impl Drop for Compactor {
     }
 }
 
+/// At the usual priority: writes wait for the end of a compaction, and the store grows until then.
 fn watch(compaction: &OnlineCompaction, ratio: f64) {
-    step_back();
     let mut bound = Bound {
         ratio,
         min_bytes: 0,

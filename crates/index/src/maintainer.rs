@@ -151,7 +151,7 @@ fn run(bell: &Bell, collections: &Collections) {
 
 /// Lets searches and writes go first where cores are scarce. Threads that are started from here
 /// inherit it.
-pub(crate) fn step_back() {
+fn step_back() {
     // Linux has a niceness for each thread, and 0 names the calling one.
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {

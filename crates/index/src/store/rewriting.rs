@@ -20,7 +20,7 @@ use super::{Entry, Key, KeyRange, Store, lock};
 use crate::Error;
 
 /// Keys that may be left for the last copy, for which batches wait.
-const MAX_LAST_KEYS: usize = 256;
+const MAX_LAST_KEYS: usize = 2048;
 /// Rounds of copying what was changed in the round before, until the last copy is made whatever is
 /// left. Each round has what was written during the one before.
 const MAX_ROUNDS: usize = 50;

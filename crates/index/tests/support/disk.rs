@@ -235,9 +235,8 @@ impl Disk {
                     self.rename(NameChange::Put(to.clone(), node));
                 }
             }
-            Event::Unlink { path } | Event::RemoveFolder { path } => {
-                self.rename(NameChange::Remove(path.clone()));
-            }
+            Event::Unlink { path } => self.rename(NameChange::Remove(path.clone())),
+            Event::RemoveFolder { path } => self.remove_folder(path),
             Event::MakeFolder { path } => {
                 self.rename(NameChange::Put(path.clone(), Node::Folder));
             }
@@ -291,6 +290,14 @@ impl Disk {
         let folder = path.parent().unwrap().to_owned();
         apply_name(&mut self.names, &change);
         self.pending_names.entry(folder).or_default().push(change);
+    }
+
+    /// With the folder goes what was in it. What was taken out of it before reaches the disk before.
+    fn remove_folder(&mut self, path: &Path) {
+        let within = self.pending_names.remove(path).unwrap_or_default();
+        let parent = path.parent().unwrap().to_owned();
+        self.pending_names.entry(parent).or_default().extend(within);
+        self.rename(NameChange::Remove(path.to_owned()));
     }
 
     /// What changed within the folder and was not fsynced is lost when its move is.
@@ -445,7 +452,7 @@ fn apply_torn(bytes: &mut Vec<u8>, change: &Change, dice: &mut Dice) {
 fn apply_name(names: &mut BTreeMap<PathBuf, Node>, change: &NameChange) {
     match change {
         NameChange::Put(path, node) => drop(names.insert(path.clone(), *node)),
-        NameChange::Remove(path) => drop(names.remove(path)),
+        NameChange::Remove(path) => names.retain(|name, _| !name.starts_with(path)),
         NameChange::Move(from, to) => {
             let all = std::mem::take(names).into_iter();
             names.extend(all.map(|(path, node)| (moved(&path, from, to), node)));
