@@ -20,7 +20,8 @@ fn the_example_sentence_has_the_published_vector() {
     ];
     for (value, expected) in vector.iter().zip(expected) {
         let value = value.as_f64().unwrap();
-        assert!((value - expected).abs() < 1e-5, "{value} is not {expected}");
+        // 16-bit codes, the default, are that close to f32.
+        assert!((value - expected).abs() < 1e-4, "{value} is not {expected}");
     }
 }
 
