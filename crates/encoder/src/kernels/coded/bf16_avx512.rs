@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Code, CodedKernels, CodedTile, GROUP_BYTES};
+use super::{Code, CodedKernels, CodedRow, CodedTile, GROUP_BYTES};
 
 const LANES: usize = 16;
 /// Registers of a panel's width.
@@ -83,16 +83,15 @@ unsafe fn finish(tile: &CodedTile, row: usize, column: usize, sum: __m512) {
 }
 
 /// # Safety
-/// The CPU has AVX-512F and BF16; both pointers are valid for `width` values, a multiple of 16.
+/// The CPU has AVX-512F and BF16; both are valid for `width` values, a multiple of 16.
 #[target_feature(enable = "avx512f,avx512bf16")]
-unsafe fn code_row(values: *const f32, width: usize, to: *mut u8) -> (f32, f32) {
+unsafe fn code_row(values: *const f32, width: usize, to: &CodedRow) {
     for at in (0..width).step_by(LANES) {
         // SAFETY: `at` is inside the row; both types are 32 bytes.
         unsafe {
             let codes = _mm512_cvtneps_pbh(_mm512_loadu_ps(values.add(at)));
             let codes = std::mem::transmute::<__m256bh, __m256i>(codes);
-            _mm256_storeu_si256(to.add(2 * at).cast(), codes);
+            _mm256_storeu_si256(to.codes.add(2 * at).cast(), codes);
         }
     }
-    (1.0, 0.0)
 }

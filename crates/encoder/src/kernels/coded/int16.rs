@@ -1,11 +1,11 @@
 //! 16-bit codes: as close to the model as f32, at the speed of short numbers.
 //!
-//! Sums over a block of depth are exact in 32 bits: weights of a column are coded so that a block
-//! of them cannot overflow, whatever the row. Blocks are added up in f32.
+//! Sums over a block of depth are exact in 32 bits: a block of a row and one of a column are coded
+//! so that they cannot overflow. Blocks, each with the row's own scale there, are added up in f32.
 
 use super::pairs::{Avx2Madd, Avx512Madd, Avx512Vnni, Pairs};
-use super::panels::{INT16_BLOCK, INT16_ROW};
-use super::{Code, CodedKernels, CodedTile, GROUP_BYTES};
+use super::panels::{INT16_BLOCK, INT16_LARGEST, INT16_LENGTH};
+use super::{Code, CodedKernels, CodedRow, CodedTile, GROUP_BYTES};
 use crate::kernels::simd::Simd;
 
 /// Pairs of a block.
@@ -37,7 +37,7 @@ unsafe fn product<P: Pairs, const ROWS: usize, const VECTORS: usize>(tile: &Code
             }
             for (row, sums) in sums.into_iter().enumerate() {
                 for (vector, sum) in sums.into_iter().enumerate() {
-                    finish::<P>(tile, row, vector * lanes, sum, first == 0);
+                    finish::<P>(tile, row, vector * lanes, sum, first / BLOCK_PAIRS);
                 }
             }
         }
@@ -54,56 +54,70 @@ unsafe fn finish<P: Pairs>(
     row: usize,
     column: usize,
     sum: P::Register,
-    is_first: bool,
+    block: usize,
 ) {
     // SAFETY: as the caller promises.
     unsafe {
         let c = tile.c.add(row * tile.c_stride + column);
-        let mut base = if is_first {
+        let mut base = if block == 0 {
             P::Float::load(tile.bias.add(column))
         } else {
             P::Float::load(c)
         };
-        if is_first && tile.add {
+        if block == 0 && tile.add {
             base = P::Float::add(base, P::Float::load(c));
         }
         let scale = P::Float::load(tile.column_scales.add(column));
         let value = P::Float::mul(P::to_float(sum), scale);
-        let scale = P::Float::splat(*tile.scales.add(row));
+        let scale = P::Float::splat(*tile.scales.add(row * tile.scales_stride + block));
         P::Float::store(c, P::Float::mul_add(value, scale, base));
     }
 }
 
-/// Codes a row over its own range.
+/// Codes a row, each block over its own range.
 ///
 /// # Safety
-/// The CPU has the instructions of `P`; both pointers are valid for `width` values, a multiple of
-/// the lanes.
+/// The CPU has the instructions of `P`; `values` and `to` are valid for `width` values, a multiple
+/// of the lanes, `scales` for as many as there are blocks.
 #[inline(always)]
-unsafe fn code_row<P: Pairs>(values: *const f32, width: usize, to: *mut u8) -> (f32, f32) {
+unsafe fn code_row<P: Pairs>(values: *const f32, width: usize, to: *mut u8, scales: *mut f32) {
+    for (block, first) in (0..width).step_by(INT16_BLOCK).enumerate() {
+        let count = INT16_BLOCK.min(width - first);
+        // SAFETY: the block is inside the row.
+        unsafe {
+            let scale = code_block::<P>(values.add(first), count, to.add(2 * first));
+            *scales.add(block) = scale;
+        }
+    }
+}
+
+/// Codes a block; returns what a code of 1 stands for.
+///
+/// # Safety
+/// As [`code_row`], for one block.
+#[inline(always)]
+unsafe fn code_block<P: Pairs>(values: *const f32, count: usize, to: *mut u8) -> f32 {
     let lanes = P::Float::LANES;
-    // SAFETY: `at` is inside the row.
+    // SAFETY: `at` is inside the block.
     unsafe {
-        let (mut low, mut high) = (P::Float::splat(0.0), P::Float::splat(0.0));
-        for at in (0..width).step_by(lanes) {
+        let zero = P::Float::splat(0.0);
+        let (mut low, mut high, mut squares) = (zero, zero, zero);
+        for at in (0..count).step_by(lanes) {
             let part = P::Float::load(values.add(at));
             low = P::Float::min(low, part);
             high = P::Float::max(high, part);
+            squares = P::Float::mul_add(part, part, squares);
         }
-        let largest = P::Float::largest(P::Float::max(
-            high,
-            P::Float::sub(P::Float::splat(0.0), low),
-        ));
-        let inverse = if largest > 0.0 {
-            INT16_ROW as f32 / largest
-        } else {
-            0.0
-        };
-        for at in (0..width).step_by(lanes) {
+        let largest = P::Float::largest(P::Float::max(high, P::Float::sub(zero, low)));
+        let length = P::Float::sum(squares).sqrt();
+        // The length is not a number when one of the values is none; then the scale is none.
+        let scale = (length / INT16_LENGTH).max(largest / INT16_LARGEST) + 0.0 * length;
+        let inverse = if scale > 0.0 { scale.recip() } else { 0.0 };
+        for at in (0..count).step_by(lanes) {
             let part = P::Float::mul(P::Float::load(values.add(at)), P::Float::splat(inverse));
             P::store_rounded(to.add(2 * at), part);
         }
-        (largest / INT16_ROW as f32, 0.0)
+        scale
     }
 }
 
@@ -121,9 +135,9 @@ macro_rules! compile {
             }
 
             #[target_feature(enable = $feature)]
-            unsafe fn code(values: *const f32, width: usize, to: *mut u8) -> (f32, f32) {
+            unsafe fn code(values: *const f32, width: usize, to: &CodedRow) {
                 // SAFETY: see above, and the caller vouches for the pointers.
-                unsafe { code_row::<$pairs>(values, width, to) }
+                unsafe { code_row::<$pairs>(values, width, to.codes, to.scales) }
             }
 
             pub(in crate::kernels) static KERNELS: CodedKernels = CodedKernels {

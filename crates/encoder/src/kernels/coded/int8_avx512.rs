@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Code, CodedKernels, CodedTile, GROUP_BYTES};
+use super::{Code, CodedKernels, CodedRow, CodedTile, GROUP_BYTES};
 
 const LANES: usize = 16;
 /// Registers of a panel's width.
@@ -76,9 +76,9 @@ unsafe fn finish(tile: &CodedTile, row: usize, column: usize, sum: __m512i) {
 }
 
 /// # Safety
-/// The CPU has AVX-512F; both pointers are valid for `width` values, a multiple of 16.
+/// The CPU has AVX-512F; both are valid for `width` values, a multiple of 16.
 #[target_feature(enable = "avx512f")]
-unsafe fn code_row(values: *const f32, width: usize, to: *mut u8) -> (f32, f32) {
+unsafe fn code_row(values: *const f32, width: usize, to: &CodedRow) {
     // SAFETY: `at` is inside the row.
     unsafe {
         let (mut low, mut high) = (_mm512_setzero_ps(), _mm512_setzero_ps());
@@ -95,8 +95,9 @@ unsafe fn code_row(values: *const f32, width: usize, to: *mut u8) -> (f32, f32) 
         for at in (0..width).step_by(LANES) {
             let part = _mm512_fmadd_ps(_mm512_loadu_ps(values.add(at)), factor, shift);
             let codes = _mm512_cvtps_epi32(_mm512_max_ps(part, _mm512_setzero_ps()));
-            _mm_storeu_si128(to.add(at).cast(), _mm512_cvtusepi32_epi8(codes));
+            _mm_storeu_si128(to.codes.add(at).cast(), _mm512_cvtusepi32_epi8(codes));
         }
-        (scale, zero)
+        *to.scales = scale;
+        *to.zero = zero;
     }
 }

@@ -6,11 +6,12 @@ use crate::kernels::packed_matrix::to_bf16;
 
 /// Steps of depth whose products of 16-bit codes are added up in 32 bits, exactly.
 pub(super) const INT16_BLOCK: usize = 192;
-/// The largest 16-bit code of a row.
-pub(super) const INT16_ROW: u32 = 1 << 14;
-/// What the sizes of a column's 16-bit codes add up to in a block, at most, before they are
-/// rounded: times [`INT16_ROW`] it fits 32 bits with a sign.
-const INT16_COLUMN: u32 = i32::MAX as u32 / INT16_ROW - INT16_BLOCK as u32;
+/// The largest 16-bit code.
+pub(super) const INT16_LARGEST: f32 = i16::MAX as f32;
+/// The largest Euclidean length of a block of 16-bit codes, of a row or of a column. By the
+/// inequality of Cauchy and Schwarz the sum of a block's products, and of any part of them, is at
+/// most the square of that, which leaves room in 31 bits for codes that were rounded up.
+pub(super) const INT16_LENGTH: f32 = 46_300.0;
 
 /// A matrix of coded weights; columns are filled up to whole panels, depth to whole groups.
 #[derive(Debug)]
@@ -81,12 +82,12 @@ impl CodedPanels {
     }
 
     fn set_int16(&mut self, column: usize, weights: &[f32]) {
-        let size = |weights: &[f32]| weights.iter().map(|weight| weight.abs()).sum::<f32>();
+        let length = |block: &[f32]| block.iter().map(|w| w * w).sum::<f32>().sqrt();
         let largest = weights.iter().copied().map(f32::abs).fold(0.0, f32::max);
         let scale = weights
             .chunks(INT16_BLOCK)
-            .map(|block| size(block) / INT16_COLUMN as f32)
-            .fold(largest / f32::from(i16::MAX), f32::max);
+            .map(|block| length(block) / INT16_LENGTH)
+            .fold(largest / INT16_LARGEST, f32::max);
         let inverse = if scale > 0.0 { scale.recip() } else { 0.0 };
         for (step, weight) in weights.iter().enumerate() {
             let code = (weight * inverse).round_ties_even() as i16;
