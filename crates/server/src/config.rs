@@ -328,6 +328,17 @@ impl Settings {
     }
 
     fn check(&self) -> Result<(), SettingsError> {
+        self.check_limits()?;
+        self.check_compaction()?;
+        let queue = &self.queue;
+        let smallest = queue.max_query_tokens.min(queue.max_bulk_tokens);
+        if queue.max_batch_tokens > smallest.min(queue.max_rerank_tokens) {
+            return Err(SettingsError::BatchOverQueue);
+        }
+        Ok(())
+    }
+
+    fn check_limits(&self) -> Result<(), SettingsError> {
         let limits = &self.limits;
         for (key, value) in [
             ("limits.max_body_bytes", limits.max_body_bytes),
@@ -387,6 +398,10 @@ impl Settings {
                 return Err(SettingsError::Zero { key });
             }
         }
+        Ok(())
+    }
+
+    fn check_compaction(&self) -> Result<(), SettingsError> {
         for (key, ratio) in [
             (
                 "storage.compact_at_start_over_ratio",
@@ -400,11 +415,6 @@ impl Settings {
             if ratio != 0.0 && (ratio.is_nan() || ratio < MIN_COMPACTION_RATIO) {
                 return Err(SettingsError::CompactionRatio { key });
             }
-        }
-        let queue = &self.queue;
-        let smallest = queue.max_query_tokens.min(queue.max_bulk_tokens);
-        if queue.max_batch_tokens > smallest.min(queue.max_rerank_tokens) {
-            return Err(SettingsError::BatchOverQueue);
         }
         Ok(())
     }
