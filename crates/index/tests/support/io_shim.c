@@ -192,6 +192,16 @@ int unlinkat(int folder, const char *path, int flags) {
     const char *name = whole(folder, path, buffer, sizeof buffer);
     NAMES((flags & AT_REMOVEDIR) ? RMDIR : UNLINK, name, REAL(unlinkat)(folder, path, flags));
 }
+int renameat(int old_folder, const char *from, int new_folder, const char *to) {
+    char both[8192];
+    int length = snprintf(both, sizeof both, "%s%c%s", from, 0, to);
+    pthread_mutex_lock(&lock);
+    int result = REAL(renameat)(old_folder, from, new_folder, to), error = errno;
+    if (result == 0 && below_root(from)) record(RENAME, 0, 0, both, length);
+    pthread_mutex_unlock(&lock);
+    errno = error;
+    return result;
+}
 int rename(const char *from, const char *to) {
     char both[8192];
     int length = snprintf(both, sizeof both, "%s%c%s", from, 0, to);
