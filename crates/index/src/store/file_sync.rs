@@ -95,7 +95,7 @@ mod linux {
             Some(folder) if to.file_name().is_some_and(is_snapshot) => {
                 #[cfg(test)]
                 SNAPSHOT_WAS_RENAMED.store(true, Ordering::Release);
-                let synced = File::open(folder).and_then(|folder| folder.sync_all());
+                let synced = fs_err::File::open(folder).and_then(|folder| folder.sync_all());
                 // A failure has left its number in `errno`.
                 if synced.is_ok() { 0 } else { -1 }
             }
