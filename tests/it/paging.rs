@@ -74,14 +74,21 @@ fn searches() -> Vec<Value> {
     ]
 }
 
+/// A server with all documents and a reranker.
+fn filled_with_reranker(folder: &Path) -> Server {
+    let server = ServerOptions::new(folder)
+        .setting("RERANKER__MODEL", reranker().display())
+        .start();
+    let documents = documents(0..DOCUMENTS);
+    server.client().post("/documents", documents).ok();
+    server
+}
+
 #[test]
 fn pages_make_the_list_that_one_search_returns() {
     let folder = tempfile::tempdir().unwrap();
-    let server = ServerOptions::new(folder.path())
-        .setting("RERANKER__MODEL", reranker().display())
-        .start();
+    let server = filled_with_reranker(folder.path());
     let client = server.client();
-    client.post("/documents", documents(0..DOCUMENTS)).ok();
     for search in searches() {
         let pages = pages(client, &search, |_| {});
         let paged: Vec<(i64, String)> = pages.iter().flat_map(scored).collect();
@@ -192,11 +199,8 @@ fn a_page_can_be_asked_for_again_and_may_have_another_size() {
 #[test]
 fn what_scored_a_page_is_not_scored_again_for_the_next() {
     let folder = tempfile::tempdir().unwrap();
-    let server = ServerOptions::new(folder.path())
-        .setting("RERANKER__MODEL", reranker().display())
-        .start();
+    let server = filled_with_reranker(folder.path());
     let client = server.client();
-    client.post("/documents", documents(0..DOCUMENTS)).ok();
     let scored = || -> f64 {
         let metrics = client.get("/metrics").text;
         let counted = metrics
