@@ -195,8 +195,7 @@ impl<'a> Compaction<'a> {
     fn open(&self, folder: &str) -> Result<Store, Error> {
         Store::open(
             &self.folder.join(folder),
-            self.options.cache_bytes,
-            self.options.min_free_disk_bytes,
+            self.options.store(),
             self.lock.clone(),
         )
     }

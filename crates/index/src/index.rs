@@ -11,12 +11,12 @@ use crate::data_folder::{self, LEXICAL_FOLDER, SEGMENTS_FOLDER, STORE_FOLDER};
 use crate::lexical::LexicalFolder;
 use crate::lock_file::LockFile;
 use crate::maintainer::{Bell, Collections, Maintainer, work_off};
-use crate::snapshots::{SnapshotFolder, SnapshotInfo, SnapshotOptions};
+use crate::snapshots::{SnapshotFolder, SnapshotInfo};
 use crate::store::{
     CollectionId, CollectionRecord, EncoderRecord, FORMAT_VERSION, Key, KeyRange, Store, WriteBatch,
 };
 use crate::vectors::SegmentFolder;
-use crate::{CollectionSettings, Error};
+use crate::{CollectionSettings, Error, IndexOptions};
 
 /// The collection that is always there.
 pub const DEFAULT_COLLECTION: &str = "default";
@@ -30,44 +30,6 @@ pub struct EncoderIdentity {
     pub name: String,
     /// Length of every vector.
     pub dimensions: usize,
-}
-
-/// How to open an index.
-#[derive(Debug, Clone, PartialEq)]
-pub struct IndexOptions {
-    /// Memory for the store's page cache, bytes.
-    pub cache_bytes: u64,
-    /// Writes are refused when they would leave less than this free on the disk, bytes.
-    pub min_free_disk_bytes: u64,
-    /// Settings of the default collection when it is made.
-    pub default_settings: CollectionSettings,
-    /// New passages that are scanned one by one until they become a segment. At least 1.
-    pub max_head_passages: usize,
-    /// Threads that build a graph in the background. At least 1.
-    pub build_threads: usize,
-    /// A store that takes more than so many times the bytes of its live data is compacted before it
-    /// is opened; `None` leaves it as it is.
-    pub compact_at_start_over_ratio: Option<f64>,
-    /// A store that takes more than so many times the bytes of its live data while it is in use is
-    /// compacted in the background; `None` lets it grow.
-    pub compact_over_ratio: Option<f64>,
-    /// Where snapshots lie and what they may take.
-    pub snapshots: SnapshotOptions,
-}
-
-impl Default for IndexOptions {
-    fn default() -> Self {
-        Self {
-            cache_bytes: 128 << 20,
-            min_free_disk_bytes: 64 << 20,
-            default_settings: CollectionSettings::default(),
-            max_head_passages: 4096,
-            build_threads: 1,
-            compact_at_start_over_ratio: Some(3.0),
-            compact_over_ratio: Some(2.5),
-            snapshots: SnapshotOptions::default(),
-        }
-    }
 }
 
 /// Whether a collection was made now.

@@ -19,6 +19,7 @@ mod lock_file;
 mod maintainer;
 mod merge_patch;
 mod metadata_index;
+mod options;
 mod settings;
 mod snapshots;
 mod store;
@@ -36,8 +37,9 @@ pub use document::{
 };
 pub use error::Error;
 pub use filter::{Comparison, Condition, FieldPath, FieldPathError, Filter, Number, Scalar};
-pub use index::{DEFAULT_COLLECTION, EncoderIdentity, Index, IndexOptions, PutOutcome};
+pub use index::{DEFAULT_COLLECTION, EncoderIdentity, Index, PutOutcome};
 pub use lexical::{MAX_QUERY_WORDS, WordQuery};
+pub use options::{IndexOptions, Reclaim};
 pub use settings::{Chunking, CollectionSettings, GraphSettings, PassageSize};
 pub use snapshots::{
     CollectionCounts, SnapshotInfo, SnapshotManifest, SnapshotOptions, restore_snapshot,

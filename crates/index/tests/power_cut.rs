@@ -2,9 +2,10 @@
 //! acknowledged write must be.
 //!
 //! A run is recorded with all its writes and fsyncs (`support/io_shim.c`). Then the data folder is
-//! built as it could look after a cut at many moments (`support/disk.rs`), and opened. The store is
-//! compacted again and again meanwhile, and before each session. What happens while a folder is put
-//! right and opened after a cut is recorded as well, and cut in turn.
+//! built as it could look after a cut at many moments (`support/disk.rs`), and opened. Before each
+//! session the store is compacted; meanwhile it is compacted again and again in half of them, and in
+//! all of them each write has pages of it moved. What happens while a folder is put right and opened
+//! after a cut is recorded as well, and cut in turn.
 //!
 //! `SIAMESE_POWER_CUTS=1000 cargo test -p siamese-index --test power_cut` tries more moments,
 //! `SIAMESE_POWER_SEED` other ones.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::Deserialize;
+use siamese_index::Reclaim;
 
 /// The documented default file, as shipped in `config/default.toml`.
 pub const DEFAULT_TOML: &str = include_str!("../../../config/default.toml");
@@ -18,6 +19,9 @@ pub const DEFAULT_TOML: &str = include_str!("../../../config/default.toml");
 /// Smallest ratio over which a store is compacted: one takes up to about 2.2 times its live data
 /// right after it was compacted.
 const MIN_COMPACTION_RATIO: f64 = 2.5;
+/// Smallest ratio over which writes free dead parts of the log: with all of them freed, a store takes
+/// up to about 1.75 times its live data.
+const MIN_RECLAIM_RATIO: f64 = 1.75;
 
 /// What the command line said; stronger than any file or variable.
 #[derive(Debug, Clone, Default)]
@@ -98,6 +102,7 @@ pub struct StorageSettings {
     pub min_free_disk_bytes: u64,
     compact_at_start_over_ratio: f64,
     compact_over_ratio: f64,
+    reclaim_over_ratio: f64,
     /// Folder with snapshots; `snapshots` in the data folder when absent.
     pub snapshots_dir: Option<PathBuf>,
     /// Snapshots that may lie there.
@@ -115,6 +120,14 @@ impl StorageSettings {
     /// How many times its live data a store may take before it is compacted while it is in use.
     pub fn compact_over_ratio(&self) -> Option<f64> {
         (self.compact_over_ratio > 0.0).then_some(self.compact_over_ratio)
+    }
+
+    /// When writes free dead parts of a store's log.
+    pub fn reclaim(&self) -> Option<Reclaim> {
+        (self.reclaim_over_ratio > 0.0).then_some(Reclaim {
+            over_ratio: self.reclaim_over_ratio,
+            ..Reclaim::default()
+        })
     }
 }
 
@@ -302,11 +315,13 @@ pub enum SettingsError {
         "settings: queue.max_batch_tokens must not exceed queue.max_query_tokens, queue.max_rerank_tokens or queue.max_bulk_tokens"
     )]
     BatchOverQueue,
-    /// A freshly written store would be compacted again at once.
-    #[error("settings: {key} must be 0, which switches it off, or at least {MIN_COMPACTION_RATIO}")]
-    CompactionRatio {
+    /// Work on the store would never end.
+    #[error("settings: {key} must be 0, which switches it off, or at least {min_ratio}")]
+    StoreRatio {
         /// Section and key.
         key: &'static str,
+        /// What would be enough.
+        min_ratio: f64,
     },
 }
 
@@ -329,7 +344,7 @@ impl Settings {
 
     fn check(&self) -> Result<(), SettingsError> {
         self.check_limits()?;
-        self.check_compaction()?;
+        self.check_store_ratios()?;
         let queue = &self.queue;
         let smallest = queue.max_query_tokens.min(queue.max_bulk_tokens);
         if queue.max_batch_tokens > smallest.min(queue.max_rerank_tokens) {
@@ -401,19 +416,27 @@ impl Settings {
         Ok(())
     }
 
-    fn check_compaction(&self) -> Result<(), SettingsError> {
-        for (key, ratio) in [
+    fn check_store_ratios(&self) -> Result<(), SettingsError> {
+        let storage = &self.storage;
+        for (key, ratio, min_ratio) in [
             (
                 "storage.compact_at_start_over_ratio",
-                self.storage.compact_at_start_over_ratio,
+                storage.compact_at_start_over_ratio,
+                MIN_COMPACTION_RATIO,
             ),
             (
                 "storage.compact_over_ratio",
-                self.storage.compact_over_ratio,
+                storage.compact_over_ratio,
+                MIN_COMPACTION_RATIO,
+            ),
+            (
+                "storage.reclaim_over_ratio",
+                storage.reclaim_over_ratio,
+                MIN_RECLAIM_RATIO,
             ),
         ] {
-            if ratio != 0.0 && (ratio.is_nan() || ratio < MIN_COMPACTION_RATIO) {
-                return Err(SettingsError::CompactionRatio { key });
+            if ratio != 0.0 && (ratio.is_nan() || ratio < min_ratio) {
+                return Err(SettingsError::StoreRatio { key, min_ratio });
             }
         }
         Ok(())
@@ -513,22 +536,28 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_that_would_compact_at_every_start_is_refused_and_zero_switches_it_off() {
-        let keys = ["compact_at_start_over_ratio", "compact_over_ratio"];
+    fn a_ratio_that_a_store_cannot_stay_under_is_refused_and_zero_switches_it_off() {
+        let keys = [
+            "compact_at_start_over_ratio",
+            "compact_over_ratio",
+            "reclaim_over_ratio",
+        ];
         for key in keys {
-            for ratio in ["1.0", "-1.0", "2.4", "nan"] {
+            for ratio in ["1.0", "-1.0", "1.7", "nan"] {
                 let error = load_with_file(&format!("[storage]\n{key} = {ratio}\n")).unwrap_err();
                 assert!(
-                    matches!(error, SettingsError::CompactionRatio { .. })
+                    matches!(error, SettingsError::StoreRatio { .. })
                         && error.to_string().contains(key),
                     "{error}"
                 );
             }
         }
+        assert!(load_with_file("[storage]\ncompact_over_ratio = 2.4\n").is_err());
         let off = keys.map(|key| format!("{key} = 0\n")).concat();
         let settings = load_with_file(&format!("[storage]\n{off}")).unwrap();
         assert_eq!(settings.storage.compact_at_start_over_ratio(), None);
         assert_eq!(settings.storage.compact_over_ratio(), None);
+        assert_eq!(settings.storage.reclaim(), None);
     }
 
     #[test]

@@ -241,6 +241,7 @@ fn open_index(settings: &Settings, encoder: &Encoder) -> Result<Index, ServeErro
         build_threads: settings.index.build_threads.get(),
         compact_at_start_over_ratio: storage.compact_at_start_over_ratio(),
         compact_over_ratio: storage.compact_over_ratio(),
+        reclaim: storage.reclaim(),
         snapshots: SnapshotOptions {
             folder: storage.snapshots_dir.clone(),
             max_snapshots: storage.max_snapshots.get(),

@@ -79,7 +79,7 @@ impl Restore {
         let reserve = options.min_free_disk_bytes;
         let needed = reader.bytes().saturating_mul(STORE_BYTES_PER_BYTE);
         check_room(&self.folder, needed, reserve)?;
-        let store = Store::open(&restoring, options.cache_bytes, reserve, lock.clone())?;
+        let store = Store::open(&restoring, options.store(), lock.clone())?;
         let mut filling = Filling::new(&store);
         reader.read_all(|entry| filling.add(entry))?;
         filling.finish()?;

@@ -12,6 +12,12 @@ use crate::Error;
 /// Where sled puts values that are too large for its log. None should be.
 const BLOBS_FOLDER: &str = "blobs";
 
+/// A tree of sled's own kind of page that holds nothing, ever.
+const EMPTY_TREE: &str = "empty";
+/// Changes of a page until sled writes it whole: `PAGE_CONSOLIDATION_THRESHOLD` of sled, and the one
+/// that is written so.
+const CHANGES_PER_WHOLE_PAGE: usize = 11;
+
 /// An open database, and the number of its last acknowledged write beside it.
 #[derive(Debug)]
 pub(super) struct Engine {
@@ -73,6 +79,20 @@ impl Engine {
             durability::fsync_tree(&self.folder)?;
         }
         Ok(lock(&self.watermark).advance(covered)?)
+    }
+
+    /// Has sled take so many pages from its queue of those to write elsewhere, one whenever it
+    /// writes a page whole.
+    pub(super) fn reclaim(&self, pages: usize) -> Result<(), Error> {
+        let nothing = None::<&[u8]>;
+        self.guarded(|| {
+            let tree = self.db.open_tree(EMPTY_TREE)?;
+            for _ in 0..pages * CHANGES_PER_WHOLE_PAGE {
+                // Removing a key that is not there would not be written; this is.
+                drop(tree.compare_and_swap("", nothing, nothing)?);
+            }
+            Ok(())
+        })
     }
 
     /// Says that a flush has failed.

@@ -196,13 +196,13 @@ fn as_it_was(stored: Vec<Entry>, saved: BTreeMap<Vec<u8>, Option<Vec<u8>>>) -> V
 mod tests {
     use super::*;
     use crate::lock_file::LockFile;
-    use crate::store::{CollectionId, WriteBatch};
+    use crate::store::{CollectionId, StoreOptions, WriteBatch};
 
     const COLLECTION: CollectionId = CollectionId(1);
 
     fn store(folder: &std::path::Path) -> Store {
         let lock = LockFile::acquire(folder).unwrap();
-        Store::open(&folder.join("store"), 1 << 20, 0, lock).unwrap()
+        Store::open(&folder.join("store"), StoreOptions::SMALL, lock).unwrap()
     }
 
     fn key(n: u32) -> Key {

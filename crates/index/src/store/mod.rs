@@ -12,6 +12,8 @@ mod frozen_view;
 mod guard;
 mod key;
 mod opening;
+mod options;
+mod reclaiming;
 mod records;
 mod rewriting;
 mod tally;
@@ -26,6 +28,7 @@ pub(crate) use durability::{fsync_folder, tree_bytes};
 pub(crate) use free_space::check as check_room;
 pub(crate) use frozen_view::{Entry, FrozenView};
 pub(crate) use key::{CollectionId, Key, KeyRange};
+pub(crate) use options::StoreOptions;
 pub(crate) use records::{
     CollectionRecord, Counters, DocumentRecord, EncoderRecord, PassageRecord,
 };
@@ -56,8 +59,7 @@ pub(crate) struct Sequence(u64);
 pub(crate) struct Store {
     /// Exchanged for another while neither a batch nor a step of a view is under way.
     engine: RwLock<Arc<Engine>>,
-    cache_bytes: u64,
-    min_free_disk_bytes: u64,
+    options: StoreOptions,
     durability: Durability,
     turns: Turns,
     /// What is stored once all applied batches are. Held while a batch is applied.
@@ -134,6 +136,7 @@ impl Store {
     pub(crate) fn apply(&self, mut batch: WriteBatch) -> Result<Sequence, Error> {
         self.check_room(batch.bytes.saturating_mul(free_space::WRITE_AMPLIFICATION))?;
         batch.changes.remove(&Key::tally());
+        let bytes = batch.bytes;
         let mut turn = self.turns.take();
         let mut contents = lock(&self.contents);
         self.durability.check()?;
@@ -152,7 +155,11 @@ impl Store {
             self.durability.check()?;
         }
         *contents = next;
-        Ok(self.durability.applied(next.tally.sequence))
+        let sequence = self.durability.applied(next.tally.sequence);
+        drop((contents, turn));
+        // The batch is applied; what fails here fails when it is to be made durable.
+        drop(self.reclaim_after(bytes));
+        Ok(sequence)
     }
 
     /// Whether a file of so many bytes may be written beside the store: a full disk stops sled.
@@ -160,7 +167,11 @@ impl Store {
     /// # Errors
     /// [`Error::StorageFull`] when it would touch the reserve.
     pub(crate) fn check_room(&self, bytes: u64) -> Result<(), Error> {
-        free_space::check(self.engine().folder(), bytes, self.min_free_disk_bytes)
+        free_space::check(
+            self.engine().folder(),
+            bytes,
+            self.options.min_free_disk_bytes,
+        )
     }
 
     /// The sequence of the last write.
@@ -248,7 +259,8 @@ mod tests {
     fn what_sled_writes_is_fsynced_before_sled_builds_on_it() {
         let folder = tempfile::tempdir().unwrap();
         let lock = LockFile::acquire(folder.path()).unwrap();
-        let store = Store::open(&folder.path().join("store"), 1 << 20, 0, lock).unwrap();
+        let store = folder.path().join("store");
+        let store = Store::open(&store, StoreOptions::SMALL, lock).unwrap();
         let mut batch = WriteBatch::default();
         batch.put(&Key::format_version(), vec![1; 8]);
         store.make_durable(store.apply(batch).unwrap()).unwrap();

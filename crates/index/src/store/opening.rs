@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
-use super::Store;
 use super::census::read_all;
 use super::durability::{self, Durability, fsync_folder};
 use super::engine::Engine;
@@ -13,6 +12,7 @@ use super::key::Key;
 use super::tally::{Contents, Tally};
 use super::turns::Turns;
 use super::watermark::{Found, Watermark};
+use super::{Store, StoreOptions};
 use crate::Error;
 use crate::lock_file::LockFile;
 
@@ -28,18 +28,16 @@ impl Store {
     /// stored.
     pub(crate) fn open(
         folder: &Path,
-        cache_bytes: u64,
-        min_free_disk_bytes: u64,
+        options: StoreOptions,
         lock: LockFile,
     ) -> Result<Self, Error> {
         let found = Watermark::read(folder)?;
-        let (db, contents) = open_whole(folder, cache_bytes, found)?;
+        let (db, contents) = open_whole(folder, options.cache_bytes, found)?;
         let sequence = contents.tally.sequence;
         let watermark = watermark(folder, found, sequence)?;
         Ok(Self {
             engine: RwLock::new(Arc::new(Engine::new(db, folder, watermark))),
-            cache_bytes,
-            min_free_disk_bytes,
+            options,
             durability: Durability::after(sequence),
             turns: Turns::default(),
             contents: Mutex::new(contents),

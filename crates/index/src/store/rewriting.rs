@@ -118,7 +118,7 @@ impl Store {
     /// # Errors
     /// When the disk fails, or another copy is being made.
     pub(crate) fn rewrite(&self, folder: &Path) -> Result<Rewriting<'_>, Error> {
-        let db = open_sled(folder, self.cache_bytes)?;
+        let db = open_sled(folder, self.options.cache_bytes)?;
         // Durable before its first entry, as every other store.
         durability::fsync_tree(folder)?;
         folder.parent().map_or(Ok(()), fsync_folder)?;
@@ -291,11 +291,11 @@ impl Drop for Rewriting<'_> {
 mod tests {
     use super::*;
     use crate::lock_file::LockFile;
-    use crate::store::{CollectionId, WriteBatch};
+    use crate::store::{CollectionId, StoreOptions, WriteBatch};
 
     fn open(folder: &Path, name: &str) -> Store {
         let lock = LockFile::acquire(folder).unwrap();
-        Store::open(&folder.join(name), 1 << 20, 0, lock).unwrap()
+        Store::open(&folder.join(name), StoreOptions::SMALL, lock).unwrap()
     }
 
     fn write(store: &Store, puts: &[(u32, u8)], removals: &[u32]) {

@@ -15,7 +15,7 @@ use std::path::Path;
 use serde_json::json;
 use siamese_index::{
     Collection, DocumentDraft, DocumentWrite, EncoderIdentity, Error, Index, IndexOptions,
-    Metadata, NewPassage, SearchOptions, StoredDocument, StoredPassage,
+    Metadata, NewPassage, Reclaim, SearchOptions, StoredDocument, StoredPassage,
 };
 
 pub(crate) const DIMENSIONS: usize = 8;
@@ -52,9 +52,13 @@ pub(crate) fn open(folder: &Path) -> Result<Index, Error> {
         name: "n".to_owned(),
         dimensions: DIMENSIONS,
     };
-    // Small heads, so that there are segments, and merges of segments.
+    // Small heads, so that there are segments, and merges of segments. Each write moves pages.
     let options = IndexOptions {
         max_head_passages: 16,
+        reclaim: Some(Reclaim {
+            over_ratio: 0.0,
+            over_bytes: 0,
+        }),
         min_free_disk_bytes: 0,
         ..IndexOptions::default()
     };

@@ -53,11 +53,14 @@ pub(crate) fn run(root: &Path, seed: u64) {
     let diary = Mutex::new(diary);
     let writing = AtomicUsize::new(WRITERS);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while writing.load(Ordering::Acquire) > 0 {
-                index.compact().unwrap();
-            }
-        });
+        // In a store that is compacted all the time nothing gets old enough to be reclaimed.
+        if (seed / 2).is_multiple_of(2) {
+            scope.spawn(|| {
+                while writing.load(Ordering::Acquire) > 0 {
+                    index.compact().unwrap();
+                }
+            });
+        }
         for writer in 0..WRITERS {
             let (collection, diary, writing) = (&collection, &diary, &writing);
             scope.spawn(move || {

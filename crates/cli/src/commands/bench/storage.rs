@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use siamese_index::{
     Collection, DEFAULT_COLLECTION, DocumentDraft, DocumentWrite, EncoderIdentity, Index,
-    IndexOptions, Metadata, NewPassage, compact, restore_snapshot, verify_snapshot,
+    IndexOptions, Metadata, NewPassage, Reclaim, compact, restore_snapshot, verify_snapshot,
 };
 
 use super::synthetic::Random;
@@ -46,6 +46,10 @@ pub(crate) struct Storage {
     /// lets it grow
     #[arg(long, value_name = "RATIO", default_value_t = 2.5)]
     compact_over_ratio: f64,
+    /// Free dead parts of the log with each write while the store takes more than so many times its
+    /// live data; 0 leaves that to sled
+    #[arg(long, value_name = "RATIO", default_value_t = 2.0)]
+    reclaim_over_ratio: f64,
 }
 
 impl Storage {
@@ -105,6 +109,10 @@ impl Storage {
             // Nothing is frozen: what is measured is the record.
             max_head_passages: usize::MAX,
             compact_over_ratio: Some(self.compact_over_ratio).filter(|ratio| *ratio > 0.0),
+            reclaim: (self.reclaim_over_ratio > 0.0).then_some(Reclaim {
+                over_ratio: self.reclaim_over_ratio,
+                ..Reclaim::default()
+            }),
             ..IndexOptions::default()
         };
         Ok(Index::open(folder, &encoder, &options)?)

@@ -1,0 +1,74 @@
+//! How an index is opened.
+
+use crate::CollectionSettings;
+use crate::snapshots::SnapshotOptions;
+use crate::store::StoreOptions;
+
+/// How to open an index.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IndexOptions {
+    /// Memory for the store's page cache, bytes.
+    pub cache_bytes: u64,
+    /// Writes are refused when they would leave less than this free on the disk, bytes.
+    pub min_free_disk_bytes: u64,
+    /// Settings of the default collection when it is made.
+    pub default_settings: CollectionSettings,
+    /// New passages that are scanned one by one until they become a segment. At least 1.
+    pub max_head_passages: usize,
+    /// Threads that build a graph in the background. At least 1.
+    pub build_threads: usize,
+    /// A store that takes more than so many times the bytes of its live data is compacted before it
+    /// is opened; `None` leaves it as it is.
+    pub compact_at_start_over_ratio: Option<f64>,
+    /// A store that takes more than so many times the bytes of its live data while it is in use is
+    /// compacted in the background; `None` lets it grow.
+    pub compact_over_ratio: Option<f64>,
+    /// When writes free dead parts of the store's log; `None` leaves that to sled.
+    pub reclaim: Option<Reclaim>,
+    /// Where snapshots lie and what they may take.
+    pub snapshots: SnapshotOptions,
+}
+
+impl Default for IndexOptions {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 128 << 20,
+            min_free_disk_bytes: 64 << 20,
+            default_settings: CollectionSettings::default(),
+            max_head_passages: 4096,
+            build_threads: 1,
+            compact_at_start_over_ratio: Some(3.0),
+            compact_over_ratio: Some(2.5),
+            reclaim: Some(Reclaim::default()),
+            snapshots: SnapshotOptions::default(),
+        }
+    }
+}
+
+impl IndexOptions {
+    pub(crate) fn store(&self) -> StoreOptions {
+        StoreOptions {
+            cache_bytes: self.cache_bytes,
+            min_free_disk_bytes: self.min_free_disk_bytes,
+            reclaim: self.reclaim,
+        }
+    }
+}
+
+/// When dead parts of the store's log are freed: while the store takes more than both.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reclaim {
+    /// Times the bytes of its live data.
+    pub over_ratio: f64,
+    /// Bytes. sled's log grows in steps of half a MiB, several at once.
+    pub over_bytes: u64,
+}
+
+impl Default for Reclaim {
+    fn default() -> Self {
+        Self {
+            over_ratio: 2.0,
+            over_bytes: 8 << 20,
+        }
+    }
+}

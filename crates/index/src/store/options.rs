@@ -1,0 +1,24 @@
+//! How a store is opened.
+
+use crate::Reclaim;
+
+/// What a store may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StoreOptions {
+    /// Memory for sled's page cache, bytes.
+    pub(crate) cache_bytes: u64,
+    /// Writes are refused when they would leave less than this free on the disk, bytes.
+    pub(crate) min_free_disk_bytes: u64,
+    /// When writes free dead parts of the log; `None` leaves that to sled.
+    pub(crate) reclaim: Option<Reclaim>,
+}
+
+#[cfg(test)]
+impl StoreOptions {
+    /// For small stores of tests.
+    pub(crate) const SMALL: Self = Self {
+        cache_bytes: 1 << 20,
+        min_free_disk_bytes: 0,
+        reclaim: None,
+    };
+}

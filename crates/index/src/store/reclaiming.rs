@@ -1,0 +1,195 @@
+//! Making sled free the segments of its log that hold little that lives.
+//!
+//! sled 0.34 queues the pages of a segment to be written elsewhere when half of it is dead
+//! (`SEGMENT_CLEANUP_THRESHOLD`), and takes one page from the queue whenever it writes another page
+//! whole (`PageCache::replace`), which it does at a page's eleventh change. A segment full of single
+//! changes has a hundred pages and more, so that the queue grows faster than it is worked off, and
+//! the log with it, up to six times and more of what lives. Here the queue is worked off by changes
+//! of an empty page that leave it empty.
+
+use super::Store;
+use crate::{Error, Reclaim};
+
+/// A write of so many bytes has one page taken from the queue. With twice as many bytes the log
+/// grows to three times of what lives before the queue is as short as with these; with half of them
+/// it stays as it is with these.
+const WRITTEN_BYTES_PER_PAGE: u64 = 512;
+/// A queue that was never worked off had one page for each 3.5 kB of the log.
+const LOG_BYTES_PER_PAGE: u64 = 2048;
+/// Pages that are taken between two looks at whether that is needed.
+const MAX_STEP_PAGES: u64 = 64;
+/// What a page takes at most: sixteen entries of the largest value and key.
+const MAX_PAGE_BYTES: u64 = 16 * (super::MAX_VALUE_BYTES as u64 + 600);
+/// Times that the queue is worked off; what is written elsewhere may fill it again.
+const MAX_ROUNDS: usize = 8;
+
+impl Store {
+    /// Works off as much of the queue as a write of so many bytes has added to it at most, if the
+    /// store takes too much for what lives in it.
+    ///
+    /// # Errors
+    /// A failing disk; nothing may be written any more then.
+    pub(super) fn reclaim_after(&self, written_bytes: u64) -> Result<(), Error> {
+        self.reclaim(written_bytes.div_ceil(WRITTEN_BYTES_PER_PAGE))
+    }
+
+    /// Works off the queue until that makes the log no smaller, if the store takes too much for what
+    /// lives in it.
+    ///
+    /// # Errors
+    /// A failing disk; nothing may be written any more then.
+    pub(crate) fn reclaim_all(&self) -> Result<(), Error> {
+        let mut bytes = self.size_on_disk()?;
+        for _ in 0..MAX_ROUNDS {
+            self.reclaim(bytes / LOG_BYTES_PER_PAGE)?;
+            // What is on the disk elsewhere is free here.
+            self.make_durable(self.last_applied())?;
+            let left = self.size_on_disk()?;
+            if left >= bytes {
+                break;
+            }
+            bytes = left;
+        }
+        Ok(())
+    }
+
+    fn reclaim(&self, pages: u64) -> Result<(), Error> {
+        let Some(when) = self.options.reclaim else {
+            return Ok(());
+        };
+        let mut left = pages;
+        while left > 0 && self.takes_more_than(when)? {
+            let step = left.min(MAX_STEP_PAGES);
+            // On a full disk what is there stays as it is.
+            if self.check_room(step * MAX_PAGE_BYTES).is_err() {
+                break;
+            }
+            let outcome = self.engine().reclaim(step as usize);
+            outcome.inspect_err(|error| self.durability.fail(error))?;
+            left -= step;
+        }
+        Ok(())
+    }
+
+    fn takes_more_than(&self, when: Reclaim) -> Result<bool, Error> {
+        let bytes = (when.over_ratio * self.live_bytes() as f64) as u64;
+        Ok(self.size_on_disk()? > bytes.max(when.over_bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{CollectionId, Key, KeyRange, Store, StoreOptions, WriteBatch};
+    use crate::Reclaim;
+    use crate::lock_file::LockFile;
+
+    const ENTRIES: u32 = 8000;
+    const VALUE_BYTES: usize = 2000;
+
+    fn filled(folder: &std::path::Path, reclaim: Option<Reclaim>) -> Store {
+        let lock = LockFile::acquire(folder).unwrap();
+        let options = StoreOptions {
+            reclaim,
+            cache_bytes: 8 << 20,
+            ..StoreOptions::SMALL
+        };
+        let store = Store::open(&folder.join("store"), options, lock).unwrap();
+        write(&store, 0..ENTRIES, 0);
+        store
+    }
+
+    fn write(store: &Store, numbers: impl Iterator<Item = u32>, value: u8) {
+        let numbers: Vec<u32> = numbers.collect();
+        for numbers in numbers.chunks(100) {
+            let mut batch = WriteBatch::default();
+            for n in numbers {
+                batch.put(&key(*n), vec![value; VALUE_BYTES]);
+            }
+            store.make_durable(store.apply(batch).unwrap()).unwrap();
+        }
+    }
+
+    fn key(n: u32) -> Key {
+        Key::passage(CollectionId(1), n)
+    }
+
+    /// All numbers, none near the one before.
+    fn scattered() -> impl Iterator<Item = u32> {
+        (0..ENTRIES).map(|n| n.wrapping_mul(4421) % ENTRIES)
+    }
+
+    fn ratio(store: &Store) -> f64 {
+        store.size_on_disk().unwrap() as f64 / store.live_bytes() as f64
+    }
+
+    /// The worst that is seen while everything is rewritten five times.
+    fn worst_ratio(reclaim: Option<Reclaim>) -> f64 {
+        const ROUNDS: u8 = 5;
+        let folder = tempfile::tempdir().unwrap();
+        let store = filled(folder.path(), reclaim);
+        let mut worst = 0.0_f64;
+        for round in 1..=ROUNDS {
+            for part in 0..8 {
+                let numbers = scattered().skip(part * 1000).take(1000);
+                write(&store, numbers, round);
+                worst = worst.max(ratio(&store));
+            }
+        }
+        let entries = store.scan(&KeyRange::everything());
+        let values = entries.map(|entry| entry.unwrap().1[0]);
+        let newest = values.filter(|value| *value == ROUNDS).count();
+        assert_eq!(newest, ENTRIES as usize);
+        worst
+    }
+
+    #[test]
+    fn a_store_that_is_rewritten_in_a_scattered_order_stays_near_its_ratio() {
+        let reclaimed = worst_ratio(Some(Reclaim::default()));
+        assert!(reclaimed < 2.4, "{reclaimed}");
+        let left_to_sled = worst_ratio(None);
+        assert!(left_to_sled > 2.8, "there is nothing to do: {left_to_sled}");
+    }
+
+    #[test]
+    fn when_most_is_deleted_the_log_becomes_smaller() {
+        let folder = tempfile::tempdir().unwrap();
+        let reclaim = Reclaim {
+            over_bytes: 2 << 20,
+            ..Reclaim::default()
+        };
+        let store = filled(folder.path(), Some(reclaim));
+        let filled_bytes = store.size_on_disk().unwrap();
+        let most: Vec<u32> = scattered().filter(|n| n % 10 > 0).collect();
+        for numbers in most.chunks(100) {
+            let mut batch = WriteBatch::default();
+            numbers.iter().for_each(|n| batch.remove(&key(*n)));
+            store.make_durable(store.apply(batch).unwrap()).unwrap();
+        }
+        store.reclaim_all().unwrap();
+        let left_bytes = store.size_on_disk().unwrap();
+        assert!(
+            left_bytes * 3 < filled_bytes,
+            "{left_bytes} of {filled_bytes}"
+        );
+        let entries = store.scan(&KeyRange::everything());
+        assert_eq!(entries.count(), ENTRIES as usize / 10);
+    }
+
+    #[test]
+    fn the_queue_stays_as_it_is_while_the_disk_has_no_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = filled(folder.path(), None);
+        write(&store, scattered(), 1);
+        store.options.reclaim = Some(Reclaim {
+            over_ratio: 1.0,
+            over_bytes: 0,
+        });
+        let before_bytes = store.size_on_disk().unwrap();
+        store.options.min_free_disk_bytes = u64::MAX;
+        store.reclaim_all().unwrap();
+        assert_eq!(store.size_on_disk().unwrap(), before_bytes);
+        store.options.min_free_disk_bytes = 0;
+        store.reclaim_all().unwrap();
+        assert!(store.size_on_disk().unwrap() < before_bytes);
+    }
+}
