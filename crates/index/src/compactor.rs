@@ -227,11 +227,6 @@ fn look(compaction: &OnlineCompaction, bound: Bound) -> Result<Option<Compaction
     if store.has_failed() || !bound.is_passed(store.live_bytes(), store.size_on_disk()?) {
         return Ok(None);
     }
-    // Far quicker than copying all, and without a second store.
-    store.reclaim_all()?;
-    if !bound.is_passed(store.live_bytes(), store.size_on_disk()?) {
-        return Ok(None);
-    }
     compaction.run().map(Some)
 }
 

@@ -95,6 +95,11 @@ impl Engine {
         })
     }
 
+    #[cfg(test)]
+    pub(super) fn has_reclaimed(&self) -> bool {
+        self.db.tree_names().iter().any(|name| *name == EMPTY_TREE)
+    }
+
     /// Says that a flush has failed.
     pub(super) fn doubt(&self) {
         // The disk fails already; nothing more can be done about a second failure.

@@ -136,7 +136,6 @@ impl Store {
     pub(crate) fn apply(&self, mut batch: WriteBatch) -> Result<Sequence, Error> {
         self.check_room(batch.bytes.saturating_mul(free_space::WRITE_AMPLIFICATION))?;
         batch.changes.remove(&Key::tally());
-        let bytes = batch.bytes;
         let mut turn = self.turns.take();
         let mut contents = lock(&self.contents);
         self.durability.check()?;
@@ -149,6 +148,9 @@ impl Store {
         }
         let engine = self.engine();
         let next = contents_after(&engine, *contents, &batch)?;
+        // What was there or has been added, and lives no more.
+        let dead_bytes = (contents.live_bytes + batch.bytes).saturating_sub(next.live_bytes);
+        let changed_bytes = batch.bytes + dead_bytes;
         batch.put(&Key::tally(), next.tally.to_bytes());
         if let Err(error) = engine.apply(batch.changes) {
             self.durability.fail(&error);
@@ -158,7 +160,7 @@ impl Store {
         let sequence = self.durability.applied(next.tally.sequence);
         drop((contents, turn));
         // The batch is applied; what fails here fails when it is to be made durable.
-        drop(self.reclaim_after(bytes));
+        drop(self.reclaim_after(changed_bytes));
         Ok(sequence)
     }
 

