@@ -18,6 +18,7 @@ const CHANGED_BYTES_PER_PAGE: u64 = 1024;
 const MAX_STEP_PAGES: u64 = 64;
 /// What a page takes at most: sixteen entries of the largest value and key.
 const MAX_PAGE_BYTES: u64 = 16 * (super::MAX_VALUE_BYTES as u64 + 600);
+
 impl Store {
     /// Works off as much of the queue as a write that adds and makes dead so many bytes has added to
     /// it at most, if the store takes too much for what lives in it.
