@@ -1,7 +1,7 @@
 //! Deleting by filter.
 
 use super::Collection;
-use super::write::Change;
+use super::change::Change;
 use crate::Error;
 use crate::filter::Filter;
 

@@ -7,6 +7,7 @@ mod best_passages;
 mod body;
 mod by_vector;
 mod by_words;
+mod change;
 mod delete_matching;
 mod facets;
 mod filtered;
@@ -19,6 +20,7 @@ mod paging;
 mod question;
 mod read;
 mod search;
+mod sweep;
 mod write;
 
 use std::sync::{Arc, Mutex};
@@ -31,8 +33,9 @@ pub(crate) use maintain::{Maintenance, Step};
 pub use paging::{HitSet, Moment};
 pub use question::{Fusion, Question};
 pub use search::{Hit, HitScores, SearchOptions, SearchResults, Total};
+pub(crate) use sweep::sweep;
+pub(crate) use write::now_ms;
 pub use write::{UpsertStatus, WritePlan};
-pub(crate) use write::{now_ms, sweep};
 
 use crate::lexical::{LexicalFolder, LexicalSnapshot};
 use crate::metadata_index::MetadataIndex;

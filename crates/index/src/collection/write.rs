@@ -8,19 +8,16 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::body::Body;
+use super::change::{Change, Times};
 use super::{Collection, Published, WriterState};
 use crate::content_hash::ContentHash;
 use crate::document::{check_id, check_metadata};
-use crate::lexical::{LexicalSnapshot, PieceBuilder, WordCounts};
+use crate::lexical::{LexicalSnapshot, PieceBuilder};
 use crate::merge_patch::merge;
 use crate::metadata_index::MetadataIndex;
-use crate::store::{
-    Counters, DocumentRecord, Key, KeyRange, MAX_VALUE_BYTES, PassageRecord, WriteBatch,
-};
-use crate::vectors::{NewRow, Snapshot, normalized};
-use crate::{
-    DocumentDraft, DocumentWrite, Error, ImportedDocument, Metadata, NewPassage, StoredDocument,
-};
+use crate::store::{Key, WriteBatch};
+use crate::vectors::Snapshot;
+use crate::{DocumentDraft, DocumentWrite, Error, ImportedDocument, Metadata, StoredDocument};
 
 /// What a draft would need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,40 +45,6 @@ pub enum UpsertStatus {
     Updated,
     /// The id was there with this content.
     Unchanged,
-}
-
-/// A batch in the making, with the snapshot that goes with it.
-pub(super) struct Change {
-    batch: WriteBatch,
-    snapshot: Snapshot,
-    pub(super) metadata: MetadataIndex,
-    lexical: LexicalSnapshot,
-    /// The words of new passages, to be added to it.
-    new_words: PieceBuilder,
-    counters: Counters,
-    now_ms: u64,
-}
-
-/// When a document was stored and when it changed, milliseconds since 1970.
-#[derive(Debug, Clone, Copy)]
-struct Times {
-    created_at_ms: u64,
-    updated_at_ms: u64,
-}
-
-impl Change {
-    /// The times of a document that changes now.
-    fn times_since(&self, created_at_ms: u64) -> Times {
-        Times {
-            created_at_ms,
-            updated_at_ms: self.now_ms,
-        }
-    }
-
-    /// The number that the next new document gets.
-    pub(super) fn next_document(&self) -> u32 {
-        self.counters.next_document
-    }
 }
 
 impl Collection {
@@ -313,208 +276,6 @@ impl Collection {
         // A writer that panicked changed neither counters nor staged snapshot.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn put(
-        &self,
-        change: &mut Change,
-        document: &DocumentWrite,
-        words: Vec<WordCounts>,
-    ) -> Result<UpsertStatus, Error> {
-        let draft = &document.draft;
-        let hash = ContentHash::of(draft);
-        let record = self.document_record(&draft.id)?;
-        match (&record, &document.passages) {
-            (Some(record), _) if record.hash == hash => Ok(UpsertStatus::Unchanged),
-            (Some(record), _) if record.hash.encoded == hash.encoded => {
-                self.put_metadata(change, draft, record, hash)?;
-                Ok(UpsertStatus::Updated)
-            }
-            (_, None) => Err(Error::Stale {
-                id: draft.id.clone(),
-            }),
-            (None, Some(passages)) => {
-                let times = change.times_since(change.now_ms);
-                let passages = passages.iter().zip(words).collect();
-                self.create(change, draft, passages, hash, times)?;
-                Ok(UpsertStatus::Created)
-            }
-            (Some(record), Some(passages)) => {
-                self.remove(change, &draft.id, record)?;
-                let times = change.times_since(record.created_at_ms);
-                let passages = passages.iter().zip(words).collect();
-                self.create(change, draft, passages, hash, times)?;
-                Ok(UpsertStatus::Updated)
-            }
-        }
-    }
-
-    /// The words of each passage; none where words are not indexed.
-    fn words_of(&self, document: &DocumentWrite) -> Vec<WordCounts> {
-        let DocumentDraft { title, text, .. } = &document.draft;
-        let passages = document.passages.iter().flatten();
-        let is_indexed = self.settings().lexical;
-        let words = |passage: &NewPassage| match is_indexed {
-            true => WordCounts::of(title.as_deref(), &text[passage.start..passage.end]),
-            false => WordCounts::default(),
-        };
-        passages.map(words).collect()
-    }
-
-    fn create(
-        &self,
-        change: &mut Change,
-        draft: &DocumentDraft,
-        passages: Vec<(&NewPassage, WordCounts)>,
-        hash: ContentHash,
-        times: Times,
-    ) -> Result<(), Error> {
-        let (number, first_passage) = self.take_numbers(&mut change.counters, passages.len())?;
-        let count = passages.len() as u32;
-        let mut rows = Vec::with_capacity(passages.len());
-        for ((passage, words), place) in passages.into_iter().zip(first_passage..) {
-            let record = PassageRecord {
-                document: number,
-                start: passage.start as u32,
-                end: passage.end as u32,
-            };
-            change
-                .batch
-                .put(&Key::passage(self.id(), place), record.to_bytes());
-            if self.settings().lexical {
-                change.new_words.add(place, number, words);
-            }
-            let vector = normalized(&passage.vector);
-            self.put_vector(&mut change.batch, place, &vector);
-            rows.push(NewRow {
-                passage: place,
-                document: number,
-                vector,
-            });
-        }
-        change.batch.put(
-            &Key::number(self.id(), number),
-            draft.id.clone().into_bytes(),
-        );
-        let record = DocumentRecord {
-            number,
-            first_passage,
-            passages: count,
-            body_pieces: self.put_body(&mut change.batch, number, draft),
-            hash,
-            created_at_ms: times.created_at_ms,
-            updated_at_ms: times.updated_at_ms,
-        };
-        change
-            .batch
-            .put(&Key::document(self.id(), &draft.id), record.to_bytes());
-        change.snapshot.add_document(&rows);
-        change
-            .metadata
-            .add(number, record.passage_numbers(), &draft.metadata);
-        Ok(())
-    }
-
-    /// Writes body and record again; passages and vectors stay.
-    fn put_metadata(
-        &self,
-        change: &mut Change,
-        draft: &DocumentDraft,
-        record: &DocumentRecord,
-        hash: ContentHash,
-    ) -> Result<DocumentRecord, Error> {
-        let old = self.stored_metadata(record)?;
-        change
-            .metadata
-            .replace(record.number, &old, &draft.metadata);
-        let body_pieces = self.put_body(&mut change.batch, record.number, draft);
-        for piece in body_pieces..record.body_pieces {
-            change
-                .batch
-                .remove(&Key::body(self.id(), record.number, piece));
-        }
-        let record = DocumentRecord {
-            body_pieces,
-            hash,
-            updated_at_ms: change.now_ms,
-            ..*record
-        };
-        change
-            .batch
-            .put(&Key::document(self.id(), &draft.id), record.to_bytes());
-        Ok(record)
-    }
-
-    pub(super) fn remove(
-        &self,
-        change: &mut Change,
-        id: &str,
-        record: &DocumentRecord,
-    ) -> Result<(), Error> {
-        let metadata = self.stored_metadata(record)?;
-        change.metadata.remove(record.number, &metadata);
-        let batch = &mut change.batch;
-        batch.remove(&Key::document(self.id(), id));
-        batch.remove(&Key::number(self.id(), record.number));
-        for piece in 0..record.body_pieces {
-            batch.remove(&Key::body(self.id(), record.number, piece));
-        }
-        for passage in record.passage_numbers() {
-            batch.remove(&Key::passage(self.id(), passage));
-            for piece in 0..self.vector_pieces() {
-                batch.remove(&Key::vector(self.id(), passage, piece));
-            }
-        }
-        change.snapshot.remove_document(record.passage_numbers());
-        change.lexical.remove(record.passage_numbers());
-        change.counters.removed_passages = change.snapshot.removed_passages();
-        Ok(())
-    }
-
-    /// The metadata of a document that no other writer can change now.
-    fn stored_metadata(&self, record: &DocumentRecord) -> Result<Metadata, Error> {
-        let body = self.body(record)?;
-        let body = body.ok_or_else(|| self.unreadable("a document's body"))?;
-        Ok(body.metadata)
-    }
-
-    fn put_body(&self, batch: &mut WriteBatch, number: u32, draft: &DocumentDraft) -> u32 {
-        let body = Body {
-            title: draft.title.clone(),
-            text: draft.text.clone(),
-            metadata: draft.metadata.clone(),
-        };
-        let mut pieces = 0;
-        for piece in body.to_bytes().chunks(MAX_VALUE_BYTES) {
-            batch.put(&Key::body(self.id(), number, pieces), piece.to_vec());
-            pieces += 1;
-        }
-        pieces
-    }
-
-    fn put_vector(&self, batch: &mut WriteBatch, passage: u32, vector: &[f32]) {
-        let bytes: Vec<u8> = vector
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
-        for (piece, place) in bytes.chunks(MAX_VALUE_BYTES).zip(0..) {
-            batch.put(&Key::vector(self.id(), passage, place), piece.to_vec());
-        }
-    }
-
-    fn vector_pieces(&self) -> u32 {
-        (self.dimensions * size_of::<f32>()).div_ceil(MAX_VALUE_BYTES) as u32
-    }
-
-    fn take_numbers(&self, counters: &mut Counters, passages: usize) -> Result<(u32, u32), Error> {
-        let exhausted = || Error::NumbersExhausted {
-            name: self.name.clone(),
-        };
-        let numbers = (counters.next_document, counters.next_passage);
-        let passages = u32::try_from(passages).map_err(|_| exhausted())?;
-        counters.next_document = numbers.0.checked_add(1).ok_or_else(exhausted)?;
-        counters.next_passage = numbers.1.checked_add(passages).ok_or_else(exhausted)?;
-        Ok(numbers)
-    }
 }
 
 /// Checks documents of one write, whose ids must be distinct.
@@ -531,32 +292,6 @@ fn check_writes<'a>(
             });
         }
     }
-    Ok(())
-}
-
-/// Keys removed in one batch when a dropped collection is cleaned up.
-const MAX_REMOVALS_PER_BATCH: usize = 10_000;
-
-/// Removes everything of a dropped collection, in bounded batches.
-pub(crate) fn sweep(
-    store: &crate::store::Store,
-    collection: crate::store::CollectionId,
-) -> Result<(), Error> {
-    for range in KeyRange::of_collection(collection) {
-        loop {
-            let mut batch = WriteBatch::default();
-            for entry in store.scan(&range).take(MAX_REMOVALS_PER_BATCH) {
-                batch.remove(&entry?.0);
-            }
-            if batch.is_empty() {
-                break;
-            }
-            store.apply(batch)?;
-        }
-    }
-    let mut batch = WriteBatch::default();
-    batch.remove(&Key::dropped(collection));
-    store.apply(batch)?;
     Ok(())
 }
 
