@@ -14,8 +14,9 @@ use siamese_index::{
     IndexOptions, Metadata, NewPassage, SearchOptions,
 };
 
-use super::percentile;
+use super::pace::{MAX_DOCUMENTS_PER_MINUTE, Pace};
 use super::synthetic::{Clustered, Random};
+use super::{percentile, ratio};
 
 /// Documents of one write while the folder is filled, and while searches are timed.
 const FILL_BATCH: usize = 1000;
@@ -41,7 +42,7 @@ pub(crate) struct CollectionBench {
     #[arg(long, default_value_t = 384)]
     dimensions: usize,
     /// Documents that are written in a minute
-    #[arg(long, value_name = "N", default_value = "10000", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = clap::value_parser!(u64).range(1..=MAX_DOCUMENTS_PER_MINUTE))]
     documents_per_minute: u64,
     /// Time of each part, seconds
     #[arg(long, value_name = "N", default_value = "30", value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -74,14 +75,14 @@ impl CollectionBench {
         let alone = self.searches(&collection, &source)?;
         let (busy, written) = self.searches_beside_writes(&collection, &source)?;
         let (alone, busy) = (latencies(alone), latencies(busy));
-        let p99_ratio = busy["p99_ms"].as_f64().zip(alone["p99_ms"].as_f64());
+        let p99_ratio = ratio(&busy, &alone, "p99_ms");
         Ok(json!({
             "documents": self.documents,
             "disk_bytes": disk_bytes,
             "open_s": open_s,
             "alone": alone,
             "while_writing": busy,
-            "p99_ratio": p99_ratio.map(|(busy, alone)| busy / alone),
+            "p99_ratio": p99_ratio,
             "documents_per_minute": written as f64 * 60.0 / self.seconds as f64,
         }))
     }
@@ -157,18 +158,12 @@ impl CollectionBench {
         source: &Source,
         stop: &AtomicBool,
     ) -> Result<usize> {
-        let pause =
-            Duration::from_secs(60).mul_f64(WRITE_BATCH as f64 / self.documents_per_minute as f64);
-        let mut due = Instant::now();
-        let mut written = 0;
-        while !stop.load(Ordering::Relaxed) {
+        let pace = Pace::per_minute(self.documents_per_minute, WRITE_BATCH);
+        pace.keep(stop, |written| {
             let first = self.documents + written;
             collection.upsert(&source.writes(first, first + WRITE_BATCH))?;
-            written += WRITE_BATCH;
-            due += pause;
-            thread::sleep(due.saturating_duration_since(Instant::now()));
-        }
-        Ok(written)
+            Ok(())
+        })
     }
 
     fn print(&self, measured: &Value) -> Result<()> {

@@ -9,13 +9,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 
-use super::percentile;
+use super::pace::{MAX_DOCUMENTS_PER_MINUTE, Pace};
+use super::{percentile, ratio};
 use crate::client::{Connection, Service};
 
 /// Documents of one bulk request.
 const BULK_DOCUMENTS: usize = 32;
-/// Words of a bulk document; with the default model about as many tokens.
-const BULK_WORDS: usize = 250;
 /// Words of a query: with two special tokens, ten tokens.
 const QUERY_WORDS: usize = 8;
 
@@ -26,13 +25,19 @@ const WORDS: [&str; 16] = [
 
 /// Time short queries to a running service, first alone and then while documents are written
 ///
-/// Queries are sent one after the other. Documents go into the collection `bench-http`, which is
-/// deleted afterwards.
+/// Queries are sent one after the other, and 32 documents in one request. Documents go into the
+/// collection `bench-http`, which is deleted afterwards.
 #[derive(Debug, clap::Args)]
 pub(crate) struct HttpBench {
     /// Time of each of the two parts, seconds
     #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
+    /// Documents that are written in a minute; as many as the service takes when absent
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_DOCUMENTS_PER_MINUTE))]
+    documents_per_minute: Option<u64>,
+    /// Words of a document; with the default model about as many tokens
+    #[arg(long, value_name = "N", default_value = "250", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    words: u16,
     /// Address of the service
     #[arg(long, env = "SIAMESE_URL", default_value = "http://127.0.0.1:8080")]
     url: String,
@@ -56,21 +61,42 @@ impl HttpBench {
 
     fn measure(&self, service: &Service) -> Result<Value> {
         // Without a document there is nothing to search.
-        service.post_patiently("documents", &documents(0, 1))?;
+        service.post_patiently("documents", &self.documents(0, 1))?;
         let alone = self.queries(service, 0)?;
         let stop = AtomicBool::new(false);
         let (busy, written) = thread::scope(|scope| {
-            let writer = scope.spawn(|| write_until(service, &stop));
+            let writer = scope.spawn(|| self.write_until(service, &stop));
             let busy = self.queries(service, alone.len());
             stop.store(true, Ordering::Relaxed);
             let written = writer.join().map_err(|_| anyhow!("the writer panicked"));
             Ok::<_, anyhow::Error>((busy?, written??))
         })?;
+        let (alone, busy) = (latencies(alone), latencies(busy));
         Ok(json!({
-            "alone": latencies(alone),
-            "while_writing": latencies(busy),
-            "documents_per_second": written as f64 / self.seconds as f64,
+            "p50_ratio": ratio(&busy, &alone, "p50_ms"),
+            "p95_ratio": ratio(&busy, &alone, "p95_ms"),
+            "p99_ratio": ratio(&busy, &alone, "p99_ms"),
+            "alone": alone,
+            "while_writing": busy,
+            "documents_per_minute": written as f64 * 60.0 / self.seconds as f64,
         }))
+    }
+
+    /// Writes documents that are all different; returns how many.
+    fn write_until(&self, service: &Service, stop: &AtomicBool) -> Result<usize> {
+        let pace = match self.documents_per_minute {
+            Some(documents) => Pace::per_minute(documents, BULK_DOCUMENTS),
+            None => Pace::unbounded(BULK_DOCUMENTS),
+        };
+        pace.keep(stop, |written| {
+            // The first was there before.
+            let documents = self.documents(1 + written, BULK_DOCUMENTS);
+            service.post_patiently("documents", &documents).map(drop)
+        })
+    }
+
+    fn documents(&self, first: usize, count: usize) -> Value {
+        documents(first, count, self.words.into())
     }
 
     /// Times of queries, one after the other, all different: the service knows a text that it has
@@ -104,29 +130,22 @@ impl HttpBench {
                 measured[part]["queries"],
             )?;
         }
-        let rate = measured["documents_per_second"].as_f64();
+        let value = |key: &str| measured[key].as_f64().unwrap_or_default();
         writeln!(
             out,
-            "documents written: {:.1} a second",
-            rate.unwrap_or_default()
+            "while {:.0} documents a minute were written: p50 {:.2} times, p95 {:.2} times, p99 {:.2} times the one alone",
+            value("documents_per_minute"),
+            value("p50_ratio"),
+            value("p95_ratio"),
+            value("p99_ratio"),
         )?;
         Ok(())
     }
 }
 
-/// Writes documents that are all different; returns how many.
-fn write_until(service: &Service, stop: &AtomicBool) -> Result<usize> {
-    let mut written = 1;
-    while !stop.load(Ordering::Relaxed) {
-        service.post_patiently("documents", &documents(written, BULK_DOCUMENTS))?;
-        written += BULK_DOCUMENTS;
-    }
-    Ok(written)
-}
-
-fn documents(first: usize, count: usize) -> Value {
+fn documents(first: usize, count: usize, length: usize) -> Value {
     let document = |number: usize| {
-        let text = format!("{number} {}", words(number * 13, BULK_WORDS));
+        let text = format!("{number} {}", words(number * 13, length));
         json!({ "id": number.to_string(), "text": text })
     };
     let documents: Vec<Value> = (first..first + count).map(document).collect();
@@ -159,7 +178,7 @@ mod tests {
 
     #[test]
     fn documents_of_one_run_are_all_different() {
-        let body = documents(5, 300);
+        let body = documents(5, 300, 40);
         let texts: std::collections::HashSet<String> = body["documents"]
             .as_array()
             .unwrap()

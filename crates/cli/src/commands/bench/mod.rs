@@ -5,6 +5,7 @@ mod encoder;
 mod filters;
 mod http;
 mod index;
+mod pace;
 mod soak;
 mod soaked_service;
 mod storage;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Subcommand;
+use serde_json::Value;
 
 /// Measure this machine
 #[derive(Debug, clap::Args)]
@@ -50,4 +52,10 @@ impl Bench {
 fn percentile(sorted: &[Duration], percent: usize) -> Option<f64> {
     let place = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
     sorted.get(place).map(|time| time.as_secs_f64() * 1e3)
+}
+
+/// How many times as long one part's time at `key` is as the other's.
+fn ratio(part: &Value, of: &Value, key: &str) -> Option<f64> {
+    let time = |part: &Value| part[key].as_f64();
+    Some(time(part)? / time(of)?)
 }
