@@ -250,31 +250,30 @@ impl Encoder {
     /// # Errors
     /// A failed forward pass, or a value in it that is not finite.
     pub fn encode_tokenized(&self, texts: &[&TokenizedText]) -> Result<Vec<Vec<f32>>, Error> {
-        self.encode_pausing(texts, &|| {})
+        self.vectors(texts, None)
     }
 
-    /// As [`Self::encode_tokenized`], and calls `pause` on this thread now and then: after each
-    /// layer of the packed path, never on the generic one. In it, [`Self::encode_beside`] encodes
-    /// what cannot wait.
+    /// As [`Self::encode_tokenized`], while other texts are encoded. The packed path has threads
+    /// of its own for this, with the priority of the thread that calls first, and calls `pause` on
+    /// them after each layer; the generic path never does.
     ///
     /// # Errors
-    /// As [`Self::encode_tokenized`].
-    pub fn encode_pausing(
+    /// As [`Self::encode_tokenized`], and when the operating system gives no threads.
+    pub fn encode_in_background(
         &self,
         texts: &[&TokenizedText],
         pause: &(dyn Fn() + Sync),
     ) -> Result<Vec<Vec<f32>>, Error> {
-        let vector = |index, states: TextStates<'_>| self.checked_vector(index, states, texts);
-        forward::run(self.backbone.as_ref(), &self.threads, texts, pause, vector)
+        self.vectors(texts, Some(pause))
     }
 
-    /// Vectors of a few short texts, on this thread alone where the path allows it.
-    ///
-    /// # Errors
-    /// As [`Self::encode_tokenized`].
-    pub fn encode_beside(&self, texts: &[&TokenizedText]) -> Result<Vec<Vec<f32>>, Error> {
+    fn vectors(
+        &self,
+        texts: &[&TokenizedText],
+        pause: Option<&(dyn Fn() + Sync)>,
+    ) -> Result<Vec<Vec<f32>>, Error> {
         let vector = |index, states: TextStates<'_>| self.checked_vector(index, states, texts);
-        forward::run_beside(self.backbone.as_ref(), texts, vector)
+        forward::run(self.backbone.as_ref(), &self.threads, texts, pause, vector)
     }
 
     /// Tokenises and encodes texts, in their order.

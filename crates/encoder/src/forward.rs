@@ -17,7 +17,7 @@ pub(crate) struct TextStates<'a> {
 
 /// What `output` makes of each text's states, in the order of the texts, whatever their number and
 /// lengths. It is called with a text's place. A backbone without threads of its own runs on
-/// `threads`; one that can pause calls `pause` on this thread after each layer.
+/// `threads`. With a `pause`, the pass runs in the background.
 ///
 /// # Errors
 /// A failed forward pass, or what `output` returns.
@@ -25,26 +25,17 @@ pub(crate) fn run<T: Default + Clone + Send>(
     backbone: &dyn Backbone,
     threads: &ThreadPool,
     texts: &[&TokenizedText],
-    pause: &Pause<'_>,
+    pause: Option<&Pause<'_>>,
     output: impl Fn(usize, TextStates<'_>) -> Result<T, Error> + Sync,
 ) -> Result<Vec<T>, Error> {
-    let forward = |batch: &mut PackedBatch| backbone.forward(batch, pause);
+    let forward = |batch: &mut PackedBatch| match pause {
+        Some(pause) => backbone.forward_in_background(batch, pause),
+        None => backbone.forward(batch),
+    };
     if backbone.brings_threads() {
         return run_batches(texts, forward, &output);
     }
     threads.install(|| run_batches(texts, forward, &output))
-}
-
-/// As [`run`], on this thread alone where the backbone can; another pass may have paused meanwhile.
-///
-/// # Errors
-/// As [`run`].
-pub(crate) fn run_beside<T: Default + Clone>(
-    backbone: &dyn Backbone,
-    texts: &[&TokenizedText],
-    output: impl Fn(usize, TextStates<'_>) -> Result<T, Error>,
-) -> Result<Vec<T>, Error> {
-    run_batches(texts, |batch| backbone.forward_beside(batch), &output)
 }
 
 fn run_batches<T: Default + Clone>(

@@ -134,18 +134,25 @@ impl Reranker {
     /// # Errors
     /// A failed forward pass, or a logit that is not finite.
     pub fn logits(&self, pairs: &[&TokenizedText]) -> Result<Vec<f32>, Error> {
-        self.logits_pausing(pairs, &|| {})
+        self.checked_logits(pairs, None)
     }
 
-    /// As [`Self::logits`], and calls `pause` on this thread now and then, as
-    /// [`crate::Encoder::encode_pausing`] does.
+    /// As [`Self::logits`], in the background as [`crate::Encoder::encode_in_background`] does it.
     ///
     /// # Errors
-    /// As [`Self::logits`].
-    pub fn logits_pausing(
+    /// As there.
+    pub fn logits_in_background(
         &self,
         pairs: &[&TokenizedText],
         pause: &(dyn Fn() + Sync),
+    ) -> Result<Vec<f32>, Error> {
+        self.checked_logits(pairs, Some(pause))
+    }
+
+    fn checked_logits(
+        &self,
+        pairs: &[&TokenizedText],
+        pause: Option<&(dyn Fn() + Sync)>,
     ) -> Result<Vec<f32>, Error> {
         let logit = |index: usize, states: forward::TextStates<'_>| {
             let logit = self.head.logit(&states.values[..states.width]);

@@ -221,8 +221,6 @@ pub struct QueueSettings {
     pub max_bulk_tokens: NonZeroUsize,
     /// Tokens of one forward pass.
     pub max_batch_tokens: NonZeroUsize,
-    /// Tokens of queries that are encoded between two layers of another lane's pass.
-    pub max_urgent_tokens: usize,
     /// Passes of more urgent lanes in a row while others wait.
     pub max_query_batches_in_a_row: NonZeroUsize,
     /// What `Retry-After` says, seconds.

@@ -12,6 +12,7 @@ mod extract;
 mod metrics;
 mod middleware;
 mod openapi;
+mod priority;
 mod queue;
 mod router;
 mod routes;

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use siamese_encoder::{
     DevicePreference, Encoder, EncoderOptions, Precision, Reranker, RerankerOptions,
@@ -14,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::app::{App, Engine};
 use crate::config::{Device, EncoderPrecision, Settings};
-use crate::queue::{EncodeQueue, Forward, Models};
+use crate::queue::{EncodeQueue, EncoderThreads, Forward, Models};
 use crate::service::{Cursors, QueryCache, default_chunking};
 use crate::{metrics, router};
 
@@ -96,13 +95,13 @@ pub async fn serve(
         );
     }
     match outcome? {
-        Some(encoder_thread) => finish(&app, encoder_thread).await,
+        Some(encoder_threads) => finish(&app, encoder_threads).await,
         None => Ok(()),
     }
 }
 
 /// Loads, then waits for a signal. `None` when the signal came first.
-async fn run(app: &App, model_dir: &Path) -> Result<Option<JoinHandle<()>>, ServeError> {
+async fn run(app: &App, model_dir: &Path) -> Result<Option<EncoderThreads>, ServeError> {
     let loading = {
         let (settings, model_dir) = (app.settings().clone(), model_dir.to_owned());
         tokio::task::spawn_blocking(move || load(&settings, &model_dir))
@@ -113,12 +112,12 @@ async fn run(app: &App, model_dir: &Path) -> Result<Option<JoinHandle<()>>, Serv
         loaded = loading => loaded??,
         () = &mut signal => return Ok(None),
     };
-    let (engine, encoder_thread) = loaded;
+    let (engine, encoder_threads) = loaded;
     app.set_engine(engine);
     tracing::info!("ready");
     signal.await;
     tracing::info!("stopping");
-    Ok(Some(encoder_thread))
+    Ok(Some(encoder_threads))
 }
 
 async fn serve_http(
@@ -140,7 +139,7 @@ async fn serve_http(
 pub(crate) fn load(
     settings: &Settings,
     model_dir: &Path,
-) -> Result<(Engine, JoinHandle<()>), ServeError> {
+) -> Result<(Engine, EncoderThreads), ServeError> {
     let encoder = open_encoder(settings, model_dir)?;
     let reranker = open_reranker(settings)?.map(Arc::new);
     let index = open_index(settings, &encoder)?;
@@ -255,15 +254,15 @@ fn open_index(settings: &Settings, encoder: &Encoder) -> Result<Index, ServeErro
 }
 
 /// Lets the encoder finish and makes everything durable.
-async fn finish(app: &App, encoder_thread: JoinHandle<()>) -> Result<(), ServeError> {
+async fn finish(app: &App, encoder_threads: EncoderThreads) -> Result<(), ServeError> {
     let Ok(engine) = app.engine() else {
         return Ok(());
     };
     engine.queue.close();
     let index = Arc::clone(&engine.index);
     let flushing = tokio::task::spawn_blocking(move || {
-        if encoder_thread.join().is_err() {
-            tracing::error!("the encoding thread panicked");
+        if !encoder_threads.join() {
+            tracing::error!("an encoding thread panicked");
         }
         index.flush()
     });

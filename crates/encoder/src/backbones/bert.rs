@@ -8,7 +8,7 @@ use candle_core::{DType, Device, IndexOp, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::bert::{BertModel, Config};
 
-use super::{Backbone, PackedBatch, Pause, TokenStates};
+use super::{Backbone, PackedBatch, TokenStates};
 use crate::Error;
 use crate::model_folder::{read, read_json};
 
@@ -55,7 +55,7 @@ impl CandleBert {
 }
 
 impl Backbone for CandleBert {
-    fn forward(&self, batch: &mut PackedBatch, _pause: &Pause<'_>) -> Result<TokenStates, Error> {
+    fn forward(&self, batch: &mut PackedBatch) -> Result<TokenStates, Error> {
         let ids = self.padded(batch, batch.ids())?;
         let type_ids = self.padded(batch, batch.type_ids())?;
         let mask = self.padded(batch, &vec![1; batch.ids().len()])?;

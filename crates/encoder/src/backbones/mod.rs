@@ -12,24 +12,28 @@ use crate::Error;
 use crate::kernels::{Kernels, Precision};
 pub(crate) use packed_batch::{PackedBatch, TokenStates};
 
-/// What the caller's thread does between two layers of a pass.
+/// What a thread does between two layers of a pass in the background.
 pub(crate) type Pause<'a> = dyn Fn() + Sync + 'a;
 
 /// A transformer without its head.
 pub(crate) trait Backbone: Send + Sync + std::fmt::Debug {
-    /// The last layer's state of every token of a batch. A backbone that can pause calls `pause`
-    /// on the calling thread between layers.
+    /// The last layer's state of every token of a batch.
     ///
     /// # Errors
     /// When a computation fails.
-    fn forward(&self, batch: &mut PackedBatch, pause: &Pause<'_>) -> Result<TokenStates, Error>;
+    fn forward(&self, batch: &mut PackedBatch) -> Result<TokenStates, Error>;
 
-    /// The same on the calling thread alone; another pass may have paused meanwhile.
+    /// The same while other passes go on. A backbone that brings threads has others for this,
+    /// with the priority of the thread that calls first, and calls `pause` on them between layers.
     ///
     /// # Errors
-    /// When a computation fails.
-    fn forward_beside(&self, batch: &mut PackedBatch) -> Result<TokenStates, Error> {
-        self.forward(batch, &|| {})
+    /// When a computation fails, or the operating system gives no threads.
+    fn forward_in_background(
+        &self,
+        batch: &mut PackedBatch,
+        _pause: &Pause<'_>,
+    ) -> Result<TokenStates, Error> {
+        self.forward(batch)
     }
 
     /// Which implementation this is, and which instructions it uses.

@@ -1,14 +1,14 @@
 //! The handle that requests hold: admission, waiting for vectors, giving up.
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use siamese_encoder::TokenizedText;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::lanes::{Job, Lane, Lanes};
-use super::worker::{Models, Worker};
+use super::worker::{Duty, Models, Worker};
 use crate::config::QueueSettings;
 use crate::metrics;
 
@@ -69,20 +69,61 @@ struct LaneRoom {
     max_tokens: usize,
 }
 
-/// What the handle and the worker thread share.
+/// What the handle and the worker threads share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) state: Mutex<State>,
+    /// Jobs have come, or the queue was closed.
     pub(super) work: Condvar,
+    /// A batch of queries is done.
+    pub(super) queries_done: Condvar,
 }
 
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) lanes: Lanes,
     pub(super) closed: bool,
+    /// Whether a batch of queries is being encoded.
+    pub(super) encodes_queries: bool,
+    /// Batches of queries that have been encoded.
+    pub(super) query_batches: usize,
+}
+
+/// The threads that encode.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct EncoderThreads(Vec<JoinHandle<()>>);
+
+impl EncoderThreads {
+    /// Waits for their end. Whether all ended well; a panic ends only the thread that it is in.
+    pub(crate) fn join(self) -> bool {
+        let outcomes = self.0.into_iter().map(JoinHandle::join);
+        outcomes.fold(true, |well, outcome| well && outcome.is_ok())
+    }
+}
+
+impl State {
+    /// Whether queries wait or are being encoded.
+    pub(super) fn has_queries(&self) -> bool {
+        self.encodes_queries || self.lanes.has_jobs(&[Lane::Query])
+    }
 }
 
 impl Shared {
+    /// With nothing in the lanes.
+    pub(super) fn new(lanes: Lanes) -> Self {
+        Self {
+            state: Mutex::new(State {
+                lanes,
+                closed: false,
+                encodes_queries: false,
+                query_batches: 0,
+            }),
+            work: Condvar::new(),
+            queries_done: Condvar::new(),
+        }
+    }
+
     /// The state, whatever a panicking thread left behind: it is consistent between statements.
     pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -90,36 +131,33 @@ impl Shared {
 }
 
 impl EncodeQueue {
-    /// Starts the encoding thread. It ends after [`Self::close`], when the queue has run empty.
+    /// Starts the encoding threads. They end after [`Self::close`], when the queue has run empty.
     ///
     /// # Errors
     /// When the operating system gives no thread.
     pub(crate) fn start(
         models: Models,
         settings: &QueueSettings,
-    ) -> std::io::Result<(Self, JoinHandle<()>)> {
-        let lanes = Lanes::new(
-            settings.max_batch_tokens.get(),
-            settings.max_query_batches_in_a_row.get(),
-        );
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State {
-                lanes,
-                closed: false,
-            }),
-            work: Condvar::new(),
-        });
-        let worker = Worker::new(models, Arc::clone(&shared), settings.max_urgent_tokens);
-        let thread = std::thread::Builder::new()
-            .name("encoder".to_owned())
-            .spawn(move || worker.run())?;
+    ) -> std::io::Result<(Self, EncoderThreads)> {
+        let max_in_a_row = settings.max_query_batches_in_a_row.get();
+        let lanes = Lanes::new(settings.max_batch_tokens.get(), max_in_a_row);
+        let shared = Arc::new(Shared::new(lanes));
+        let start = |name: &str, duty| {
+            let worker = Worker::new(duty, models.clone(), Arc::clone(&shared), max_in_a_row);
+            let thread = thread::Builder::new().name(name.to_owned());
+            thread.spawn(move || worker.run())
+        };
+        let threads = EncoderThreads(vec![
+            start("query-encoder", Duty::Queries)?,
+            start("bulk-encoder", Duty::Background)?,
+        ]);
         let queue = Self {
             shared,
             query_room: LaneRoom::new(settings.max_query_tokens.get()),
             rerank_room: LaneRoom::new(settings.max_rerank_tokens.get()),
             bulk_room: LaneRoom::new(settings.max_bulk_tokens.get()),
         };
-        Ok((queue, thread))
+        Ok((queue, threads))
     }
 
     /// Encodes all texts, or none: one full lane refuses the whole request.
@@ -179,7 +217,8 @@ impl EncodeQueue {
             );
         }
         drop(state);
-        self.shared.work.notify_one();
+        // Each thread has lanes of its own, and waits for nothing else.
+        self.shared.work.notify_all();
         Ok(replies)
     }
 

@@ -106,41 +106,34 @@ impl Lanes {
         self.lanes[lane as usize].jobs.push_back(job);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.jobs.is_empty())
+    /// Whether a job waits in one of these lanes.
+    pub(super) fn has_jobs(&self, among: &[Lane]) -> bool {
+        among
+            .iter()
+            .any(|lane| !self.lanes[*lane as usize].jobs.is_empty())
     }
 
-    /// The next batch, all of one lane: the most urgent one that is not empty, unless one behind it
-    /// has been passed over too often. Jobs nobody waits for any more are dropped.
+    /// The next batch, all of one of these lanes, which stand in the order of [`Lane::ALL`]: the
+    /// most urgent one that is not empty, unless one behind it has been passed over too often.
+    /// Jobs nobody waits for any more are dropped.
     /// Returns the batch and how many jobs were dropped; the batch may be empty.
-    pub(super) fn next_batch(&mut self) -> (Batch, usize) {
-        let lane = self.next_lane();
-        let (chosen, behind) = (lane as usize, lane as usize + 1);
-        self.lanes[chosen].passed_over = 0;
-        for lane in &mut self.lanes[behind..] {
+    pub(super) fn next_batch(&mut self, among: &[Lane]) -> (Batch, usize) {
+        let lane = self.next_lane(among);
+        self.lanes[lane as usize].passed_over = 0;
+        let behind = among.iter().skip_while(|other| **other != lane).skip(1);
+        for lane in behind {
+            let lane = &mut self.lanes[*lane as usize];
             lane.passed_over += usize::from(!lane.jobs.is_empty());
         }
-        let (jobs, dropped) = take_batch(&mut self.lanes[chosen].jobs, self.max_batch_tokens);
+        let jobs = &mut self.lanes[lane as usize].jobs;
+        let (jobs, dropped) = take_batch(jobs, self.max_batch_tokens);
         (Batch { lane, jobs }, dropped)
     }
 
-    /// Queries that need not wait for the pass under way: those at the front of their lane, if the
-    /// first has at most `max_tokens`, up to `max_tokens` together. Returns them and how many jobs
-    /// were dropped.
-    pub(super) fn urgent(&mut self, max_tokens: usize) -> (Batch, usize) {
-        let lane = Lane::Query;
-        let queries = &mut self.lanes[lane as usize].jobs;
-        let (jobs, dropped) = match queries.front() {
-            Some(job) if job.tokens() <= max_tokens => take_batch(queries, max_tokens),
-            _ => (Vec::new(), 0),
-        };
-        (Batch { lane, jobs }, dropped)
-    }
-
-    fn next_lane(&self) -> Lane {
+    fn next_lane(&self, among: &[Lane]) -> Lane {
         let waiting = |lane: &Lane| !self.lanes[*lane as usize].jobs.is_empty();
         let is_due = |lane: &Lane| self.lanes[*lane as usize].passed_over >= self.max_passed_over;
-        let waiting = Lane::ALL.into_iter().filter(waiting);
+        let waiting = among.iter().copied().filter(waiting);
         let due = waiting.clone().rfind(is_due);
         due.or_else(|| waiting.into_iter().next())
             .unwrap_or(Lane::Query)
@@ -211,8 +204,8 @@ mod tests {
             }
         }
         let mut order = Vec::new();
-        while !lanes.is_empty() {
-            let (batch, dropped) = lanes.next_batch();
+        while lanes.has_jobs(&Lane::ALL) {
+            let (batch, dropped) = lanes.next_batch(&Lane::ALL);
             assert_eq!((batch.jobs.len(), dropped), (1, 0));
             order.push(batch.lane);
         }
@@ -246,10 +239,22 @@ mod tests {
         lanes.push(Lane::Rerank, left);
         lanes.push(Lane::Rerank, kept);
         lanes.push(Lane::Bulk, other);
-        let (batch, dropped) = lanes.next_batch();
+        let (batch, dropped) = lanes.next_batch(&Lane::ALL);
         assert_eq!(
             (batch.lane, batch.jobs.len(), dropped),
             (Lane::Rerank, 1, 1)
         );
+    }
+
+    #[test]
+    fn a_batch_is_taken_from_no_other_lanes_than_were_asked_for() {
+        let (text, mut lanes) = (text(), Lanes::new(1000, 1));
+        let (query, _query_reply) = job(&text);
+        let (bulk, _bulk_reply) = job(&text);
+        lanes.push(Lane::Query, query);
+        lanes.push(Lane::Bulk, bulk);
+        let others = [Lane::Rerank, Lane::Bulk];
+        assert_eq!(lanes.next_batch(&others).0.lane, Lane::Bulk);
+        assert!(!lanes.has_jobs(&others) && lanes.has_jobs(&[Lane::Query]));
     }
 }

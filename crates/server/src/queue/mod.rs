@@ -1,5 +1,5 @@
-//! The queue in front of the models: three lanes, bounded in tokens, one thread that encodes and
-//! reranks, so that two forward passes never share the cores.
+//! The queue in front of the models: three lanes, bounded in tokens, one thread that encodes
+//! queries and one that does the rest, which gives way to the first.
 //!
 //! What lives here knows tokens, waiting and giving up; it knows nothing of HTTP or of the index.
 
@@ -7,6 +7,6 @@ mod encode_queue;
 mod lanes;
 mod worker;
 
-pub(crate) use encode_queue::{Admission, EncodeQueue, QueueError};
+pub(crate) use encode_queue::{Admission, EncodeQueue, EncoderThreads, QueueError};
 pub(crate) use lanes::Lane;
 pub(crate) use worker::{Forward, Models};

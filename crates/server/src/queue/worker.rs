@@ -1,4 +1,4 @@
-//! The encoding thread.
+//! The encoding threads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
@@ -8,44 +8,58 @@ use siamese_encoder::{Encoder, Reranker, TokenizedText};
 
 use super::encode_queue::{Encoded, QueueError, Shared};
 use super::lanes::{Batch, Job, Lane};
-use crate::metrics;
+use crate::{metrics, priority};
 
 /// What a forward pass yields: one vector for each text, in order.
 pub(crate) type Vectors = Result<Vec<Vec<f32>>, siamese_encoder::Error>;
 
 /// The forward pass, as the queue sees it.
 pub(crate) trait Forward: Send + Sync + std::fmt::Debug + 'static {
-    /// One vector for each text, in order; may call `pause` on this thread now and then.
+    /// One vector for each text, in order.
     ///
     /// # Errors
     /// When the encoder fails or yields a value that is not finite.
-    fn forward(&self, texts: &[&TokenizedText], pause: &(dyn Fn() + Sync)) -> Vectors;
+    fn forward(&self, texts: &[&TokenizedText]) -> Vectors;
 
-    /// The same in a pause of another pass.
+    /// The same while other passes go on; may call `pause` now and then, on any thread.
     ///
     /// # Errors
     /// As [`Self::forward`].
-    fn forward_beside(&self, texts: &[&TokenizedText]) -> Vectors {
-        self.forward(texts, &|| {})
-    }
+    fn forward_in_background(&self, texts: &[&TokenizedText], pause: &(dyn Fn() + Sync))
+    -> Vectors;
 }
 
 impl Forward for Encoder {
-    fn forward(&self, texts: &[&TokenizedText], pause: &(dyn Fn() + Sync)) -> Vectors {
-        self.encode_pausing(texts, pause)
+    fn forward(&self, texts: &[&TokenizedText]) -> Vectors {
+        self.encode_tokenized(texts)
     }
 
-    fn forward_beside(&self, texts: &[&TokenizedText]) -> Vectors {
-        self.encode_beside(texts)
+    fn forward_in_background(
+        &self,
+        texts: &[&TokenizedText],
+        pause: &(dyn Fn() + Sync),
+    ) -> Vectors {
+        self.encode_in_background(texts, pause)
     }
 }
 
 impl Forward for Reranker {
     /// The logit of each pair, as a vector of one value.
-    fn forward(&self, texts: &[&TokenizedText], pause: &(dyn Fn() + Sync)) -> Vectors {
-        let logits = self.logits_pausing(texts, pause)?;
-        Ok(logits.into_iter().map(|logit| vec![logit]).collect())
+    fn forward(&self, texts: &[&TokenizedText]) -> Vectors {
+        self.logits(texts).map(as_vectors)
     }
+
+    fn forward_in_background(
+        &self,
+        texts: &[&TokenizedText],
+        pause: &(dyn Fn() + Sync),
+    ) -> Vectors {
+        self.logits_in_background(texts, pause).map(as_vectors)
+    }
+}
+
+fn as_vectors(logits: Vec<f32>) -> Vec<Vec<f32>> {
+    logits.into_iter().map(|logit| vec![logit]).collect()
 }
 
 /// The models behind the queue.
@@ -71,61 +85,106 @@ impl Models {
 
 type Pass<'a> = dyn Fn(&[&TokenizedText]) -> Vectors + 'a;
 
+/// What a thread is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Duty {
+    /// Queries, at once.
+    Queries,
+    /// Everything else, giving way to queries.
+    Background,
+}
+
+impl Duty {
+    /// The lanes that belong to it.
+    fn lanes(self) -> &'static [Lane] {
+        match self {
+            Self::Queries => &[Lane::Query],
+            Self::Background => &[Lane::Rerank, Lane::Bulk],
+        }
+    }
+}
+
+/// One of the encoding threads.
 #[derive(Debug)]
 pub(super) struct Worker {
+    duty: Duty,
     models: Models,
     shared: Arc<Shared>,
-    /// Tokens of queries that are encoded in one pause of another pass. One thread does that while
-    /// the others wait sooner or later, so longer queries are left to a pass of their own.
-    max_urgent_tokens: usize,
+    /// Batches of queries for which one pass in the background stands still.
+    max_query_batches: usize,
 }
 
 impl Worker {
-    pub(super) fn new(models: Models, shared: Arc<Shared>, max_urgent_tokens: usize) -> Self {
+    pub(super) fn new(
+        duty: Duty,
+        models: Models,
+        shared: Arc<Shared>,
+        max_query_batches: usize,
+    ) -> Self {
         Self {
+            duty,
             models,
             shared,
-            max_urgent_tokens,
+            max_query_batches,
         }
     }
 
     pub(super) fn run(self) {
+        if self.duty == Duty::Background {
+            priority::step_back();
+        }
         while let Some(batch) = self.next_batch() {
-            let lane = batch.lane;
-            match self.models.of(lane) {
-                Err(error) => fail(batch.jobs, &error),
-                Ok(model) => self.encode(batch, &|texts| match lane {
-                    Lane::Query => model.forward(texts, &|| {}),
-                    Lane::Rerank | Lane::Bulk => model.forward(texts, &|| self.encode_urgent()),
-                }),
+            match (self.models.of(batch.lane), self.duty) {
+                (Err(error), _) => fail(batch.jobs, &error),
+                (Ok(model), Duty::Queries) => self.encode(batch, &|texts| model.forward(texts)),
+                (Ok(model), Duty::Background) => self.encode_in_background(batch, model),
             }
+            self.end_queries();
         }
     }
 
-    /// Encodes the queries that have come since a pass of another lane began.
-    fn encode_urgent(&self) {
-        let (batch, dropped) = self.shared.lock().lanes.urgent(self.max_urgent_tokens);
-        metrics::encode_dropped(dropped);
-        self.encode(batch, &|texts| self.models.encoder.forward_beside(texts));
+    fn encode_in_background(&self, batch: Batch, model: &dyn Forward) {
+        let before = self.shared.lock().query_batches;
+        let pause = || self.give_way(before.saturating_add(self.max_query_batches));
+        pause();
+        self.encode(batch, &|texts| model.forward_in_background(texts, &pause));
+    }
+
+    /// Stands still while there are queries, until `last` batches of them have been encoded.
+    fn give_way(&self, last: usize) {
+        let mut state = self.shared.lock();
+        while state.has_queries() && state.query_batches < last {
+            let woken = self.shared.queries_done.wait(state);
+            state = woken.unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Waits for work; `None` when the queue is closed and empty.
     fn next_batch(&self) -> Option<Batch> {
         let mut state = self.shared.lock();
         loop {
-            if !state.lanes.is_empty() {
-                let (batch, dropped) = state.lanes.next_batch();
+            if state.lanes.has_jobs(self.duty.lanes()) {
+                let (batch, dropped) = state.lanes.next_batch(self.duty.lanes());
                 metrics::encode_dropped(dropped);
+                state.encodes_queries |= self.duty == Duty::Queries;
                 return Some(batch);
             }
             if state.closed {
                 return None;
             }
-            state = self
-                .shared
-                .work
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            let woken = self.shared.work.wait(state);
+            state = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Lets those go on who gave way to the batch of queries that has been encoded.
+    fn end_queries(&self) {
+        if self.duty == Duty::Queries {
+            let mut state = self.shared.lock();
+            state.encodes_queries = false;
+            state.query_batches += 1;
+            drop(state);
+            self.shared.queries_done.notify_all();
         }
     }
 
@@ -193,30 +252,37 @@ fn fail(jobs: Vec<Job>, error: &QueueError) {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::{Condvar, Mutex};
+    use std::sync::Mutex;
 
     use siamese_encoder::{EncoderOptions, InputKind};
     use tokio::sync::{Semaphore, oneshot};
 
-    use super::super::encode_queue::State;
     use super::super::lanes::Lanes;
     use super::*;
 
-    const MAX_URGENT_TOKENS: usize = 16;
-
     type Reply = oneshot::Receiver<Result<Encoded, QueueError>>;
 
-    /// Encodes a text to its number of tokens. Queries arrive while it works, then it pauses.
+    const MAX_QUERY_BATCHES: usize = 3;
+
+    /// Encodes a text to its number of tokens. A query comes while it works in the background, and
+    /// more of them come with each that is encoded.
     #[derive(Debug)]
     struct Busy {
         shared: Arc<Shared>,
-        arriving: Mutex<Vec<Job>>,
+        coming: Mutex<Vec<Job>>,
         /// Numbers of tokens in the order in which vectors were made.
         done: Mutex<Vec<usize>>,
-        panics_beside: bool,
+        panics_on_queries: bool,
     }
 
     impl Busy {
+        fn next_query_comes(&self) {
+            if let Some(job) = self.coming.lock().unwrap().pop() {
+                self.shared.lock().lanes.push(Lane::Query, job);
+                self.shared.work.notify_all();
+            }
+        }
+
         fn finish(&self, texts: &[&TokenizedText]) -> Vectors {
             let tokens = texts.iter().map(|text| text.tokens_kept());
             self.done.lock().unwrap().extend(tokens.clone());
@@ -225,16 +291,19 @@ mod tests {
     }
 
     impl Forward for Busy {
-        fn forward(&self, texts: &[&TokenizedText], pause: &(dyn Fn() + Sync)) -> Vectors {
-            for job in self.arriving.lock().unwrap().drain(..) {
-                self.shared.lock().lanes.push(Lane::Query, job);
-            }
-            pause();
+        fn forward(&self, texts: &[&TokenizedText]) -> Vectors {
+            self.next_query_comes();
+            assert!(!self.panics_on_queries, "on purpose");
             self.finish(texts)
         }
 
-        fn forward_beside(&self, texts: &[&TokenizedText]) -> Vectors {
-            assert!(!self.panics_beside, "on purpose");
+        fn forward_in_background(
+            &self,
+            texts: &[&TokenizedText],
+            pause: &(dyn Fn() + Sync),
+        ) -> Vectors {
+            self.next_query_comes();
+            pause();
             self.finish(texts)
         }
     }
@@ -257,62 +326,58 @@ mod tests {
         (job, receiver)
     }
 
-    /// Runs a bulk pass during which two queries arrive, until there is no work left. Returns the
-    /// numbers of tokens in the order of encoding, those of the three texts, and their answers.
-    fn encoded(
-        query_words: [usize; 2],
-        panics_beside: bool,
-    ) -> (Vec<usize>, [usize; 3], [Reply; 3]) {
+    /// Runs a bulk pass of a long text beside so many queries of one word. Returns how many of them
+    /// were encoded before it, and whether the bulk text and each query were answered.
+    fn encoded(queries: usize, panics_on_queries: bool) -> (usize, bool, Vec<bool>) {
         let encoder = encoder();
         let (bulk, bulk_reply) = job(&encoder, 20);
-        let (first, first_reply) = job(&encoder, query_words[0]);
-        let (second, second_reply) = job(&encoder, query_words[1]);
-        let tokens = [&bulk, &first, &second].map(|job| job.text.tokens_kept());
-        let mut lanes = Lanes::new(512, 8);
+        let bulk_tokens = bulk.text.tokens_kept();
+        let (coming, replies): (Vec<_>, Vec<_>) = (0..queries).map(|_| job(&encoder, 1)).unzip();
+        let mut lanes = Lanes::new(1, MAX_QUERY_BATCHES);
         lanes.push(Lane::Bulk, bulk);
-        let closed = true;
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State { lanes, closed }),
-            work: Condvar::new(),
-        });
+        let shared = Arc::new(Shared::new(lanes));
         let busy = Arc::new(Busy {
             shared: Arc::clone(&shared),
-            arriving: Mutex::new(vec![first, second]),
+            coming: Mutex::new(coming),
             done: Mutex::default(),
-            panics_beside,
+            panics_on_queries,
         });
         let models = Models {
             encoder: Arc::clone(&busy) as Arc<dyn Forward>,
             reranker: None,
         };
-        Worker::new(models, shared, MAX_URGENT_TOKENS).run();
-        let done = busy.done.lock().unwrap().clone();
-        (done, tokens, [bulk_reply, first_reply, second_reply])
-    }
-
-    fn is_encoded(mut reply: Reply) -> bool {
-        reply.try_recv().unwrap().is_ok()
-    }
-
-    #[test]
-    fn short_queries_are_encoded_in_a_pause_of_the_bulk_pass() {
-        let (done, [bulk, first, second], replies) = encoded([3, 5], false);
-        assert_eq!(done, [first, second, bulk]);
-        assert!(replies.into_iter().all(is_encoded));
-    }
-
-    #[test]
-    fn a_long_query_waits_for_the_end_of_the_bulk_pass() {
-        let (done, [bulk, first, second], replies) = encoded([5, MAX_URGENT_TOKENS], false);
-        assert!(second > MAX_URGENT_TOKENS);
-        assert_eq!(done, [first, bulk, second]);
-        assert!(replies.into_iter().all(is_encoded));
+        let workers = [Duty::Queries, Duty::Background].map(|duty| {
+            let (models, shared) = (models.clone(), Arc::clone(&shared));
+            let worker = Worker::new(duty, models, shared, MAX_QUERY_BATCHES);
+            std::thread::spawn(|| worker.run())
+        });
+        let is_answered = |reply: Reply| reply.blocking_recv().unwrap().is_ok();
+        let (bulk, queries) = (
+            is_answered(bulk_reply),
+            replies.into_iter().rev().map(is_answered).collect(),
+        );
+        shared.lock().closed = true;
+        shared.work.notify_all();
+        workers.map(|worker| worker.join().unwrap());
+        let done = busy.done.lock().unwrap();
+        let before = done.iter().take_while(|tokens| **tokens != bulk_tokens);
+        (before.count(), bulk, queries)
     }
 
     #[test]
-    fn a_query_that_panics_in_a_pause_does_not_fail_the_bulk_pass() {
-        let (done, [bulk, ..], replies) = encoded([3, MAX_URGENT_TOKENS], true);
-        assert_eq!(done[0], bulk);
-        assert_eq!(replies.map(is_encoded), [true, false, true]);
+    fn a_query_that_comes_during_a_bulk_pass_is_encoded_before_its_end() {
+        assert_eq!(encoded(1, false), (1, true, vec![true]));
+    }
+
+    #[test]
+    fn a_bulk_pass_stands_still_for_a_few_batches_of_queries_only() {
+        let (before, bulk, queries) = encoded(2000, false);
+        assert!((MAX_QUERY_BATCHES..2000).contains(&before), "{before}");
+        assert!(bulk && queries.into_iter().all(|query| query));
+    }
+
+    #[test]
+    fn a_query_that_panics_fails_alone_and_lets_the_bulk_pass_go_on() {
+        assert_eq!(encoded(2, true), (0, true, vec![false, false]));
     }
 }

@@ -19,10 +19,11 @@ use crate::team::{Member, Team};
 #[derive(Debug)]
 pub(crate) struct PackedBert {
     model: Model,
+    threads: usize,
     /// One forward pass at a time; it uses all threads.
     crew: Mutex<Crew>,
-    /// For passes beside that one.
-    beside: Mutex<(Workspace, Scratch)>,
+    /// For passes in the background; made by the first of them.
+    background: Mutex<Option<Crew>>,
 }
 
 #[derive(Debug)]
@@ -49,11 +50,6 @@ impl PackedBert {
         let shape = Shape::new(&config, kernels);
         let path = folder.join("model.safetensors");
         let (embeddings, layers) = weights::read(&path, &config, &shape, kernels, precision)?;
-        let crew = Crew {
-            team: Team::new(threads)?,
-            workspaces: (0..threads).map(|_| Mutex::new(Workspace::new())).collect(),
-            scratches: (0..threads).map(|_| Mutex::new(Scratch::new())).collect(),
-        };
         Ok(Self {
             model: Model {
                 kernels,
@@ -65,8 +61,9 @@ impl PackedBert {
                 embeddings,
                 layers,
             },
-            crew: Mutex::new(crew),
-            beside: Mutex::new((Workspace::new(), Scratch::new())),
+            threads,
+            crew: Mutex::new(Crew::new(threads)?),
+            background: Mutex::new(None),
         })
     }
 
@@ -74,13 +71,13 @@ impl PackedBert {
     fn states(
         &self,
         batch: &mut PackedBatch,
-        pass: impl FnOnce(&PackedBatch, &Output),
+        pass: impl FnOnce(&PackedBatch, &Output) -> Result<(), Error>,
     ) -> Result<TokenStates, Error> {
         batch.set_positions(self.model.config.padding_id);
         self.check(batch)?;
         let width = self.model.shape.hidden;
         let mut values = vec![0.0; batch.ids().len() * width];
-        pass(batch, &Output(values.as_mut_ptr()));
+        pass(batch, &Output(values.as_mut_ptr()))?;
         Ok(TokenStates { values, width })
     }
 
@@ -108,25 +105,26 @@ impl PackedBert {
 }
 
 impl Backbone for PackedBert {
-    fn forward(&self, batch: &mut PackedBatch, pause: &Pause<'_>) -> Result<TokenStates, Error> {
+    fn forward(&self, batch: &mut PackedBatch) -> Result<TokenStates, Error> {
         self.states(batch, |batch, output| {
-            let mut crew = lock(&self.crew);
-            match chunks::plan(&batch.lengths(), crew.team.size()) {
-                Plan::Together(chunks) => {
-                    for texts in chunks {
-                        crew.together(&self.model, batch, texts, output, pause);
-                    }
-                }
-                Plan::Apart(chunks) => crew.apart(&self.model, batch, &chunks, output, pause),
-            }
+            lock(&self.crew).run(&self.model, batch, output, &|| {});
+            Ok(())
         })
     }
 
-    fn forward_beside(&self, batch: &mut PackedBatch) -> Result<TokenStates, Error> {
+    fn forward_in_background(
+        &self,
+        batch: &mut PackedBatch,
+        pause: &Pause<'_>,
+    ) -> Result<TokenStates, Error> {
         self.states(batch, |batch, output| {
-            let (workspace, scratch) = &mut *lock(&self.beside);
-            let pass = Pass::new(&self.model, batch, 0..batch.texts(), workspace);
-            pass.run(&Member::ALONE, scratch, output, &|| {});
+            let mut background = lock(&self.background);
+            let crew = match &mut *background {
+                Some(crew) => crew,
+                none => none.insert(Crew::new(self.threads)?),
+            };
+            crew.run(&self.model, batch, output, pause);
+            Ok(())
         })
     }
 
@@ -146,6 +144,30 @@ impl Backbone for PackedBert {
 }
 
 impl Crew {
+    /// Threads with the priority of the calling one.
+    ///
+    /// # Errors
+    /// When the operating system gives none.
+    fn new(threads: usize) -> Result<Self, Error> {
+        Ok(Self {
+            team: Team::new(threads)?,
+            workspaces: (0..threads).map(|_| Mutex::new(Workspace::new())).collect(),
+            scratches: (0..threads).map(|_| Mutex::new(Scratch::new())).collect(),
+        })
+    }
+
+    /// A pass over a batch.
+    fn run(&mut self, model: &Model, batch: &PackedBatch, output: &Output, pause: &Pause<'_>) {
+        match chunks::plan(&batch.lengths(), self.team.size()) {
+            Plan::Together(chunks) => {
+                for texts in chunks {
+                    self.together(model, batch, texts, output, pause);
+                }
+            }
+            Plan::Apart(chunks) => self.apart(model, batch, &chunks, output, pause),
+        }
+    }
+
     /// All threads work on the same texts.
     fn together(
         &mut self,
@@ -180,14 +202,13 @@ impl Crew {
             let mut scratch = lock(&scratches[member.rank()]);
             while let Some(texts) = chunks.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let pass = Pass::new(model, batch, texts.clone(), &mut workspace);
-                let pause = pause_of(member, pause);
                 pass.run(&Member::ALONE, &mut scratch, output, pause);
             }
         });
     }
 }
 
-/// Only the caller's thread pauses.
+/// One thread pauses for all that work on the same texts: the others wait for it.
 fn pause_of<'a>(member: &Member<'_>, pause: &'a Pause<'a>) -> &'a Pause<'a> {
     if member.rank() == 0 { pause } else { &|| {} }
 }
@@ -225,26 +246,24 @@ mod tests {
 
     fn states(kernels: &'static Kernels, threads: usize, precision: Precision) -> Vec<f32> {
         let backbone = open_with(kernels, threads, precision);
-        backbone.forward(&mut batch(2), &|| {}).unwrap().values
+        backbone.forward(&mut batch(2)).unwrap().values
     }
 
     #[test]
-    fn a_pass_that_pauses_for_another_gives_the_same_states() {
+    fn a_pass_in_the_background_pauses_for_others_and_gives_the_same_states() {
         for (threads, texts) in [(1, 2), (1, 40), (2, 2), (2, 40)] {
             let backbone = open(Kernels::detect(), threads);
-            let expected = backbone.forward(&mut batch(texts), &|| {}).unwrap().values;
-            let alone = backbone.forward(&mut batch(1), &|| {}).unwrap().values;
+            let expected = backbone.forward(&mut batch(texts)).unwrap().values;
+            let alone = backbone.forward(&mut batch(1)).unwrap().values;
             let pauses = AtomicUsize::new(0);
             let pause = || {
-                let states = backbone.forward_beside(&mut batch(1)).unwrap();
+                let states = backbone.forward(&mut batch(1)).unwrap();
                 assert_eq!(states.values, alone);
                 pauses.fetch_add(1, Ordering::Relaxed);
             };
-            let paused = backbone.forward(&mut batch(texts), &pause).unwrap();
-            assert_eq!(paused.values, expected);
-            // Where threads take chunks of their own, the others may have taken them all.
-            let is_shared = threads == 1 || texts == 2;
-            assert!(pauses.into_inner() > 0 || !is_shared);
+            let paused = backbone.forward_in_background(&mut batch(texts), &pause);
+            assert_eq!(paused.unwrap().values, expected);
+            assert!(pauses.into_inner() > 0);
         }
     }
 
