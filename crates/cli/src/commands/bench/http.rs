@@ -25,13 +25,17 @@ const WORDS: [&str; 16] = [
 
 /// Time short queries to a running service, first alone and then while documents are written
 ///
-/// Queries are sent one after the other, and 32 documents in one request. Documents go into the
+/// Queries are sent one after the other, with a pause that makes up the pace when one is asked for,
+/// and 32 documents in one request. Documents go into the
 /// collection `bench-http`, which is deleted afterwards.
 #[derive(Debug, clap::Args)]
 pub(crate) struct HttpBench {
     /// Time of each of the two parts, seconds
     #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
+    /// Queries in a second; each as soon as the one before is answered when absent
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    queries_per_second: Option<u32>,
     /// Documents that are written in a minute; as many as the service takes when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MAX_DOCUMENTS_PER_MINUTE))]
     documents_per_minute: Option<u64>,
@@ -102,13 +106,19 @@ impl HttpBench {
     /// Times of queries, one after the other, all different: the service knows a text that it has
     /// seen. `first` is the number of the first.
     fn queries(&self, service: &Service, first: usize) -> Result<Vec<Duration>> {
-        let end = Instant::now() + Duration::from_secs(self.seconds);
+        let interval = self
+            .queries_per_second
+            .map(|queries| Duration::from_secs(1) / queries);
+        let mut due = Instant::now();
+        let end = due + Duration::from_secs(self.seconds);
         let mut times = Vec::new();
         while Instant::now() < end {
             let body = json!({ "query": query(first + times.len()) });
             let started = Instant::now();
             service.post("search", &body)?;
             times.push(started.elapsed());
+            due += interval.unwrap_or_default();
+            thread::sleep(due.saturating_duration_since(Instant::now()));
         }
         Ok(times)
     }
