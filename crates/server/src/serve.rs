@@ -132,7 +132,7 @@ async fn serve_http(
         .await
 }
 
-/// Opens models and index and starts the encoding thread.
+/// Opens models and index and starts the encoding threads.
 ///
 /// # Errors
 /// As [`serve`].
