@@ -150,7 +150,7 @@ pub(crate) fn load(
             .clone()
             .map(|reranker| reranker as Arc<dyn Forward>),
     };
-    let (queue, thread) = EncodeQueue::start(models, &settings.queue)?;
+    let (queue, thread) = EncodeQueue::start(&models, &settings.queue)?;
     let retry_after_s = settings.queue.retry_after_s;
     Ok((
         Engine {

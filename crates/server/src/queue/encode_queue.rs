@@ -97,8 +97,8 @@ pub(crate) struct EncoderThreads(Vec<JoinHandle<()>>);
 impl EncoderThreads {
     /// Waits for their end. Whether all ended well; a panic ends only the thread that it is in.
     pub(crate) fn join(self) -> bool {
-        let outcomes = self.0.into_iter().map(JoinHandle::join);
-        outcomes.fold(true, |well, outcome| well && outcome.is_ok())
+        let panicked = self.0.into_iter().filter_map(|thread| thread.join().err());
+        panicked.count() == 0
     }
 }
 
@@ -136,7 +136,7 @@ impl EncodeQueue {
     /// # Errors
     /// When the operating system gives no thread.
     pub(crate) fn start(
-        models: Models,
+        models: &Models,
         settings: &QueueSettings,
     ) -> std::io::Result<(Self, EncoderThreads)> {
         let max_in_a_row = settings.max_query_batches_in_a_row.get();
