@@ -9,6 +9,7 @@ mod functions;
 mod packed_matrix;
 mod rows;
 mod simd;
+mod strassen;
 mod table;
 mod tile;
 
@@ -17,5 +18,5 @@ pub(crate) use coded::{CodedKernels, CodedRows, CodedView};
 pub(crate) use packed_matrix::PackedMatrix;
 pub use packed_matrix::Precision;
 pub(crate) use rows::Activation;
-pub(crate) use table::{Kernels, LayerNorm, Product, split};
+pub(crate) use table::{Kernels, LayerNorm, Product, RowSums, split};
 pub(crate) use tile::Tile;

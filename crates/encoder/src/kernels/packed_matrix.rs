@@ -1,6 +1,7 @@
 //! Weights in the order in which the tile product reads them.
 
 use super::coded::{CodedKernels, CodedPanels};
+use super::strassen::WeightSums;
 use super::{AlignedVec, Kernels};
 
 /// How weights are kept, and what is multiplied.
@@ -31,6 +32,8 @@ pub(crate) struct PackedMatrix {
     panel: usize,
     values: Values,
     bias: AlignedVec<f32>,
+    /// For products of many rows.
+    sums: Option<WeightSums>,
 }
 
 #[derive(Debug)]
@@ -61,6 +64,7 @@ impl PackedMatrix {
             panel: kernels.panel,
             values,
             bias: AlignedVec::zeros(filled_up),
+            sums: None,
         }
     }
 
@@ -98,6 +102,17 @@ impl PackedMatrix {
         }
     }
 
+    /// The same matrix, and the sums of its halves where it can be halved: a weight that is set
+    /// later is not in them.
+    pub(crate) fn with_sums(mut self, kernels: &Kernels) -> Self {
+        let panels = self.panels();
+        let can_halve = panels.is_multiple_of(2) && self.depth.is_multiple_of(2 * kernels.lanes);
+        if let (Values::Single(values), true) = (&self.values, can_halve) {
+            self.sums = Some(WeightSums::new(values, panels, self.panel * self.depth));
+        }
+        self
+    }
+
     /// Sets the bias of `column`.
     pub(crate) fn set_bias(&mut self, column: usize, value: f32) {
         self.bias[column] = value;
@@ -117,6 +132,10 @@ impl PackedMatrix {
 
     pub(super) fn values(&self) -> &Values {
         &self.values
+    }
+
+    pub(super) fn sums(&self) -> Option<&WeightSums> {
+        self.sums.as_ref()
     }
 
     pub(super) fn bias(&self) -> &[f32] {

@@ -6,10 +6,11 @@
 use super::attention::Attention;
 use super::config::FamilyConfig;
 use super::weights::{Embeddings, Layer, Shape};
-use super::workspace::{Scratch, Strides, Workspace};
+use super::workspace::{Scratch, Strides, Workspace, stride};
 use crate::backbones::{PackedBatch, Pause};
 use crate::kernels::{
     Activation, CodedKernels, CodedView, Kernels, LayerNorm, PackedMatrix, Precision, Product,
+    RowSums,
 };
 use crate::team::Member;
 
@@ -35,6 +36,7 @@ struct Buffers {
     context: *mut f32,
     intermediate: *mut f32,
     coded: CodedView,
+    sums: *mut f32,
 }
 
 /// A chunk of a batch in the buffers it goes through.
@@ -73,6 +75,7 @@ impl<'a> Pass<'a> {
                 context: workspace.context.as_mut_ptr(),
                 intermediate: workspace.intermediate.as_mut_ptr(),
                 coded: workspace.coded.view(),
+                sums: workspace.sums.as_mut_ptr(),
             },
         }
     }
@@ -175,12 +178,27 @@ impl<'a> Pass<'a> {
 
     /// Each member has its own panels of columns.
     fn multiply(&self, product: &Product, weights: &PackedMatrix, member: &Member<'_>) {
-        let panels = member.share(weights.panels());
         let kernels = self.model.kernels;
-        let Some(coded) = self.model.coded else {
+        if let Some(coded) = self.model.coded {
+            self.multiply_coded(coded, product, weights, member);
+        } else if kernels.can_halve(product, weights) {
+            self.multiply_halves(product, weights, member);
+        } else {
+            let panels = member.share(weights.panels());
             // SAFETY: the buffers hold all rows, and nobody else writes to these columns.
-            return unsafe { kernels.multiply(product, weights, panels) };
-        };
+            unsafe { kernels.multiply(product, weights, panels) }
+        }
+    }
+
+    /// Each member codes its own rows first.
+    fn multiply_coded(
+        &self,
+        coded: &CodedKernels,
+        product: &Product,
+        weights: &PackedMatrix,
+        member: &Member<'_>,
+    ) {
+        let kernels = self.model.kernels;
         let (view, width) = (&self.buffers.coded, kernels.fill_up(weights.depth()));
         for row in self.rows(member) {
             // SAFETY: the row is this member's, filled up with zeros to `width`.
@@ -190,8 +208,25 @@ impl<'a> Pass<'a> {
             }
         }
         member.meet();
+        let panels = member.share(weights.panels());
         // SAFETY: the buffers hold all rows, and nobody else writes to these columns.
         unsafe { kernels.multiply_coded(coded, product, (view, width), weights, panels) }
+    }
+
+    /// Each member adds up its own pairs of rows first.
+    fn multiply_halves(&self, product: &Product, weights: &PackedMatrix, member: &Member<'_>) {
+        let kernels = self.model.kernels;
+        let sums = RowSums {
+            values: self.buffers.sums,
+            stride: stride(2 * weights.depth()),
+        };
+        let pairs = member.share(product.rows / 2);
+        // SAFETY: the buffers hold all rows and their sums, and these pairs are this member's.
+        unsafe { kernels.add_row_pairs(product, weights.depth(), &sums, pairs) };
+        member.meet();
+        let panels = member.share(weights.panels() / 2);
+        // SAFETY: all members have added up their pairs, and nobody else writes to these columns.
+        unsafe { kernels.multiply_halves(product, &sums, weights, panels) }
     }
 
     /// Each member has its own pairs of a text and a head.

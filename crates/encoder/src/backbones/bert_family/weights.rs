@@ -204,6 +204,7 @@ impl Reader<'_> {
     fn finish(&self, matrix: PackedMatrix) -> PackedMatrix {
         match self.kernels.coded(self.precision) {
             Some(coded) => matrix.coded(coded),
+            None if self.precision == Precision::F32 => matrix.with_sums(self.kernels),
             None => matrix,
         }
     }

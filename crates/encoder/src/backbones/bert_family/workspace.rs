@@ -18,6 +18,8 @@ pub(super) struct Workspace {
     pub(super) intermediate: AlignedVec<f32>,
     /// The left matrix of the next product, where products are of codes.
     pub(super) coded: CodedRows,
+    /// Sums of pairs of rows of the left matrix, where products are made of halves.
+    pub(super) sums: AlignedVec<f32>,
 }
 
 /// What one thread needs for attention.
@@ -68,10 +70,12 @@ impl Workspace {
             context: AlignedVec::zeros(0),
             intermediate: AlignedVec::zeros(0),
             coded: CodedRows::new(),
+            sums: AlignedVec::zeros(0),
         }
     }
 
-    /// Makes room for `tokens`, and for their codes where products are of codes.
+    /// Makes room for `tokens`, and for their codes where products are of codes, for sums of them
+    /// where they are not.
     pub(super) fn reserve(&mut self, tokens: usize, strides: &Strides, coded: bool) {
         self.states.reserve(tokens * strides.states);
         self.qkv.reserve(tokens * strides.qkv);
@@ -79,6 +83,8 @@ impl Workspace {
         self.intermediate.reserve(tokens * strides.intermediate);
         if coded {
             self.coded.reserve(tokens, strides.widest);
+        } else {
+            self.sums.reserve(tokens / 2 * stride(2 * strides.widest));
         }
     }
 }
