@@ -103,11 +103,13 @@ impl PackedMatrix {
     }
 
     /// The same matrix, and the sums of its halves where it can be halved: a weight that is set
-    /// later is not in them.
+    /// later is not in them. Columns that fill up a panel forbid it, as what is multiplied by zeros
+    /// would not be exactly zero any more.
     pub(crate) fn with_sums(mut self, kernels: &Kernels) -> Self {
         let panels = self.panels();
-        let can_halve = panels.is_multiple_of(2) && self.depth.is_multiple_of(2 * kernels.lanes);
-        if let (Values::Single(values), true) = (&self.values, can_halve) {
+        let is_whole = self.columns == self.bias.len();
+        let is_even = panels.is_multiple_of(2) && self.depth.is_multiple_of(2 * kernels.lanes);
+        if let (Values::Single(values), true) = (&self.values, is_whole && is_even) {
             self.sums = Some(WeightSums::new(values, panels, self.panel * self.depth));
         }
         self
