@@ -25,4 +25,5 @@ for _ in $(seq 60); do
 done
 
 "$scratch/venv/bin/schemathesis" --config-file schemathesis.toml run "$url/openapi.json" \
-    --phases coverage,fuzzing --max-examples 20 --seed 1 --generation-database none
+    --phases coverage,fuzzing --max-examples 20 --seed 1 --generation-database none \
+    --request-timeout 60
