@@ -20,6 +20,7 @@ mod maintainer;
 mod merge_patch;
 mod metadata_index;
 mod options;
+mod priority;
 mod settings;
 mod snapshots;
 mod store;
@@ -40,6 +41,7 @@ pub use filter::{Comparison, Condition, FieldPath, FieldPathError, Filter, Numbe
 pub use index::{DEFAULT_COLLECTION, EncoderIdentity, Index, PutOutcome};
 pub use lexical::{MAX_QUERY_WORDS, WordQuery};
 pub use options::{IndexOptions, Reclaim};
+pub use priority::step_back;
 pub use settings::{Chunking, CollectionSettings, GraphSettings, PassageSize};
 pub use snapshots::{
     CollectionCounts, SnapshotInfo, SnapshotManifest, SnapshotOptions, restore_snapshot,

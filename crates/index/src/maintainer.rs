@@ -7,10 +7,6 @@ use std::time::Duration;
 
 use crate::collection::{Collection, Step};
 
-/// Niceness of background work, of 19 at most.
-#[cfg(target_os = "linux")]
-const NICENESS: i32 = 10;
-
 /// All collections of an index by name.
 pub(crate) type Collections = RwLock<BTreeMap<String, Arc<Collection>>>;
 
@@ -134,7 +130,7 @@ impl Drop for Maintainer {
 }
 
 fn run(bell: &Bell, collections: &Collections) {
-    step_back();
+    crate::step_back();
     let mut woken = Woken::Rung;
     while woken != Woken::Closing {
         let mut has_failed = false;
@@ -146,16 +142,6 @@ fn run(bell: &Bell, collections: &Collections) {
             bell.rest();
         }
         woken = bell.wait();
-    }
-}
-
-/// Lets searches and writes go first where cores are scarce. Threads that are started from here
-/// inherit it.
-fn step_back() {
-    // Linux has a niceness for each thread, and 0 names the calling one.
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
-        tracing::debug!(%error, "background work keeps its usual priority");
     }
 }
 

@@ -12,7 +12,6 @@ mod extract;
 mod metrics;
 mod middleware;
 mod openapi;
-mod priority;
 mod queue;
 mod router;
 mod routes;

@@ -6,6 +6,7 @@
 mod aligned;
 mod coded;
 mod functions;
+mod halves;
 mod packed_matrix;
 mod rows;
 mod simd;
@@ -15,8 +16,9 @@ mod tile;
 
 pub(crate) use aligned::AlignedVec;
 pub(crate) use coded::{CodedKernels, CodedRows, CodedView};
+pub(crate) use halves::RowSums;
 pub(crate) use packed_matrix::PackedMatrix;
 pub use packed_matrix::Precision;
 pub(crate) use rows::Activation;
-pub(crate) use table::{Kernels, LayerNorm, Product, RowSums, split};
+pub(crate) use table::{Kernels, LayerNorm, Product, split};
 pub(crate) use tile::Tile;

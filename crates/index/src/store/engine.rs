@@ -12,7 +12,7 @@ use crate::Error;
 /// Where sled puts values that are too large for its log. None should be.
 const BLOBS_FOLDER: &str = "blobs";
 
-/// A tree of sled's own kind of page that holds nothing, ever.
+/// A tree that holds nothing, ever: one page to change without effect.
 const EMPTY_TREE: &str = "empty";
 /// Changes of a page until sled writes it whole: `PAGE_CONSOLIDATION_THRESHOLD` of sled, and the one
 /// that is written so.

@@ -8,7 +8,7 @@ use siamese_encoder::{Encoder, Reranker, TokenizedText};
 
 use super::encode_queue::{Encoded, QueueError, Shared};
 use super::lanes::{Batch, Job, Lane};
-use crate::{metrics, priority};
+use crate::metrics;
 
 /// What a forward pass yields: one vector for each text, in order.
 pub(crate) type Vectors = Result<Vec<Vec<f32>>, siamese_encoder::Error>;
@@ -131,7 +131,7 @@ impl Worker {
 
     pub(super) fn run(self) {
         if self.duty == Duty::Background {
-            priority::step_back();
+            siamese_index::step_back();
         }
         while let Some(batch) = self.next_batch() {
             match (self.models.of(batch.lane), self.duty) {

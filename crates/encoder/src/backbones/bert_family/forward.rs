@@ -63,7 +63,12 @@ impl<'a> Pass<'a> {
         workspace: &'a mut Workspace,
     ) -> Self {
         let tokens = batch.tokens(texts.clone());
-        workspace.reserve(tokens.len(), &model.strides, model.coded.is_some());
+        workspace.reserve(tokens.len(), &model.strides);
+        if model.coded.is_some() {
+            workspace.reserve_codes(tokens.len(), &model.strides);
+        } else if model.kernels.halves(model.precision) {
+            workspace.reserve_sums(tokens.len(), &model.strides);
+        }
         Self {
             model,
             batch,

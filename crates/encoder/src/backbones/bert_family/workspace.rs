@@ -74,18 +74,22 @@ impl Workspace {
         }
     }
 
-    /// Makes room for `tokens`, and for their codes where products are of codes, for sums of them
-    /// where they are not.
-    pub(super) fn reserve(&mut self, tokens: usize, strides: &Strides, coded: bool) {
+    /// Makes room for `tokens`.
+    pub(super) fn reserve(&mut self, tokens: usize, strides: &Strides) {
         self.states.reserve(tokens * strides.states);
         self.qkv.reserve(tokens * strides.qkv);
         self.context.reserve(tokens * strides.context);
         self.intermediate.reserve(tokens * strides.intermediate);
-        if coded {
-            self.coded.reserve(tokens, strides.widest);
-        } else {
-            self.sums.reserve(tokens / 2 * stride(2 * strides.widest));
-        }
+    }
+
+    /// Makes room for the codes of `tokens`.
+    pub(super) fn reserve_codes(&mut self, tokens: usize, strides: &Strides) {
+        self.coded.reserve(tokens, strides.widest);
+    }
+
+    /// Makes room for the sums of pairs of `tokens`.
+    pub(super) fn reserve_sums(&mut self, tokens: usize, strides: &Strides) {
+        self.sums.reserve(tokens / 2 * stride(2 * strides.widest));
     }
 }
 

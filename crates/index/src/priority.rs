@@ -5,7 +5,7 @@
 const NICENESS: i32 = 10;
 
 /// Lets other threads go before the calling one and those that are started from it.
-pub(crate) fn step_back() {
+pub fn step_back() {
     // Linux has a niceness for each thread, and 0 names the calling one.
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
