@@ -1,6 +1,16 @@
 # The image needs no network at run time: the default model is inside.
+#
+# A tag can be moved to another image; a digest cannot. For a build that can be repeated, look up the
+# digests once and pass them, from then on:
+#
+#   docker buildx imagetools inspect rust:1.95-bookworm --format '{{.Manifest.Digest}}'
+#   docker buildx imagetools inspect gcr.io/distroless/cc-debian12:nonroot --format '{{.Manifest.Digest}}'
+#   docker build --build-arg BUILDER_IMAGE=rust:1.95-bookworm@sha256:... \
+#     --build-arg RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot@sha256:... .
+ARG BUILDER_IMAGE=rust:1.95-bookworm
+ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 
-FROM rust:1.95-bookworm AS builder
+FROM ${BUILDER_IMAGE} AS builder
 RUN apt-get update \
     && apt-get install -y --no-install-recommends python3-pip \
     && rm -rf /var/lib/apt/lists/*
@@ -28,7 +38,7 @@ RUN find crates -name '*.rs' -exec touch {} + \
 RUN /image/usr/local/bin/siamese model pull --to /image/models/sentence-transformers/all-MiniLM-L6-v2 \
     && mkdir -p /image/data
 
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM ${RUNTIME_IMAGE}
 COPY --from=builder /image/usr/local/bin/siamese /usr/local/bin/siamese
 COPY --from=builder /image/models /models
 COPY --from=builder --chown=65532:65532 /image/data /data
@@ -39,7 +49,8 @@ USER 65532:65532
 EXPOSE 8080
 VOLUME /data
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
+# Opening a large data folder takes minutes; see docs/operations.md.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10m --retries=3 \
     CMD ["/usr/local/bin/siamese", "healthcheck"]
 ENTRYPOINT ["/usr/local/bin/siamese"]
 CMD ["serve"]
