@@ -4,12 +4,14 @@
 //! folder while writes go on (`store/rewriting.rs`), and exchanged for the copy.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::compaction::{CompactionReport, MIN_WASTEFUL_BYTES, STORE_BYTES_PER_LIVE_BYTE};
 use crate::data_folder::{self, NewCurrent};
+use crate::health::Health;
+use crate::stop::Stop;
 use crate::store::{Exchange, Store, tree_bytes};
 use crate::{Error, IndexOptions};
 
@@ -30,28 +32,6 @@ pub(crate) struct OnlineCompaction {
     stop: Stop,
     /// One at a time, with the number of the folder that the store is in: 0 is its usual one.
     number: Mutex<u64>,
-}
-
-#[derive(Debug, Default)]
-struct Stop {
-    is_set: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Stop {
-    fn set(&self) {
-        *self.is_set.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.changed.notify_all();
-    }
-
-    /// Waits; whether the index is being closed.
-    fn wait(&self, pause: Duration) -> bool {
-        let is_set = self.is_set.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self
-            .changed
-            .wait_timeout_while(is_set, pause, |is_set| !*is_set);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
-    }
 }
 
 impl OnlineCompaction {
@@ -164,13 +144,14 @@ impl Compactor {
     pub(crate) fn start(
         compaction: OnlineCompaction,
         options: &IndexOptions,
+        health: &Arc<Health>,
     ) -> std::io::Result<Self> {
         let compaction = Arc::new(compaction);
         let thread = options.compact_over_ratio.map(|ratio| {
-            let compaction = Arc::clone(&compaction);
+            let (compaction, health) = (Arc::clone(&compaction), Arc::clone(health));
             std::thread::Builder::new()
                 .name("index-compactor".to_owned())
-                .spawn(move || watch(&compaction, ratio))
+                .spawn(move || watch(&compaction, ratio, &health))
         });
         Ok(Self {
             compaction,
@@ -201,7 +182,8 @@ impl Drop for Compactor {
 }
 
 /// At the usual priority: writes wait for the end of a compaction, and the store grows until then.
-fn watch(compaction: &OnlineCompaction, ratio: f64) {
+fn watch(compaction: &OnlineCompaction, ratio: f64, health: &Health) {
+    let _running = health.thread();
     let mut bound = Bound {
         ratio,
         min_bytes: 0,
@@ -209,12 +191,13 @@ fn watch(compaction: &OnlineCompaction, ratio: f64) {
     let mut pause = LOOK_PAUSE;
     while !compaction.stop.wait(pause) {
         pause = LOOK_PAUSE;
-        match look(compaction, bound) {
-            Ok(None) | Err(Error::RewriteStopped) => {}
-            Ok(Some(report)) => {
+        match health.survive("compacting the store", || look(compaction, bound)) {
+            None => pause = RETRY_PAUSE,
+            Some(Ok(None) | Err(Error::RewriteStopped)) => {}
+            Some(Ok(Some(report))) => {
                 bound.min_bytes = (report.after_bytes as f64 * MIN_GROWTH) as u64;
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 tracing::warn!(%error, "the store takes too much room and was not compacted");
                 pause = RETRY_PAUSE;
             }

@@ -16,6 +16,8 @@ pub(crate) const SEGMENTS_FOLDER: &str = "segments";
 pub(crate) const LEXICAL_FOLDER: &str = "lexical";
 /// The store of a snapshot that is being restored.
 pub(crate) const RESTORING_FOLDER: &str = "store.restoring";
+/// A store that shows at the start whether sled's writes are made durable.
+pub(crate) const SCRATCH_FOLDER: &str = "store.scratch";
 /// The store that a compaction writes.
 pub(crate) const REWRITTEN_FOLDER: &str = "store.rewritten";
 /// The store that a compaction replaces.
@@ -90,7 +92,7 @@ pub(crate) fn store_folders_bytes(folder: &Path) -> Result<u64, Error> {
 /// The naming of another folder as that of the store, ready but for one rename.
 #[derive(Debug)]
 pub(crate) struct NewCurrent {
-    folder: PathBuf,
+    folder: fs_err::File,
     unfinished: PathBuf,
 }
 
@@ -104,15 +106,19 @@ impl NewCurrent {
         writeln!(file, "{name} {checksum:08x}")?;
         file.sync_all()?;
         Ok(Self {
-            folder: folder.to_owned(),
+            // Before the rename: without a file handle for it, nothing has happened yet.
+            folder: fs_err::File::open(folder)?,
             unfinished,
         })
     }
 
     /// From now on the next start opens the other folder. After an error it may open either.
     pub(crate) fn commit(self) -> Result<(), Error> {
-        fs_err::rename(&self.unfinished, self.folder.join(CURRENT_FILE))?;
-        Ok(fsync_folder(&self.folder)?)
+        fs_err::rename(
+            &self.unfinished,
+            self.unfinished.with_file_name(CURRENT_FILE),
+        )?;
+        Ok(self.folder.sync_all()?)
     }
 }
 

@@ -34,6 +34,15 @@ pub enum Error {
         /// What is free, bytes.
         free_bytes: u64,
     },
+    /// The data folder is not where it was opened. Writes go on once it is put back.
+    #[error(
+        "{path} is not the file that was opened, so the data folder was moved, removed or replaced while it was in use; nothing is written until it is back in its place, or the server is started again; reads go on",
+        path = path.display()
+    )]
+    DataFolderMoved {
+        /// The file that is missing or another.
+        path: PathBuf,
+    },
     /// Another process has the folder open.
     #[error("the data folder {path} is in use by another process", path = path.display())]
     DataDirInUse {
@@ -107,6 +116,11 @@ pub enum Error {
         /// What was found.
         reason: String,
     },
+    /// The program was linked so that its own functions do not stand in for those of the system.
+    #[error(
+        "this program cannot keep what it acknowledges through a power cut: sled's calls of sync_file_range and rename do not reach the functions that make them durable, because of how the program was linked; use an official build, or build it with `cargo build --release`"
+    )]
+    SyncNotInPlace,
     /// A vector is not as long as the encoder's.
     #[error("the vector has {length} values; the encoder makes {dimensions}")]
     VectorLength {

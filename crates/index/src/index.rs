@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::collection::{Collection, Folders, Maintenance, now_ms, sweep};
+use crate::collection::{Collection, Folders, Maintenance, now_ms};
 use crate::compaction::{CompactionReport, open_compact};
 use crate::compactor::{Compactor, OnlineCompaction};
 use crate::data_folder::{self, LEXICAL_FOLDER, SEGMENTS_FOLDER, STORE_FOLDER};
-use crate::lexical::LexicalFolder;
+use crate::drops::Drops;
+use crate::health::{Health, HealthCondition};
 use crate::lock_file::LockFile;
 use crate::maintainer::{Bell, Collections, Maintainer, work_off};
 use crate::snapshots::{SnapshotFolder, SnapshotInfo};
 use crate::store::{
     CollectionId, CollectionRecord, EncoderRecord, FORMAT_VERSION, Key, KeyRange, Store, WriteBatch,
 };
-use crate::vectors::SegmentFolder;
+use crate::watch::Watch;
 use crate::{CollectionSettings, Error, IndexOptions};
 
 /// The collection that is always there.
@@ -46,8 +47,11 @@ pub enum PutOutcome {
 pub struct Index {
     /// First, so that background work has ended before anything else is let go.
     _maintainer: Maintainer,
+    _watch: Watch,
     compactor: Compactor,
     collections: Arc<Collections>,
+    drops: Arc<Drops>,
+    health: Arc<Health>,
     /// Held while collections are made or deleted.
     changing: Mutex<()>,
     default_settings: CollectionSettings,
@@ -75,10 +79,7 @@ impl CollectionParts {
         name: String,
         record: CollectionRecord,
     ) -> Result<Arc<Collection>, Error> {
-        let folders = Folders {
-            segments: SegmentFolder::new(&self.segments_folder, record.id.0),
-            lexical: LexicalFolder::new(&self.lexical_folder, record.id.0),
-        };
+        let folders = Folders::new(&self.segments_folder, &self.lexical_folder, record.id);
         let bell = Arc::clone(&self.bell);
         let maintenance = Maintenance::new(self.max_head_passages, self.build_threads, bell);
         let store = Arc::clone(store);
@@ -106,7 +107,6 @@ impl Index {
         if !had_store {
             data_folder::write_marker(folder)?;
         }
-        finish_drops(&store)?;
         check_encoder(&store, encoder)?;
         let parts = CollectionParts {
             dimensions: encoder.dimensions,
@@ -117,15 +117,27 @@ impl Index {
             bell: Arc::default(),
         };
         let collections = load_collections(&store, &parts)?;
-        for folder in [&parts.segments_folder, &parts.lexical_folder] {
-            sweep_segments(folder, &collections)?;
+        let (segments, lexical) = (&parts.segments_folder, &parts.lexical_folder);
+        for folder in [segments, lexical] {
+            sweep_segments(folder, &collections);
         }
+        let drops = Drops::new(Arc::clone(&store), segments.clone(), lexical.clone())?;
+        let drops = Arc::new(drops);
         let collections = Arc::new(Collections::new(collections));
+        let health = Arc::new(Health::default());
         let compaction = OnlineCompaction::new(folder, Arc::clone(&store));
         let index = Self {
-            compactor: Compactor::start(compaction, options)?,
-            _maintainer: Maintainer::start(Arc::clone(&parts.bell), Arc::clone(&collections))?,
+            compactor: Compactor::start(compaction, options, &health)?,
+            _watch: Watch::start(Arc::clone(&store), Arc::clone(&health))?,
+            _maintainer: Maintainer::start(
+                Arc::clone(&parts.bell),
+                Arc::clone(&collections),
+                Arc::clone(&drops),
+                Arc::clone(&health),
+            )?,
             collections,
+            drops,
+            health,
             changing: Mutex::new(()),
             parts,
             snapshots: SnapshotFolder::open(
@@ -218,7 +230,7 @@ impl Index {
     /// empty and with [`IndexOptions::default_settings`].
     ///
     /// # Errors
-    /// When there is none, or the store fails.
+    /// When there is none, or the store fails; the collection is as it was then.
     pub fn delete_collection(&self, name: &str) -> Result<(), Error> {
         let changing = self.lock_changes();
         let collection = self.collection(name)?;
@@ -226,20 +238,31 @@ impl Index {
             self.replace(&changing, name, Some(&*collection), self.default_settings)?;
             return Ok(());
         }
-        let mut batch = WriteBatch::default();
+        let mut batch = WriteBatch::freeing_room();
         batch.remove(&Key::collection(name));
         batch.put(&Key::dropped(collection.id()), Vec::new());
-        collection.retire();
-        let sequence = self.store.apply(batch)?;
-        self.store.make_durable(sequence)?;
+        collection.retire(|| self.commit(batch))?;
         let mut collections = self
             .collections
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         collections.remove(name);
         drop(collections);
-        collection.remove_segments()?;
-        sweep(&self.store, collection.id())
+        self.drops.clear(&collection);
+        Ok(())
+    }
+
+    /// What keeps the index from a part of its work. Never waits for the disk.
+    pub fn conditions(&self) -> Vec<HealthCondition> {
+        // A write that has just failed is known before the next look.
+        self.health
+            .set(HealthCondition::WritesStopped, self.store.has_failed());
+        self.health.conditions()
+    }
+
+    /// Where others say what they notice, and what background threads have been through.
+    pub fn health(&self) -> &Arc<Health> {
+        &self.health
     }
 
     /// Does all background work now, as if nothing were written for a while. Whether it succeeded;
@@ -342,12 +365,18 @@ impl Index {
         Ok(self.store_folders_bytes()? + segments)
     }
 
+    #[cfg(test)]
+    pub(crate) fn store(&self) -> Arc<Store> {
+        Arc::clone(&self.store)
+    }
+
     /// The data folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Puts a new, empty collection under a name, and drops the one that had it.
+    /// Puts a new, empty collection under a name, and drops the one that had it. Whatever can fail
+    /// comes before the change is durable, and leaves the old one as it was.
     fn replace(
         &self,
         _changing: &MutexGuard<'_, ()>,
@@ -361,16 +390,20 @@ impl Index {
             created_at_ms: now_ms(),
             settings,
         };
-        let mut batch = WriteBatch::default();
+        let collection = self.parts.load(&self.store, name.to_owned(), record)?;
+        let mut batch = match old {
+            Some(_) => WriteBatch::freeing_room(),
+            None => WriteBatch::default(),
+        };
         batch.put(&Key::next_collection(), (id.0 + 1).to_le_bytes().to_vec());
         batch.put(&Key::collection(name), record.to_bytes());
-        if let Some(old) = old {
-            old.retire();
-            batch.put(&Key::dropped(old.id()), Vec::new());
+        match old {
+            Some(old) => {
+                batch.put(&Key::dropped(old.id()), Vec::new());
+                old.retire(|| self.commit(batch))?;
+            }
+            None => self.commit(batch)?,
         }
-        let sequence = self.store.apply(batch)?;
-        self.store.make_durable(sequence)?;
-        let collection = self.parts.load(&self.store, name.to_owned(), record)?;
         let mut collections = self
             .collections
             .write()
@@ -378,10 +411,14 @@ impl Index {
         collections.insert(name.to_owned(), Arc::clone(&collection));
         drop(collections);
         if let Some(old) = old {
-            old.remove_segments()?;
-            sweep(&self.store, old.id())?;
+            self.drops.clear(old);
         }
         Ok(collection)
+    }
+
+    fn commit(&self, batch: WriteBatch) -> Result<(), Error> {
+        let sequence = self.store.apply(batch)?;
+        self.store.make_durable(sequence)
     }
 
     fn next_collection_id(&self) -> Result<CollectionId, Error> {
@@ -499,39 +536,24 @@ fn load_collections(
         .collect()
 }
 
-/// Removes the segments of collections that are no more.
-fn sweep_segments(
-    folder: &Path,
-    collections: &BTreeMap<String, Arc<Collection>>,
-) -> Result<(), Error> {
-    if !folder.is_dir() {
-        return Ok(());
-    }
+/// Removes the segments of collections that are no more. What cannot be removed only takes up room.
+fn sweep_segments(folder: &Path, collections: &BTreeMap<String, Arc<Collection>>) {
+    let Ok(entries) = fs_err::read_dir(folder) else {
+        // None have been made yet.
+        return;
+    };
     let used: Vec<String> = collections
         .values()
         .map(|collection| collection.id().0.to_string())
         .collect();
-    for entry in fs_err::read_dir(folder)? {
-        let entry = entry?;
+    for entry in entries.flatten() {
         let is_used = used.iter().any(|name| entry.file_name() == name.as_str());
-        if !is_used && entry.file_type()?.is_dir() {
-            fs_err::remove_dir_all(entry.path())?;
+        if !is_used && entry.path().is_dir() {
+            fs_err::remove_dir_all(entry.path()).unwrap_or_else(|error| {
+                tracing::warn!(%error, "segments of a deleted collection were not removed");
+            });
         }
     }
-    Ok(())
-}
-
-/// Sweeps collections whose deletion was interrupted.
-fn finish_drops(store: &Store) -> Result<(), Error> {
-    let dropped: Vec<_> = store.scan(&KeyRange::dropped()).collect::<Result<_, _>>()?;
-    for (key, _) in dropped {
-        let id = key.dropped_collection();
-        sweep(
-            store,
-            id.ok_or_else(|| store.corrupt("a dropped collection's key"))?,
-        )?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -11,8 +11,11 @@ mod compactor;
 mod content_hash;
 mod data_folder;
 mod document;
+mod drops;
 mod error;
+mod file_identity;
 mod filter;
+mod health;
 mod index;
 mod lexical;
 mod lock_file;
@@ -23,9 +26,11 @@ mod options;
 mod priority;
 mod settings;
 mod snapshots;
+mod stop;
 mod store;
 mod vector_space;
 mod vectors;
+mod watch;
 
 pub use collection::{
     Collection, CollectionStats, Facet, FacetRequest, FacetValue, Fusion, Hit, HitScores, HitSet,
@@ -38,6 +43,7 @@ pub use document::{
 };
 pub use error::Error;
 pub use filter::{Comparison, Condition, FieldPath, FieldPathError, Filter, Number, Scalar};
+pub use health::{Health, HealthCondition};
 pub use index::{DEFAULT_COLLECTION, EncoderIdentity, Index, PutOutcome};
 pub use lexical::{MAX_QUERY_WORDS, WordQuery};
 pub use options::{IndexOptions, Reclaim};

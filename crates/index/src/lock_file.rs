@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use crate::Error;
 use crate::data_folder::LOCK_FILE;
+use crate::file_identity::FileIdentity;
 
 /// Held for as long as the folder is open; the operating system lets go when the process ends.
 #[derive(Debug, Clone)]
 pub(crate) struct LockFile {
     _file: Arc<fs_err::File>,
+    identity: Arc<FileIdentity>,
 }
 
 impl LockFile {
@@ -22,6 +24,7 @@ impl LockFile {
         let file = fs_err::File::create(folder.join(LOCK_FILE))?;
         match file.file().try_lock() {
             Ok(()) => Ok(Self {
+                identity: Arc::new(FileIdentity::of_open(&file)?),
                 _file: Arc::new(file),
             }),
             Err(TryLockError::WouldBlock) => Err(Error::DataDirInUse {
@@ -29,5 +32,10 @@ impl LockFile {
             }),
             Err(TryLockError::Error(error)) => Err(error.into()),
         }
+    }
+
+    /// Which file is locked.
+    pub(crate) fn identity(&self) -> &FileIdentity {
+        &self.identity
     }
 }

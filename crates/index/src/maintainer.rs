@@ -6,6 +6,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::collection::{Collection, Step};
+use crate::drops::Drops;
+use crate::health::Health;
 
 /// All collections of an index by name.
 pub(crate) type Collections = RwLock<BTreeMap<String, Arc<Collection>>>;
@@ -94,11 +96,16 @@ impl Maintainer {
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub(crate) fn start(bell: Arc<Bell>, collections: Arc<Collections>) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        bell: Arc<Bell>,
+        collections: Arc<Collections>,
+        drops: Arc<Drops>,
+        health: Arc<Health>,
+    ) -> std::io::Result<Self> {
         let (ringing, looked_at) = (Arc::clone(&bell), Arc::clone(&collections));
         let thread = std::thread::Builder::new()
             .name("index-maintainer".to_owned())
-            .spawn(move || run(&ringing, &looked_at))?;
+            .spawn(move || run(&ringing, &looked_at, &drops, &health))?;
         Ok(Self {
             bell,
             collections,
@@ -129,16 +136,28 @@ impl Drop for Maintainer {
     }
 }
 
-fn run(bell: &Bell, collections: &Collections) {
+fn run(bell: &Bell, collections: &Collections, drops: &Drops, health: &Health) {
+    let _running = health.thread();
     crate::step_back();
-    let mut woken = Woken::Rung;
-    while woken != Woken::Closing {
-        let mut has_failed = false;
+    run_rounds(bell, |woken| {
+        let goes_on = || !bell.lock().is_closing;
+        let cleared = health.survive("removing deleted collections", || drops.retry(goes_on));
+        let mut succeeded = cleared == Some(true);
         for collection in all(collections) {
             let is_idle = woken == Woken::Quiet && collection.is_idle();
-            has_failed |= !work_off(&collection, is_idle);
+            let worked = health.survive("building segments", || work_off(&collection, is_idle));
+            succeeded &= worked == Some(true);
         }
-        if has_failed {
+        succeeded
+    });
+}
+
+/// Does a round of work whenever somebody rings or nobody does for a while. One that did not
+/// succeed is followed by a pause, so that what fails at once is not tried all the time.
+fn run_rounds(bell: &Bell, mut round: impl FnMut(Woken) -> bool) {
+    let mut woken = Woken::Rung;
+    while woken != Woken::Closing {
+        if !round(woken) {
             bell.rest();
         }
         woken = bell.wait();

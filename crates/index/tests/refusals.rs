@@ -223,3 +223,86 @@ fn a_collection_with_documents_keeps_its_settings_and_a_deleted_one_is_gone_for_
         []
     );
 }
+
+#[test]
+#[cfg(unix)]
+fn a_collection_that_could_not_be_deleted_or_made_anew_is_there_and_writable() {
+    let parent = tempfile::tempdir().unwrap();
+    let (folder, elsewhere) = (parent.path().join("data"), parent.path().join("moved"));
+    let index = open(&folder).unwrap();
+    let settings = CollectionSettings::default();
+    for name in ["mine", "empty"] {
+        index.put_collection(name, &settings).unwrap();
+    }
+    fill(&index, 2);
+    let mine = index.collection("mine").unwrap();
+    mine.upsert(&[write("d", vec![1.0, 0.0])]).unwrap();
+    // Nothing can be written while the folder is elsewhere.
+    fs_err::rename(&folder, &elsewhere).unwrap();
+    for name in ["mine", "default"] {
+        let outcome = index.delete_collection(name);
+        assert!(matches!(outcome, Err(Error::DataFolderMoved { .. })));
+    }
+    let other = CollectionSettings {
+        lexical: false,
+        ..settings
+    };
+    for name in ["empty", "new"] {
+        let outcome = index.put_collection(name, &other);
+        assert!(matches!(outcome, Err(Error::DataFolderMoved { .. })));
+    }
+    fs_err::rename(&elsewhere, &folder).unwrap();
+    assert!(index.collection("new").is_err());
+    for (name, documents) in [("mine", 1), ("default", 2), ("empty", 0)] {
+        let collection = index.collection(name).unwrap();
+        assert_eq!(collection.settings(), settings);
+        assert_eq!(collection.stats().documents, documents);
+        collection
+            .upsert(&[write("later", vec![0.0, 1.0])])
+            .unwrap();
+        assert_eq!(collection.stats().documents, documents + 1);
+    }
+    drop((mine, index));
+    let index = open(&folder).unwrap();
+    let names = index.collections();
+    let names: Vec<_> = names.iter().map(|collection| collection.name()).collect();
+    assert_eq!(names, ["default", "empty", "mine"]);
+    assert!(
+        index
+            .collection("mine")
+            .unwrap()
+            .get("later")
+            .unwrap()
+            .is_some()
+    );
+    index.delete_collection("mine").unwrap();
+    assert!(index.collection("mine").is_err());
+}
+
+#[test]
+fn documents_and_collections_can_be_deleted_on_a_disk_that_is_too_full_to_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = open(folder.path()).unwrap();
+    index
+        .put_collection("mine", &CollectionSettings::default())
+        .unwrap();
+    fill(&index, 20);
+    drop(index);
+    let free = rustix::fs::statvfs(folder.path()).unwrap();
+    let options = IndexOptions {
+        // More than is free, less than deletes ask for.
+        min_free_disk_bytes: free.f_bavail * free.f_frsize * 2,
+        ..IndexOptions::default()
+    };
+    let index = Index::open(folder.path(), &encoder("one"), &options).unwrap();
+    let collection = index.collection("default").unwrap();
+    let outcome = collection.upsert(&[write("new", vec![1.0, 0.0])]);
+    assert!(matches!(outcome, Err(Error::StorageFull { .. })));
+    assert_eq!(collection.delete(&["d3".to_owned()]).unwrap(), [true]);
+    let documents = |name: &str| index.collection(name).map(|found| found.stats().documents);
+    assert_eq!(documents("default").unwrap(), 19);
+    index.delete_collection("mine").unwrap();
+    index.delete_collection("default").unwrap();
+    assert!(documents("mine").is_err());
+    assert_eq!(documents("default").unwrap(), 0);
+}

@@ -49,6 +49,8 @@ pub(crate) enum ErrorCode {
     StorageFull,
     /// The disk failed during a write, and nothing is written until a restart; reads still work.
     StorageFailed,
+    /// The data folder was moved, removed or replaced while it was in use; reads still work.
+    StorageMoved,
     /// A fault of the server; details are in its log.
     Internal,
 }
@@ -56,7 +58,7 @@ pub(crate) enum ErrorCode {
 impl ErrorCode {
     /// Every code.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::MalformedJson,
         Self::InvalidRequest,
         Self::LexicalDisabled,
@@ -75,6 +77,7 @@ impl ErrorCode {
         Self::NotReady,
         Self::StorageFull,
         Self::StorageFailed,
+        Self::StorageMoved,
         Self::Internal,
     ];
 
@@ -111,6 +114,10 @@ impl ErrorCode {
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "The server is not ready"),
             Self::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "The disk is full"),
             Self::StorageFailed => (StatusCode::INTERNAL_SERVER_ERROR, "The disk failed"),
+            Self::StorageMoved => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The data folder is not in its place",
+            ),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "The server failed"),
         }
     }

@@ -20,7 +20,7 @@ impl Collection {
         // Numbers ascend, so this bounds the loop whatever other writers do.
         let mut end = None;
         loop {
-            let batch = self.write(|change| {
+            let batch = self.write_freeing_room(|change| {
                 let end = *end.get_or_insert(change.next_document());
                 self.delete_some(change, filter, end)
             })?;

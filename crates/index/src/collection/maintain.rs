@@ -149,8 +149,7 @@ impl Collection {
             .working
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        self.folders.segments.remove()?;
-        self.folders.lexical.remove()
+        self.folders.remove()
     }
 
     fn task(&self, snapshot: &Snapshot, is_idle: bool) -> Option<Task> {
@@ -175,6 +174,8 @@ impl Collection {
     }
 
     fn freeze_head(&self, snapshot: &Snapshot) -> Result<(), FreezeFailure> {
+        // A folder that was moved away must not be made anew in its old place.
+        self.store.check_in_place()?;
         self.folders.segments.make()?;
         let segment = self.frozen(&snapshot.living_head())?;
         let list = snapshot.segments().next(&[], segment, snapshot.head_end());

@@ -24,6 +24,8 @@ impl Collection {
     }
 
     fn freeze_words(&self, lexical: &LexicalSnapshot) -> Result<(), LexicalFailure> {
+        // A folder that was moved away must not be made anew in its old place.
+        self.store.check_in_place()?;
         let list = lexical.segments();
         let rows = lexical.living_head();
         let segment = if rows.is_empty() {

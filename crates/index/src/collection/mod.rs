@@ -23,6 +23,7 @@ mod search;
 mod sweep;
 mod write;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -61,6 +62,22 @@ pub struct Collection {
 pub(crate) struct Folders {
     pub(crate) segments: SegmentFolder,
     pub(crate) lexical: LexicalFolder,
+}
+
+impl Folders {
+    /// Those of a collection below the folders of all.
+    pub(crate) fn new(segments: &Path, lexical: &Path, id: CollectionId) -> Self {
+        Self {
+            segments: SegmentFolder::new(segments, id.0),
+            lexical: LexicalFolder::new(lexical, id.0),
+        }
+    }
+
+    /// Removes them with everything in them.
+    pub(crate) fn remove(&self) -> std::io::Result<()> {
+        self.segments.remove()?;
+        self.lexical.remove()
+    }
 }
 
 /// What only the writer touches.

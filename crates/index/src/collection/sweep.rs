@@ -3,14 +3,26 @@
 use crate::Error;
 use crate::store::{CollectionId, Key, KeyRange, Store, WriteBatch};
 
-/// Keys removed in one batch when a dropped collection is cleaned up.
-const MAX_REMOVALS_PER_BATCH: usize = 10_000;
+/// Keys removed in one batch when a dropped collection is cleaned up: few enough that what a batch may
+/// take on a full disk, before it frees anything, is small beside the reserve.
+const MAX_REMOVALS_PER_BATCH: usize = 2_000;
 
-/// Removes everything of a dropped collection, in bounded batches.
-pub(crate) fn sweep(store: &Store, collection: CollectionId) -> Result<(), Error> {
+/// Removes everything of a dropped collection, in bounded batches, between which `goes_on` is asked.
+/// Whether it came to the end.
+///
+/// # Errors
+/// A store that fails or has no room.
+pub(crate) fn sweep(
+    store: &Store,
+    collection: CollectionId,
+    goes_on: &impl Fn() -> bool,
+) -> Result<bool, Error> {
     for range in KeyRange::of_collection(collection) {
         loop {
-            let mut batch = WriteBatch::default();
+            if !goes_on() {
+                return Ok(false);
+            }
+            let mut batch = WriteBatch::freeing_room();
             for entry in store.scan(&range).take(MAX_REMOVALS_PER_BATCH) {
                 batch.remove(&entry?.0);
             }
@@ -20,8 +32,8 @@ pub(crate) fn sweep(store: &Store, collection: CollectionId) -> Result<(), Error
             store.apply(batch)?;
         }
     }
-    let mut batch = WriteBatch::default();
+    let mut batch = WriteBatch::freeing_room();
     batch.remove(&Key::dropped(collection));
     store.apply(batch)?;
-    Ok(())
+    Ok(true)
 }

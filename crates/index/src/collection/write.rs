@@ -132,7 +132,7 @@ impl Collection {
     /// # Errors
     /// When the store fails.
     pub fn delete(&self, ids: &[String]) -> Result<Vec<bool>, Error> {
-        self.write(|change| {
+        self.write_freeing_room(|change| {
             let mut gone = HashSet::new();
             ids.iter()
                 .map(|id| {
@@ -184,15 +184,39 @@ impl Collection {
         })
     }
 
-    /// Marks the collection as deleted, so that late writers fail.
-    pub(crate) fn retire(&self) {
+    /// Marks the collection as deleted, so that late writers fail, once `delete` has made that
+    /// durable. Writers wait meanwhile. When it fails, they go on as if nothing had been tried.
+    ///
+    /// # Errors
+    /// What `delete` fails at.
+    pub(crate) fn retire(&self, delete: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+        let mut state = self.lock_writer();
+        delete()?;
+        state.deleted = true;
+        drop(state);
         self.stop_maintenance();
-        self.lock_writer().deleted = true;
+        Ok(())
     }
 
     /// Runs one write under the lock, then waits outside it until it is durable, then publishes.
     pub(super) fn write<T>(
         &self,
+        fill: impl FnOnce(&mut Change) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.write_batch(WriteBatch::default(), fill)
+    }
+
+    /// The same for a write that makes room, which is possible on a full disk.
+    pub(super) fn write_freeing_room<T>(
+        &self,
+        fill: impl FnOnce(&mut Change) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.write_batch(WriteBatch::freeing_room(), fill)
+    }
+
+    fn write_batch<T>(
+        &self,
+        batch: WriteBatch,
         fill: impl FnOnce(&mut Change) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut state = self.lock_writer();
@@ -202,7 +226,7 @@ impl Collection {
             });
         }
         let mut change = Change {
-            batch: WriteBatch::default(),
+            batch,
             snapshot: Snapshot::clone(&state.staged),
             metadata: MetadataIndex::clone(&state.staged_metadata),
             lexical: LexicalSnapshot::clone(&state.staged_lexical),

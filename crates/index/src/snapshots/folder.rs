@@ -92,6 +92,8 @@ impl SnapshotFolder {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Err(Error::SnapshotInProgress),
         };
+        // A folder that was moved away must not be made anew in its old place.
+        store.check_in_place()?;
         fs_err::create_dir_all(&self.path)?;
         let max_snapshots = self.options.max_snapshots;
         if self.names()?.len() >= max_snapshots {

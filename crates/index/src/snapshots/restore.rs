@@ -18,9 +18,10 @@ const MAX_BATCH_BYTES: u64 = 1 << 20;
 /// What a store takes on the disk for each byte of a snapshot, rounded up.
 const STORE_BYTES_PER_BYTE: u64 = 2;
 /// What may lie in a folder into which a snapshot is restored.
-const IGNORED: [&str; 4] = [
+const IGNORED: [&str; 5] = [
     data_folder::LOCK_FILE,
     RESTORING_FOLDER,
+    data_folder::SCRATCH_FOLDER,
     super::FOLDER,
     "lost+found",
 ];

@@ -125,12 +125,6 @@ fn unless_gone<T>(result: std::io::Result<T>) -> Result<Option<T>, Error> {
     }
 }
 
-/// Whether there is anything in a folder, which need not be there itself.
-pub(super) fn has_files(folder: &Path) -> Result<bool, Error> {
-    let entries = unless_gone(fs_err::read_dir(folder))?;
-    Ok(entries.is_some_and(|mut entries| entries.next().is_some()))
-}
-
 /// Fsyncs every file below a folder, then the folder.
 pub(super) fn fsync_tree(folder: &Path) -> Result<(), Error> {
     for entry in fs_err::read_dir(folder)? {

@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use super::durability::{self, tree_bytes};
+use super::blobs::Blobs;
+use super::durability::tree_bytes;
 use super::guard::guard;
 use super::watermark::Watermark;
-use super::{KeyRange, file_sync, lock};
+use super::{KeyRange, lock};
 use crate::Error;
+use crate::file_identity::FileIdentity;
 
-/// Where sled puts values that are too large for its log. None should be.
-const BLOBS_FOLDER: &str = "blobs";
+/// What sled calls its log.
+const LOG_FILE: &str = "db";
 
 /// A tree that holds nothing, ever: one page to change without effect.
 const EMPTY_TREE: &str = "empty";
@@ -24,18 +26,29 @@ pub(super) struct Engine {
     db: sled::Db,
     folder: PathBuf,
     watermark: Mutex<Watermark>,
+    blobs: Blobs,
+    /// sled's log, which it has open.
+    log: FileIdentity,
 }
 
 /// A key and its value, as sled has them.
 type RawEntry = (sled::IVec, sled::IVec);
 
 impl Engine {
-    pub(super) fn new(db: sled::Db, folder: &Path, watermark: Watermark) -> Self {
-        Self {
+    /// For a database that sled has opened in a folder.
+    pub(super) fn new(db: sled::Db, folder: &Path, watermark: Watermark) -> Result<Self, Error> {
+        Ok(Self {
             db,
             folder: folder.to_owned(),
             watermark: Mutex::new(watermark),
-        }
+            blobs: Blobs::open(folder)?,
+            log: FileIdentity::of(&folder.join(LOG_FILE))?,
+        })
+    }
+
+    /// Which file sled's log is.
+    pub(super) fn log(&self) -> &FileIdentity {
+        &self.log
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -72,12 +85,11 @@ impl Engine {
     }
 
     /// Makes everything durable, then says that this much is. Everything must be on the disk before
-    /// the watermark says so.
+    /// the watermark says so. Opens no file: a system without handles must not look like a disk that
+    /// fails.
     pub(super) fn flush(&self, covered: u64) -> Result<(), Error> {
         self.guarded(|| self.db.flush())?;
-        if !file_sync::is_in_place() || durability::has_files(&self.folder.join(BLOBS_FOLDER))? {
-            durability::fsync_tree(&self.folder)?;
-        }
+        self.blobs.sync(&self.folder)?;
         Ok(lock(&self.watermark).advance(covered)?)
     }
 

@@ -9,16 +9,50 @@
 //! log that cannot be read back. So such a name is made durable before its rename returns.
 //!
 //! sled calls both functions by their names in the C library; a function of the same name in the
-//! program is found first by the linker, and these are they.
+//! program is found first by the linker, and these are they. How a program is linked decides that, so
+//! a scratch store shows it before the first store is opened.
+//!
+//! Elsewhere than on Linux nothing stands in for `rename`: see `docs/storage-format.md`.
+
+use std::path::Path;
+
+use crate::Error;
+
+/// Refuses to go on in a program whose calls do not come here.
+///
+/// # Errors
+/// [`Error::SyncNotInPlace`], or a scratch store beside `store` that cannot be written.
+#[cfg(target_os = "linux")]
+pub(super) fn check(store: &Path) -> Result<(), Error> {
+    use super::opening::open_sled;
+    if linux::were_called() {
+        return Ok(());
+    }
+    let scratch = store.with_file_name(crate::data_folder::SCRATCH_FOLDER);
+    crate::data_folder::remove_if_there(&scratch)?;
+    // sled writes a snapshot when it opens a log with something in it.
+    for _ in 0..2 {
+        let db = open_sled(&scratch, SCRATCH_CACHE_BYTES)?;
+        super::guard::guard(&scratch, || {
+            db.insert("key", "value")?;
+            db.flush()
+        })?;
+    }
+    crate::data_folder::remove_if_there(&scratch)?;
+    if linux::were_called() {
+        Ok(())
+    } else {
+        Err(Error::SyncNotInPlace)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn check(_store: &Path) -> Result<(), Error> {
+    Ok(())
+}
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::is_in_place;
-
-/// Whether sled fsyncs what it writes.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn is_in_place() -> bool {
-    true
-}
+const SCRATCH_CACHE_BYTES: u64 = 1 << 20;
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -29,6 +63,8 @@ mod linux {
     use std::os::unix::ffi::OsStrExt;
     use std::path::Path;
     use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::super::durability::fsync_folder;
 
     /// What the names of sled's snapshots begin with.
     const SNAPSHOT: &[u8] = b"snap.";
@@ -44,13 +80,12 @@ mod linux {
         ) -> c_int;
     }
 
-    static WAS_CALLED: AtomicBool = AtomicBool::new(false);
-    #[cfg(test)]
+    static WAS_SYNCED: AtomicBool = AtomicBool::new(false);
     static SNAPSHOT_WAS_RENAMED: AtomicBool = AtomicBool::new(false);
 
-    /// Whether sled fsyncs what it writes: whether its calls come here. Asked after it has written.
-    pub(crate) fn is_in_place() -> bool {
-        WAS_CALLED.load(Ordering::Acquire)
+    /// Whether both functions have been called by sled.
+    pub(super) fn were_called() -> bool {
+        WAS_SYNCED.load(Ordering::Acquire) && SNAPSHOT_WAS_RENAMED.load(Ordering::Acquire)
     }
 
     /// Makes the whole content of a file survive a power cut; range and flags are not looked at.
@@ -66,7 +101,7 @@ mod linux {
         _bytes: i64,
         _flags: c_uint,
     ) -> c_int {
-        WAS_CALLED.store(true, Ordering::Release);
+        WAS_SYNCED.store(true, Ordering::Release);
         // SAFETY: the file is open during the call, and stays open after it, since it is not
         // dropped.
         let file = ManuallyDrop::new(unsafe { File::from_raw_fd(file) });
@@ -91,16 +126,23 @@ mod linux {
         let to = unsafe { CStr::from_ptr(to) };
         let to = Path::new(OsStr::from_bytes(to.to_bytes()));
         let is_snapshot = |name: &OsStr| name.as_bytes().starts_with(SNAPSHOT);
-        match to.parent() {
-            Some(folder) if to.file_name().is_some_and(is_snapshot) => {
-                #[cfg(test)]
-                SNAPSHOT_WAS_RENAMED.store(true, Ordering::Release);
-                let synced = fs_err::File::open(folder).and_then(|folder| folder.sync_all());
-                // A failure has left its number in `errno`.
-                if synced.is_ok() { 0 } else { -1 }
-            }
-            _ => 0,
+        if !to.file_name().is_some_and(is_snapshot) {
+            return 0;
         }
+        SNAPSHOT_WAS_RENAMED.store(true, Ordering::Release);
+        // A failure has left its number in `errno`.
+        if fsync_folder(folder_of(to)).is_ok() {
+            0
+        } else {
+            -1
+        }
+    }
+
+    /// The folder that a path's last name is in; the working directory for a bare name.
+    fn folder_of(path: &Path) -> &Path {
+        let folder = path.parent();
+        let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
+        folder.unwrap_or(Path::new("."))
     }
 
     #[cfg(test)]
@@ -108,16 +150,17 @@ mod linux {
         use super::*;
 
         #[test]
-        fn the_program_renames_by_the_function_that_makes_snapshots_durable() {
+        fn sled_calls_both_functions_when_it_opens_and_writes_a_store() {
             let folder = tempfile::tempdir().unwrap();
-            let (from, to) = (
-                folder.path().join("snap.1.generating"),
-                folder.path().join("snap.1"),
-            );
-            fs_err::write(&from, "").unwrap();
-            fs_err::rename(&from, &to).unwrap();
-            assert!(to.is_file());
-            assert!(SNAPSHOT_WAS_RENAMED.load(Ordering::Acquire));
+            super::super::check(&folder.path().join("store")).unwrap();
+            assert!(were_called());
+            assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0);
+        }
+
+        #[test]
+        fn a_bare_name_is_in_the_working_directory() {
+            assert_eq!(folder_of(Path::new("snap.1")), Path::new("."));
+            assert_eq!(folder_of(Path::new("/a/snap.1")), Path::new("/a"));
         }
     }
 }

@@ -3,6 +3,7 @@
 //! One tree holds everything under typed keys, so that one batch is atomic for all that changes
 //! together. `docs/storage-format.md` describes keys and values.
 
+mod blobs;
 mod census;
 mod durability;
 mod engine;
@@ -65,7 +66,7 @@ pub(crate) struct Store {
     /// What is stored once all applied batches are. Held while a batch is applied.
     contents: Mutex<Contents>,
     /// Last, so that sled has let go of its files before another process may open the folder.
-    _lock: LockFile,
+    lock: LockFile,
 }
 
 /// Changes that are applied together or not at all.
@@ -74,6 +75,8 @@ pub(crate) struct WriteBatch {
     /// What is put or, without a value, removed. The last change of a key counts.
     changes: BTreeMap<Key, Option<Vec<u8>>>,
     bytes: u64,
+    /// Whether it is there to make room, and may use a part of the reserve for that.
+    frees_room: bool,
 }
 
 impl WriteBatch {
@@ -85,6 +88,15 @@ impl WriteBatch {
     pub(crate) fn remove(&mut self, key: &Key) {
         self.bytes += key.as_bytes().len() as u64;
         self.changes.insert(key.clone(), None);
+    }
+
+    /// A batch that makes room: what it puts is small beside what it removes. It may use a part of
+    /// what is kept free on the disk.
+    pub(crate) fn freeing_room() -> Self {
+        Self {
+            frees_room: true,
+            ..Self::default()
+        }
     }
 
     /// Bytes of all keys and values.
@@ -131,10 +143,10 @@ impl Store {
     /// Applies a batch. It is durable only after [`Self::make_durable`] with what this returns.
     ///
     /// # Errors
-    /// [`Error::StorageFull`] before anything is written; [`Error::WritesStopped`] when this write
-    /// or an earlier one has failed half way.
+    /// [`Error::StorageFull`] and [`Error::DataFolderMoved`] before anything is written;
+    /// [`Error::WritesStopped`] when this write or an earlier one has failed half way.
     pub(crate) fn apply(&self, mut batch: WriteBatch) -> Result<Sequence, Error> {
-        self.check_room(batch.bytes.saturating_mul(free_space::WRITE_AMPLIFICATION))?;
+        self.check_room_of(&batch)?;
         batch.changes.remove(&Key::tally());
         let mut turn = self.turns.take();
         let mut contents = lock(&self.contents);
@@ -167,13 +179,48 @@ impl Store {
     /// Whether a file of so many bytes may be written beside the store: a full disk stops sled.
     ///
     /// # Errors
-    /// [`Error::StorageFull`] when it would touch the reserve.
+    /// [`Error::StorageFull`] when it would touch the reserve, [`Error::DataFolderMoved`].
     pub(crate) fn check_room(&self, bytes: u64) -> Result<(), Error> {
-        free_space::check(
-            self.engine().folder(),
-            bytes,
-            self.options.min_free_disk_bytes,
-        )
+        self.check_in_place()?;
+        let reserve_bytes = self.options.min_free_disk_bytes;
+        free_space::check(self.engine().folder(), bytes, reserve_bytes)
+    }
+
+    fn check_room_of(&self, batch: &WriteBatch) -> Result<(), Error> {
+        if !batch.frees_room {
+            return self.check_room(batch.bytes.saturating_mul(free_space::WRITE_AMPLIFICATION));
+        }
+        self.check_in_place()?;
+        let bytes = free_space::bytes_of_removing(batch.changes.len());
+        let reserve_bytes = free_space::reserve_of_removing(self.options.min_free_disk_bytes);
+        free_space::check(self.engine().folder(), bytes, reserve_bytes)
+    }
+
+    /// Whether the data folder is where it was opened. What is written elsewhere would be lost with
+    /// the next start.
+    ///
+    /// # Errors
+    /// [`Error::DataFolderMoved`]
+    pub(crate) fn check_in_place(&self) -> Result<(), Error> {
+        let engine = self.engine();
+        let moved = [self.lock.identity(), engine.log()]
+            .into_iter()
+            .find(|file| !file.is_in_place());
+        match moved {
+            None => Ok(()),
+            Some(file) => Err(Error::DataFolderMoved {
+                path: file.path().to_owned(),
+            }),
+        }
+    }
+
+    /// Whether there is room for writes; those that only remove may need less.
+    pub(crate) fn has_room(&self) -> Result<bool, Error> {
+        match self.check_room(0) {
+            Ok(()) => Ok(true),
+            Err(Error::StorageFull { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The sequence of the last write.
@@ -257,15 +304,77 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_sled_writes_is_fsynced_before_sled_builds_on_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let lock = LockFile::acquire(folder.path()).unwrap();
-        let store = folder.path().join("store");
-        let store = Store::open(&store, StoreOptions::SMALL, lock).unwrap();
+    fn opened(folder: &std::path::Path, options: StoreOptions) -> Store {
+        let lock = LockFile::acquire(folder).unwrap();
+        Store::open(&folder.join("store"), options, lock).unwrap()
+    }
+
+    fn put(value: u8) -> WriteBatch {
         let mut batch = WriteBatch::default();
-        batch.put(&Key::format_version(), vec![1; 8]);
-        store.make_durable(store.apply(batch).unwrap()).unwrap();
-        assert!(file_sync::is_in_place(), "sled went past our function");
+        batch.put(&Key::format_version(), vec![value; 8]);
+        batch
+    }
+
+    fn value(store: &Store) -> Option<Vec<u8>> {
+        store.get(&Key::format_version()).unwrap()
+    }
+
+    #[test]
+    fn a_folder_that_was_moved_or_replaced_is_read_and_not_written_until_it_is_back() {
+        let parent = tempfile::tempdir().unwrap();
+        let (folder, elsewhere) = (parent.path().join("data"), parent.path().join("moved"));
+        fs_err::create_dir(&folder).unwrap();
+        let store = opened(&folder, StoreOptions::SMALL);
+        store.make_durable(store.apply(put(1)).unwrap()).unwrap();
+        let assert_refused = || {
+            let outcome = store.apply(put(2));
+            assert!(matches!(outcome, Err(Error::DataFolderMoved { .. })));
+            let outcome = store.check_room(0);
+            assert!(matches!(outcome, Err(Error::DataFolderMoved { .. })));
+            assert_eq!(value(&store), Some(vec![1; 8]));
+            assert!(!store.has_failed());
+        };
+        fs_err::rename(&folder, &elsewhere).unwrap();
+        assert_refused();
+        fs_err::create_dir(&folder).unwrap();
+        fs_err::write(folder.join(crate::data_folder::LOCK_FILE), "").unwrap();
+        assert_refused();
+        fs_err::remove_dir_all(&folder).unwrap();
+        fs_err::rename(&elsewhere, &folder).unwrap();
+        store.make_durable(store.apply(put(3)).unwrap()).unwrap();
+        // The store alone, below a lock file that is where it was.
+        fs_err::rename(folder.join("store"), folder.join("old")).unwrap();
+        let outcome = store.apply(put(4));
+        assert!(matches!(outcome, Err(Error::DataFolderMoved { .. })));
+        assert_eq!(value(&store), Some(vec![3; 8]));
+    }
+
+    #[test]
+    fn removing_is_possible_on_a_disk_that_is_too_full_for_other_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = opened(folder.path(), StoreOptions::SMALL);
+        store.apply(put(1)).unwrap();
+        let free = rustix::fs::statvfs(folder.path()).unwrap();
+        let free_bytes = free.f_bavail * free.f_frsize;
+        let removing = || {
+            let mut batch = WriteBatch::freeing_room();
+            batch.remove(&Key::format_version());
+            batch
+        };
+        store.options.min_free_disk_bytes = free_bytes * 8;
+        assert!(matches!(
+            store.apply(removing()),
+            Err(Error::StorageFull { .. })
+        ));
+        store.options.min_free_disk_bytes = free_bytes * 2;
+        assert!(!store.has_room().unwrap());
+        assert!(matches!(
+            store.apply(put(2)),
+            Err(Error::StorageFull { .. })
+        ));
+        store
+            .make_durable(store.apply(removing()).unwrap())
+            .unwrap();
+        assert_eq!(value(&store), None);
     }
 }

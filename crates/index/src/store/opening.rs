@@ -12,7 +12,7 @@ use super::key::Key;
 use super::tally::{Contents, Tally};
 use super::turns::Turns;
 use super::watermark::{Found, Watermark};
-use super::{Store, StoreOptions};
+use super::{Store, StoreOptions, file_sync};
 use crate::Error;
 use crate::lock_file::LockFile;
 
@@ -31,17 +31,19 @@ impl Store {
         options: StoreOptions,
         lock: LockFile,
     ) -> Result<Self, Error> {
+        file_sync::check(folder)?;
         let found = Watermark::read(folder)?;
         let (db, contents) = open_whole(folder, options.cache_bytes, found)?;
         let sequence = contents.tally.sequence;
         let watermark = watermark(folder, found, sequence)?;
+        let engine = Engine::new(db, folder, watermark)?;
         Ok(Self {
-            engine: RwLock::new(Arc::new(Engine::new(db, folder, watermark))),
+            engine: RwLock::new(Arc::new(engine)),
             options,
             durability: Durability::after(sequence),
             turns: Turns::default(),
             contents: Mutex::new(contents),
-            _lock: lock,
+            lock,
         })
     }
 
@@ -50,6 +52,7 @@ impl Store {
     /// # Errors
     /// Any other damage.
     pub(crate) fn accept_loss(folder: &Path, _lock: &LockFile) -> Result<u64, Error> {
+        file_sync::check(folder)?;
         let acknowledged = Watermark::read(folder)?.and_then(|found| found.sequence);
         let (_db, contents) = open_whole(folder, 16 << 20, None)?;
         let sequence = contents.tally.sequence;

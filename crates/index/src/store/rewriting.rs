@@ -123,6 +123,7 @@ impl Store {
         durability::fsync_tree(folder)?;
         folder.parent().map_or(Ok(()), fsync_folder)?;
         let watermark = Watermark::create(folder, 0)?;
+        let new = Engine::new(db, folder, watermark)?;
         let mut turns = self.turns.take();
         if turns.changed.is_some() {
             return Err(Error::RewriteInProgress);
@@ -131,7 +132,7 @@ impl Store {
         drop(turns);
         Ok(Rewriting {
             store: self,
-            new: Arc::new(Engine::new(db, folder, watermark)),
+            new: Arc::new(new),
             copied: Contents::default(),
         })
     }

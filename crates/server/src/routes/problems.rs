@@ -99,7 +99,7 @@ problems! {
 problems! {
     /// Any operation that writes.
     WriteProblems:
-    (507, "`storage_full`: less than `storage.min_free_disk_bytes` would be left; reads go on"),
+    (507, "`storage_full`: less than `storage.min_free_disk_bytes` would be left; reads go on, and documents and collections can be deleted"),
 }
 
 problems! {

@@ -68,6 +68,10 @@ pub(crate) fn index_error(error: siamese_index::Error) -> ApiError {
             tracing::error!(%detail, "a write was refused");
             ApiError::new(ErrorCode::StorageFailed, detail)
         }
+        Error::DataFolderMoved { .. } => {
+            tracing::error!(%detail, "a write was refused");
+            ApiError::new(ErrorCode::StorageMoved, detail)
+        }
         Error::WordsNotIndexed { .. } => {
             ApiError::new(ErrorCode::LexicalDisabled, detail).at("/mode")
         }

@@ -1,0 +1,124 @@
+//! Removing what deleted collections have left, now or later.
+//!
+//! A collection is gone once the record says so. Its entries and files take up room until they are
+//! removed, and a disk that refuses that now may not refuse it in a while.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::Error;
+use crate::collection::{Collection, Folders, sweep};
+use crate::store::{CollectionId, KeyRange, Store};
+
+/// What has yet to be removed.
+#[derive(Debug)]
+pub(crate) struct Drops {
+    store: Arc<Store>,
+    segments_folder: PathBuf,
+    lexical_folder: PathBuf,
+    pending: Mutex<Vec<CollectionId>>,
+}
+
+impl Drops {
+    /// For the caches in two folders. Collections whose deletion was interrupted are pending.
+    ///
+    /// # Errors
+    /// A store that cannot be read.
+    pub(crate) fn new(
+        store: Arc<Store>,
+        segments_folder: PathBuf,
+        lexical_folder: PathBuf,
+    ) -> Result<Self, Error> {
+        let mut pending = Vec::new();
+        for entry in store.scan(&KeyRange::dropped()) {
+            let id = entry?.0.dropped_collection();
+            pending.push(id.ok_or_else(|| store.corrupt("a dropped collection's key"))?);
+        }
+        Ok(Self {
+            store,
+            segments_folder,
+            lexical_folder,
+            pending: Mutex::new(pending),
+        })
+    }
+
+    /// Removes everything of a collection that has been retired. What cannot be removed now is
+    /// removed later.
+    pub(crate) fn clear(&self, collection: &Collection) {
+        let outcome = collection.remove_segments().map_err(Error::from);
+        let outcome = outcome.and_then(|()| sweep(&self.store, collection.id(), &|| true));
+        if let Err(error) = outcome {
+            tracing::warn!(collection = collection.name(), %error, "a deleted collection still takes up room; removing it is tried again");
+            self.lock().push(collection.id());
+        }
+    }
+
+    /// Tries again what could not be removed before, as long as `goes_on` says so. Whether nothing is
+    /// left.
+    pub(crate) fn retry(&self, goes_on: impl Fn() -> bool) -> bool {
+        let pending = self.lock().clone();
+        for id in pending {
+            match self.clear_by_id(id, &goes_on) {
+                Ok(false) => return false,
+                Ok(true) => {
+                    self.lock().retain(|other| *other != id);
+                    tracing::info!(number = id.0, "a deleted collection takes up no more room");
+                }
+                Err(error) => {
+                    tracing::debug!(number = id.0, %error, "a deleted collection still takes up room");
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn clear_by_id(&self, id: CollectionId, goes_on: &impl Fn() -> bool) -> Result<bool, Error> {
+        Folders::new(&self.segments_folder, &self.lexical_folder, id).remove()?;
+        sweep(&self.store, id, goes_on)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<CollectionId>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{CollectionSettings, EncoderIdentity, Error, Index, IndexOptions};
+
+    #[test]
+    fn what_a_deleted_collection_leaves_is_removed_once_that_is_possible() {
+        let parent = tempfile::tempdir().unwrap();
+        let (folder, elsewhere) = (parent.path().join("data"), parent.path().join("moved"));
+        let encoder = EncoderIdentity {
+            id: "e".to_owned(),
+            name: "n".to_owned(),
+            dimensions: 2,
+        };
+        let index = Index::open(&folder, &encoder, &IndexOptions::default()).unwrap();
+        let settings = CollectionSettings::default();
+        let (mine, _) = index.put_collection("mine", &settings).unwrap();
+        let store = index.store();
+        let range = || super::KeyRange::dropped();
+        let mut batch = crate::store::WriteBatch::default();
+        batch.put(&crate::store::Key::dropped(mine.id()), Vec::new());
+        store.apply(batch).unwrap();
+        let drops = super::Drops::new(
+            std::sync::Arc::clone(&store),
+            folder.join("a"),
+            folder.join("b"),
+        )
+        .unwrap();
+        fs_err::rename(&folder, &elsewhere).unwrap();
+        drops.clear(&mine);
+        assert!(!drops.retry(|| true), "nothing can be written");
+        assert_eq!(store.scan(&range()).count(), 1);
+        fs_err::rename(&elsewhere, &folder).unwrap();
+        assert!(!drops.retry(|| false), "the index is being closed");
+        assert!(drops.retry(|| true));
+        assert_eq!(store.scan(&range()).count(), 0);
+        let outcome: Result<_, Error> = mine.get("x");
+        assert!(outcome.unwrap().is_none());
+    }
+}
