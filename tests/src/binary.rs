@@ -10,13 +10,19 @@ use serde_json::Value;
 /// The path of the binary.
 ///
 /// `cargo test --workspace` has built it already, with the dependencies that the tests share. It
-/// is built here only when it is missing or older than a source file.
+/// is built here only when it is missing or older than a source file. `SIAMESE_BINARY` names another
+/// one, to compare two versions by the same tests.
 ///
 /// # Panics
 /// When it cannot be built.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| built_already().unwrap_or_else(build))
+    BINARY.get_or_init(|| named().or_else(built_already).unwrap_or_else(build))
+}
+
+/// The binary that the environment names.
+fn named() -> Option<PathBuf> {
+    std::env::var_os("SIAMESE_BINARY").map(PathBuf::from)
 }
 
 /// The binary beside the folder of the running test, if it is fresh.

@@ -1,5 +1,7 @@
 //! A plain HTTP client that treats every status as an answer.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use ureq::Agent;
 use ureq::http::{HeaderMap, Method, Request};
@@ -76,9 +78,14 @@ impl Answer {
 impl Client {
     /// A client for `base_url`, such as `http://127.0.0.1:8080`.
     pub fn new(base_url: impl Into<String>) -> Self {
+        Self::with_patience(base_url, Duration::from_secs(120))
+    }
+
+    /// A client that waits for an answer no longer than this.
+    pub fn with_patience(base_url: impl Into<String>, patience: Duration) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_global(Some(std::time::Duration::from_secs(120)));
+            .timeout_global(Some(patience));
         Self {
             agent: config.build().into(),
             base_url: base_url.into(),

@@ -28,6 +28,8 @@ pub struct ServerOptions {
     model: PathBuf,
     port: u16,
     environment: Vec<(String, String)>,
+    log: Option<PathBuf>,
+    max_open_files: Option<usize>,
 }
 
 impl ServerOptions {
@@ -38,6 +40,8 @@ impl ServerOptions {
             model: model_dir().to_owned(),
             port: free_port(),
             environment: Vec::new(),
+            log: None,
+            max_open_files: None,
         }
     }
 
@@ -75,8 +79,32 @@ impl ServerOptions {
         self
     }
 
+    /// Writes what the server logs into a file instead of among the test's own output.
+    #[must_use]
+    pub fn log_to(mut self, file: &Path) -> Self {
+        self.log = Some(file.to_owned());
+        self
+    }
+
+    /// Allows the server so many open files, which it cannot raise again.
+    #[must_use]
+    pub fn max_open_files(mut self, count: usize) -> Self {
+        self.max_open_files = Some(count);
+        self
+    }
+
     fn command(&self) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = match self.max_open_files {
+            None => Command::new(binary()),
+            Some(count) => {
+                let mut shell = Command::new("sh");
+                shell
+                    .arg("-c")
+                    .arg(format!("ulimit -n {count} && exec \"$0\" \"$@\""));
+                shell.arg(binary());
+                shell
+            }
+        };
         command
             .arg("serve")
             .arg("--listen")
@@ -96,8 +124,11 @@ impl ServerOptions {
     /// When it does not become ready.
     #[track_caller]
     pub fn start(self) -> Server {
-        let child = self
-            .command()
+        let mut command = self.command();
+        if let Some(log) = &self.log {
+            command.stderr(fs_err::File::create(log).expect("a log file").into_file());
+        }
+        let child = command
             .stdout(Stdio::null())
             .spawn()
             .expect("start the server");
@@ -156,6 +187,19 @@ impl Server {
         self.port
     }
 
+    /// The process.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Whether the process is still there.
+    ///
+    /// # Panics
+    /// When it cannot be asked for.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("wait").is_none()
+    }
+
     /// SIGKILL: the process gets no chance to tidy up.
     ///
     /// # Panics
@@ -179,8 +223,7 @@ impl Server {
     /// # Panics
     /// When the process cannot be signalled.
     pub fn signal_terminate(&self) {
-        let pid = Pid::from_child(&self.child);
-        kill_process(pid, Signal::TERM).expect("signal");
+        kill_process(self.pid(), Signal::TERM).expect("signal");
     }
 
     /// Waits for the end.
@@ -189,6 +232,21 @@ impl Server {
     /// When the process cannot be waited for.
     pub fn wait(mut self) -> ExitStatus {
         self.child.wait().expect("wait")
+    }
+
+    /// Waits for the end, and kills the process when it has not come in this time: `None`.
+    ///
+    /// # Panics
+    /// When the process cannot be waited for.
+    pub fn wait_at_most(mut self, patience: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().expect("wait") {
+                return Some(status);
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        None
     }
 
     #[track_caller]
