@@ -1,7 +1,6 @@
 //! A disk that is full, and one that fails: writes are refused, reads go on, and nothing that was
 //! acknowledged is lost.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -96,27 +95,16 @@ fn a_full_disk_refuses_writes_until_there_is_room_and_serves_reads() {
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod failing {
-    use super::*;
+    use siamese_tests::io_shim;
 
-    /// The library that lets fsync or writes fail, compiled for this test.
-    fn shim(folder: &Path) -> PathBuf {
-        let source =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/index/tests/support/io_shim.c");
-        let library = folder.join("io_shim.so");
-        let compiled = Command::new("cc")
-            .args(["-shared", "-fPIC", "-O1", "-o"])
-            .args([&library, &source])
-            .status();
-        assert!(compiled.expect("cc, which Rust links with").success());
-        library
-    }
+    use super::*;
 
     /// Lets all fsyncs ("f") or writes ("w") below the data folder fail for a while.
     fn what_failed_is_refused_until_a_restart(what: &str) {
         let folder = tempfile::tempdir().unwrap();
         let (data, failing) = (folder.path().join("data"), folder.path().join("failing"));
         let server = ServerOptions::new(&data)
-            .environment("LD_PRELOAD", &shim(folder.path()))
+            .environment("LD_PRELOAD", &io_shim(folder.path()))
             .environment("SIAMESE_IO_ROOT", &data)
             .environment("SIAMESE_IO_FAIL", &failing)
             .start();

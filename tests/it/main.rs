@@ -10,6 +10,7 @@
 mod bad_input;
 mod collections;
 mod compatible;
+mod connections;
 mod damage;
 mod disk_trouble;
 mod documents;

@@ -92,6 +92,11 @@ pub fn model_dir() -> &'static Path {
     MODEL.get_or_init(pull)
 }
 
+/// A model of a few kilobytes, for tests that do not look at meaning.
+pub fn tiny_model_dir() -> PathBuf {
+    workspace().join("crates/encoder/tests/fixtures/models/roberta")
+}
+
 fn pull() -> PathBuf {
     let output = Command::new(binary())
         .args(["model", "pull"])

@@ -12,11 +12,15 @@
 mod binary;
 mod client;
 mod dice;
+mod io_shim;
+mod raw;
 mod server;
 mod stream;
 
-pub use binary::{binary, model_dir};
+pub use binary::{binary, model_dir, tiny_model_dir};
 pub use client::{Answer, Client};
 pub use dice::{Dice, setting};
+pub use io_shim::io_shim;
+pub use raw::RawConnection;
 pub use server::{Server, ServerOptions, free_port};
 pub use stream::IngestStream;

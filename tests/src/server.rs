@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client::Client;
-use crate::{binary, model_dir};
+use crate::{binary, model_dir, tiny_model_dir};
 
 /// Loading the model takes a moment, more on a busy machine.
 const READY_TIMEOUT: Duration = Duration::from_secs(120);
@@ -38,6 +38,18 @@ impl ServerOptions {
         Self {
             data_dir: data_dir.to_owned(),
             model: model_dir().to_owned(),
+            port: free_port(),
+            environment: Vec::new(),
+            log: None,
+            max_open_files: None,
+        }
+    }
+
+    /// A model of a few kilobytes on a free port.
+    pub fn tiny(data_dir: &Path) -> Self {
+        Self {
+            data_dir: data_dir.to_owned(),
+            model: tiny_model_dir(),
             port: free_port(),
             environment: Vec::new(),
             log: None,
@@ -124,6 +136,16 @@ impl ServerOptions {
     /// When it does not become ready.
     #[track_caller]
     pub fn start(self) -> Server {
+        let mut server = self.start_loading();
+        server.wait_until_ready();
+        server
+    }
+
+    /// Starts the server, which may not be ready when this returns, nor listen.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_loading(self) -> Server {
         let mut command = self.command();
         if let Some(log) = &self.log {
             command.stderr(fs_err::File::create(log).expect("a log file").into_file());
@@ -133,13 +155,11 @@ impl ServerOptions {
             .spawn()
             .expect("start the server");
         let client = Client::new(format!("http://127.0.0.1:{}", self.port));
-        let mut server = Server {
+        Server {
             child,
             port: self.port,
             client,
-        };
-        server.wait_until_ready();
-        server
+        }
     }
 
     /// Runs a server that is expected to fail; returns its exit status and standard error.

@@ -8,6 +8,7 @@ use siamese_index::{Collection, Index};
 use tokio::sync::watch;
 
 use crate::config::{Limits, Settings};
+use crate::connections::{ConnectionLimits, Connections};
 use crate::error::{ApiError, ErrorCode};
 use crate::queue::EncodeQueue;
 use crate::service::{Cursors, QueryCache};
@@ -22,6 +23,7 @@ pub(crate) struct Inner {
     settings: Settings,
     /// Set once, when model and index are loaded.
     engine: OnceLock<Engine>,
+    connections: Connections,
     stopping: watch::Sender<bool>,
 }
 
@@ -43,9 +45,10 @@ pub(crate) struct Engine {
 
 impl App {
     /// A service that is not ready yet.
-    pub(crate) fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings, limits: ConnectionLimits) -> Self {
         Self(Arc::new(Inner {
             settings,
+            connections: Connections::new(limits),
             engine: OnceLock::new(),
             stopping: watch::Sender::new(false),
         }))
@@ -68,6 +71,11 @@ impl Inner {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.settings.limits
+    }
+
+    /// All open connections.
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.connections
     }
 
     /// Makes the service ready. A second engine is ignored.

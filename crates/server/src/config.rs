@@ -13,6 +13,8 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::Deserialize;
 use siamese_index::Reclaim;
 
+pub use crate::connections::{PeerNetwork, PeerNetworkError};
+
 /// The documented default file, as shipped in `config/default.toml`.
 pub const DEFAULT_TOML: &str = include_str!("../../../config/default.toml");
 
@@ -22,6 +24,9 @@ const MIN_COMPACTION_RATIO: f64 = 2.5;
 /// Smallest ratio over which writes free dead parts of the log: with all of them freed, a store takes
 /// up to about 1.75 times its live data.
 const MIN_RECLAIM_RATIO: f64 = 1.75;
+
+/// Longest time in the settings of the server: a year. Clocks overflow somewhere beyond.
+const MAX_TIME_MS: u64 = 365 * 24 * 60 * 60 * 1000;
 
 /// What the command line said; stronger than any file or variable.
 #[derive(Debug, Clone, Default)]
@@ -70,10 +75,48 @@ pub struct ServerSettings {
     stream_idle_timeout_ms: u64,
     /// Requests in progress at the same time.
     pub max_concurrent_requests: NonZeroUsize,
+    /// Connections open at the same time.
+    pub max_connections: NonZeroUsize,
+    /// Connections open at the same time from one address.
+    pub max_connections_per_peer: NonZeroUsize,
+    /// Addresses that the limit above does not count.
+    pub uncounted_peers: Vec<PeerNetwork>,
+    header_timeout_ms: u64,
+    keep_alive_timeout_ms: u64,
+    /// Bytes of a body that must move in each second of waiting for them.
+    pub min_body_bytes_per_second: u64,
+    body_grace_ms: u64,
+    write_stall_timeout_ms: u64,
     shutdown_grace_ms: u64,
 }
 
 impl ServerSettings {
+    fn check_times(&self) -> Result<(), SettingsError> {
+        for (key, value) in [
+            ("server.request_timeout_ms", self.request_timeout_ms),
+            ("server.stream_idle_timeout_ms", self.stream_idle_timeout_ms),
+            ("server.header_timeout_ms", self.header_timeout_ms),
+            ("server.keep_alive_timeout_ms", self.keep_alive_timeout_ms),
+            (
+                "server.min_body_bytes_per_second",
+                self.min_body_bytes_per_second,
+            ),
+            ("server.body_grace_ms", self.body_grace_ms),
+            ("server.write_stall_timeout_ms", self.write_stall_timeout_ms),
+        ] {
+            if value == 0 {
+                return Err(SettingsError::Zero { key });
+            }
+            if value > MAX_TIME_MS {
+                return Err(SettingsError::TooLarge {
+                    key,
+                    max: MAX_TIME_MS,
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Time a request may take until its answer begins.
     pub fn request_timeout(&self) -> Duration {
         Duration::from_millis(self.request_timeout_ms)
@@ -84,7 +127,27 @@ impl ServerSettings {
         Duration::from_millis(self.stream_idle_timeout_ms)
     }
 
-    /// Time given to requests in progress at shutdown.
+    /// Time for the head of a request.
+    pub fn header_timeout(&self) -> Duration {
+        Duration::from_millis(self.header_timeout_ms)
+    }
+
+    /// Time for which a connection is kept open for a next request.
+    pub fn keep_alive_timeout(&self) -> Duration {
+        Duration::from_millis(self.keep_alive_timeout_ms)
+    }
+
+    /// Time of waiting after which the pace of a request's body is looked at.
+    pub fn body_grace(&self) -> Duration {
+        Duration::from_millis(self.body_grace_ms)
+    }
+
+    /// Time after which an answer that nobody reads is given up.
+    pub fn write_stall_timeout(&self) -> Duration {
+        Duration::from_millis(self.write_stall_timeout_ms)
+    }
+
+    /// Time within which the process ends after it was told to.
     pub fn shutdown_grace(&self) -> Duration {
         Duration::from_millis(self.shutdown_grace_ms)
     }
@@ -308,6 +371,14 @@ pub enum SettingsError {
         /// Section and key.
         key: &'static str,
     },
+    /// A time is longer than clocks can add.
+    #[error("settings: {key} must be at most {max}")]
+    TooLarge {
+        /// Section and key.
+        key: &'static str,
+        /// What is possible.
+        max: u64,
+    },
     /// One forward pass could never be filled from the queue.
     #[error(
         "settings: queue.max_batch_tokens must not exceed queue.max_query_tokens, queue.max_rerank_tokens or queue.max_bulk_tokens"
@@ -342,6 +413,7 @@ impl Settings {
 
     fn check(&self) -> Result<(), SettingsError> {
         self.check_limits()?;
+        self.server.check_times()?;
         self.check_store_ratios()?;
         let queue = &self.queue;
         let smallest = queue.max_query_tokens.min(queue.max_bulk_tokens);
@@ -398,14 +470,6 @@ impl Settings {
             ("limits.max_similarity_items", limits.max_similarity_items),
             ("limits.max_similarity_scores", limits.max_similarity_scores),
             ("limits.max_collections", limits.max_collections),
-            (
-                "server.request_timeout_ms",
-                self.server.request_timeout_ms as usize,
-            ),
-            (
-                "server.stream_idle_timeout_ms",
-                self.server.stream_idle_timeout_ms as usize,
-            ),
         ] {
             if value == 0 {
                 return Err(SettingsError::Zero { key });

@@ -41,6 +41,8 @@ pub(crate) enum ErrorCode {
     Conflict,
     /// The client took too long to send its request, or the answer took too long.
     Timeout,
+    /// The body came more slowly than the service waits for.
+    BodyTooSlow,
     /// Too much work is waiting; try again after `Retry-After` seconds.
     Overloaded,
     /// The model and the index are still being loaded, or the server is stopping.
@@ -73,6 +75,7 @@ impl ErrorCode {
         Self::MethodNotAllowed,
         Self::Conflict,
         Self::Timeout,
+        Self::BodyTooSlow,
         Self::Overloaded,
         Self::NotReady,
         Self::StorageFull,
@@ -110,6 +113,7 @@ impl ErrorCode {
                 "The request conflicts with what is stored",
             ),
             Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, "The request took too long"),
+            Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "The body came too slowly"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "The server is busy"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "The server is not ready"),
             Self::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "The disk is full"),

@@ -7,10 +7,13 @@
 pub mod config;
 
 mod app;
+mod connections;
 mod error;
+mod exit;
 mod extract;
 mod metrics;
 mod middleware;
+mod open_files;
 mod openapi;
 mod queue;
 mod router;
@@ -18,6 +21,7 @@ mod routes;
 mod serve;
 mod service;
 
+pub use exit::ForcedEnd;
 pub use openapi::{DescribeError, yaml as openapi_yaml};
 pub use serve::{ServeError, serve};
 

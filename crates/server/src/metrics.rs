@@ -33,6 +33,48 @@ const SEGMENT_BYTES: &str = "siamese_index_segment_bytes";
 const LEXICAL_BYTES: &str = "siamese_index_lexical_bytes";
 const DISK_BYTES: &str = "siamese_data_dir_bytes";
 const READY: &str = "siamese_ready";
+const OPEN_CONNECTIONS: &str = "siamese_connections";
+const CONNECTION_ENDS: &str = "siamese_connections_closed_total";
+const ACCEPT_FAILURES: &str = "siamese_accept_failures_total";
+
+/// Why the service closed a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ConnectionEnd {
+    /// No next request came.
+    Idle,
+    /// The head of a request did not come, or not to its end.
+    HeaderTimeout,
+    /// The body of a request came too slowly.
+    SlowBody,
+    /// An answer was not read.
+    WriteStall,
+    /// Another one needed its place.
+    Evicted,
+    /// It was over the limits, and another one came.
+    OverLimit,
+}
+
+impl ConnectionEnd {
+    const ALL: [Self; 6] = [
+        Self::Idle,
+        Self::HeaderTimeout,
+        Self::SlowBody,
+        Self::WriteStall,
+        Self::Evicted,
+        Self::OverLimit,
+    ];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::HeaderTimeout => "header_timeout",
+            Self::SlowBody => "slow_body",
+            Self::WriteStall => "write_stall",
+            Self::Evicted => "evicted",
+            Self::OverLimit => "over_limit",
+        }
+    }
+}
 
 /// From half a millisecond, a cached answer, to half a minute, a large bulk request.
 const SECONDS_BUCKETS: [f64; 15] = [
@@ -126,9 +168,27 @@ fn describe() {
     );
     describe_gauge!(DISK_BYTES, "Size of the data folder");
     describe_gauge!(READY, "1 when the model and the index are loaded");
+    describe_connections();
+}
+
+fn describe_connections() {
+    describe_gauge!(OPEN_CONNECTIONS, "Open connections");
+    describe_counter!(
+        CONNECTION_ENDS,
+        "Connections closed by the service, by reason"
+    );
+    describe_counter!(
+        ACCEPT_FAILURES,
+        "Times the system could not accept a connection"
+    );
 }
 
 fn start_at_zero() {
+    for end in ConnectionEnd::ALL {
+        counter!(CONNECTION_ENDS, "reason" => end.label()).absolute(0);
+    }
+    counter!(ACCEPT_FAILURES).absolute(0);
+    gauge!(OPEN_CONNECTIONS).set(0.0);
     for lane in Lane::ALL {
         counter!(ENCODED_TEXTS, "lane" => lane.label()).absolute(0);
         counter!(ENCODED_TOKENS, "lane" => lane.label()).absolute(0);
@@ -155,6 +215,21 @@ pub(crate) fn http_request(method: &str, route: &str, status: u16, took: Duratio
         .record(took.as_secs_f64());
     counter!(HTTP_REQUESTS, "method" => method, "route" => route, "status" => status.to_string())
         .increment(1);
+}
+
+/// A connection that the service closed.
+pub(crate) fn connection_ended(end: ConnectionEnd) {
+    counter!(CONNECTION_ENDS, "reason" => end.label()).increment(1);
+}
+
+/// The number of open connections.
+pub(crate) fn open_connections(connections: usize) {
+    gauge!(OPEN_CONNECTIONS).set(connections as f64);
+}
+
+/// The system could not accept a connection.
+pub(crate) fn accept_failed() {
+    counter!(ACCEPT_FAILURES).increment(1);
 }
 
 /// One forward pass.

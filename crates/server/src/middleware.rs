@@ -4,15 +4,17 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_http::request_id::{MakeRequestId, RequestId};
 use tracing::Span;
 use uuid::Uuid;
 
+use crate::connections::{Connection, Connections, HoldingBody};
 use crate::error::{ApiError, ErrorCode};
 use crate::metrics;
 
@@ -21,6 +23,8 @@ const REQUEST_ID: &str = "x-request-id";
 const MAX_REQUEST_ID_BYTES: usize = 128;
 /// What `Retry-After` says when too many requests are in progress.
 const ADMISSION_RETRY_AFTER_S: u64 = 1;
+/// Time in which a connection that is closed for another request gives its permit back.
+const CLOSING_TIME: Duration = Duration::from_secs(1);
 
 /// Request ids that sort by time.
 #[derive(Debug, Clone, Copy)]
@@ -125,23 +129,71 @@ pub(crate) fn panic_answer(panic: Box<dyn Any + Send>) -> Response {
     ApiError::internal(cause).into_response()
 }
 
-/// Refuses requests over `server.max_concurrent_requests`. Probes always pass.
-pub(crate) async fn admit(
-    State(room): State<Arc<Semaphore>>,
-    request: Request,
-    next: Next,
-) -> Response {
+/// The room for requests, and the connections that they come through.
+#[derive(Debug, Clone)]
+pub(crate) struct Room {
+    requests: Arc<Semaphore>,
+    connections: Connections,
+}
+
+impl Room {
+    pub(crate) fn new(max_concurrent_requests: usize, connections: Connections) -> Self {
+        Self {
+            requests: Arc::new(Semaphore::new(max_concurrent_requests)),
+            connections,
+        }
+    }
+
+    /// A permit for a request. When there is none, a request that crawls is given up for it.
+    async fn take(&self) -> Option<OwnedSemaphorePermit> {
+        let requests = Arc::clone(&self.requests);
+        if let Ok(permit) = Arc::clone(&requests).try_acquire_owned() {
+            return Some(permit);
+        }
+        if !self.connections.close_slowest() {
+            return None;
+        }
+        let freed = tokio::time::timeout(CLOSING_TIME, requests.acquire_owned());
+        freed.await.ok()?.ok()
+    }
+}
+
+/// Refuses requests over `server.max_concurrent_requests`, and requests on a connection over
+/// `server.max_connections`. Probes always pass.
+pub(crate) async fn admit(State(room): State<Room>, request: Request, next: Next) -> Response {
     if matches!(request.uri().path(), "/livez" | "/readyz" | "/metrics") {
         return next.run(request).await;
     }
-    match room.try_acquire() {
-        Ok(_permit) => next.run(request).await,
-        Err(_) => ApiError::overloaded(
-            "server.max_concurrent_requests are in progress",
-            ADMISSION_RETRY_AFTER_S,
-        )
-        .into_response(),
+    let connection = request.extensions().get::<Arc<Connection>>().cloned();
+    if connection.as_deref().is_some_and(Connection::is_for_probes) {
+        return refused("server.max_connections or server.max_connections_per_peer are open");
     }
+    match room.take().await {
+        Some(permit) => {
+            let response = next.run(request).await;
+            response.map(|body| Body::new(HoldingBody::new(body, permit, connection)))
+        }
+        None => refused("server.max_concurrent_requests are in progress"),
+    }
+}
+
+fn refused(why: &'static str) -> Response {
+    ApiError::overloaded(why, ADMISSION_RETRY_AFTER_S).into_response()
+}
+
+/// Says so when an answer is what became of a request whose body came too slowly.
+pub(crate) async fn slow_uploads(request: Request, next: Next) -> Response {
+    let connection = request.extensions().get::<Arc<Connection>>().cloned();
+    let response = next.run(request).await;
+    let is_too_slow = connection.is_some_and(|connection| connection.is_upload_over());
+    if is_too_slow && !response.status().is_success() {
+        return ApiError::new(
+            ErrorCode::BodyTooSlow,
+            "the body came more slowly than server.min_body_bytes_per_second",
+        )
+        .into_response();
+    }
+    response
 }
 
 /// Counts and times answers by route, not by address, so that series stay few.

@@ -1,7 +1,5 @@
 //! Every route of the service, and the layers around them.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::routing::get;
 use tower::ServiceBuilder;
@@ -117,6 +115,8 @@ fn layered(routes: Router<App>, app: &App) -> Router<App> {
     let compressible = DefaultPredicate::new()
         .and(NotForContentType::const_new("application/x-ndjson"))
         .and(NotForContentType::const_new("application/octet-stream"));
+    let max_requests = settings.server.max_concurrent_requests.get();
+    let room = middleware::Room::new(max_requests, app.connections().clone());
     let layers = ServiceBuilder::new()
         .layer(axum::middleware::from_fn(middleware::plain_request_id))
         .layer(SetRequestIdLayer::x_request_id(
@@ -133,10 +133,9 @@ fn layered(routes: Router<App>, app: &App) -> Router<App> {
         .layer(CompressionLayer::new().compress_when(compressible))
         .layer(axum::middleware::from_fn(middleware::problem_documents))
         .layer(CatchPanicLayer::custom(middleware::panic_answer))
+        .layer(axum::middleware::from_fn(middleware::slow_uploads))
         .layer(axum::middleware::from_fn_with_state(
-            Arc::new(tokio::sync::Semaphore::new(
-                settings.server.max_concurrent_requests.get(),
-            )),
+            room,
             middleware::admit,
         ));
     routes

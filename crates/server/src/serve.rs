@@ -3,19 +3,21 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use siamese_encoder::{
     DevicePreference, Encoder, EncoderOptions, Precision, Reranker, RerankerOptions,
 };
 use siamese_index::{CollectionSettings, EncoderIdentity, Index, IndexOptions, SnapshotOptions};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 use crate::app::{App, Engine};
 use crate::config::{Device, EncoderPrecision, Settings};
+use crate::connections::{ConnectionLimits, HttpServer};
+use crate::exit::{ForcedEnd, Stop, StopSignal};
 use crate::queue::{EncodeQueue, EncoderThreads, Forward, Models};
 use crate::service::{Cursors, QueryCache, default_chunking};
-use crate::{metrics, router};
+use crate::{metrics, open_files, router};
 
 /// Why the service did not start or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +68,9 @@ pub enum ServeError {
 /// Runs the service until SIGTERM or Ctrl-C, then finishes what was accepted and flushes.
 ///
 /// The port is bound first and the model is loaded behind it, with `/readyz` answering 503.
-/// `on_listening` is called once with the bound address.
+/// `on_listening` is called once with the bound address. `end` is called on another thread when the
+/// service has not ended `server.shutdown_grace_ms` after the signal, or at a second signal; it
+/// should end the process.
 ///
 /// # Errors
 /// When the port, the model or the data folder cannot be opened.
@@ -74,62 +78,66 @@ pub async fn serve(
     settings: Settings,
     model_dir: PathBuf,
     on_listening: impl FnOnce(SocketAddr) + Send,
+    end: fn(ForcedEnd),
 ) -> Result<(), ServeError> {
+    let mut signal = StopSignal::listen(settings.server.shutdown_grace(), end)?;
+    let limits = ConnectionLimits::new(&settings.server, open_files::raise_limit());
     let address = settings.server.listen;
     let listener = TcpListener::bind(address)
         .await
         .map_err(|source| ServeError::Listen { address, source })?;
     on_listening(listener.local_addr()?);
     metrics::exporter();
-    let app = App::new(settings);
-    let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(serve_http(listener, app.clone(), stopped));
-    let outcome = run(&app, &model_dir).await;
+    let app = App::new(settings, limits);
+    let server = HttpServer::new(router(app.clone()), app.connections().clone());
+    let accepting = tokio::spawn(server.clone().accept(listener, app.stopping()));
+    let outcome = run(&app, &model_dir, &mut signal).await;
     app.stop();
-    drop(stop);
-    let grace = app.settings().server.shutdown_grace();
-    if tokio::time::timeout(grace, server).await.is_err() {
-        tracing::warn!(
-            grace_ms = grace.as_millis() as u64,
-            "requests were still in progress"
-        );
-    }
+    accepting.await?;
+    let requests_until = match &outcome {
+        Ok((stop, _)) => stop.requests_until,
+        Err(_) => Instant::now(),
+    };
+    end_requests(&app, server, requests_until).await;
     match outcome? {
-        Some(encoder_threads) => finish(&app, encoder_threads).await,
-        None => Ok(()),
+        (_, Some(encoder_threads)) => finish(app, encoder_threads).await,
+        (_, None) => Ok(()),
     }
 }
 
-/// Loads, then waits for a signal. `None` when the signal came first.
-async fn run(app: &App, model_dir: &Path) -> Result<Option<EncoderThreads>, ServeError> {
+/// Loads, then waits for a signal. Without threads when the signal came first.
+async fn run(
+    app: &App,
+    model_dir: &Path,
+    signal: &mut StopSignal,
+) -> Result<(Stop, Option<EncoderThreads>), ServeError> {
     let loading = {
         let (settings, model_dir) = (app.settings().clone(), model_dir.to_owned());
         tokio::task::spawn_blocking(move || load(&settings, &model_dir))
     };
-    let signal = shutdown_signal();
-    tokio::pin!(signal);
     let loaded = tokio::select! {
         loaded = loading => loaded??,
-        () = &mut signal => return Ok(None),
+        stop = signal.told() => return Ok((stop, None)),
     };
     let (engine, encoder_threads) = loaded;
     app.set_engine(engine);
     tracing::info!("ready");
-    signal.await;
+    let stop = signal.told().await;
     tracing::info!("stopping");
-    Ok(Some(encoder_threads))
+    Ok((stop, Some(encoder_threads)))
 }
 
-async fn serve_http(
-    listener: TcpListener,
-    app: App,
-    stopped: oneshot::Receiver<()>,
-) -> std::io::Result<()> {
-    axum::serve(listener, router(app))
-        .with_graceful_shutdown(async move {
-            drop(stopped.await);
-        })
-        .await
+/// Lets requests finish until then. What waits in the queue after that is answered with an error,
+/// and the connections are closed.
+async fn end_requests(app: &App, server: HttpServer, until: Instant) {
+    if server.drain(until).await {
+        return;
+    }
+    if let Ok(engine) = app.engine() {
+        engine.queue.abandon();
+    }
+    let dropped = server.close_all().await;
+    tracing::warn!(dropped, "requests were still in progress and were dropped");
 }
 
 /// Opens models and index and starts the encoding threads.
@@ -253,47 +261,27 @@ fn open_index(settings: &Settings, encoder: &Encoder) -> Result<Index, ServeErro
     })
 }
 
-/// Lets the encoder finish and makes everything durable.
-async fn finish(app: &App, encoder_threads: EncoderThreads) -> Result<(), ServeError> {
+/// Lets the forward passes in progress end and makes everything durable.
+async fn finish(app: App, encoder_threads: EncoderThreads) -> Result<(), ServeError> {
     let Ok(engine) = app.engine() else {
         return Ok(());
     };
-    engine.queue.close();
+    engine.queue.abandon();
     let index = Arc::clone(&engine.index);
+    let folder = app.settings().storage.data_dir.clone();
     let flushing = tokio::task::spawn_blocking(move || {
         if !encoder_threads.join() {
             tracing::error!("an encoding thread panicked");
         }
-        index.flush()
+        let flushed = index.flush();
+        // The last handles of the index, unless a request that was dropped still has one: its
+        // background threads end here.
+        drop((app, index));
+        flushed
     });
-    let folder = app.settings().storage.data_dir.clone();
     flushing
         .await?
         .map_err(|source| ServeError::Data { folder, source })?;
     tracing::info!("everything is flushed");
     Ok(())
-}
-
-/// Completes at SIGTERM or Ctrl-C.
-async fn shutdown_signal() {
-    let interrupt = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending::<()>().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
-    }
 }

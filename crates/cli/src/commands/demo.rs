@@ -15,6 +15,7 @@ use siamese_server::config::{Overrides, Settings};
 
 use super::ingest::Sender;
 use super::search::{hits, shortened};
+use super::serve::end_process;
 use crate::client::{Connection, Service};
 use crate::{logging, model};
 
@@ -121,11 +122,14 @@ impl Server {
             .name("server".to_owned())
             .spawn(move || {
                 let runtime = tokio::runtime::Runtime::new()?;
-                runtime.block_on(siamese_server::serve(settings, model_dir, |address| {
+                let on_listening = |address| {
                     // Nobody listens any more when the demo has given up.
                     listening.send(address).unwrap_or_default();
-                }))?;
-                anyhow::Ok(())
+                };
+                let served = siamese_server::serve(settings, model_dir, on_listening, end_process);
+                let outcome = runtime.block_on(served);
+                runtime.shutdown_background();
+                Ok(outcome?)
             })?;
         match address.recv() {
             Ok(address) => Ok(Self { address, thread }),

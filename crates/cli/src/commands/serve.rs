@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use siamese_server::ForcedEnd;
 use siamese_server::config::{Overrides, Settings};
 
 use crate::{logging, model};
@@ -41,9 +42,17 @@ impl Serve {
         let models_dir = model::models_dir(&settings);
         let model_dir = model::resolve_or_pull(&settings.encoder.model, &models_dir)?;
         let runtime = tokio::runtime::Runtime::new()?;
-        runtime.block_on(siamese_server::serve(settings, model_dir, |address| {
-            tracing::info!(%address, "listening on http://{address}");
-        }))?;
+        let on_listening = |address| tracing::info!(%address, "listening on http://{address}");
+        let served = siamese_server::serve(settings, model_dir, on_listening, end_process);
+        let outcome = runtime.block_on(served);
+        // Work that nobody waits for any more, such as loading a model, must not keep the process.
+        runtime.shutdown_background();
+        outcome?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Ends the process with whatever is still going on in it.
+pub(super) fn end_process(end: ForcedEnd) {
+    std::process::exit(end.exit_code())
 }

@@ -3,7 +3,7 @@
  *   $SIAMESE_IO_LOG   a file to which every change, with its content, and every fsync is appended in
  *                     the order in which they happened
  *   $SIAMESE_IO_FAIL  a file; while it exists and begins with "f", every fsync fails with EIO, and
- *                     with "w" every write fails with ENOSPC
+ *                     with "w" every write fails with ENOSPC, and with "h" every fsync hangs
  *
  * power_cut.rs reads the log; both formats are known there and here only. One lock is held around
  * each call and its line in the log, so that their orders are the same. */
@@ -168,10 +168,16 @@ int ftruncate(int file, off_t length) {
 int ftruncate64(int file, off64_t length) {
     CHANGES(REAL(ftruncate64)(file, length), record(TRUNCATE, file, length, "", 0), 'w', ENOSPC);
 }
+static void hang_for_a_while(void) {
+    while (fails('h')) usleep(10000);
+}
+
 int fsync(int file) {
+    if (is_tracked(file)) hang_for_a_while();
     CHANGES(REAL(fsync)(file), record(FSYNC, file, 0, "", 0), 'f', EIO);
 }
 int fdatasync(int file) {
+    if (is_tracked(file)) hang_for_a_while();
     CHANGES(REAL(fdatasync)(file), record(FSYNC, file, 0, "", 0), 'f', EIO);
 }
 

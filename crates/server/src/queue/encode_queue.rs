@@ -5,7 +5,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use siamese_encoder::TokenizedText;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
 use super::lanes::{Job, Lane, Lanes};
 use super::worker::{Duty, Models, Worker};
@@ -131,7 +131,7 @@ impl Shared {
 }
 
 impl EncodeQueue {
-    /// Starts the encoding threads. They end after [`Self::close`], when the queue has run empty.
+    /// Starts the encoding threads. They end after [`Self::abandon`].
     ///
     /// # Errors
     /// When the operating system gives no thread.
@@ -185,10 +185,19 @@ impl EncodeQueue {
         Ok(encoded)
     }
 
-    /// Takes no more work. What waits is still encoded.
-    pub(crate) fn close(&self) {
-        self.shared.lock().closed = true;
+    /// Takes no more work and drops what waits; its callers get [`QueueError::Closed`]. What is
+    /// being encoded is finished.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.shared.lock();
+        state.closed = true;
+        let dropped = state.lanes.clear();
+        drop(state);
+        metrics::encode_dropped(dropped);
+        for lane in [&self.query_room, &self.rerank_room, &self.bulk_room] {
+            lane.tokens.close();
+        }
         self.shared.work.notify_all();
+        self.shared.queries_done.notify_all();
     }
 
     fn enqueue(
@@ -262,7 +271,10 @@ impl LaneRoom {
                 .acquire_many_owned(permits)
                 .await
                 .map_err(|_| QueueError::Closed),
-            Admission::Refuse => semaphore.try_acquire_many_owned(permits).map_err(|_| {
+            Admission::Refuse => semaphore.try_acquire_many_owned(permits).map_err(|error| {
+                if error == TryAcquireError::Closed {
+                    return QueueError::Closed;
+                }
                 metrics::encode_refused(lane);
                 QueueError::Full {
                     lane: lane.label(),

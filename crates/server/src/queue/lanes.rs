@@ -106,6 +106,12 @@ impl Lanes {
         self.lanes[lane as usize].jobs.push_back(job);
     }
 
+    /// Drops all jobs. Returns how many there were.
+    pub(super) fn clear(&mut self) -> usize {
+        let lanes = self.lanes.iter_mut();
+        lanes.map(|lane| lane.jobs.drain(..).count()).sum()
+    }
+
     /// Whether a job waits in one of these lanes.
     pub(super) fn has_jobs(&self, among: &[Lane]) -> bool {
         among

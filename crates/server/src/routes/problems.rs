@@ -85,6 +85,7 @@ problems! {
     /// Any operation with a JSON body.
     BodyProblems:
     (400, "`malformed_json`: not JSON, or not UTF-8"),
+    (408, "`body_too_slow`: it came more slowly than `server.min_body_bytes_per_second`"),
     (413, "`payload_too_large`: over `limits.max_body_bytes`"),
     (415, "`unsupported_media_type`"),
     (422, "`invalid_request`: `pointer` names the field, `detail` the limit"),

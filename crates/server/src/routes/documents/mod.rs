@@ -8,6 +8,7 @@ pub(crate) mod write;
 mod input;
 pub(crate) use input::{check_id, check_text};
 mod stream;
+pub(crate) use stream::is_ndjson;
 
 use serde::Serialize;
 use serde_json::{Map, Value};

@@ -51,7 +51,7 @@ struct Summary {
 }
 
 /// Whether a media type means one JSON document a line.
-pub(super) fn is_ndjson(media_type: &str) -> bool {
+pub(crate) fn is_ndjson(media_type: &str) -> bool {
     matches!(
         media_type,
         NDJSON | "application/ndjson" | "application/jsonl" | "application/x-jsonlines"

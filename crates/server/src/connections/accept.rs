@@ -1,0 +1,229 @@
+//! The accept loop, and the task of each connection.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use super::bodies::{AnswerBody, PacedBody};
+use super::connection::{Connection, Purpose};
+use super::table::{Connections, Place};
+use super::watched_stream::WatchedStream;
+use crate::extract::media_type;
+use crate::metrics;
+use crate::routes::documents::is_ndjson;
+
+/// Size of a request's head, and of the pieces in which bodies are read and written. With hyper's
+/// default of 400 kB, a thousand half heads would take 400 MB.
+const MAX_BUFFER_BYTES: usize = 64 << 10;
+/// Pauses after the system could not accept a connection.
+const MIN_ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+const MAX_ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// Such trouble is logged once in this time.
+const ACCEPT_LOG_PERIOD: Duration = Duration::from_secs(60);
+
+/// Time for answers that say that the service is stopping.
+const LAST_ANSWERS: Duration = Duration::from_millis(100);
+
+/// The HTTP server: a listener, a router, and the open connections.
+#[derive(Debug, Clone)]
+pub(crate) struct HttpServer {
+    router: Router,
+    connections: Connections,
+    tasks: TaskTracker,
+}
+
+impl HttpServer {
+    pub(crate) fn new(router: Router, connections: Connections) -> Self {
+        Self {
+            router,
+            connections,
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// Accepts connections until `stopping` becomes true, which also closes the port.
+    pub(crate) async fn accept(self, listener: TcpListener, mut stopping: watch::Receiver<bool>) {
+        let mut trouble = AcceptTrouble::default();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+            };
+            match accepted {
+                Ok((socket, peer)) => {
+                    trouble.is_over();
+                    self.spawn(socket, self.connections.enter(peer.ip()));
+                }
+                Err(error) if concerns_one_connection(&error) => {}
+                Err(error) => {
+                    // With no open file left, one that nobody needs makes room for the next caller.
+                    self.connections.close_idle();
+                    tokio::select! {
+                        () = tokio::time::sleep(trouble.pause(&error)) => {}
+                        _ = stopping.wait_for(|stopping| *stopping) => return,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Closes idle connections at once, and the others after their requests. Returns whether all
+    /// have ended by `deadline`.
+    pub(crate) async fn drain(&self, deadline: Instant) -> bool {
+        self.tasks.close();
+        self.connections.drain();
+        self.wait_until(deadline).await
+    }
+
+    /// Closes all connections, after a moment in which last answers are sent. Returns how many
+    /// there were after it.
+    pub(crate) async fn close_all(&self) -> usize {
+        self.wait_until(Instant::now() + LAST_ANSWERS).await;
+        let late = self.connections.close_all();
+        // A task that has not ended then blocks its worker; nobody may wait for it.
+        self.wait_until(Instant::now() + LAST_ANSWERS).await;
+        late
+    }
+
+    async fn wait_until(&self, deadline: Instant) -> bool {
+        let ended = tokio::time::timeout_at(deadline.into(), self.tasks.wait());
+        ended.await.is_ok()
+    }
+
+    fn spawn(&self, socket: TcpStream, place: Place) {
+        let (router, connections) = (self.router.clone(), self.connections.clone());
+        self.tasks.spawn(async move {
+            // Only how soon small answers leave depends on it.
+            drop(socket.set_nodelay(true));
+            drive(socket, router, &connections, place).await;
+        });
+    }
+}
+
+/// Speaks HTTP on one connection until it ends, is closed, or has been silent for too long.
+async fn drive(socket: TcpStream, router: Router, connections: &Connections, place: Place) {
+    let limits = connections.limits();
+    let connection = Arc::clone(&place);
+    let stream = WatchedStream::new(socket, Arc::clone(&connection), limits.download);
+    let service = {
+        let (connection, upload) = (Arc::clone(&connection), limits.upload);
+        service_fn(move |request: Request<Incoming>| {
+            connection.begin_exchange();
+            let is_bound = !is_ndjson(&media_type(request.headers()));
+            let request = request.map(|body| {
+                Body::new(PacedBody::new(
+                    body,
+                    Arc::clone(&connection),
+                    upload,
+                    is_bound,
+                ))
+            });
+            answer(router.clone(), request, Arc::clone(&connection))
+        })
+    };
+    let mut http = http1::Builder::new();
+    http.max_buf_size(MAX_BUFFER_BYTES)
+        .keep_alive(place.purpose == Purpose::Everything);
+    let conversation = http.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(conversation);
+    loop {
+        let next_look = match connection.deadline(limits) {
+            Some((deadline, end)) if deadline <= Instant::now() => {
+                return metrics::connection_ended(end);
+            }
+            Some((deadline, _)) => deadline,
+            None => Instant::now() + limits.header_timeout,
+        };
+        tokio::select! {
+            // How it ended is of no interest: callers hang up at every moment.
+            _ = conversation.as_mut() => return,
+            () = connection.close.notified() => return,
+            () = connection.drain.notified() => conversation.as_mut().graceful_shutdown(),
+            () = tokio::time::sleep_until(next_look.into()) => {}
+        }
+    }
+}
+
+async fn answer(
+    router: Router,
+    mut request: Request<Body>,
+    connection: Arc<Connection>,
+) -> Result<Response<AnswerBody>, Infallible> {
+    request.extensions_mut().insert(Arc::clone(&connection));
+    let response = router.oneshot(request).await?;
+    Ok(response.map(|body| AnswerBody::new(body, connection)))
+}
+
+/// Whether only the caller that was to be accepted is concerned, who is gone.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::Interrupted
+    )
+}
+
+/// The system's refusals to accept, such as "too many open files".
+#[derive(Debug, Default)]
+struct AcceptTrouble {
+    pause: Duration,
+    logged_at: Option<Instant>,
+    since_log: u64,
+}
+
+impl AcceptTrouble {
+    fn is_over(&mut self) {
+        self.pause = Duration::ZERO;
+    }
+
+    /// Counts and logs an error. Returns how long to wait before the next try.
+    fn pause(&mut self, error: &io::Error) -> Duration {
+        metrics::accept_failed();
+        self.since_log += 1;
+        if self
+            .logged_at
+            .is_none_or(|at| at.elapsed() >= ACCEPT_LOG_PERIOD)
+        {
+            tracing::warn!(%error, times = self.since_log, "a connection could not be accepted");
+            self.logged_at = Some(Instant::now());
+            self.since_log = 0;
+        }
+        self.pause = (self.pause * 2).clamp(MIN_ACCEPT_PAUSE, MAX_ACCEPT_PAUSE);
+        self.pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_while_nothing_can_be_accepted_and_end_with_the_trouble() {
+        let error = io::Error::from_raw_os_error(24);
+        assert!(!concerns_one_connection(&error));
+        let mut trouble = AcceptTrouble::default();
+        let first = trouble.pause(&error);
+        assert!(trouble.pause(&error) > first);
+        for _ in 0..20 {
+            assert!(trouble.pause(&error) <= MAX_ACCEPT_PAUSE);
+        }
+        assert_eq!(trouble.since_log, 21, "logged once, and counted since");
+        trouble.is_over();
+        assert_eq!(trouble.pause(&error), first);
+    }
+}

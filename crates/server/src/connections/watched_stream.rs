@@ -1,0 +1,112 @@
+//! The socket of a connection, which notes what moves and gives up a reader that does not read.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+use super::connection::Connection;
+use super::pace::{PaceLimit, Verdict};
+use crate::metrics::{self, ConnectionEnd};
+
+/// A socket, watched.
+#[derive(Debug)]
+pub(super) struct WatchedStream {
+    socket: TcpStream,
+    connection: Arc<Connection>,
+    limit: PaceLimit,
+    patience: Pin<Box<Sleep>>,
+    /// The other side did not read for too long.
+    is_given_up: bool,
+}
+
+impl WatchedStream {
+    pub(super) fn new(socket: TcpStream, connection: Arc<Connection>, limit: PaceLimit) -> Self {
+        Self {
+            socket,
+            connection,
+            limit,
+            patience: Box::pin(tokio::time::sleep(limit.window)),
+            is_given_up: false,
+        }
+    }
+
+    /// Notes what was written, or how long nothing could be.
+    fn watch(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = written {
+            self.connection
+                .has_sent(written.as_ref().copied().unwrap_or_default());
+            return Poll::Ready(written);
+        }
+        loop {
+            let Verdict::LookAgainIn(pause) = self.connection.await_download(&self.limit) else {
+                if !std::mem::replace(&mut self.is_given_up, true) {
+                    metrics::connection_ended(ConnectionEnd::WriteStall);
+                }
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            };
+            self.patience.as_mut().reset(Instant::now() + pause);
+            ready!(self.patience.as_mut().poll(context));
+        }
+    }
+}
+
+impl AsyncRead for WatchedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.socket).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.connection.has_read();
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for WatchedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write(context, bytes);
+        self.watch(context, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.socket).poll_write_vectored(context, buffers);
+        self.watch(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper flushes the socket only when everything that it holds has been written to it.
+        let flushed = Pin::new(&mut self.socket).poll_flush(context);
+        if matches!(flushed, Poll::Ready(Ok(()))) {
+            self.connection.has_flushed();
+        }
+        flushed
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}
