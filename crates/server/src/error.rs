@@ -60,7 +60,7 @@ pub(crate) enum ErrorCode {
 impl ErrorCode {
     /// Every code.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 20] = [
+    pub(crate) const ALL: &[Self] = &[
         Self::MalformedJson,
         Self::InvalidRequest,
         Self::LexicalDisabled,
