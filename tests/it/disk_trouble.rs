@@ -2,9 +2,11 @@
 //! acknowledged is lost.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use siamese_tests::{Answer, Client, Server, ServerOptions};
+use ureq::http::Method;
 
 fn put(client: &Client, id: &str) -> Answer {
     client.post(
@@ -24,6 +26,71 @@ fn assert_reads_go_on(client: &Client, id: &str) {
     let hits = hits["hits"].as_array().unwrap();
     assert!(hits.iter().any(|hit| hit["id"] == id), "{hits:?}");
     client.get("/documents?limit=1000").ok();
+}
+
+/// Asks the probe until it answers so; it looks every second.
+#[track_caller]
+fn await_probe(client: &Client, is_so: impl Fn(&Answer) -> bool) -> Answer {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let answer = client.get("/readyz");
+        if is_so(&answer) {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "the probe says {answer:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn is_degraded(answer: &Answer) -> bool {
+    answer.status == 200 && answer.json()["status"] == "degraded"
+}
+
+#[track_caller]
+fn assert_condition(client: &Client, name: &str, holds: bool) {
+    let metrics = client.get("/metrics").text;
+    let line = format!(
+        "siamese_condition{{condition=\"{name}\"}} {}",
+        u8::from(holds)
+    );
+    assert!(
+        metrics.lines().any(|found| found == line),
+        "{line}: {metrics}"
+    );
+}
+
+#[test]
+fn a_data_folder_that_is_moved_is_read_and_not_written_until_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, elsewhere) = (folder.path().join("data"), folder.path().join("moved"));
+    let server = Server::start(&data);
+    let client = server.client();
+    put(client, "before").ok();
+    assert_eq!(client.get("/readyz").ok()["status"], "ok");
+    fs_err::rename(&data, &elsewhere).unwrap();
+    put(client, "lost").problem(503, "storage_moved");
+    client
+        .delete("/documents/before")
+        .problem(503, "storage_moved");
+    assert_reads_go_on(client, "before");
+    let problem = await_probe(client, |answer| answer.status == 503);
+    let problem = problem.problem(503, "not_ready");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.starts_with("data_folder_moved: "), "{detail}");
+    assert_condition(client, "data_folder_moved", true);
+    assert!(!data.exists(), "it was made anew");
+    fs_err::rename(&elsewhere, &data).unwrap();
+    put(client, "after").ok();
+    await_probe(client, |answer| answer.status == 200);
+    assert_condition(client, "data_folder_moved", false);
+    assert!(server.terminate().success());
+    let server = Server::start(&data);
+    assert_reads_go_on(server.client(), "before");
+    assert_reads_go_on(server.client(), "after");
+    server
+        .client()
+        .get("/documents/lost")
+        .problem(404, "document_not_found");
 }
 
 /// A small disk of its own, as long as it lives.
@@ -82,12 +149,25 @@ fn a_full_disk_refuses_writes_until_there_is_room_and_serves_reads() {
     for id in &stored {
         client.get(&format!("/documents/{id}")).ok();
     }
+    // What is left of the room that writes may use.
+    let free = rustix::fs::statvfs(disk.0.path()).unwrap();
+    let left = (free.f_bavail * free.f_frsize).saturating_sub(15 << 20);
+    fs_err::write(disk.0.path().join("other"), vec![0; left as usize]).unwrap();
+    await_probe(client, is_degraded);
+    assert_condition(client, "disk_full", true);
+    let made = client.try_json(Method::PUT, "/collections/new", &json!({}));
+    made.unwrap().problem(507, "storage_full");
+    client.delete("/documents/long-0").ok();
+    client
+        .get("/documents/long-0")
+        .problem(404, "document_not_found");
     // Somebody makes room: the same disk, larger.
     let larger = Command::new("mount")
         .args(["-o", "remount,size=128m"])
         .arg(disk.0.path())
         .status();
     assert!(larger.unwrap().success());
+    await_probe(client, |answer| answer.json()["status"] == "ok");
     put(client, "after").ok();
     assert_reads_go_on(client, "after");
     assert!(server.terminate().success());
@@ -112,6 +192,10 @@ mod failing {
         put(client, "before").ok();
         fs_err::write(&failing, what).unwrap();
         put(client, "unlucky").problem(500, "storage_failed");
+        let problem = client.get("/readyz").problem(503, "not_ready");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.starts_with("writes_stopped: "), "{detail}");
+        assert_condition(client, "writes_stopped", true);
         assert_reads_go_on(client, "before");
         fs_err::remove_file(&failing).unwrap();
         // A later fsync that succeeds says nothing about the earlier write.

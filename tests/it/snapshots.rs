@@ -339,6 +339,26 @@ fn an_import_of_another_encoder_or_of_half_an_export_is_refused() {
         &["import", text(&other), "--data", text(&imported)],
         &["into a running service", "another"],
     );
+    // Names and settings that the service would not take, from a file that somebody has changed.
+    let fresh = folder.path().join("fresh");
+    for (from, to, word) in [
+        (
+            r#""collection":"default""#,
+            r#""collection":"../x""#,
+            "letters",
+        ),
+        (
+            r#""overlap_tokens":16"#,
+            r#""overlap_tokens":100"#,
+            "overlap_tokens",
+        ),
+        (r#""m":16"#, r#""m":1"#, "m is 1"),
+    ] {
+        let changed = lines.replacen(from, to, 1);
+        assert_ne!(changed, lines, "{from} is not there");
+        fs_err::write(&other, changed).unwrap();
+        fails(&["import", text(&other), "--data", text(&fresh)], &[word]);
+    }
     let data = folder.path().join("data");
     fails(
         &["import", text(&whole), "--data", text(&data)],

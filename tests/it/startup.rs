@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::Path;
 
+use serde_json::json;
 use siamese_tests::{Server, ServerOptions, model_dir};
 
 #[track_caller]
@@ -47,6 +48,48 @@ fn a_data_folder_in_use_is_named() {
     let _server = Server::start(folder.path());
     let name = folder.path().to_str().unwrap();
     one_sentence(ServerOptions::new(folder.path()), &[name, "in use"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn data_is_for_the_user_of_the_service_alone_also_when_it_was_not() {
+    use std::os::unix::fs::PermissionsExt;
+    fn modes(path: &Path) -> Vec<(std::path::PathBuf, u32)> {
+        let mode = fs_err::metadata(path).unwrap().permissions().mode() & 0o777;
+        let mut all = vec![(path.to_owned(), mode)];
+        if path.is_dir() {
+            for entry in fs_err::read_dir(path).unwrap() {
+                all.extend(modes(&entry.unwrap().path()));
+            }
+        }
+        all
+    }
+    #[track_caller]
+    fn assert_private(data: &Path) {
+        for (path, mode) in modes(data) {
+            let wanted = if path.is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(mode, wanted, "{} is {mode:o}", path.display());
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let options = || ServerOptions::new(&data).setting("INDEX__MAX_HEAD_PASSAGES", 4);
+    let server = options().start();
+    let documents: Vec<_> = (0..8)
+        .map(|n| json!({"id": n.to_string(), "text": format!("text {n}")}))
+        .collect();
+    let client = server.client();
+    client
+        .post("/documents", json!({ "documents": documents }))
+        .ok();
+    client.post("/snapshots", json!({})).ok();
+    assert!(server.terminate().success());
+    assert_private(&data);
+    for (path, mode) in modes(&data) {
+        fs_err::set_permissions(path, PermissionsExt::from_mode(mode | 0o055)).unwrap();
+    }
+    drop(options().start());
+    assert_private(&data);
 }
 
 #[test]

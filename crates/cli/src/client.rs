@@ -403,12 +403,9 @@ pub(crate) fn address(text: &str) -> Result<String, String> {
 }
 
 pub(crate) fn collection_name(text: &str) -> Result<String, String> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
-        Ok(text.to_owned())
-    } else {
-        Err("a collection's name has 1 to 64 letters, digits, - or _".to_owned())
-    }
+    let checked = siamese_index::check_collection_name(text);
+    checked.map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]

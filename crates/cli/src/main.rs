@@ -2,7 +2,7 @@
 //!
 //! `commands/` has one file for each command. What they share stands beside it: `client` speaks
 //! HTTP to a running service, `eval` computes figures of quality, `ingest` reads files, `export_file` an export, `model` gets
-//! models onto this machine, `vector_file` reads files of vectors.
+//! models onto this machine, `private_files` keeps data from other users, `vector_file` reads files of vectors.
 
 #![expect(
     clippy::print_stderr,
@@ -17,6 +17,7 @@ mod failure;
 mod ingest;
 mod logging;
 mod model;
+mod private_files;
 mod vector_file;
 
 use std::process::ExitCode;

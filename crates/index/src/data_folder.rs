@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::Error;
+use crate::snapshots::SNAPSHOTS_FOLDER;
 use crate::store::{fsync_folder, tree_bytes};
+use crate::{Error, private_files};
 
 /// Locked by the one process that has the folder open.
 pub(crate) const LOCK_FILE: &str = "siamese.lock";
@@ -31,9 +32,20 @@ const NUMBERED_FOLDER: &str = "store.";
 /// Says that a store was made in this folder, so that one that has vanished is noticed.
 const MARKER_FILE: &str = "siamese.data";
 
+/// What stands in a data folder beside the folders of stores that have an ending.
+const OUR_NAMES: [&str; 6] = [
+    LOCK_FILE,
+    MARKER_FILE,
+    STORE_FOLDER,
+    SEGMENTS_FOLDER,
+    LEXICAL_FOLDER,
+    SNAPSHOTS_FOLDER,
+];
+
 /// Puts a folder right that an interrupted compaction or restore has left, and refuses one whose
 /// store is missing: sled would make an empty one. Whether there was a store.
 pub(crate) fn prepare(folder: &Path) -> Result<bool, Error> {
+    make_private(folder);
     finish_exchange(folder)?;
     finish_compaction(folder)?;
     let store = folder.join(STORE_FOLDER);
@@ -47,6 +59,21 @@ pub(crate) fn prepare(folder: &Path) -> Result<bool, Error> {
         return Err(missing_db(&store));
     }
     Ok(had_store)
+}
+
+/// Keeps what is in the folder from other users, also what an older version made. What others have put
+/// there is left alone.
+pub(crate) fn make_private(folder: &Path) {
+    private_files::tighten(folder);
+    let Ok(entries) = fs_err::read_dir(folder) else {
+        return;
+    };
+    let is_ours = |name: &str| OUR_NAMES.contains(&name) || name.starts_with(NUMBERED_FOLDER);
+    for entry in entries.flatten() {
+        if entry.file_name().to_str().is_some_and(is_ours) {
+            private_files::tighten_all(&entry.path());
+        }
+    }
 }
 
 pub(crate) fn missing_db(store: &Path) -> Error {

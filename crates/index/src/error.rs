@@ -192,6 +192,28 @@ pub enum Error {
         /// The most that is allowed.
         max: usize,
     },
+    /// A size of passages is out of its range.
+    #[error("{field} is {value}; {min} to {max} are allowed")]
+    PassageSetting {
+        /// The setting.
+        field: &'static str,
+        /// What was given.
+        value: u32,
+        /// The least that is allowed.
+        min: u32,
+        /// The most that is allowed.
+        max: u32,
+    },
+    /// The name of a collection is not one that it may have.
+    #[error(
+        "a collection's name has 1 to {max_bytes} letters, digits, '_' and '-'; {name:?} does not fit"
+    )]
+    CollectionName {
+        /// What was given, perhaps cut short.
+        name: String,
+        /// The limit.
+        max_bytes: usize,
+    },
     /// A collection has used up its 2^32 internal numbers.
     #[error("the collection {name:?} has no internal numbers left; copy it into a new one")]
     NumbersExhausted {
@@ -336,6 +358,8 @@ impl Error {
                 | Self::FilterTooBroad { .. }
                 | Self::FacetTooBroad { .. }
                 | Self::GraphSetting { .. }
+                | Self::PassageSetting { .. }
+                | Self::CollectionName { .. }
                 | Self::TooManyWords { .. }
                 | Self::WordsNotIndexed { .. }
         )

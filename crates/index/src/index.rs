@@ -17,7 +17,7 @@ use crate::store::{
     CollectionId, CollectionRecord, EncoderRecord, FORMAT_VERSION, Key, KeyRange, Store, WriteBatch,
 };
 use crate::watch::Watch;
-use crate::{CollectionSettings, Error, IndexOptions};
+use crate::{CollectionSettings, Error, IndexOptions, check_collection_name};
 
 /// The collection that is always there.
 pub const DEFAULT_COLLECTION: &str = "default";
@@ -203,13 +203,15 @@ impl Index {
     ///
     /// # Errors
     /// [`Error::SettingsConflict`] when it holds documents and has other settings,
-    /// [`Error::GraphSetting`] when one of them is out of its range.
+    /// [`Error::CollectionName`], [`Error::GraphSetting`] and [`Error::PassageSetting`] when one of
+    /// them is not allowed.
     pub fn put_collection(
         &self,
         name: &str,
         settings: &CollectionSettings,
     ) -> Result<(Arc<Collection>, PutOutcome), Error> {
-        settings.graph.check()?;
+        check_collection_name(name)?;
+        settings.check()?;
         let changing = self.lock_changes();
         let existing = self.collection(name).ok();
         if let Some(collection) = &existing {
@@ -536,6 +538,26 @@ fn load_collections(
         .collect()
 }
 
+/// Loads every collection of a store and lets go of it: whether a start with this store would succeed.
+pub(crate) fn check_loads(store: &Arc<Store>, scratch: &Path) -> Result<(), Error> {
+    let encoder = store.get(&Key::encoder())?;
+    let encoder = encoder.and_then(|bytes| EncoderRecord::from_bytes(&bytes));
+    let encoder = encoder.ok_or_else(|| store.corrupt("the encoder's identity"))?;
+    let parts = CollectionParts {
+        dimensions: encoder.dimensions as usize,
+        // There are none: everything is read from the record.
+        segments_folder: scratch.join(SEGMENTS_FOLDER),
+        lexical_folder: scratch.join(LEXICAL_FOLDER),
+        max_head_passages: usize::MAX,
+        build_threads: 1,
+        bell: Arc::default(),
+    };
+    for (name, record) in collection_records(store)? {
+        parts.load(store, name, record)?;
+    }
+    Ok(())
+}
+
 /// Removes the segments of collections that are no more. What cannot be removed only takes up room.
 fn sweep_segments(folder: &Path, collections: &BTreeMap<String, Arc<Collection>>) {
     let Ok(entries) = fs_err::read_dir(folder) else {
@@ -606,5 +628,46 @@ mod tests {
         let error = crate::restore_snapshot(&file, &target, &IndexOptions::default()).unwrap_err();
         assert!(matches!(error, Error::NewerSnapshot { .. }), "{error}");
         assert!(!target.exists());
+    }
+
+    #[test]
+    fn a_snapshot_that_could_not_be_opened_becomes_no_data_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let encoder = EncoderIdentity {
+            id: "e".to_owned(),
+            name: "n".to_owned(),
+            dimensions: 2,
+        };
+        let record = |settings| CollectionRecord {
+            id: CollectionId(7),
+            created_at_ms: 0,
+            settings,
+        };
+        let mut with_few_neighbours = CollectionSettings::default();
+        with_few_neighbours.graph.m = 1;
+        let usual = CollectionSettings::default();
+        let entries: [(Key, Vec<u8>, &str); 3] = [
+            (Key::collection("../x"), record(usual).to_bytes(), "letters"),
+            (
+                Key::collection("x"),
+                record(with_few_neighbours).to_bytes(),
+                "m is 1",
+            ),
+            (Key::counters(CollectionId(0)), vec![9], "counters"),
+        ];
+        for (number, (key, value, word)) in entries.into_iter().enumerate() {
+            let data = folder.path().join(format!("data-{number}"));
+            let index = Index::open(&data, &encoder, &IndexOptions::default()).unwrap();
+            let mut batch = WriteBatch::default();
+            batch.put(&key, value);
+            index.store.apply(batch).unwrap();
+            let snapshot = index.create_snapshot().unwrap();
+            let file = data.join("snapshots").join(snapshot.name);
+            let target = folder.path().join("target");
+            let restored = crate::restore_snapshot(&file, &target, &IndexOptions::default());
+            let sentence = restored.unwrap_err().to_string();
+            assert!(sentence.contains(word), "{sentence}");
+            assert!(!target.exists());
+        }
     }
 }

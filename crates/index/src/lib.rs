@@ -24,6 +24,7 @@ mod merge_patch;
 mod metadata_index;
 mod options;
 mod priority;
+mod private_files;
 mod settings;
 mod snapshots;
 mod stop;
@@ -48,7 +49,9 @@ pub use index::{DEFAULT_COLLECTION, EncoderIdentity, Index, PutOutcome};
 pub use lexical::{MAX_QUERY_WORDS, WordQuery};
 pub use options::{IndexOptions, Reclaim};
 pub use priority::step_back;
-pub use settings::{Chunking, CollectionSettings, GraphSettings, PassageSize};
+pub use settings::{
+    Chunking, CollectionSettings, GraphSettings, PassageSize, check_collection_name,
+};
 pub use snapshots::{
     CollectionCounts, SnapshotInfo, SnapshotManifest, SnapshotOptions, restore_snapshot,
     verify_snapshot,

@@ -25,6 +25,21 @@ impl Default for CollectionSettings {
     }
 }
 
+impl CollectionSettings {
+    /// Checks that every setting is within its range. What a passage may have also depends on the
+    /// encoder's window, which the index does not know.
+    ///
+    /// # Errors
+    /// [`Error::GraphSetting`] or [`Error::PassageSetting`], which names the first that is not.
+    pub fn check(&self) -> Result<(), Error> {
+        self.graph.check()?;
+        match self.chunking {
+            Chunking::Off => Ok(()),
+            Chunking::Sentence(size) | Chunking::Fixed(size) => size.check(),
+        }
+    }
+}
+
 /// How long texts become passages. The index keeps this and does not act on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Chunking {
@@ -44,6 +59,34 @@ pub struct PassageSize {
     pub max_tokens: u32,
     /// Tokens at the end of a passage that the next one repeats, at most.
     pub overlap_tokens: u32,
+}
+
+impl PassageSize {
+    /// More than the window of any encoder known.
+    pub const MAX_TOKENS: u32 = 1 << 20;
+
+    /// The most that passages of a size may repeat.
+    pub fn max_overlap_tokens(max_tokens: u32) -> u32 {
+        max_tokens / 2
+    }
+
+    fn check(self) -> Result<(), Error> {
+        let max_overlap = Self::max_overlap_tokens(self.max_tokens);
+        for (field, value, allowed) in [
+            ("max_tokens", self.max_tokens, 1..=Self::MAX_TOKENS),
+            ("overlap_tokens", self.overlap_tokens, 0..=max_overlap),
+        ] {
+            if !allowed.contains(&value) {
+                return Err(Error::PassageSetting {
+                    field,
+                    value,
+                    min: *allowed.start(),
+                    max: *allowed.end(),
+                });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The graph over a collection's vectors (HNSW, Malkov and Yashunin 2018, whose names these are).
@@ -96,6 +139,24 @@ impl GraphSettings {
     }
 }
 
+const MAX_NAME_BYTES: usize = 64;
+
+/// Checks the name of a collection.
+///
+/// # Errors
+/// [`Error::CollectionName`]
+pub fn check_collection_name(name: &str) -> Result<(), Error> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(is_plain) {
+        return Ok(());
+    }
+    Err(Error::CollectionName {
+        // One that is far too long need not be repeated whole.
+        name: name.chars().take(MAX_NAME_BYTES + 1).collect(),
+        max_bytes: MAX_NAME_BYTES,
+    })
+}
+
 fn within(field: &'static str, value: usize, allowed: &RangeInclusive<usize>) -> Result<(), Error> {
     if allowed.contains(&value) {
         return Ok(());
@@ -131,6 +192,38 @@ mod tests {
         ];
         for (m, ef_construction, ef_search) in refused {
             assert!(settings(m, ef_construction, ef_search).check().is_err());
+        }
+    }
+
+    #[test]
+    fn passages_repeat_up_to_half_of_themselves() {
+        let outcome = |max_tokens, overlap_tokens| {
+            let chunking = Chunking::Sentence(PassageSize {
+                max_tokens,
+                overlap_tokens,
+            });
+            let settings = CollectionSettings {
+                chunking,
+                ..CollectionSettings::default()
+            };
+            settings.check()
+        };
+        for (max_tokens, overlap_tokens) in [(1, 0), (128, 64), (PassageSize::MAX_TOKENS, 0)] {
+            assert!(outcome(max_tokens, overlap_tokens).is_ok());
+        }
+        for (max_tokens, overlap_tokens) in [(0, 0), (128, 65), (u32::MAX, 0)] {
+            let error = outcome(max_tokens, overlap_tokens).unwrap_err();
+            assert!(matches!(error, Error::PassageSetting { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_name_has_up_to_64_plain_letters() {
+        for name in ["a", "default", "Tickets_2025-1", &"x".repeat(64)] {
+            assert!(check_collection_name(name).is_ok(), "{name}");
+        }
+        for name in ["", "a b", "../x", "ä", "a\0", &"x".repeat(65)] {
+            assert!(check_collection_name(name).is_err(), "{name}");
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use siamese_index::CollectionStats;
+use siamese_index::{CollectionStats, HealthCondition};
 
 use crate::queue::Lane;
 
@@ -33,6 +33,8 @@ const SEGMENT_BYTES: &str = "siamese_index_segment_bytes";
 const LEXICAL_BYTES: &str = "siamese_index_lexical_bytes";
 const DISK_BYTES: &str = "siamese_data_dir_bytes";
 const READY: &str = "siamese_ready";
+const CONDITION: &str = "siamese_condition";
+const BACKGROUND_PANICS: &str = "siamese_background_panics_total";
 const OPEN_CONNECTIONS: &str = "siamese_connections";
 const CONNECTION_ENDS: &str = "siamese_connections_closed_total";
 const ACCEPT_FAILURES: &str = "siamese_accept_failures_total";
@@ -167,7 +169,18 @@ fn describe() {
         "Size of the files of the index over words, by collection"
     );
     describe_gauge!(DISK_BYTES, "Size of the data folder");
-    describe_gauge!(READY, "1 when the model and the index are loaded");
+    describe_gauge!(
+        READY,
+        "1 when `/readyz` answers 200: the model and the index are loaded, and nothing has to be mended first"
+    );
+    describe_gauge!(
+        CONDITION,
+        "1 while something keeps the service from a part of its work, by its name in `/readyz`"
+    );
+    describe_counter!(
+        BACKGROUND_PANICS,
+        "Panics of background threads, by the part they belong to; each thread went on"
+    );
     describe_connections();
 }
 
@@ -206,6 +219,9 @@ fn start_at_zero() {
     counter!(DELETED).absolute(0);
     gauge!(DISK_BYTES).set(0.0);
     gauge!(READY).set(0.0);
+    conditions(&[]);
+    counter!(BACKGROUND_PANICS, "part" => "index").absolute(0);
+    counter!(BACKGROUND_PANICS, "part" => "encoder").absolute(0);
 }
 
 /// One answered request.
@@ -293,6 +309,24 @@ pub(crate) fn collection(name: &str, stats: &CollectionStats) {
 /// The size of the data folder.
 pub(crate) fn disk_bytes(bytes: u64) {
     gauge!(DISK_BYTES).set(bytes as f64);
+}
+
+/// What keeps the index from a part of its work.
+pub(crate) fn conditions(holding: &[HealthCondition]) {
+    for condition in HealthCondition::ALL {
+        let holds = holding.contains(&condition);
+        gauge!(CONDITION, "condition" => condition.name()).set(if holds { 1.0 } else { 0.0 });
+    }
+}
+
+/// Panics of the index's threads so far.
+pub(crate) fn index_panics(panics: u64) {
+    counter!(BACKGROUND_PANICS, "part" => "index").absolute(panics);
+}
+
+/// A panic of an encoding thread.
+pub(crate) fn background_panicked() {
+    counter!(BACKGROUND_PANICS, "part" => "encoder").increment(1);
 }
 
 /// Whether model and index are loaded.

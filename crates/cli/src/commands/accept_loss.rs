@@ -21,6 +21,7 @@ pub(crate) struct AcceptLoss {
 
 impl AcceptLoss {
     pub(crate) fn run(self) -> Result<ExitCode> {
+        crate::private_files::keep_to_this_user();
         match Index::accept_loss(&self.data)? {
             0 => writeln!(stdout(), "nothing is lost")?,
             writes => writeln!(stdout(), "{writes} acknowledged writes are given up")?,

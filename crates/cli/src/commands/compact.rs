@@ -20,6 +20,7 @@ pub(crate) struct Compact {
 
 impl Compact {
     pub(crate) fn run(self) -> Result<ExitCode> {
+        crate::private_files::keep_to_this_user();
         let report = siamese_index::compact(&self.data, &IndexOptions::default())?;
         writeln!(
             stdout(),

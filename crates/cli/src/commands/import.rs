@@ -8,7 +8,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
 use serde_json::json;
-use siamese_index::{Collection, Error, ImportedDocument, Index, IndexOptions};
+use siamese_index::{
+    Collection, Error, ImportedDocument, Index, IndexOptions, check_collection_name,
+};
 
 use super::ingest::{Sender, progress};
 use crate::client::{Connection, Service, collection_name};
@@ -48,6 +50,8 @@ impl Import {
         let export = ExportFile::open(&self.file)?;
         let collection = self.collection.clone();
         let collection = collection.unwrap_or_else(|| export.head.collection.clone());
+        // Nobody has looked at a name that comes from the file.
+        check_collection_name(&collection)?;
         let bar = progress(fs_err::metadata(&self.file)?.len());
         match &self.data {
             Some(data) => self.store_offline(export, data, &collection, &bar),
@@ -62,6 +66,7 @@ impl Import {
         collection: &str,
         bar: &ProgressBar,
     ) -> Result<ExitCode> {
+        crate::private_files::keep_to_this_user();
         ensure!(
             export.head.has_vectors(),
             "{} has no vectors; import it into a running service (without --data), or export with --vectors",

@@ -108,6 +108,7 @@ impl Snapshot {
             }
             SnapshotCommand::Verify { file } => describe(&verify_snapshot(&file)?, "is sound")?,
             SnapshotCommand::Restore { file, data } => {
+                crate::private_files::keep_to_this_user();
                 let manifest = restore_snapshot(&file, &data, &IndexOptions::default())?;
                 describe(&manifest, &format!("restored into {}", data.display()))?;
             }

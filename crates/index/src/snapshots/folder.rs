@@ -10,9 +10,9 @@ use super::manifest::SnapshotManifest;
 use super::reader::SnapshotReader;
 use super::temporary_file::TemporaryFile;
 use super::writer::SnapshotWriter;
-use crate::Error;
 use crate::collection::now_ms;
 use crate::store::{FrozenView, Store, check_room};
+use crate::{Error, private_files};
 
 const EXTENSION: &str = "snapshot";
 /// Far more than a name made here has.
@@ -71,17 +71,21 @@ impl SnapshotFolder {
         min_free_disk_bytes: u64,
     ) -> Result<Self, Error> {
         let path = options.folder.clone();
-        let path = path.unwrap_or_else(|| data_folder.join(super::FOLDER));
+        let path = path.unwrap_or_else(|| data_folder.join(super::SNAPSHOTS_FOLDER));
         if path.is_dir() {
-            TemporaryFile::sweep(&path)?;
+            TemporaryFile::sweep(&path, is_snapshot_name)?;
         }
-        Ok(Self {
+        let folder = Self {
             path,
             options: options.clone(),
             min_free_disk_bytes,
             taking: Mutex::new(()),
             is_stopping: AtomicBool::new(false),
-        })
+        };
+        for name in folder.names()? {
+            private_files::tighten(&folder.path.join(name));
+        }
+        Ok(folder)
     }
 
     /// Writes what is in the store at this moment into a new file.

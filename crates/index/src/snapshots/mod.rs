@@ -20,4 +20,4 @@ pub(crate) use folder::SnapshotFolder;
 pub(crate) use restore::Filling;
 
 /// Where snapshots lie in a data folder, unless they are kept elsewhere.
-const FOLDER: &str = "snapshots";
+pub(crate) const SNAPSHOTS_FOLDER: &str = "snapshots";

@@ -4,14 +4,16 @@
 //! restore that is interrupted leaves no data folder, and [`crate::Index::open`] says so.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::manifest::SnapshotManifest;
 use super::reader::SnapshotReader;
 use crate::data_folder::{self, RESTORING_FOLDER, STORE_FOLDER};
+use crate::index::check_loads;
 use crate::lock_file::LockFile;
 use crate::store::fsync_folder;
-use crate::store::{Entry, Sequence, Store, WriteBatch, check_room};
-use crate::{Error, IndexOptions};
+use crate::store::{CollectionRecord, Entry, Sequence, Store, WriteBatch, check_room};
+use crate::{Error, IndexOptions, check_collection_name};
 
 /// Bytes of keys and values that are applied together.
 const MAX_BATCH_BYTES: u64 = 1 << 20;
@@ -22,7 +24,7 @@ const IGNORED: [&str; 5] = [
     data_folder::LOCK_FILE,
     RESTORING_FOLDER,
     data_folder::SCRATCH_FOLDER,
-    super::FOLDER,
+    super::SNAPSHOTS_FOLDER,
     "lost+found",
 ];
 
@@ -32,7 +34,7 @@ const IGNORED: [&str; 5] = [
 /// A file that cannot be read, is damaged, or is of a newer version.
 pub fn verify_snapshot(file: &Path) -> Result<SnapshotManifest, Error> {
     let reader = SnapshotReader::open(file)?;
-    reader.read_all(|_| Ok(()))?;
+    reader.read_all(|entry| check_collection(file, &entry))?;
     Ok(reader.manifest().clone())
 }
 
@@ -85,6 +87,11 @@ impl Restore {
         reader.read_all(|entry| filling.add(entry))?;
         filling.finish()?;
         drop(store);
+        // As a start opens it, while there is no folder yet that a start would take for whole.
+        let store = Store::open(&restoring, options.store(), lock.clone())?;
+        let store = Arc::new(store);
+        check_loads(&store, &restoring)?;
+        drop(store);
         fs_err::rename(restoring, self.folder.join(STORE_FOLDER))?;
         fsync_folder(&self.folder)?;
         self.folder.parent().map_or(Ok(()), |parent| {
@@ -133,6 +140,20 @@ impl<'a> Filling<'a> {
         self.last = Some(self.store.apply(std::mem::take(&mut self.batch))?);
         Ok(())
     }
+}
+
+/// Refuses a collection that could not have been made by its name or settings.
+fn check_collection(file: &Path, (key, value): &Entry) -> Result<(), Error> {
+    let Some(name) = key.collection_name() else {
+        return Ok(());
+    };
+    let settings = CollectionRecord::from_bytes(value).map(|record| record.settings);
+    let checked = check_collection_name(name)
+        .and_then(|()| settings.map_or(Ok(()), |settings| settings.check()));
+    checked.map_err(|error| Error::SnapshotDamaged {
+        path: file.to_owned(),
+        reason: format!("a collection in it, {name:?}, could not have been made: {error}"),
+    })
 }
 
 fn check_empty(folder: &Path) -> Result<(), Error> {

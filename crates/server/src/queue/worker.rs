@@ -2,13 +2,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use siamese_encoder::{Encoder, Reranker, TokenizedText};
 
 use super::encode_queue::{Encoded, QueueError, Shared};
 use super::lanes::{Batch, Job, Lane};
 use crate::metrics;
+
+/// What panics at once again must not take a core.
+const PAUSE_AFTER_PANIC: Duration = Duration::from_millis(100);
 
 /// What a forward pass yields: one vector for each text, in order.
 pub(crate) type Vectors = Result<Vec<Vec<f32>>, siamese_encoder::Error>;
@@ -129,10 +132,21 @@ impl Worker {
         }
     }
 
+    /// Encodes until the queue is closed and empty. A panic beside the forward pass, whose own are
+    /// errors, costs the batch that it happened in.
     pub(super) fn run(self) {
         if self.duty == Duty::Background {
             siamese_index::step_back();
         }
+        while catch_unwind(AssertUnwindSafe(|| self.run_until_closed())).is_err() {
+            tracing::error!("an encoding thread panicked; it goes on with the next batch");
+            metrics::background_panicked();
+            self.end_queries();
+            std::thread::sleep(PAUSE_AFTER_PANIC);
+        }
+    }
+
+    fn run_until_closed(&self) {
         while let Some(batch) = self.next_batch() {
             match (self.models.of(batch.lane), self.duty) {
                 (Err(error), _) => fail(batch.jobs, &error),
@@ -253,7 +267,6 @@ fn fail(jobs: Vec<Job>, error: &QueueError) {
 mod tests {
     use std::path::Path;
     use std::sync::Mutex;
-    use std::time::Duration;
 
     use siamese_encoder::{EncoderOptions, InputKind};
     use tokio::sync::{Semaphore, oneshot};

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use siamese_encoder::Encoder;
 use siamese_index::{
     Chunking, Collection, CollectionSettings, Error, GraphSettings, PassageSize, PutOutcome,
+    check_collection_name,
 };
 use utoipa::ToSchema;
 
@@ -25,8 +26,6 @@ use crate::extract::{ApiPath, OptionalJson, from_object_only, present, whole_num
 use crate::service::{
     blocking, default_chunking, default_overlap, default_passage_tokens, min_passage_tokens, window,
 };
-
-const MAX_NAME_BYTES: usize = 64;
 
 /// Settings of a collection, chosen when it is made.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -162,7 +161,7 @@ impl ChunkingShape {
             );
             return Err(ApiError::invalid("/chunking/max_tokens", detail));
         }
-        let max_overlap = max_tokens / 2;
+        let max_overlap = PassageSize::max_overlap_tokens(max_tokens);
         let overlap_tokens = self
             .overlap_tokens
             .unwrap_or_else(|| default_overlap(max_tokens));
@@ -376,16 +375,7 @@ fn graph_settings(request: IndexRequest) -> Result<GraphSettings, ApiError> {
 }
 
 fn check_name(name: &str) -> Result<(), ApiError> {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if (1..=MAX_NAME_BYTES).contains(&name.len()) && name.bytes().all(allowed) {
-        return Ok(());
-    }
-    Err(ApiError::new(
-        ErrorCode::InvalidRequest,
-        format!(
-            "a collection's name has 1 to {MAX_NAME_BYTES} letters, digits, '_' and '-'; {name:?} does not fit"
-        ),
-    ))
+    Ok(check_collection_name(name)?)
 }
 
 fn check_room(app: &App, name: &str) -> Result<(), ApiError> {

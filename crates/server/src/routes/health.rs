@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use siamese_index::HealthCondition;
 use utoipa::ToSchema;
 
 use super::problems::EngineProblems;
@@ -25,13 +26,43 @@ pub(crate) struct Health {
 /// The answer of the readiness probe.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Readiness {
-    /// `ok`.
-    #[schema(example = "ok")]
-    status: &'static str,
+    status: ReadyStatus,
+    /// What keeps the service from a part of its work, which it does again by itself when that is over.
+    /// Empty when the status is `ok`.
+    conditions: Vec<ConditionShape>,
     /// By meaning.
     index: IndexState,
     /// By words.
     words: IndexState,
+}
+
+/// How much of its work a service that is ready does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ReadyStatus {
+    /// All of it.
+    Ok,
+    /// Some requests are refused, for example writes on a full disk; `conditions` says why.
+    Degraded,
+}
+
+/// Something that keeps the service from a part of its work.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ConditionShape {
+    /// `disk_full`, `memory_full` or `background_stopped`.
+    #[schema(example = "disk_full")]
+    name: &'static str,
+    /// What that means, and what ends it.
+    detail: &'static str,
+}
+
+impl From<HealthCondition> for ConditionShape {
+    fn from(condition: HealthCondition) -> Self {
+        Self {
+            name: condition.name(),
+            detail: condition.explanation(),
+        }
+    }
 }
 
 /// Whether searches go at their usual speed.
@@ -61,7 +92,12 @@ pub(crate) async fn livez() -> Json<Health> {
     Json(Health { status: "ok" })
 }
 
-/// Are the model and the index loaded?
+/// Should requests be sent here?
+///
+/// 503 (`not_ready`) while the model and the index are being loaded, while the server is stopping, and
+/// when writes are impossible until somebody steps in: `writes_stopped` after a write or fsync that
+/// failed, `writes_stalled` when one makes no progress, `data_folder_moved`. `detail` names which.
+/// Otherwise 200, with the status `degraded` while the service can do only a part of its work.
 #[utoipa::path(
     get, path = "/readyz", tag = "operations",
     responses((status = 200, body = Readiness), EngineProblems)
@@ -71,11 +107,21 @@ pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Readiness>, Ap
     if *app.stopping().borrow() {
         return Err(ApiError::not_ready("the server is stopping"));
     }
+    // From memory: a probe must not wait for a disk that does not answer.
+    let conditions = engine.index.conditions();
+    if let Some(fatal) = conditions.iter().find(|condition| condition.is_fatal()) {
+        let detail = format!("{}: {}", fatal.name(), fatal.explanation());
+        return Err(ApiError::not_ready(detail));
+    }
     let collections = engine.index.collections();
     let stats = collections.iter().map(|collection| collection.stats());
     let stats: Vec<_> = stats.collect();
     Ok(Json(Readiness {
-        status: "ok",
+        status: match conditions.is_empty() {
+            true => ReadyStatus::Ok,
+            false => ReadyStatus::Degraded,
+        },
+        conditions: conditions.into_iter().map(Into::into).collect(),
         index: IndexState::of(stats.iter().any(|stats| stats.is_rebuilding)),
         words: IndexState::of(stats.iter().any(|stats| stats.is_rebuilding_words)),
     }))
@@ -99,10 +145,15 @@ pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, ApiError
 
 /// Sizes are read when somebody asks, not on every write.
 async fn refresh_gauges(app: &App) -> Result<(), ApiError> {
-    metrics::ready(app.engine().is_ok());
     let Ok(engine) = app.engine() else {
+        metrics::ready(false);
         return Ok(());
     };
+    let conditions = engine.index.conditions();
+    let is_fatal = conditions.iter().any(|condition| condition.is_fatal());
+    metrics::ready(!is_fatal && !*app.stopping().borrow());
+    metrics::conditions(&conditions);
+    metrics::index_panics(engine.index.health().background_panics());
     for lane in Lane::ALL {
         metrics::queue_tokens(lane, engine.queue.waiting_tokens(lane));
     }
@@ -112,7 +163,10 @@ async fn refresh_gauges(app: &App) -> Result<(), ApiError> {
             let stats = collection.stats();
             metrics::collection(collection.name(), &stats);
         }
-        metrics::disk_bytes(index.disk_bytes()?);
+        // A folder that was moved has no size, and the other figures are wanted then most of all.
+        if let Ok(bytes) = index.disk_bytes() {
+            metrics::disk_bytes(bytes);
+        }
         Ok(())
     })
     .await
