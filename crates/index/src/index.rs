@@ -581,6 +581,7 @@ fn sweep_segments(folder: &Path, collections: &BTreeMap<String, Arc<Collection>>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Chunking, PassageSize};
 
     #[test]
     fn a_folder_of_a_newer_format_is_refused_with_both_formats_and_left_as_it_is() {
@@ -643,15 +644,20 @@ mod tests {
             created_at_ms: 0,
             settings,
         };
-        let mut with_few_neighbours = CollectionSettings::default();
-        with_few_neighbours.graph.m = 1;
+        let with_long_overlap = CollectionSettings {
+            chunking: Chunking::Fixed(PassageSize {
+                max_tokens: 10,
+                overlap_tokens: 9,
+            }),
+            ..CollectionSettings::default()
+        };
         let usual = CollectionSettings::default();
         let entries: [(Key, Vec<u8>, &str); 3] = [
             (Key::collection("../x"), record(usual).to_bytes(), "letters"),
             (
                 Key::collection("x"),
-                record(with_few_neighbours).to_bytes(),
-                "m is 1",
+                record(with_long_overlap).to_bytes(),
+                "overlap_tokens",
             ),
             (Key::counters(CollectionId(0)), vec![9], "counters"),
         ];
