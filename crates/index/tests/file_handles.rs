@@ -20,14 +20,17 @@ fn writes_go_on_while_no_file_can_be_opened_and_after() {
         collection.upsert(&documents).unwrap();
     };
     write(1);
+    assert!(index.settle());
     let limit = getrlimit(Resource::Nofile);
     let current = Some(limit.current.unwrap_or(1024).min(1024));
     setrlimit(Resource::Nofile, Rlimit { current, ..limit }).unwrap();
     let open_one = || fs_err::File::open("/dev/null");
-    let hoard: Vec<_> = std::iter::from_fn(|| open_one().ok()).collect();
-    assert!(!hoard.is_empty() && open_one().is_err());
+    let mut hoard = Vec::new();
     // Background work, and the listing of the store for reclaiming, fail meanwhile.
     for version in 2..12 {
+        // Again and again, since it gives handles back.
+        hoard.extend(std::iter::from_fn(|| open_one().ok()));
+        assert!(!hoard.is_empty() && open_one().is_err());
         write(version);
     }
     collection.delete(&["d0".to_owned()]).unwrap();
