@@ -8,6 +8,11 @@ use tokenizers::{Encoding, PostProcessor, Tokenizer, TruncationDirection};
 use crate::Error;
 use crate::model_folder::read;
 
+/// A tokenizer keeps some hundred bytes for each token while it works, so a megabyte of punctuation
+/// took 400 MB. Longer texts than this go through it in pieces; what an encoder's window keeps of them
+/// is nearly always in the first one.
+const MAX_PIECE_BYTES: usize = 32 << 10;
+
 /// A text as token ids, cut at the encoder's window.
 #[derive(Debug, Clone)]
 pub struct TokenizedText {
@@ -97,18 +102,41 @@ impl TextTokenizer {
     pub(crate) fn tokenize(&self, prompt: &str, text: &str) -> Result<TokenizedText, Error> {
         let whole = format!("{prompt}{text}");
         let lower = self.do_lower_case.then(|| whole.to_lowercase());
+        let (first, rest) = first_piece(lower.as_deref().unwrap_or(&whole));
         let encoding = self
             .tokenizer
-            .encode_fast(lower.as_deref().unwrap_or(&whole), true)
+            .encode_fast(first, true)
             .map_err(Error::Tokenize)?;
         let special = encoding.get_special_tokens_mask();
         let closing = special.iter().rev().take_while(|mask| **mask == 1).count();
+        let before = encoding.len() - closing;
+        let (mut ids, mut type_ids) = (
+            encoding.get_ids()[..before].to_vec(),
+            encoding.get_type_ids()[..before].to_vec(),
+        );
+        let mut tokens_seen = encoding.len();
+        for piece in pieces(rest) {
+            let piece = self.encode_piece(piece)?;
+            tokens_seen += piece.len();
+            if ids.len() < self.max_tokens {
+                ids.extend(piece.get_ids());
+                type_ids.extend(piece.get_type_ids());
+            }
+        }
+        ids.extend(&encoding.get_ids()[before..]);
+        type_ids.extend(&encoding.get_type_ids()[before..]);
         Ok(TokenizedText {
-            tokens_seen: encoding.len(),
-            ids: self.cut(encoding.get_ids(), closing),
-            type_ids: self.cut(encoding.get_type_ids(), closing),
+            tokens_seen,
+            ids: self.cut(&ids, closing),
+            type_ids: self.cut(&type_ids, closing),
             prompt_tokens: 0,
         })
+    }
+
+    /// Tokens of a piece of a text, without special ones.
+    fn encode_piece(&self, piece: &str) -> Result<Encoding, Error> {
+        let encoding = self.tokenizer.encode_fast(piece, false);
+        encoding.map_err(Error::Tokenize)
     }
 
     /// Special tokens around and between two texts.
@@ -119,8 +147,7 @@ impl TextTokenizer {
 
     /// Tokenises the first text of pairs.
     pub(crate) fn first_of_pairs(&self, text: &str) -> Result<FirstOfPairs, Error> {
-        let mut encoding = self.without_special_tokens(text)?;
-        let tokens = encoding.len();
+        let (mut encoding, tokens) = self.without_special_tokens(text)?;
         // Of a longer text no more than a window is ever kept.
         keep(&mut encoding, self.max_tokens);
         Ok(FirstOfPairs { encoding, tokens })
@@ -132,13 +159,13 @@ impl TextTokenizer {
         first: &FirstOfPairs,
         second: &str,
     ) -> Result<TokenizedText, Error> {
-        let mut second = self.without_special_tokens(second)?;
+        let (mut second, second_tokens) = self.without_special_tokens(second)?;
         // As the tokenizer does for pairs; not every post-processor sets them itself.
         second.set_type_ids(vec![1; second.len()]);
         let special = self.special_tokens_of_a_pair();
-        let tokens_seen = first.tokens + second.len() + special;
+        let tokens_seen = first.tokens + second_tokens + special;
         let room = self.max_tokens.saturating_sub(special);
-        let (kept_of_first, kept_of_second) = longest_first(first.tokens, second.len(), room);
+        let (kept_of_first, kept_of_second) = longest_first(first.tokens, second_tokens, room);
         let mut first = first.encoding.clone();
         keep(&mut first, kept_of_first);
         keep(&mut second, kept_of_second);
@@ -158,11 +185,20 @@ impl TextTokenizer {
         })
     }
 
-    fn without_special_tokens(&self, text: &str) -> Result<Encoding, Error> {
+    /// A text's tokens, at least the first window of them, and their number.
+    fn without_special_tokens(&self, text: &str) -> Result<(Encoding, usize), Error> {
         let lower = self.do_lower_case.then(|| text.to_lowercase());
-        self.tokenizer
-            .encode_fast(lower.as_deref().unwrap_or(text), false)
-            .map_err(Error::Tokenize)
+        let (first, rest) = first_piece(lower.as_deref().unwrap_or(text));
+        let mut encoding = self.encode_piece(first)?;
+        let mut tokens = encoding.len();
+        for piece in pieces(rest) {
+            let piece = self.encode_piece(piece)?;
+            tokens += piece.len();
+            if encoding.len() < self.max_tokens {
+                encoding.merge_with(piece, false);
+            }
+        }
+        Ok((encoding, tokens))
     }
 
     /// Byte spans of the text's own tokens, in order; prompt and special tokens are left out.
@@ -171,15 +207,15 @@ impl TextTokenizer {
     /// leave out what the tokenizer drops.
     pub(crate) fn spans(&self, text: &str) -> Result<Vec<Range<usize>>, Error> {
         let lower = self.do_lower_case.then(|| text.to_lowercase());
-        let encoding = self
-            .tokenizer
-            .encode(lower.as_deref().unwrap_or(text), false)
-            .map_err(Error::Tokenize)?;
-        let mut spans: Vec<_> = encoding
-            .get_offsets()
-            .iter()
-            .map(|(start, end)| *start..*end)
-            .collect();
+        let mut spans = Vec::new();
+        let mut offset = 0;
+        for piece in pieces(lower.as_deref().unwrap_or(text)) {
+            let encoding = self.tokenizer.encode(piece, false);
+            let encoding = encoding.map_err(Error::Tokenize)?;
+            let places = encoding.get_offsets().iter();
+            spans.extend(places.map(|(start, end)| offset + start..offset + end));
+            offset += piece.len();
+        }
         if lower.is_some() {
             undo_lower_case(text, &mut spans);
         }
@@ -199,6 +235,35 @@ impl TextTokenizer {
         kept.extend_from_slice(&values[values.len() - closing..]);
         kept
     }
+}
+
+/// A text in pieces of at most [`MAX_PIECE_BYTES`]; none of an empty one.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (piece, after) = first_piece(rest);
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+/// The first piece of a text, and the rest. A piece ends before white space if it can, since the white
+/// space before a word belongs to it, else beside punctuation, else between two characters.
+fn first_piece(text: &str) -> (&str, &str) {
+    if text.len() <= MAX_PIECE_BYTES {
+        return (text, "");
+    }
+    let end = text.floor_char_boundary(MAX_PIECE_BYTES);
+    let second_half = end / 2..end;
+    let last = |is_border: fn(u8) -> bool| {
+        let bytes = &text.as_bytes()[second_half.clone()];
+        let place = bytes.iter().rposition(|byte| is_border(*byte));
+        place.map(|place| second_half.start + place)
+    };
+    let end = last(|byte| byte.is_ascii_whitespace())
+        .or_else(|| last(|byte| byte.is_ascii_punctuation()))
+        .unwrap_or(end);
+    text.split_at(end)
 }
 
 fn keep(encoding: &mut Encoding, tokens: usize) {
@@ -255,6 +320,22 @@ mod tests {
         assert_eq!(longest_first(8, 9, 11), (5, 6));
         assert_eq!(longest_first(9, 8, 11), (6, 5));
         assert_eq!(longest_first(9, 9, 11), (5, 6));
+    }
+
+    #[test]
+    fn long_texts_go_in_pieces_that_end_before_white_space_if_they_can() {
+        for (unit, start) in [("a b ", " "), ("ab,", ","), ("aé", ""), ("\u{301}", "")] {
+            let text = unit.repeat((3 * MAX_PIECE_BYTES) / unit.len());
+            let all: Vec<_> = pieces(&text).collect();
+            assert_eq!(all.concat(), text);
+            assert!((3..=6).contains(&all.len()), "{unit}: {}", all.len());
+            assert!(
+                all[1..].iter().all(|piece| piece.starts_with(start)),
+                "{unit}"
+            );
+        }
+        assert_eq!(pieces("").count(), 0);
+        assert_eq!(pieces(&"a".repeat(MAX_PIECE_BYTES)).count(), 1);
     }
 
     #[test]
