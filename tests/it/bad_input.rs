@@ -185,7 +185,7 @@ fn bad_comparisons_are_refused_with_a_pointer() {
         json!({"pairs": [["a", "b"]], "metric": "hamming"}),
         "/metric",
     );
-    check(json!({"left": vec!["a"; 2049]}), "/left/2048");
+    check(json!({"left": vec!["a"; 2049]}), "/left");
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Streamed ingest: both ways at once, in order, a bad line alone.
 
+use std::sync::mpsc;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use siamese_tests::{IngestStream, Server, ServerOptions};
 use ureq::http::Method;
@@ -111,6 +114,56 @@ fn a_silent_client_is_told_and_let_go() {
     assert_eq!(stream.answer().unwrap()["status"], "created");
     assert_eq!(stream.answer().unwrap()["error"]["code"], "timeout");
     assert_eq!(stream.answer().unwrap()["summary"]["created"], 1);
+}
+
+#[test]
+fn a_body_that_breaks_off_is_not_taken_for_a_whole_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let mut stream = IngestStream::open(server.port());
+    stream
+        .send(b"{\"id\":\"a\",\"text\":\"x\"}\n{\"id\":\"b\",")
+        .unwrap();
+    assert_eq!(stream.answer().unwrap()["status"], "created");
+    stream.break_off().unwrap();
+    let end = stream.answer().unwrap();
+    assert_eq!(end["error"]["code"], "malformed_json", "{end}");
+    assert!(
+        end["error"]["detail"]
+            .as_str()
+            .unwrap()
+            .contains("broke off"),
+        "{end}"
+    );
+    assert_eq!(stream.answer().unwrap()["summary"]["created"], 1);
+}
+
+#[test]
+fn unfinished_lines_share_the_memory_for_bodies_and_a_stream_without_room_is_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerOptions::new(folder.path())
+        .setting("LIMITS__MAX_BODIES_IN_FLIGHT_BYTES", 1 << 20)
+        .start();
+    let half = vec![b'x'; 1 << 20];
+    let mut streams: Vec<_> = (0..3).map(|_| IngestStream::open(server.port())).collect();
+    for stream in &mut streams {
+        stream.send(&half).unwrap();
+    }
+    // One has room at most; of the others, one waits in vain before the rest get what it held.
+    let (answers, first) = mpsc::channel();
+    for mut stream in streams {
+        let answers = answers.clone();
+        std::thread::spawn(move || answers.send(stream.answer()));
+    }
+    let refused = first
+        .recv_timeout(Duration::from_secs(50))
+        .unwrap()
+        .unwrap();
+    assert_eq!(refused["error"]["code"], "overloaded", "{refused}");
+    server
+        .client()
+        .post("/documents", json!({"documents": [{"text": "small"}]}))
+        .ok();
 }
 
 #[test]

@@ -44,6 +44,14 @@ impl IngestStream {
         self.socket.write_all(b"0\r\n\r\n")
     }
 
+    /// Breaks the protocol: what follows is no chunk.
+    ///
+    /// # Errors
+    /// When the connection is closed.
+    pub fn break_off(&mut self) -> std::io::Result<()> {
+        self.socket.write_all(b"no chunk\r\n")
+    }
+
     /// A second handle to send on, for a thread of its own.
     ///
     /// # Panics

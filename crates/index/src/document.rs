@@ -1,5 +1,7 @@
 //! Documents and passages, as they come and as they are stored.
 
+use std::borrow::Borrow;
+
 use crate::Error;
 
 /// Bytes of a document's id.
@@ -25,11 +27,11 @@ pub struct DocumentDraft {
     pub metadata: Metadata,
 }
 
-/// A document to store.
+/// A document to store; the draft itself, or something that lends it.
 #[derive(Debug, Clone)]
-pub struct DocumentWrite {
+pub struct DocumentWrite<D = DocumentDraft> {
     /// The document.
-    pub draft: DocumentDraft,
+    pub draft: D,
     /// Its passages; `None` says that title and text are as stored.
     pub passages: Option<Vec<NewPassage>>,
 }
@@ -86,18 +88,24 @@ pub struct StoredPassage {
     pub vector: Option<Vec<f32>>,
 }
 
-impl DocumentWrite {
+impl<D: Borrow<DocumentDraft>> DocumentWrite<D> {
+    /// The document.
+    pub(crate) fn draft(&self) -> &DocumentDraft {
+        self.draft.borrow()
+    }
+
     /// Checks everything that does not depend on what is stored.
     pub(crate) fn check(&self, dimensions: usize) -> Result<(), Error> {
-        check_id(&self.draft.id)?;
-        check_metadata(&self.draft.metadata)?;
+        let draft = self.draft();
+        check_id(&draft.id)?;
+        check_metadata(&draft.metadata)?;
         for passage in self.passages.iter().flatten() {
-            passage.check(&self.draft, dimensions)?;
+            passage.check(draft, dimensions)?;
         }
         match &self.passages {
             Some(passages) if passages.is_empty() || passages.len() > MAX_PASSAGES => {
                 Err(Error::PassageCount {
-                    id: self.draft.id.clone(),
+                    id: draft.id.clone(),
                     passages: passages.len(),
                     max_passages: MAX_PASSAGES,
                 })

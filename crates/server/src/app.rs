@@ -7,6 +7,7 @@ use siamese_encoder::{Encoder, Reranker};
 use siamese_index::{Collection, Index};
 use tokio::sync::watch;
 
+use crate::body_budget::BodyBudget;
 use crate::config::{Limits, Settings};
 use crate::connections::{ConnectionLimits, Connections};
 use crate::error::{ApiError, ErrorCode};
@@ -25,6 +26,7 @@ pub(crate) struct Inner {
     engine: OnceLock<Engine>,
     connections: Connections,
     stopping: watch::Sender<bool>,
+    body_budget: BodyBudget,
 }
 
 /// The loaded models and index.
@@ -46,11 +48,13 @@ pub(crate) struct Engine {
 impl App {
     /// A service that is not ready yet.
     pub(crate) fn new(settings: Settings, limits: ConnectionLimits) -> Self {
+        let body_budget = BodyBudget::new(settings.limits.max_bodies_in_flight_bytes);
         Self(Arc::new(Inner {
             settings,
             connections: Connections::new(limits),
             engine: OnceLock::new(),
             stopping: watch::Sender::new(false),
+            body_budget,
         }))
     }
 }
@@ -76,6 +80,11 @@ impl Inner {
     /// All open connections.
     pub(crate) fn connections(&self) -> &Connections {
         &self.connections
+    }
+
+    /// Memory for bodies of requests.
+    pub(crate) fn body_budget(&self) -> &BodyBudget {
+        &self.body_budget
     }
 
     /// Makes the service ready. A second engine is ignored.

@@ -72,6 +72,7 @@ pub struct ServerSettings {
     /// Address and port to listen on.
     pub listen: SocketAddr,
     request_timeout_ms: u64,
+    bulk_timeout_ms: u64,
     stream_idle_timeout_ms: u64,
     /// Requests in progress at the same time.
     pub max_concurrent_requests: NonZeroUsize,
@@ -94,6 +95,7 @@ impl ServerSettings {
     fn check_times(&self) -> Result<(), SettingsError> {
         for (key, value) in [
             ("server.request_timeout_ms", self.request_timeout_ms),
+            ("server.bulk_timeout_ms", self.bulk_timeout_ms),
             ("server.stream_idle_timeout_ms", self.stream_idle_timeout_ms),
             ("server.header_timeout_ms", self.header_timeout_ms),
             ("server.keep_alive_timeout_ms", self.keep_alive_timeout_ms),
@@ -120,6 +122,11 @@ impl ServerSettings {
     /// Time a request may take until its answer begins.
     pub fn request_timeout(&self) -> Duration {
         Duration::from_millis(self.request_timeout_ms)
+    }
+
+    /// Time a request that encodes or deletes as much as it likes may take until its answer begins.
+    pub fn bulk_timeout(&self) -> Duration {
+        Duration::from_millis(self.bulk_timeout_ms)
     }
 
     /// Time a streamed ingest may stay silent.
@@ -299,6 +306,8 @@ pub struct QueueSettings {
 )]
 pub struct Limits {
     pub max_body_bytes: usize,
+    pub max_bodies_in_flight_bytes: usize,
+    pub max_json_values: usize,
     pub max_line_bytes: usize,
     pub max_text_bytes: usize,
     pub max_title_bytes: usize,
@@ -427,6 +436,11 @@ impl Settings {
         let limits = &self.limits;
         for (key, value) in [
             ("limits.max_body_bytes", limits.max_body_bytes),
+            (
+                "limits.max_bodies_in_flight_bytes",
+                limits.max_bodies_in_flight_bytes,
+            ),
+            ("limits.max_json_values", limits.max_json_values),
             ("limits.max_line_bytes", limits.max_line_bytes),
             ("limits.max_text_bytes", limits.max_text_bytes),
             ("limits.max_title_bytes", limits.max_title_bytes),

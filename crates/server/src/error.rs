@@ -9,6 +9,10 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+/// The longest sentence or pointer of a problem document, bytes. What quotes more of the request than
+/// this is cut in its middle.
+const MAX_QUOTING_BYTES: usize = 2048;
+
 /// The machine-readable `code` of a problem document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -185,7 +189,7 @@ impl ApiError {
     pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
         Self {
             code,
-            detail: detail.into(),
+            detail: shortened(detail.into()),
             pointer: None,
             retry_after_s: None,
         }
@@ -194,7 +198,7 @@ impl ApiError {
     /// A 422 that points at a field; `pointer` is a JSON pointer such as `/documents/0/text`.
     pub(crate) fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
-            pointer: Some(pointer.into()),
+            pointer: Some(shortened(pointer.into())),
             ..Self::new(ErrorCode::InvalidRequest, detail)
         }
     }
@@ -235,7 +239,7 @@ impl ApiError {
     /// The same error, pointing at a field.
     #[must_use]
     pub(crate) fn at(mut self, pointer: impl Into<String>) -> Self {
-        self.pointer = Some(pointer.into());
+        self.pointer = Some(shortened(pointer.into()));
         self
     }
 
@@ -307,6 +311,17 @@ impl ApiError {
     }
 }
 
+/// The text, cut in its middle when it is long: it may quote the request.
+fn shortened(mut text: String) -> String {
+    if text.len() > MAX_QUOTING_BYTES {
+        let end = text.floor_char_boundary(MAX_QUOTING_BYTES / 2);
+        let start = text.ceil_char_boundary(text.len() - MAX_QUOTING_BYTES / 2);
+        text.replace_range(end..start, "…");
+        text.shrink_to_fit();
+    }
+    text
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         self.render(None)
@@ -341,6 +356,25 @@ mod tests {
     fn codes_are_written_in_snake_case() {
         let code = serde_json::to_value(ErrorCode::UnsupportedMediaType).unwrap();
         assert_eq!(code, "unsupported_media_type");
+    }
+
+    #[test]
+    fn an_error_quotes_no_more_than_its_share_of_a_request() {
+        let long = "é".repeat(1 << 20);
+        let error = ApiError::invalid(format!("/{long}/end"), format!("begin {long} end"));
+        let problem = error
+            .at(format!("/{long}"))
+            .within("/searches/1")
+            .problem(None);
+        for text in [&problem.detail, problem.pointer.as_ref().unwrap()] {
+            assert!(text.len() < MAX_QUOTING_BYTES + 20, "{}", text.len());
+        }
+        assert!(problem.detail.starts_with("begin") && problem.detail.ends_with("end"));
+        let limit = "x".repeat(MAX_QUOTING_BYTES);
+        assert_eq!(
+            ApiError::new(ErrorCode::Internal, limit.clone()).detail,
+            limit
+        );
     }
 
     #[test]

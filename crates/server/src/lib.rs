@@ -7,6 +7,8 @@
 pub mod config;
 
 mod app;
+mod blocking;
+mod body_budget;
 mod connections;
 mod error;
 mod exit;

@@ -1,6 +1,9 @@
 //! Every route of the service, and the layers around them.
 
+use std::time::Duration;
+
 use axum::Router;
+use axum::http::StatusCode;
 use axum::routing::get;
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -16,6 +19,7 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::app::App;
+use crate::body_budget;
 use crate::middleware;
 use crate::openapi;
 use crate::routes::{
@@ -28,13 +32,8 @@ const COLLECTION_PREFIX: &str = "/collections/{collection}";
 
 /// The whole service.
 pub(crate) fn router(app: App) -> Router {
-    let settings = app.settings();
-    let timeout = TimeoutLayer::with_status_code(
-        axum::http::StatusCode::GATEWAY_TIMEOUT,
-        settings.server.request_timeout(),
-    );
-    let routes = documented_routes(app.limits().max_body_bytes).layer(timeout);
-    let (routes, _) = routes.merge(untimed_routes()).split_for_parts();
+    let routes = documented_routes(Bounds::of(&app)).merge(untimed_routes());
+    let (routes, _) = routes.split_for_parts();
     let routes = routes
         .route("/", get(docs::page))
         .route("/openapi.yaml", get(docs::openapi_yaml))
@@ -45,11 +44,54 @@ pub(crate) fn router(app: App) -> Router {
 
 /// The description of every documented route, before [`openapi`] refines it.
 pub(crate) fn described_routes() -> OpenApi {
-    let routes = documented_routes(usize::MAX).merge(untimed_routes());
+    let bounds = Bounds {
+        max_body_bytes: usize::MAX,
+        request_timeout: Duration::MAX,
+        bulk_timeout: Duration::MAX,
+    };
+    let routes = documented_routes(bounds).merge(untimed_routes());
     routes.split_for_parts().1
 }
 
-fn documented_routes(max_body_bytes: usize) -> OpenApiRouter<App> {
+/// What a request may take, of the settings.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    max_body_bytes: usize,
+    request_timeout: Duration,
+    bulk_timeout: Duration,
+}
+
+impl Bounds {
+    fn of(app: &App) -> Self {
+        let server = &app.settings().server;
+        Self {
+            max_body_bytes: app.limits().max_body_bytes,
+            request_timeout: server.request_timeout(),
+            bulk_timeout: server.bulk_timeout(),
+        }
+    }
+
+    fn request(self) -> TimeoutLayer {
+        TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, self.request_timeout)
+    }
+
+    fn bulk(self) -> TimeoutLayer {
+        TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, self.bulk_timeout)
+    }
+}
+
+fn documented_routes(bounds: Bounds) -> OpenApiRouter<App> {
+    quick_routes()
+        .layer(bounds.request())
+        .merge(model_routes(bounds))
+        .merge(json_routes(bounds))
+        .merge(streaming_routes(bounds))
+        .nest(COLLECTION_PREFIX, json_routes(bounds))
+        .nest(COLLECTION_PREFIX, streaming_routes(bounds))
+}
+
+/// Routes that read no body, or a small one.
+fn quick_routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::head())
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
@@ -58,7 +100,6 @@ fn documented_routes(max_body_bytes: usize) -> OpenApiRouter<App> {
         .routes(routes!(reranker::reranker))
         .routes(routes!(v1::models::list))
         .routes(routes!(info::info))
-        .merge(model_routes(max_body_bytes))
         .routes(routes!(collections::list))
         .routes(routes!(
             collections::put,
@@ -66,19 +107,16 @@ fn documented_routes(max_body_bytes: usize) -> OpenApiRouter<App> {
             collections::delete
         ))
         .routes(routes!(snapshots::download, snapshots::delete))
-        .merge(json_routes(max_body_bytes))
-        .merge(streaming_routes())
-        .nest(COLLECTION_PREFIX, json_routes(max_body_bytes))
-        .nest(COLLECTION_PREFIX, streaming_routes())
 }
 
 /// Routes that work on the texts of their JSON body alone.
-fn model_routes(max_body_bytes: usize) -> OpenApiRouter<App> {
+fn model_routes(bounds: Bounds) -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(rerank::post))
         .routes(routes!(v1::embeddings::post))
         .routes(routes!(embed::post))
-        .layer(RequestBodyLimitLayer::new(max_body_bytes))
+        .layer(RequestBodyLimitLayer::new(bounds.max_body_bytes))
+        .layer(bounds.bulk())
 }
 
 /// Routes whose answer may take as long as the data is large.
@@ -87,25 +125,30 @@ fn untimed_routes() -> OpenApiRouter<App> {
 }
 
 /// Routes of one collection that read a JSON body or none.
-fn json_routes(max_body_bytes: usize) -> OpenApiRouter<App> {
+fn json_routes(bounds: Bounds) -> OpenApiRouter<App> {
+    let bulk = OpenApiRouter::new()
+        .routes(routes!(documents::delete::many))
+        .routes(routes!(similarity::post))
+        .layer(bounds.bulk());
     OpenApiRouter::new()
         .routes(routes!(
             documents::read::get,
             documents::patch::patch,
             documents::delete::one
         ))
-        .routes(routes!(documents::delete::many))
         .routes(routes!(search::post))
         .routes(routes!(search_batch::post))
-        .routes(routes!(similarity::post))
-        .layer(RequestBodyLimitLayer::new(max_body_bytes))
+        .layer(bounds.request())
+        .merge(bulk)
+        .layer(RequestBodyLimitLayer::new(bounds.max_body_bytes))
 }
 
 /// Routes of one collection whose body or answer may be a stream of any length.
-fn streaming_routes() -> OpenApiRouter<App> {
+fn streaming_routes(bounds: Bounds) -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(documents::write::write, documents::read::list))
-        .routes(routes!(export::get))
+        .layer(bounds.bulk())
+        .merge(OpenApiRouter::new().routes(routes!(export::get)))
 }
 
 /// From the outside in: request id, trace, problem documents, panics, admission; time and size are
@@ -139,6 +182,10 @@ fn layered(routes: Router<App>, app: &App) -> Router<App> {
             middleware::admit,
         ));
     routes
+        .route_layer(axum::middleware::from_fn_with_state(
+            app.clone(),
+            body_budget::hold_body,
+        ))
         .route_layer(axum::middleware::from_fn(middleware::measure))
         .layer(layers)
 }

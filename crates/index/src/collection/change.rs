@@ -1,5 +1,7 @@
 //! A batch in the making: what a document puts into the record, and what goes with it into the snapshot.
 
+use std::borrow::Borrow;
+
 use super::Collection;
 use super::body::Body;
 use super::write::UpsertStatus;
@@ -45,13 +47,13 @@ impl Change {
 }
 
 impl Collection {
-    pub(super) fn put(
+    pub(super) fn put<D: Borrow<DocumentDraft>>(
         &self,
         change: &mut Change,
-        document: &DocumentWrite,
+        document: &DocumentWrite<D>,
         words: Vec<WordCounts>,
     ) -> Result<UpsertStatus, Error> {
-        let draft = &document.draft;
+        let draft = document.draft();
         let hash = ContentHash::of(draft);
         let record = self.document_record(&draft.id)?;
         match (&record, &document.passages) {
@@ -80,8 +82,11 @@ impl Collection {
     }
 
     /// The words of each passage; none where words are not indexed.
-    pub(super) fn words_of(&self, document: &DocumentWrite) -> Vec<WordCounts> {
-        let DocumentDraft { title, text, .. } = &document.draft;
+    pub(super) fn words_of<D: Borrow<DocumentDraft>>(
+        &self,
+        document: &DocumentWrite<D>,
+    ) -> Vec<WordCounts> {
+        let DocumentDraft { title, text, .. } = document.draft();
         let passages = document.passages.iter().flatten();
         let is_indexed = self.settings().lexical;
         let words = |passage: &NewPassage| match is_indexed {

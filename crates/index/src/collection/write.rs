@@ -3,6 +3,7 @@
 //! Order is the promise: a write is applied to the record, made durable by the group flush, and
 //! only then published to searches and acknowledged.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -77,7 +78,10 @@ impl Collection {
     /// # Errors
     /// Bad input, a full disk, or [`Error::Stale`] when a document without passages is no longer
     /// stored as it was planned. Nothing has been written then.
-    pub fn upsert(&self, documents: &[DocumentWrite]) -> Result<Vec<UpsertStatus>, Error> {
+    pub fn upsert<D: Borrow<DocumentDraft>>(
+        &self,
+        documents: &[DocumentWrite<D>],
+    ) -> Result<Vec<UpsertStatus>, Error> {
         check_writes(documents.iter(), self.dimensions)?;
         // Outside the lock, which one writer holds at a time.
         let words: Vec<_> = documents
@@ -303,16 +307,16 @@ impl Collection {
 }
 
 /// Checks documents of one write, whose ids must be distinct.
-fn check_writes<'a>(
-    documents: impl Iterator<Item = &'a DocumentWrite>,
+fn check_writes<'a, D: Borrow<DocumentDraft> + 'a>(
+    documents: impl Iterator<Item = &'a DocumentWrite<D>>,
     dimensions: usize,
 ) -> Result<(), Error> {
     let mut ids = HashSet::new();
     for document in documents {
         document.check(dimensions)?;
-        if !ids.insert(document.draft.id.as_str()) {
+        if !ids.insert(document.draft().id.as_str()) {
             return Err(Error::DuplicateId {
-                id: document.draft.id.clone(),
+                id: document.draft().id.clone(),
             });
         }
     }

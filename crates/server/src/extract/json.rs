@@ -1,45 +1,118 @@
-//! JSON bodies: content type, size, UTF-8, syntax and shape, each refused with its own words.
+//! JSON bodies: content type, size, numbers of things, UTF-8, syntax, shape and fields, each refused
+//! with its own words.
 
-use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
+use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_path_to_error::Segment;
+use tokio::sync::Semaphore;
 
+use super::census::{CensusLimits, ListLimit, census};
 use crate::app::App;
+use crate::blocking::blocking;
+use crate::body_budget::{SharedShare, held_share, resize};
+use crate::config::Limits;
 use crate::error::{ApiError, ErrorCode};
 
-/// A JSON body, at most `limits.max_body_bytes` long.
-#[derive(Debug)]
-pub(crate) struct ApiJson<T>(pub(crate) T);
+/// Bodies up to this size are parsed where they are read; it takes less than to hand them over.
+const MAX_PARSED_AT_ONCE_BYTES: usize = 16 << 10;
+/// Larger bodies that are parsed at the same time, so that those who wait for something else get a
+/// core.
+const MAX_PARSES: usize = 4;
 
-impl<T: DeserializeOwned> FromRequest<App> for ApiJson<T> {
+static PARSES: Semaphore = Semaphore::const_new(MAX_PARSES);
+
+/// What a route reads as its body.
+pub(crate) trait JsonBody: DeserializeOwned + Send + 'static {
+    /// What the handler gets.
+    type Checked: Send + 'static;
+
+    /// Lists with limits of their own. A body that goes over one is refused before its items are
+    /// made; `check` still says how few there may be.
+    fn lists(_limits: &Limits) -> Vec<ListLimit> {
+        Vec::new()
+    }
+
+    /// Checks the fields; runs beside the parsing, so it may take its time.
+    ///
+    /// # Errors
+    /// 422 with a pointer to the field that does not fit.
+    fn check(self, limits: &Limits) -> Result<Self::Checked, ApiError>;
+}
+
+/// A checked JSON body, at most `limits.max_body_bytes` long.
+#[derive(Debug)]
+pub(crate) struct ApiJson<T: JsonBody>(pub(crate) T::Checked);
+
+impl<T: JsonBody> FromRequest<App> for ApiJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         require_json(request.headers())?;
-        let bytes = read_body(request.into_body(), app.limits().max_body_bytes).await?;
-        parse_json(&bytes).map(Self)
+        let bytes = read_body(request, app.limits().max_body_bytes).await?;
+        read_json::<T>(bytes, app).await.map(Self)
     }
 }
 
 /// A JSON body that may be absent; an empty body is the default.
 #[derive(Debug)]
-pub(crate) struct OptionalJson<T>(pub(crate) T);
+pub(crate) struct OptionalJson<T: JsonBody>(pub(crate) T::Checked);
 
-impl<T: DeserializeOwned + Default> FromRequest<App> for OptionalJson<T> {
+impl<T: JsonBody + Default> FromRequest<App> for OptionalJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let content_type = require_json(request.headers());
-        let bytes = read_body(request.into_body(), app.limits().max_body_bytes).await?;
+        let bytes = read_body(request, app.limits().max_body_bytes).await?;
         if bytes.is_empty() {
-            return Ok(Self(T::default()));
+            return T::default().check(app.limits()).map(Self);
         }
         content_type?;
-        parse_json(&bytes).map(Self)
+        read_json::<T>(bytes, app).await.map(Self)
     }
+}
+
+/// Counts, parses and checks a body; a large one on a blocking thread.
+async fn read_json<T: JsonBody>(bytes: Vec<u8>, app: &App) -> Result<T::Checked, ApiError> {
+    let share = held_share();
+    if bytes.len() <= MAX_PARSED_AT_ONCE_BYTES {
+        return parse_and_check::<T>(bytes, app.limits(), share.as_ref());
+    }
+    let permit = PARSES.acquire().await.map_err(ApiError::internal)?;
+    let app = app.clone();
+    blocking(move || {
+        let _held = permit;
+        parse_and_check::<T>(bytes, app.limits(), share.as_ref())
+    })
+    .await
+}
+
+fn parse_and_check<T: JsonBody>(
+    bytes: Vec<u8>,
+    limits: &Limits,
+    share: Option<&SharedShare>,
+) -> Result<T::Checked, ApiError> {
+    let parsed_bytes = census(&bytes, &CensusLimits::new(limits, T::lists(limits)))?;
+    resize(share, bytes.len() + parsed_bytes)?;
+    let parsed = parse_json::<T>(&bytes)?;
+    drop(bytes);
+    resize(share, parsed_bytes)?;
+    parsed.check(limits)
+}
+
+/// Counts, parses and checks one line of a stream. Returns what it is, and the memory that it may
+/// take, bytes.
+///
+/// # Errors
+/// As for a body.
+pub(crate) fn parse_line<T: JsonBody>(
+    line: &[u8],
+    limits: &Limits,
+) -> Result<(T::Checked, usize), ApiError> {
+    let bytes = census(line, &CensusLimits::new(limits, T::lists(limits)))?;
+    Ok((parse_json::<T>(line)?.check(limits)?, bytes))
 }
 
 fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
@@ -67,22 +140,49 @@ pub(crate) fn media_type(headers: &HeaderMap) -> String {
         .unwrap_or_default()
 }
 
-async fn read_body(body: Body, max_body_bytes: usize) -> Result<Bytes, ApiError> {
-    axum::body::to_bytes(body, max_body_bytes)
-        .await
-        .map_err(|error| {
-            if is_over_limit(&error) {
-                ApiError::new(
-                    ErrorCode::PayloadTooLarge,
-                    format!("the body is over limits.max_body_bytes = {max_body_bytes}"),
-                )
-            } else {
-                ApiError::new(
-                    ErrorCode::MalformedJson,
-                    "the body ended before it was complete",
-                )
-            }
-        })
+/// Reads a whole body. Memory is taken from the budget as bytes arrive, whatever the header says.
+async fn read_body(request: Request, max_bytes: usize) -> Result<Vec<u8>, ApiError> {
+    let announced = announced_bytes(request.headers());
+    if announced.is_some_and(|bytes| bytes > max_bytes as u64) {
+        return Err(too_large(max_bytes));
+    }
+    let share = held_share();
+    let mut chunks = request.into_body().into_data_stream();
+    let mut body = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| broken(&error, max_bytes))?;
+        let bytes = body.len() + chunk.len();
+        if bytes > max_bytes {
+            return Err(too_large(max_bytes));
+        }
+        resize(share.as_ref(), bytes)?;
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn announced_bytes(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+fn too_large(max_bytes: usize) -> ApiError {
+    let detail = format!("the body is over limits.max_body_bytes = {max_bytes}");
+    ApiError::new(ErrorCode::PayloadTooLarge, detail)
+}
+
+fn broken(error: &axum::Error, max_bytes: usize) -> ApiError {
+    if is_over_limit(error) {
+        return too_large(max_bytes);
+    }
+    ApiError::new(
+        ErrorCode::MalformedJson,
+        "the body ended before it was complete",
+    )
 }
 
 fn is_over_limit(error: &axum::Error) -> bool {
@@ -219,5 +319,322 @@ mod tests {
         let (code, _, detail) = refusal(b"{\"items\":[{\"text\":\"\xff\"}]}");
         assert_eq!(code, ErrorCode::MalformedJson);
         assert!(detail.contains("UTF-8"));
+    }
+}
+
+/// Through the router, without models: a body that passes is answered 503, as they are not loaded.
+#[cfg(test)]
+mod router_tests {
+    use axum::Router;
+    use axum::body::{Body, Bytes};
+    use axum::http::Response;
+    use futures_util::stream;
+    use serde_json::Value;
+    use tokio::sync::oneshot;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::config::{Overrides, Settings};
+    use crate::connections::ConnectionLimits;
+
+    const MIB: usize = 1 << 20;
+
+    fn app(change: impl FnOnce(&mut Limits)) -> Router {
+        let mut settings = Settings::load(&Overrides::default()).unwrap();
+        change(&mut settings.limits);
+        let connections = ConnectionLimits::new(&settings.server, None);
+        crate::router(App::new(settings, connections))
+    }
+
+    async fn answer(app: &Router, path: &str, body: impl Into<Body>) -> (Value, Response<()>) {
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+        let request = request.body(body.into()).unwrap();
+        let (head, body) = app.clone().oneshot(request).await.unwrap().into_parts();
+        let body = axum::body::to_bytes(body, MIB).await.unwrap();
+        (
+            serde_json::from_slice(&body).unwrap(),
+            Response::from_parts(head, ()),
+        )
+    }
+
+    async fn problem(app: &Router, path: &str, body: impl Into<Body>) -> Value {
+        answer(app, path, body).await.0
+    }
+
+    fn list(before: &str, item: &str, items: usize, after: &str) -> String {
+        format!("{before}{}{after}", vec![item; items].join(","))
+    }
+
+    /// A body that begins and never ends, and tells when more of it is waited for.
+    fn endless(bytes: usize) -> (Body, oneshot::Receiver<()>) {
+        let (asked, is_asked) = oneshot::channel();
+        let begin = Bytes::from(vec![b' '; bytes]);
+        let begin = stream::iter([Ok::<_, std::io::Error>(begin)]);
+        let rest = stream::once(async move {
+            asked.send(()).unwrap();
+            std::future::pending().await
+        });
+        (Body::from_stream(begin.chain(rest)), is_asked)
+    }
+
+    /// Route, what stands before the items of a list, an item, what stands after them, where the list
+    /// is, and its limit.
+    const LISTS: &[(&str, &str, &str, &str, &str, &str)] = &[
+        (
+            "/search/batch",
+            r#"{"searches":["#,
+            r#"{"query":"a","top_k":1}"#,
+            "]}",
+            "/searches",
+            "searches_per_batch",
+        ),
+        (
+            "/search",
+            r#"{"positive":["#,
+            r#""a""#,
+            "]}",
+            "/positive",
+            "search_examples",
+        ),
+        (
+            "/search",
+            r#"{"positive":["a"],"negative":["#,
+            r#""a""#,
+            "]}",
+            "/negative",
+            "search_examples",
+        ),
+        (
+            "/search/batch",
+            r#"{"searches":[{"positive":["#,
+            r#""a""#,
+            "]}]}",
+            "/searches/0/positive",
+            "search_examples",
+        ),
+        (
+            "/search",
+            r#"{"query":"a","facets":["#,
+            r#""a""#,
+            "]}",
+            "/facets",
+            "facets",
+        ),
+        (
+            "/documents/delete",
+            r#"{"ids":["#,
+            r#""a""#,
+            "]}",
+            "/ids",
+            "ids_per_request",
+        ),
+        (
+            "/similarity",
+            r#"{"left":["#,
+            r#""a""#,
+            "]}",
+            "/left",
+            "similarity_items",
+        ),
+        (
+            "/similarity",
+            r#"{"left":["a"],"right":["#,
+            r#""a""#,
+            "]}",
+            "/right",
+            "similarity_items",
+        ),
+        (
+            "/similarity",
+            r#"{"source":"a","targets":["#,
+            r#""a""#,
+            "]}",
+            "/targets",
+            "similarity_items",
+        ),
+        (
+            "/similarity",
+            r#"{"pairs":["#,
+            r#"["a","b"]"#,
+            "]}",
+            "/pairs",
+            "similarity_items",
+        ),
+        (
+            "/similarity",
+            r#"{"pairs":[["#,
+            r#""a""#,
+            "]]}",
+            "/pairs/0",
+            "similarity_items",
+        ),
+        (
+            "/embed",
+            r#"{"inputs":["#,
+            r#""a""#,
+            "]}",
+            "/inputs",
+            "embed_texts",
+        ),
+        (
+            "/v1/embeddings",
+            r#"{"input":["#,
+            r#""a""#,
+            "]}",
+            "/input",
+            "embed_texts",
+        ),
+        (
+            "/rerank",
+            r#"{"query":"a","texts":["#,
+            r#""a""#,
+            "]}",
+            "/texts",
+            "rerank_candidates",
+        ),
+        (
+            "/documents",
+            r#"{"documents":["#,
+            r#"{"text":"a"}"#,
+            "]}",
+            "/documents",
+            "documents_per_request",
+        ),
+    ];
+
+    #[tokio::test]
+    async fn every_list_is_read_up_to_its_limit_and_no_further() {
+        let app = app(|limits| {
+            limits.max_documents_per_request = 3;
+            limits.max_searches_per_batch = 3;
+            limits.max_search_examples = 3;
+            limits.max_facets = 3;
+            limits.max_ids_per_request = 3;
+            limits.max_similarity_items = 3;
+            limits.max_embed_texts = 3;
+            limits.max_rerank_candidates = 3;
+        });
+        for &(path, before, item, after, pointer, limit) in LISTS {
+            let limit = format!("limits.max_{limit} = 3");
+            let within = problem(&app, path, list(before, item, 3, after)).await;
+            assert!(
+                !within["detail"]
+                    .as_str()
+                    .unwrap()
+                    .contains("there are more"),
+                "{within}"
+            );
+            // What follows the item too many is not looked at, so it may be anything.
+            let over = list(before, item, 4, "#");
+            let over = problem(&app, path, over).await;
+            assert_eq!(over["status"], 422, "{path} {over}");
+            assert_eq!(over["pointer"], pointer, "{path} {over}");
+            let detail = over["detail"].as_str().unwrap();
+            assert!(
+                detail.starts_with("there are more") && detail.contains(&limit),
+                "{detail}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn metadata_and_filters_are_counted_by_the_values_of_the_body() {
+        let app = app(|limits| limits.max_json_values = 12);
+        for (path, before, after) in [
+            (
+                "/documents",
+                r#"{"documents":[{"text":"a","metadata":{"k":["#,
+                "]}}]}",
+            ),
+            (
+                "/search",
+                r#"{"query":"a","top_k":1,"filter":{"f":{"$in":["#,
+                "]}}}",
+            ),
+        ] {
+            let used = if path == "/search" { 11 } else { 10 };
+            let passes = problem(&app, path, list(before, "1", 12 - used, after)).await;
+            assert_eq!(passes["code"], "not_ready", "{passes}");
+            let over = problem(&app, path, list(before, "1", 13 - used, after)).await;
+            assert_eq!(over["status"], 422, "{over}");
+            let detail = over["detail"].as_str().unwrap();
+            assert!(detail.contains("limits.max_json_values = 12"), "{detail}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_announces_too_much_is_refused_before_it_comes() {
+        let app = app(|limits| limits.max_body_bytes = 1000);
+        for path in ["/documents", "/search", "/embed"] {
+            let request = Request::post(path)
+                .header(header::CONTENT_TYPE, "application/json")
+                .header(header::CONTENT_LENGTH, "1001");
+            let request = request.body(endless(1).0).unwrap();
+            let answer = app.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), 413, "{path}");
+            let over = problem(&app, path, endless(1001).0).await;
+            assert_eq!(over["code"], "payload_too_large", "{over}");
+            let within = problem(&app, path, " ".repeat(1000)).await;
+            assert_eq!(within["code"], "malformed_json", "{within}");
+        }
+    }
+
+    #[tokio::test]
+    async fn large_bodies_share_a_budget_that_small_ones_do_not_need() {
+        let app = app(|limits| limits.max_bodies_in_flight_bytes = MIB);
+        let (body, is_read) = endless(MIB);
+        let slow = tokio::spawn({
+            let app = app.clone();
+            async move { problem(&app, "/search", body).await }
+        });
+        is_read.await.unwrap();
+        let large = || format!(r#"{{"query":"a"}}{}"#, " ".repeat(200 << 10));
+        let refused = answer(&app, "/search", large()).await;
+        assert_eq!(refused.0["code"], "overloaded", "{}", refused.0);
+        assert_eq!(refused.1.headers()[header::RETRY_AFTER], "2");
+        let detail = refused.0["detail"].as_str().unwrap();
+        assert!(
+            detail.contains("limits.max_bodies_in_flight_bytes = 1048576"),
+            "{detail}"
+        );
+        let small = problem(&app, "/search", r#"{"query":"a"}"#).await;
+        assert_eq!(small["code"], "not_ready", "{small}");
+        slow.abort();
+        assert!(slow.await.is_err());
+        let after = problem(&app, "/search", large()).await;
+        assert_eq!(after["code"], "not_ready", "{after}");
+    }
+
+    #[tokio::test]
+    async fn what_a_body_is_made_into_counts_as_well() {
+        let app = app(|limits| limits.max_bodies_in_flight_bytes = MIB);
+        let maps = |count| {
+            list(
+                r#"{"query":"a","filter":{"f":{"$in":["#,
+                r#"{"":1}"#,
+                count,
+                "]}}}",
+            )
+        };
+        // 7 bytes each, which become a map of 640.
+        let refused = problem(&app, "/search", maps(3000)).await;
+        assert_eq!(refused["code"], "overloaded", "{refused}");
+        let passes = problem(&app, "/search", maps(500)).await;
+        assert_eq!(passes["status"], 422, "{passes}");
+    }
+
+    #[tokio::test]
+    async fn no_error_repeats_a_large_part_of_the_request() {
+        let app = app(|_| {});
+        let long = "\u{feff}".repeat(MIB);
+        for body in [
+            format!(r#"{{"top_k":"{long}"}}"#),
+            format!(r#"{{"{long}":1}}"#),
+            format!(r#"{{"query":"a","filter":{{"{long}":{{"$x":1}}}}}}"#),
+        ] {
+            let problem = problem(&app, "/search", body).await;
+            assert_eq!(problem["status"], 422);
+            assert!(problem.to_string().len() < 10_000);
+        }
     }
 }

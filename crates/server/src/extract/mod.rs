@@ -1,11 +1,17 @@
 //! Extractors whose every refusal is a problem document.
 
+mod census;
 mod json;
 mod object;
 mod params;
 mod whole_number;
 
-pub(crate) use json::{ApiJson, OptionalJson, media_type, parse_json, pointer_token, present};
+pub(crate) use census::ListLimit;
+#[cfg(test)]
+pub(crate) use json::parse_json;
+pub(crate) use json::{
+    ApiJson, JsonBody, OptionalJson, media_type, parse_line, pointer_token, present,
+};
 pub(crate) use object::from_object_only;
 pub(crate) use params::{ApiPath, ApiQuery, CollectionName, DocumentId};
 pub(crate) use whole_number::whole_number;

@@ -21,10 +21,12 @@ use super::problems::{
 };
 use super::timestamp::rfc3339;
 use crate::app::{App, Engine};
+use crate::config::Limits;
 use crate::error::{ApiError, ErrorCode};
-use crate::extract::{ApiPath, OptionalJson, from_object_only, present, whole_number};
+use crate::extract::{ApiPath, JsonBody, OptionalJson, from_object_only, present, whole_number};
 use crate::service::{
-    blocking, default_chunking, default_overlap, default_passage_tokens, min_passage_tokens, window,
+    blocking, blocking_write, default_chunking, default_overlap, default_passage_tokens,
+    min_passage_tokens, window,
 };
 
 /// Settings of a collection, chosen when it is made.
@@ -127,6 +129,15 @@ impl Serialize for ChunkingShape {
 }
 
 from_object_only!(CollectionRequest, IndexRequest, ChunkingShape);
+
+impl JsonBody for CollectionRequest {
+    type Checked = Self;
+
+    /// What there is to check needs the encoder.
+    fn check(self, _limits: &Limits) -> Result<Self, ApiError> {
+        Ok(self)
+    }
+}
 
 /// A way to make passages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -310,7 +321,7 @@ pub(crate) async fn put(
         lexical: request.lexical.unwrap_or(true),
     };
     let index = Arc::clone(&engine.index);
-    blocking(move || {
+    blocking_write(move || {
         let (collection, outcome) = index.put_collection(&name, &settings)?;
         let status = match outcome {
             PutOutcome::Created => StatusCode::CREATED,
@@ -356,7 +367,7 @@ pub(crate) async fn delete(
     let engine: &Engine = app.engine()?;
     engine.collection(&name)?;
     let index = Arc::clone(&engine.index);
-    blocking(move || {
+    blocking_write(move || {
         index.delete_collection(&name)?;
         Ok(StatusCode::NO_CONTENT)
     })

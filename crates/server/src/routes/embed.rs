@@ -9,8 +9,9 @@ use super::problems::{BodyProblems, EngineProblems};
 use super::similarity::TruncationDirection;
 use super::text_list::TextList;
 use crate::app::App;
+use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, from_object_only, whole_number};
+use crate::extract::{ApiJson, JsonBody, ListLimit, from_object_only, whole_number};
 use crate::service::{EmbedTask, OverWindow, Prompt, embed_texts};
 
 /// Texts to encode, as text-embeddings-inference takes them.
@@ -37,6 +38,28 @@ pub(crate) struct EmbedRequest {
 
 from_object_only!(EmbedRequest);
 
+impl JsonBody for EmbedRequest {
+    type Checked = EmbedTask;
+
+    fn lists(limits: &Limits) -> Vec<ListLimit> {
+        vec![TextList::limit("/inputs", limits)]
+    }
+
+    fn check(self, limits: &Limits) -> Result<Self::Checked, ApiError> {
+        Ok(EmbedTask {
+            texts: self.inputs.checked(limits, "/inputs")?,
+            prompt: self.prompt_name.map_or(Prompt::Default, Prompt::Named),
+            dimensions: self.dimensions,
+            normalize: self.normalize.unwrap_or(true),
+            over_window: match self.truncate {
+                Some(false) => OverWindow::Refuse,
+                Some(true) | None => OverWindow::Cut,
+            },
+            pointer: "/inputs",
+        })
+    }
+}
+
 /// Encode texts, as text-embeddings-inference does.
 ///
 /// The answer is a list of vectors, also for one text. Nothing is stored.
@@ -47,19 +70,8 @@ from_object_only!(EmbedRequest);
 )]
 pub(crate) async fn post(
     State(app): State<App>,
-    ApiJson(request): ApiJson<EmbedRequest>,
+    ApiJson(task): ApiJson<EmbedRequest>,
 ) -> Result<Json<Vec<Vec<f32>>>, ApiError> {
-    let task = EmbedTask {
-        texts: request.inputs.checked(app.limits(), "/inputs")?,
-        prompt: request.prompt_name.map_or(Prompt::Default, Prompt::Named),
-        dimensions: request.dimensions,
-        normalize: request.normalize.unwrap_or(true),
-        over_window: match request.truncate {
-            Some(false) => OverWindow::Refuse,
-            Some(true) | None => OverWindow::Cut,
-        },
-        pointer: "/inputs",
-    };
     let embeddings = embed_texts(app.engine()?, task).await?;
     let vectors = embeddings.into_iter().map(|embedding| embedding.vector);
     Ok(Json(vectors.collect()))

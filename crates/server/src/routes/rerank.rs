@@ -11,7 +11,7 @@ use super::similarity::TruncationDirection;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, from_object_only, whole_number};
+use crate::extract::{ApiJson, JsonBody, ListLimit, from_object_only, whole_number};
 use crate::service::{Choice, OverWindow, Rerank, RerankTask, Search};
 
 const DEFAULT_TOP_N: usize = 50;
@@ -54,6 +54,23 @@ pub(crate) struct RerankRequest {
 
 from_object_only!(RerankWish, RerankRequest);
 
+impl JsonBody for RerankRequest {
+    type Checked = Self;
+
+    fn lists(limits: &Limits) -> Vec<ListLimit> {
+        vec![ListLimit {
+            pointer: "/texts",
+            items: "texts",
+            max: limits.max_rerank_candidates,
+            limit: "limits.max_rerank_candidates",
+        }]
+    }
+
+    fn check(self, limits: &Limits) -> Result<Self, ApiError> {
+        self.check_texts(limits).map(|()| self)
+    }
+}
+
 /// One of the texts.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct RankedText {
@@ -80,7 +97,6 @@ pub(crate) async fn post(
     State(app): State<App>,
     ApiJson(request): ApiJson<RerankRequest>,
 ) -> Result<Json<Vec<RankedText>>, ApiError> {
-    request.check(app.limits())?;
     let over_window = match request.truncate {
         Some(false) => OverWindow::Refuse,
         Some(true) | None => OverWindow::Cut,
@@ -115,19 +131,15 @@ fn logistic(logit: f32) -> f32 {
 }
 
 impl RerankRequest {
-    fn check(&self, limits: &Limits) -> Result<(), ApiError> {
+    fn check_texts(&self, limits: &Limits) -> Result<(), ApiError> {
         check_text(
             &self.query,
             limits.max_query_bytes,
             "limits.max_query_bytes",
         )
         .map_err(|error| error.at("/query"))?;
-        let (count, max) = (self.texts.len(), limits.max_rerank_candidates);
-        if !(1..=max).contains(&count) {
-            let detail = format!(
-                "there are {count} texts; 1 to limits.max_rerank_candidates = {max} are allowed"
-            );
-            return Err(ApiError::invalid("/texts", detail));
+        if self.texts.is_empty() {
+            return Err(ApiError::invalid("/texts", "there are no texts"));
         }
         let max = limits.max_text_bytes;
         let over = self.texts.iter().position(|text| text.len() > max);

@@ -19,7 +19,9 @@ use super::rerank::RerankWish;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, CollectionName, from_object_only, present, whole_number};
+use crate::extract::{
+    ApiJson, CollectionName, JsonBody, ListLimit, from_object_only, present, whole_number,
+};
 use crate::service::{self, Choice, Grouping, Search, SearchedFor};
 
 const DEFAULT_TOP_K: usize = 10;
@@ -134,6 +136,18 @@ pub(crate) struct SearchRequest {
 
 from_object_only!(SearchRequest);
 
+impl JsonBody for SearchRequest {
+    type Checked = (Search, Layout);
+
+    fn lists(limits: &Limits) -> Vec<ListLimit> {
+        Self::lists_at(["/positive", "/negative", "/facets"], limits)
+    }
+
+    fn check(self, limits: &Limits) -> Result<Self::Checked, ApiError> {
+        self.checked(limits, "")
+    }
+}
+
 /// Search by meaning, by words, or by both.
 ///
 /// Hits are documents, ranked by their best passage.
@@ -148,10 +162,9 @@ from_object_only!(SearchRequest);
 pub(crate) async fn post(
     State(app): State<App>,
     collection: CollectionName,
-    ApiJson(request): ApiJson<SearchRequest>,
+    ApiJson((search, layout)): ApiJson<SearchRequest>,
 ) -> Result<Json<SearchResponse>, ApiError> {
     let started_at = Instant::now();
-    let (search, layout) = request.checked(app.limits(), "")?;
     let engine = app.engine()?;
     let collection = engine.collection(&collection)?;
     let found = service::search(engine, &collection, vec![search]).await?;
@@ -167,6 +180,25 @@ pub(crate) async fn post(
 }
 
 impl SearchRequest {
+    /// How long the lists may be that stand at these pointers.
+    pub(super) fn lists_at(
+        [positive, negative, facets]: [&'static str; 3],
+        limits: &Limits,
+    ) -> Vec<ListLimit> {
+        let list = |pointer, items, max, limit| ListLimit {
+            pointer,
+            items,
+            max,
+            limit,
+        };
+        let (examples, limit) = (limits.max_search_examples, "limits.max_search_examples");
+        vec![
+            list(positive, "items", examples, limit),
+            list(negative, "items", examples, limit),
+            list(facets, "facets", limits.max_facets, "limits.max_facets"),
+        ]
+    }
+
     /// The question, and how to lay out what is found; `pointer` is where the request stands.
     ///
     /// # Errors

@@ -7,15 +7,15 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::hits::SearchResponse;
+use super::hits::{Layout, SearchResponse};
 use super::problems::{BodyProblems, CursorProblems, EngineProblems, SearchProblems};
 use super::rerank::check_together;
 use super::search::SearchRequest;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, CollectionName, from_object_only};
-use crate::service;
+use crate::extract::{ApiJson, CollectionName, JsonBody, ListLimit, from_object_only};
+use crate::service::{self, Search};
 
 /// Questions that are answered together, all or none.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -28,6 +28,38 @@ pub(crate) struct SearchBatchRequest {
 }
 
 from_object_only!(SearchBatchRequest);
+
+impl JsonBody for SearchBatchRequest {
+    type Checked = (Vec<Search>, Vec<Layout>);
+
+    fn lists(limits: &Limits) -> Vec<ListLimit> {
+        let searches = ListLimit {
+            pointer: "/searches",
+            items: "searches",
+            max: limits.max_searches_per_batch,
+            limit: "limits.max_searches_per_batch",
+        };
+        let pointers = [
+            "/searches/*/positive",
+            "/searches/*/negative",
+            "/searches/*/facets",
+        ];
+        let mut lists = SearchRequest::lists_at(pointers, limits);
+        lists.push(searches);
+        lists
+    }
+
+    fn check(self, limits: &Limits) -> Result<Self::Checked, ApiError> {
+        self.check_size(limits)?;
+        let questions = self.searches.into_iter().enumerate();
+        let questions = questions
+            .map(|(place, request)| request.checked(limits, &format!("/searches/{place}")))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (searches, layouts): (Vec<_>, Vec<_>) = questions.into_iter().unzip();
+        check_together(&searches, limits)?;
+        Ok((searches, layouts))
+    }
+}
 
 /// The answers, in the order of the questions.
 #[derive(Debug, Serialize, ToSchema)]
@@ -50,16 +82,9 @@ pub(crate) struct SearchBatchResponse {
 pub(crate) async fn post(
     State(app): State<App>,
     collection: CollectionName,
-    ApiJson(request): ApiJson<SearchBatchRequest>,
+    ApiJson((searches, layouts)): ApiJson<SearchBatchRequest>,
 ) -> Result<Json<SearchBatchResponse>, ApiError> {
     let started_at = Instant::now();
-    request.check_size(app.limits())?;
-    let questions = request.searches.into_iter().enumerate();
-    let questions = questions
-        .map(|(place, request)| request.checked(app.limits(), &format!("/searches/{place}")))
-        .collect::<Result<Vec<_>, _>>()?;
-    let (searches, layouts): (Vec<_>, Vec<_>) = questions.into_iter().unzip();
-    check_together(&searches, app.limits())?;
     let engine = app.engine()?;
     let collection = engine.collection(&collection)?;
     let found = service::search(engine, &collection, searches).await?;
@@ -72,14 +97,8 @@ pub(crate) async fn post(
 
 impl SearchBatchRequest {
     fn check_size(&self, limits: &Limits) -> Result<(), ApiError> {
-        let (count, max) = (self.searches.len(), limits.max_searches_per_batch);
-        if count == 0 {
+        if self.searches.is_empty() {
             return Err(ApiError::invalid("/searches", "the list is empty"));
-        }
-        if count > max {
-            let detail =
-                format!("there are {count} searches, over limits.max_searches_per_batch = {max}");
-            return Err(ApiError::invalid("/searches", detail));
         }
         let tops = self.searches.iter().map(SearchRequest::top_k);
         let hits = tops.fold(0_usize, usize::saturating_add);

@@ -11,7 +11,7 @@ use super::problems::{BodyProblems, DocumentProblems, EngineProblems};
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, CollectionName, from_object_only, present};
+use crate::extract::{ApiJson, CollectionName, JsonBody, ListLimit, from_object_only, present};
 use crate::service::{Metric, Operand, score_pairs};
 
 /// How two vectors are compared. All vectors are scaled to length 1 first.
@@ -88,6 +88,33 @@ pub(crate) struct Parameters {
 
 from_object_only!(SimilarityRequest, Inputs, Parameters);
 
+impl JsonBody for SimilarityRequest {
+    type Checked = Comparison;
+
+    fn lists(limits: &Limits) -> Vec<ListLimit> {
+        let list = |pointer, max| ListLimit {
+            pointer,
+            items: "items",
+            max,
+            limit: "limits.max_similarity_items",
+        };
+        let max = limits.max_similarity_items;
+        let pointers = [
+            "/pairs",
+            "/pairs/*",
+            "/targets",
+            "/left",
+            "/right",
+            "/inputs/sentences",
+        ];
+        pointers.map(|pointer| list(pointer, max)).into()
+    }
+
+    fn check(self, limits: &Limits) -> Result<Self::Checked, ApiError> {
+        self.checked(limits)
+    }
+}
+
 /// Which end of a long text is left out.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -133,9 +160,8 @@ pub(crate) enum SimilarityResponse {
 pub(crate) async fn post(
     State(app): State<App>,
     collection: CollectionName,
-    ApiJson(request): ApiJson<SimilarityRequest>,
+    ApiJson(comparison): ApiJson<SimilarityRequest>,
 ) -> Result<Response, ApiError> {
-    let comparison = request.checked(app.limits())?;
     let engine = app.engine()?;
     let collection = engine.collection(&collection)?;
     let Comparison {
@@ -149,7 +175,8 @@ pub(crate) async fn post(
 }
 
 /// A request that has passed its checks: scores of `pairs` of places in `operands`.
-struct Comparison {
+#[derive(Debug)]
+pub(crate) struct Comparison {
     operands: Vec<Operand>,
     pairs: Vec<(usize, usize)>,
     metric: Metric,
@@ -157,6 +184,7 @@ struct Comparison {
 }
 
 /// How the scores are laid out in the answer.
+#[derive(Debug)]
 enum Form {
     Scores,
     Matrix { columns: usize },

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use siamese_encoder::{Encoder, InputKind, TokenizedText};
 
-use super::{OverWindow, blocking};
+use super::{OverWindow, blocking_steps, in_steps};
 use crate::app::Engine;
 use crate::error::ApiError;
 use crate::queue::{Admission, Lane};
@@ -56,11 +56,12 @@ pub(crate) async fn embed_texts(
     check_dimensions(&encoder, task.dimensions)?;
     let prompt = prompt(&encoder, &task.prompt)?;
     let (texts, over_window, pointer) = (task.texts, task.over_window, task.pointer);
-    let tokenized = blocking(move || {
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let tokenized = encoder
-            .tokenize_all_after(&prompt, &texts)
-            .map_err(ApiError::internal)?;
+    let tokenized = blocking_steps(move |cancel| {
+        let tokenized = in_steps(&texts, cancel, |texts| {
+            encoder
+                .tokenize_all_after(&prompt, texts)
+                .map_err(ApiError::internal)
+        })?;
         if over_window == OverWindow::Refuse {
             refuse_truncated(&encoder, &tokenized, pointer)?;
         }

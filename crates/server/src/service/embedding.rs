@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use siamese_encoder::{InputKind, TokenizedText};
 
-use super::blocking;
+use super::{blocking_steps, in_steps};
 use crate::app::Engine;
 use crate::error::ApiError;
 use crate::metrics;
@@ -84,11 +84,12 @@ impl Engine {
             return Ok(Vec::new());
         }
         let encoder = Arc::clone(&self.encoder);
-        let tokenized = blocking(move || {
-            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            encoder
-                .tokenize_all(&texts, kind)
-                .map_err(ApiError::internal)
+        let tokenized = blocking_steps(move |cancel| {
+            in_steps(&texts, cancel, |texts| {
+                encoder
+                    .tokenize_all(texts, kind)
+                    .map_err(ApiError::internal)
+            })
         })
         .await?;
         self.embed_tokenized(tokenized, lane, admission).await

@@ -9,11 +9,16 @@ use siamese_index::{
 };
 
 use super::chunking::{ChunkError, ChunkedText, Chunker};
-use super::{Embedding, blocking};
+use super::{Embedding, blocking_steps, blocking_write};
 use crate::app::Engine;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorCode};
 use crate::metrics;
 use crate::queue::{Admission, Lane};
+
+/// Documents that are stored together; whoever works on them shares them.
+pub(crate) type Drafts = Arc<[Arc<DocumentDraft>]>;
+
+type SharedWrite = DocumentWrite<Arc<DocumentDraft>>;
 
 /// Times a write is planned again when its documents changed under it.
 const MAX_PLANS: usize = 5;
@@ -67,8 +72,8 @@ pub(crate) struct DocumentOutcome {
 /// Documents with their vectors, ready to be stored.
 #[derive(Debug)]
 pub(crate) struct Prepared {
-    drafts: Arc<Vec<DocumentDraft>>,
-    writes: Vec<DocumentWrite>,
+    drafts: Drafts,
+    writes: Vec<SharedWrite>,
     accounts: Vec<Account>,
 }
 
@@ -88,7 +93,7 @@ enum Step {
 
 impl Prepared {
     /// The documents, in order.
-    pub(crate) fn drafts(&self) -> Arc<Vec<DocumentDraft>> {
+    pub(crate) fn drafts(&self) -> Drafts {
         Arc::clone(&self.drafts)
     }
 }
@@ -101,7 +106,7 @@ impl Prepared {
 pub(crate) async fn ingest(
     engine: &Engine,
     collection: &Arc<Collection>,
-    drafts: Arc<Vec<DocumentDraft>>,
+    drafts: Drafts,
     admission: Admission,
 ) -> Result<Vec<DocumentOutcome>, ApiError> {
     let prepared = prepare(engine, collection, drafts, admission).await?;
@@ -115,7 +120,7 @@ pub(crate) async fn ingest(
 pub(crate) async fn prepare(
     engine: &Engine,
     collection: &Arc<Collection>,
-    drafts: Arc<Vec<DocumentDraft>>,
+    drafts: Drafts,
     admission: Admission,
 ) -> Result<Prepared, ApiError> {
     let mut steps = plan(engine, collection, &drafts).await?;
@@ -160,10 +165,10 @@ pub(crate) async fn commit(
 /// Writes durably; the inner error is the id of a document that changed since it was planned.
 async fn store(
     collection: &Arc<Collection>,
-    writes: Vec<DocumentWrite>,
+    writes: Vec<SharedWrite>,
 ) -> Result<Result<Vec<UpsertStatus>, String>, ApiError> {
     let collection = Arc::clone(collection);
-    blocking(move || match collection.upsert(&writes) {
+    blocking_write(move || match collection.upsert(&writes) {
         Ok(statuses) => Ok(Ok(statuses)),
         Err(IndexError::Stale { id }) => Ok(Err(id)),
         Err(error) => Err(error.into()),
@@ -175,23 +180,29 @@ async fn store(
 async fn plan(
     engine: &Engine,
     collection: &Arc<Collection>,
-    drafts: &Arc<Vec<DocumentDraft>>,
+    drafts: &Drafts,
 ) -> Result<Vec<Step>, ApiError> {
     let (collection, drafts) = (Arc::clone(collection), Arc::clone(drafts));
     let (encoder, max_passages) = (
         Arc::clone(&engine.encoder),
         engine.max_passages_per_document,
     );
-    blocking(move || {
+    blocking_steps(move |cancel| {
         let chunker = Chunker {
+            cancel,
             encoder: &encoder,
             chunking: collection.settings().chunking,
             max_passages,
         };
-        let plans = collection.plan(&drafts)?;
-        let steps = drafts.iter().zip(plans).enumerate();
-        steps
-            .map(|(place, (draft, plan))| step(&chunker, draft, plan, place))
+        let drafts = drafts.iter().enumerate();
+        drafts
+            .map(|(place, draft)| {
+                cancel.check()?;
+                let plans = collection.plan(std::slice::from_ref(&**draft))?;
+                let plan = plans.into_iter().next();
+                let plan = plan.ok_or_else(|| ApiError::internal("a draft has no plan"))?;
+                step(&chunker, draft, plan, place)
+            })
             .collect()
     })
     .await
@@ -213,6 +224,7 @@ fn step(
                 ChunkError::TooManyPassages { .. } => {
                     ApiError::invalid(format!("/documents/{place}/text"), error.to_string())
                 }
+                ChunkError::Cancelled => ApiError::new(ErrorCode::Timeout, error.to_string()),
                 ChunkError::Encoder(error) => ApiError::internal(error),
             })
         }
@@ -229,10 +241,10 @@ impl Step {
 }
 
 fn writes(
-    drafts: &[DocumentDraft],
+    drafts: &[Arc<DocumentDraft>],
     steps: Vec<Step>,
     embeddings: Vec<Embedding>,
-) -> (Vec<DocumentWrite>, Vec<Account>) {
+) -> (Vec<SharedWrite>, Vec<Account>) {
     let mut embeddings = embeddings.into_iter();
     let writes = drafts.iter().zip(steps).map(|(draft, step)| {
         let (passages, account) = match step {
@@ -252,7 +264,7 @@ fn writes(
                 (Some(passages(chunked, own)), account)
             }
         };
-        let draft = draft.clone();
+        let draft = Arc::clone(draft);
         (DocumentWrite { draft, passages }, account)
     });
     writes.unzip()
@@ -284,18 +296,19 @@ fn truncation(embedding: &Embedding) -> Option<Warning> {
 }
 
 fn outcomes(
-    drafts: &[DocumentDraft],
+    drafts: &[Arc<DocumentDraft>],
     statuses: Vec<UpsertStatus>,
     accounts: Vec<Account>,
 ) -> Vec<DocumentOutcome> {
     let results = statuses.into_iter().zip(accounts);
-    let outcome =
-        |(draft, (status, account)): (&DocumentDraft, (UpsertStatus, Account))| DocumentOutcome {
+    let outcome = |(draft, (status, account)): (&Arc<DocumentDraft>, (UpsertStatus, Account))| {
+        DocumentOutcome {
             id: draft.id.clone(),
             status: status.into(),
             passages: account.passages,
             warnings: account.warnings,
-        };
+        }
+    };
     let outcomes: Vec<_> = drafts.iter().zip(results).map(outcome).collect();
     count(&outcomes);
     outcomes

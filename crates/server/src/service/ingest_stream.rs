@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use siamese_index::{Collection, DocumentDraft};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::ingest::{self, DocumentOutcome, Prepared, WriteStatus};
-use super::lines::{End, Line, LineReader};
+use super::ingest::{self, DocumentOutcome, Drafts, Prepared, WriteStatus};
+use super::lines::{End, Line, LineReader, ROOM_PATIENCE};
+use super::{Cancel, blocking};
 use crate::app::App;
+use crate::body_budget::BodyShare;
 use crate::error::{ApiError, ErrorCode};
 use crate::metrics;
 use crate::queue::Admission;
@@ -30,8 +31,17 @@ const WINDOWS_IN_FLIGHT: usize = 2;
 /// How long a window that is not full waits for the next line.
 const WINDOW_PATIENCE: Duration = Duration::from_millis(10);
 
-/// Turns a line into a document to store.
-pub(crate) type ParseLine = Arc<dyn Fn(&[u8]) -> Result<DocumentDraft, ApiError> + Send + Sync>;
+/// Lines up to this size are parsed where they are read; it takes less than to hand them over.
+const MAX_PARSED_AT_ONCE_BYTES: usize = 16 << 10;
+/// What `Retry-After` would say when there was none.
+const ROOM_RETRY_AFTER_S: u64 = 2;
+
+/// Turns a line into a document to store, and says what memory it takes, bytes.
+pub(crate) type ParseLine =
+    Arc<dyn Fn(&[u8]) -> Result<(DocumentDraft, usize), ApiError> + Send + Sync>;
+
+/// A document, and the memory that it takes, bytes.
+type Parsed = Result<(DocumentDraft, usize), ApiError>;
 
 /// What the client is told, in the order of its lines.
 #[derive(Debug)]
@@ -85,18 +95,29 @@ pub(crate) fn ingest_stream(
         app.limits().max_line_bytes,
         app.settings().server.stream_idle_timeout(),
         app.stopping(),
+        app.body_budget().share(),
     );
+    let given_up = Cancel::default();
     let windows = Windows {
+        app: app.clone(),
         reader,
         parse,
         carried: None,
         finished: false,
+        given_up: given_up.clone(),
     };
     let preparing = (app.clone(), Arc::clone(&collection));
     let events = stream::unfold(windows, Windows::next)
         .map(move |window| spawn_prepare(preparing.clone(), window))
         .buffered(WINDOWS_IN_FLIGHT)
-        .then(move |window| window_events(app.clone(), Arc::clone(&collection), window))
+        .then(move |window| {
+            window_events(
+                app.clone(),
+                Arc::clone(&collection),
+                window,
+                given_up.clone(),
+            )
+        })
         .flat_map(stream::iter);
     with_summary(events)
 }
@@ -123,17 +144,30 @@ fn with_summary(
 }
 
 /// A few lines that are encoded and stored together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Window {
     /// Line numbers of `drafts`.
     numbers: Vec<u64>,
-    drafts: Vec<DocumentDraft>,
+    drafts: Vec<Arc<DocumentDraft>>,
     failed: Vec<(u64, ApiError)>,
     interrupted: Option<ApiError>,
     bytes: usize,
+    /// Its part of the memory for bodies.
+    share: BodyShare,
 }
 
 impl Window {
+    fn new(share: BodyShare) -> Self {
+        Self {
+            numbers: Vec::new(),
+            drafts: Vec::new(),
+            failed: Vec::new(),
+            interrupted: None,
+            bytes: 0,
+            share,
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.numbers.is_empty() && self.failed.is_empty() && self.interrupted.is_none()
     }
@@ -143,28 +177,34 @@ impl Window {
             || self.bytes >= MAX_WINDOW_BYTES
     }
 
-    fn push(&mut self, number: u64, draft: DocumentDraft) {
-        self.bytes += draft.text.len();
+    fn push(&mut self, number: u64, (draft, bytes): (DocumentDraft, usize)) {
+        self.bytes += bytes;
         self.numbers.push(number);
-        self.drafts.push(draft);
+        self.drafts.push(Arc::new(draft));
     }
 }
 
 struct Windows {
+    app: App,
     reader: LineReader,
     parse: ParseLine,
     /// A document whose id the window before it had already.
-    carried: Option<(u64, DocumentDraft)>,
+    carried: Option<(u64, (DocumentDraft, usize))>,
     finished: bool,
+    /// Whether a window failed in a way that the next ones would, too.
+    given_up: Cancel,
 }
 
 impl Windows {
     async fn next(mut self) -> Option<(Window, Self)> {
-        let mut window = Window::default();
+        if self.given_up.is_cancelled() {
+            return None;
+        }
+        let mut window = Window::new(self.app.body_budget().share());
         let mut ids = HashSet::new();
-        if let Some((number, draft)) = self.carried.take() {
-            ids.insert(draft.id.clone());
-            window.push(number, draft);
+        if let Some((number, parsed)) = self.carried.take() {
+            ids.insert(parsed.0.id.clone());
+            window.push(number, parsed);
         }
         while !self.finished && !window.is_full() {
             let Some(line) = self.line(!window.is_empty()).await else {
@@ -173,14 +213,22 @@ impl Windows {
             match line {
                 Err(end) => self.finish(end, &mut window),
                 Ok((number, Err(error))) => window.failed.push((number, error)),
-                Ok((number, Ok(draft))) if ids.insert(draft.id.clone()) => {
-                    window.push(number, draft);
+                Ok((number, Ok(parsed))) if ids.insert(parsed.0.id.clone()) => {
+                    window.push(number, parsed);
                 }
                 // The later line wins, so it goes into a later window.
-                Ok((number, Ok(draft))) => {
-                    self.carried = Some((number, draft));
+                Ok((number, Ok(parsed))) => {
+                    self.carried = Some((number, parsed));
                     break;
                 }
+            }
+            if window
+                .share
+                .resize_in(window.bytes, ROOM_PATIENCE)
+                .await
+                .is_err()
+            {
+                self.finish(End::NoRoom, &mut window);
             }
         }
         if window.is_empty() {
@@ -191,10 +239,7 @@ impl Windows {
     }
 
     /// The next line; `None` when a started window has waited long enough.
-    async fn line(
-        &mut self,
-        window_has_lines: bool,
-    ) -> Option<Result<(u64, Result<DocumentDraft, ApiError>), End>> {
+    async fn line(&mut self, window_has_lines: bool) -> Option<Result<(u64, Parsed), End>> {
         let line = if window_has_lines {
             tokio::time::timeout(WINDOW_PATIENCE, self.reader.next())
                 .await
@@ -202,30 +247,24 @@ impl Windows {
         } else {
             self.reader.next().await
         };
-        Some(line.map(|line| self.parsed(&line)))
-    }
-
-    fn parsed(&self, line: &Line) -> (u64, Result<DocumentDraft, ApiError>) {
         match line {
-            Line::Text { number, bytes } => (*number, self.parse_text(bytes)),
-            Line::TooLong { number } => (
-                *number,
-                Err(ApiError::new(
-                    ErrorCode::PayloadTooLarge,
-                    "the line is over limits.max_line_bytes",
-                )),
-            ),
+            Ok(line) => Some(Ok(parsed(Arc::clone(&self.parse), line).await)),
+            Err(end) => Some(Err(end)),
         }
-    }
-
-    fn parse_text(&self, bytes: &Bytes) -> Result<DocumentDraft, ApiError> {
-        (self.parse)(bytes)
     }
 
     fn finish(&mut self, end: End, window: &mut Window) {
         self.finished = true;
         window.interrupted = match end {
-            End::Complete | End::Broken => None,
+            End::Complete => None,
+            End::Broken => Some(ApiError::new(
+                ErrorCode::MalformedJson,
+                "the body broke off; what came after the last complete line was not read",
+            )),
+            End::NoRoom => Some(ApiError::overloaded(
+                "bodies of other requests take limits.max_bodies_in_flight_bytes; later lines were not read",
+                ROOM_RETRY_AFTER_S,
+            )),
             End::Idle => Some(ApiError::new(
                 ErrorCode::Timeout,
                 "nothing came for server.stream_idle_timeout_ms; later lines were not read",
@@ -237,10 +276,29 @@ impl Windows {
     }
 }
 
+/// Parses a line; a long one on a blocking thread.
+async fn parsed(parse: ParseLine, line: Line) -> (u64, Parsed) {
+    match line {
+        Line::Text { number, bytes } if bytes.len() <= MAX_PARSED_AT_ONCE_BYTES => {
+            (number, parse(&bytes))
+        }
+        Line::Text { number, bytes } => (number, blocking(move || parse(&bytes)).await),
+        Line::TooLong { number } => {
+            let detail = "the line is over limits.max_line_bytes";
+            (
+                number,
+                Err(ApiError::new(ErrorCode::PayloadTooLarge, detail)),
+            )
+        }
+    }
+}
+
 /// A window whose documents have been encoded, or could not be.
 struct PreparedWindow {
     numbers: Vec<u64>,
-    drafts: Arc<Vec<DocumentDraft>>,
+    drafts: Drafts,
+    /// Kept until the window is stored.
+    _share: BodyShare,
     prepared: Result<Prepared, ApiError>,
     failed: Vec<(u64, ApiError)>,
     interrupted: Option<ApiError>,
@@ -251,7 +309,7 @@ async fn spawn_prepare(
     (app, collection): (App, Arc<Collection>),
     window: Window,
 ) -> PreparedWindow {
-    let drafts = Arc::new(window.drafts);
+    let drafts: Drafts = window.drafts.into();
     let shared = Arc::clone(&drafts);
     let task = AbortOnDropHandle::new(tokio::spawn(async move {
         ingest::prepare(app.engine()?, &collection, shared, Admission::Wait).await
@@ -262,18 +320,24 @@ async fn spawn_prepare(
     PreparedWindow {
         numbers: window.numbers,
         drafts,
+        _share: window.share,
         prepared,
         failed: window.failed,
         interrupted: window.interrupted,
     }
 }
 
-/// Stores a window and says what became of each of its lines, in order.
+/// Stores a window and says what became of each of its lines, in order. Does nothing when the stream
+/// has been given up, and gives it up when later windows would fail as this one does.
 async fn window_events(
     app: App,
     collection: Arc<Collection>,
-    window: PreparedWindow,
+    mut window: PreparedWindow,
+    given_up: Cancel,
 ) -> Vec<StreamEvent> {
+    if given_up.is_cancelled() {
+        return Vec::new();
+    }
     let mut events: Vec<(u64, StreamEvent)> = window
         .failed
         .into_iter()
@@ -283,7 +347,13 @@ async fn window_events(
     for (line, result) in window.numbers.into_iter().zip(results) {
         let event = match result {
             Ok(outcome) => StreamEvent::Stored { line, outcome },
-            Err(error) => StreamEvent::Failed { line, error },
+            Err(error) => {
+                if concerns_all(error.code()) {
+                    given_up.cancel();
+                    window.interrupted.get_or_insert_with(|| error.clone());
+                }
+                StreamEvent::Failed { line, error }
+            }
         };
         events.push((line, event));
     }
@@ -300,7 +370,7 @@ async fn window_events(
 async fn store(
     app: &App,
     collection: &Arc<Collection>,
-    drafts: Arc<Vec<DocumentDraft>>,
+    drafts: Drafts,
     prepared: Result<Prepared, ApiError>,
 ) -> Vec<Result<DocumentOutcome, ApiError>> {
     let engine = match app.engine() {
@@ -320,7 +390,7 @@ async fn store(
     }
     let mut results = Vec::with_capacity(drafts.len());
     for draft in drafts.iter() {
-        let alone = Arc::new(vec![draft.clone()]);
+        let alone = Arc::from([Arc::clone(draft)]);
         let stored = ingest::ingest(engine, collection, alone, Admission::Wait)
             .await
             .map_err(|error| error.below("/documents/0"));
@@ -334,10 +404,13 @@ async fn store(
     results
 }
 
-/// Whether an error has nothing to do with any one document.
+/// Whether an error has nothing to do with any one document, so that all others would fail, too.
 fn concerns_all(code: ErrorCode) -> bool {
     matches!(
         code,
-        ErrorCode::StorageFull | ErrorCode::NotReady | ErrorCode::CollectionNotFound
+        ErrorCode::StorageFull
+            | ErrorCode::StorageFailed
+            | ErrorCode::NotReady
+            | ErrorCode::CollectionNotFound
     )
 }

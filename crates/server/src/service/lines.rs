@@ -7,6 +7,13 @@ use bytes::{Buf, Bytes, BytesMut};
 use futures_util::StreamExt;
 use tokio::sync::watch;
 
+use crate::body_budget::BodyShare;
+
+/// How long a stream waits for memory that other requests hold.
+pub(super) const ROOM_PATIENCE: Duration = Duration::from_secs(10);
+/// The largest buffer that is used again for the next line.
+const MAX_KEPT_BUFFER_BYTES: usize = 64 << 10;
+
 /// One line of the body, without its end.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
@@ -27,6 +34,8 @@ pub(super) enum End {
     Idle,
     /// The server is stopping.
     Stopping,
+    /// Other requests have held all memory for bodies for too long.
+    NoRoom,
 }
 
 /// Reads lines; cancelling [`Self::next`] loses nothing.
@@ -42,6 +51,8 @@ pub(super) struct LineReader {
     max_line_bytes: usize,
     idle_timeout: Duration,
     stopping: watch::Receiver<bool>,
+    /// What the buffer takes of the memory for bodies.
+    share: BodyShare,
 }
 
 impl LineReader {
@@ -50,6 +61,7 @@ impl LineReader {
         max_line_bytes: usize,
         idle_timeout: Duration,
         stopping: watch::Receiver<bool>,
+        share: BodyShare,
     ) -> Self {
         Self {
             body: body.into_data_stream(),
@@ -61,6 +73,7 @@ impl LineReader {
             max_line_bytes,
             idle_timeout,
             stopping,
+            share,
         }
     }
 
@@ -81,6 +94,9 @@ impl LineReader {
     }
 
     async fn read(&mut self) -> Result<Bytes, End> {
+        // For what has come already, so that giving up this wait loses nothing.
+        let room = self.share.resize_in(self.buffer.len(), ROOM_PATIENCE);
+        room.await.map_err(|_| End::NoRoom)?;
         if *self.stopping.borrow() {
             return Err(End::Stopping);
         }
@@ -107,6 +123,10 @@ impl LineReader {
             let bytes = self.buffer.split_to(self.searched + offset).freeze();
             self.buffer.advance(1);
             self.searched = 0;
+            if bytes.len() > MAX_KEPT_BUFFER_BYTES {
+                // The rest would keep the memory of the whole line.
+                self.buffer = BytesMut::from(&self.buffer[..]);
+            }
             if let Some(line) = self.line(bytes) {
                 return Some(line);
             }
@@ -117,7 +137,7 @@ impl LineReader {
     fn shorten_overlong(&mut self) {
         if self.buffer.len() > self.max_line_bytes {
             self.skipping = true;
-            self.buffer.clear();
+            self.buffer = BytesMut::new();
         }
         self.searched = self.buffer.len();
     }
@@ -149,13 +169,14 @@ impl LineReader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::body_budget::BodyBudget;
 
     async fn lines_of(chunks: Vec<&'static str>, max_line_bytes: usize) -> (Vec<Line>, End) {
         let chunks = futures_util::stream::iter(chunks.into_iter().map(Ok::<_, std::io::Error>));
         let stopping = watch::Sender::new(false);
         let idle = Duration::from_secs(5);
         let body = Body::from_stream(chunks);
-        let mut reader = LineReader::new(body, max_line_bytes, idle, stopping.subscribe());
+        let mut reader = LineReader::new(body, max_line_bytes, idle, stopping.subscribe(), share());
         let mut lines = Vec::new();
         loop {
             match reader.next().await {
@@ -163,6 +184,10 @@ mod tests {
                 Err(end) => return (lines, end),
             }
         }
+    }
+
+    fn share() -> BodyShare {
+        BodyBudget::new(1 << 20).share()
     }
 
     fn text(number: u64, text: &'static str) -> Line {
@@ -196,7 +221,7 @@ mod tests {
         let stopping = watch::Sender::new(true);
         let body = Body::from("a\n");
         let idle = Duration::from_secs(5);
-        let mut reader = LineReader::new(body, 10, idle, stopping.subscribe());
+        let mut reader = LineReader::new(body, 10, idle, stopping.subscribe(), share());
         assert_eq!(reader.next().await, Err(End::Stopping));
     }
 
@@ -206,7 +231,7 @@ mod tests {
         let body =
             Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
         let idle = Duration::from_millis(10);
-        let mut reader = LineReader::new(body, 10, idle, stopping.subscribe());
+        let mut reader = LineReader::new(body, 10, idle, stopping.subscribe(), share());
         assert_eq!(reader.next().await, Err(End::Idle));
     }
 }

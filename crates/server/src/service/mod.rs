@@ -20,7 +20,7 @@ pub(crate) use chunking::{
 pub(crate) use embed_texts::{EmbedTask, Prompt, TextEmbedding, embed_texts};
 pub(crate) use embedding::Embedding;
 pub(crate) use file_stream::file_stream;
-pub(crate) use ingest::{DocumentOutcome, Warning, WriteStatus, ingest};
+pub(crate) use ingest::{DocumentOutcome, Drafts, Warning, WriteStatus, ingest};
 pub(crate) use ingest_stream::{StreamEvent, ingest_stream};
 pub(crate) use query_cache::QueryCache;
 pub(crate) use reranking::{OverWindow, RerankTask};
@@ -29,25 +29,31 @@ pub(crate) use search::{
 };
 pub(crate) use similarity::{Metric, Operand, score_pairs};
 
+pub(crate) use crate::blocking::{Cancel, blocking, blocking_steps, blocking_write};
 use crate::error::{ApiError, ErrorCode};
 
 /// What `Retry-After` says when a snapshot was overrun by writes, seconds.
 const SNAPSHOT_RETRY_AFTER_S: u64 = 60;
 
-/// Runs work that may block (disk, tokenizer, scan) off the async workers.
+/// Texts that are tokenised without asking whether somebody still waits for them.
+const TEXTS_OF_STEP: usize = 16;
+
+/// Applies `work` to texts, a few at a time, for as long as somebody waits.
 ///
 /// # Errors
-/// What the work returns; a panic in it is a 500.
-pub(crate) async fn blocking<T, F>(work: F) -> Result<T, ApiError>
-where
-    T: Send + 'static,
-    F: FnOnce() -> Result<T, ApiError> + Send + 'static,
-{
-    let span = tracing::Span::current();
-    match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
-        Ok(outcome) => outcome,
-        Err(error) => Err(ApiError::internal(error)),
+/// What `work` returns.
+fn in_steps<T>(
+    texts: &[String],
+    cancel: &Cancel,
+    work: impl Fn(&[&str]) -> Result<Vec<T>, ApiError>,
+) -> Result<Vec<T>, ApiError> {
+    let mut done = Vec::with_capacity(texts.len());
+    for step in texts.chunks(TEXTS_OF_STEP) {
+        cancel.check()?;
+        let step: Vec<&str> = step.iter().map(String::as_str).collect();
+        done.extend(work(&step)?);
     }
+    Ok(done)
 }
 
 /// What an error of the index means to a caller.

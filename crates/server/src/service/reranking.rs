@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use siamese_encoder::{Reranker, TokenizedText};
 
-use super::blocking;
+use super::{Cancel, blocking_steps, in_steps};
 use crate::app::Engine;
 use crate::error::{ApiError, ErrorCode};
 use crate::queue::{Admission, Lane};
@@ -63,8 +63,8 @@ impl Engine {
     ) -> Result<Vec<Vec<PairScore>>, ApiError> {
         let reranker = Arc::clone(self.reranker()?);
         let tokenizer = Arc::clone(&reranker);
-        let tokenized: TokenizedTasks = blocking(move || {
-            let tokenized = tasks.iter().map(|task| tokenize(&tokenizer, task));
+        let tokenized: TokenizedTasks = blocking_steps(move |cancel| {
+            let tokenized = tasks.iter().map(|task| tokenize(&tokenizer, task, cancel));
             tokenized.collect()
         })
         .await?;
@@ -89,10 +89,15 @@ impl Engine {
     }
 }
 
-fn tokenize(reranker: &Reranker, task: &RerankTask) -> Result<Vec<TokenizedText>, ApiError> {
-    let texts: Vec<&str> = task.texts.iter().map(String::as_str).collect();
-    let pairs = reranker.tokenize_pairs(&task.query, &texts);
-    pairs.map_err(ApiError::internal)
+fn tokenize(
+    reranker: &Reranker,
+    task: &RerankTask,
+    cancel: &Cancel,
+) -> Result<Vec<TokenizedText>, ApiError> {
+    in_steps(&task.texts, cancel, |texts| {
+        let pairs = reranker.tokenize_pairs(&task.query, texts);
+        pairs.map_err(ApiError::internal)
+    })
 }
 
 fn refuse_truncated(pairs: &[TokenizedText], max_tokens: usize) -> Result<(), ApiError> {

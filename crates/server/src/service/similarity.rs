@@ -6,11 +6,14 @@ use std::sync::Arc;
 use siamese_encoder::InputKind;
 use siamese_index::Collection;
 
-use super::blocking;
 use super::search::stored_vector;
+use super::{Cancel, blocking_steps};
 use crate::app::Engine;
 use crate::error::ApiError;
 use crate::queue::Lane;
+
+/// Pairs that are scored without asking whether somebody still waits for them.
+const PAIRS_OF_STEP: usize = 1 << 14;
 
 /// How two vectors are compared; higher is always more alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -46,13 +49,24 @@ pub(crate) async fn score_pairs(
     pairs: Vec<(usize, usize)>,
     metric: Metric,
 ) -> Result<Vec<f32>, ApiError> {
-    let (distinct, positions) = deduplicated(operands);
-    let vectors = vectors_of(engine, collection, distinct).await?;
-    blocking(move || {
+    let stored = Arc::clone(collection);
+    let (distinct, positions, vectors) = blocking_steps(move |cancel| {
+        let (distinct, positions) = deduplicated(operands);
+        let vectors = stored_vectors(&stored, &distinct, cancel)?;
+        Ok((distinct, positions, vectors))
+    })
+    .await?;
+    let vectors = with_texts(engine, distinct, vectors).await?;
+    blocking_steps(move |cancel| {
         let score = |&(left, right): &(usize, usize)| {
             metric.score(&vectors[positions[left]], &vectors[positions[right]])
         };
-        Ok(pairs.iter().map(score).collect())
+        let mut scores = Vec::with_capacity(pairs.len());
+        for step in pairs.chunks(PAIRS_OF_STEP) {
+            cancel.check()?;
+            scores.extend(step.iter().map(score));
+        }
+        Ok(scores)
     })
     .await
 }
@@ -73,30 +87,37 @@ fn deduplicated(operands: Vec<Operand>) -> (Vec<Operand>, Vec<usize>) {
     (distinct, positions)
 }
 
-async fn vectors_of(
-    engine: &Engine,
-    collection: &Arc<Collection>,
-    operands: Vec<Operand>,
+/// The vectors of stored documents; none in the places of texts.
+fn stored_vectors(
+    collection: &Collection,
+    operands: &[Operand],
+    cancel: &Cancel,
 ) -> Result<Vec<Vec<f32>>, ApiError> {
-    let mut texts = Vec::new();
-    let mut vectors = vec![Vec::new(); operands.len()];
-    let mut text_places = Vec::new();
-    for (place, operand) in operands.into_iter().enumerate() {
-        match operand {
-            Operand::Text(text) => {
-                texts.push(text);
-                text_places.push(place);
-            }
-            Operand::Document(id) => {
-                let collection = Arc::clone(collection);
-                let stored = blocking(move || stored_vector(&collection, &id)).await?;
-                vectors[place] = unit_length(stored);
-            }
+    let vector = |operand: &Operand| match operand {
+        Operand::Text(_) => Ok(Vec::new()),
+        Operand::Document(id) => {
+            cancel.check()?;
+            stored_vector(collection, id).map(unit_length)
         }
-    }
+    };
+    operands.iter().map(vector).collect()
+}
+
+/// The same vectors, with those of texts in their places.
+async fn with_texts(
+    engine: &Engine,
+    operands: Vec<Operand>,
+    mut vectors: Vec<Vec<f32>>,
+) -> Result<Vec<Vec<f32>>, ApiError> {
+    let texts = operands.into_iter().enumerate();
+    let texts = texts.filter_map(|(place, operand)| match operand {
+        Operand::Text(text) => Some((place, text)),
+        Operand::Document(_) => None,
+    });
+    let (places, texts): (Vec<_>, Vec<_>) = texts.unzip();
     let lane = Lane::for_texts(texts.len());
     let embeddings = engine.embed_asked(texts, InputKind::Document, lane).await?;
-    for (place, embedding) in text_places.into_iter().zip(embeddings) {
+    for (place, embedding) in places.into_iter().zip(embeddings) {
         vectors[place] = unit_length(embedding.vector);
     }
     Ok(vectors)

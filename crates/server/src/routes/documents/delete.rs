@@ -11,13 +11,15 @@ use super::input::check_id;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, CollectionName, DocumentId, from_object_only, present};
+use crate::extract::{
+    ApiJson, CollectionName, DocumentId, JsonBody, ListLimit, from_object_only, present,
+};
 use crate::metrics;
 use crate::routes::filter::FilterShape;
 use crate::routes::problems::{
     BodyProblems, CollectionProblems, DocumentProblems, EngineProblems, WriteProblems,
 };
-use crate::service::blocking;
+use crate::service::blocking_write;
 
 /// Delete a document.
 #[utoipa::path(
@@ -34,7 +36,7 @@ pub(crate) async fn one(
     DocumentId(id): DocumentId,
 ) -> Result<StatusCode, ApiError> {
     let collection = app.engine()?.collection(&collection)?;
-    blocking(move || {
+    blocking_write(move || {
         let deleted = collection.delete(std::slice::from_ref(&id))?;
         if !deleted.contains(&true) {
             return Err(ApiError::document_not_found(&id));
@@ -94,11 +96,10 @@ pub(crate) struct DeleteResponse {
 pub(crate) async fn many(
     State(app): State<App>,
     collection: CollectionName,
-    ApiJson(request): ApiJson<DeleteRequest>,
+    ApiJson((selection, dry_run)): ApiJson<DeleteRequest>,
 ) -> Result<Json<DeleteResponse>, ApiError> {
-    let (selection, dry_run) = (request.selection(app.limits())?, request.dry_run);
     let collection = app.engine()?.collection(&collection)?;
-    blocking(move || {
+    blocking_write(move || {
         if dry_run {
             let deleted = selection.count(&collection)?;
             return Ok(Json(DeleteResponse { deleted }));
@@ -112,18 +113,36 @@ pub(crate) async fn many(
 
 /// Documents to delete, checked.
 #[derive(Debug)]
-enum Selection {
+pub(crate) enum Selection {
     /// Sorted, without repetition.
     Ids(Vec<String>),
     Filter(Filter),
 }
 
+impl JsonBody for DeleteRequest {
+    /// What to delete, and whether only to count it.
+    type Checked = (Selection, bool);
+
+    fn lists(limits: &Limits) -> Vec<ListLimit> {
+        vec![ListLimit {
+            pointer: "/ids",
+            items: "ids",
+            max: limits.max_ids_per_request,
+            limit: "limits.max_ids_per_request",
+        }]
+    }
+
+    fn check(self, limits: &Limits) -> Result<Self::Checked, ApiError> {
+        let dry_run = self.dry_run;
+        Ok((self.selection(limits)?, dry_run))
+    }
+}
+
 impl DeleteRequest {
-    fn selection(&self, limits: &Limits) -> Result<Selection, ApiError> {
-        match (&self.ids, &self.filter) {
-            (Some(ids), None) => {
-                check_ids(ids, limits.max_ids_per_request)?;
-                let mut ids = ids.clone();
+    fn selection(self, limits: &Limits) -> Result<Selection, ApiError> {
+        match (self.ids, self.filter) {
+            (Some(mut ids), None) => {
+                check_ids(&ids)?;
                 ids.sort_unstable();
                 ids.dedup();
                 Ok(Selection::Ids(ids))
@@ -167,14 +186,7 @@ impl Selection {
     }
 }
 
-fn check_ids(ids: &[String], max: usize) -> Result<(), ApiError> {
-    if ids.len() > max {
-        let detail = format!(
-            "there are {} ids, over limits.max_ids_per_request = {max}",
-            ids.len()
-        );
-        return Err(ApiError::invalid("/ids", detail));
-    }
+fn check_ids(ids: &[String]) -> Result<(), ApiError> {
     for (place, id) in ids.iter().enumerate() {
         check_id(id).map_err(|error| error.at(format!("/ids/{place}")))?;
     }

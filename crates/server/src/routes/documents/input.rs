@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::MAX_ID_BYTES;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::from_object_only;
+use crate::extract::{JsonBody, from_object_only};
 
 /// A document to store.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -34,6 +34,15 @@ pub(crate) struct DocumentInput {
 }
 
 from_object_only!(DocumentInput);
+
+/// A line of a stream.
+impl JsonBody for DocumentInput {
+    type Checked = DocumentDraft;
+
+    fn check(self, limits: &Limits) -> Result<Self::Checked, ApiError> {
+        self.into_draft(limits, "")
+    }
+}
 
 impl DocumentInput {
     /// Checks every field; `pointer` is where the document stands in the body.

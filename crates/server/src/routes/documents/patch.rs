@@ -9,10 +9,11 @@ use utoipa::ToSchema;
 use super::DocumentDescription;
 use super::input::check_metadata;
 use crate::app::App;
+use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, CollectionName, DocumentId, from_object_only};
+use crate::extract::{ApiJson, CollectionName, DocumentId, JsonBody, from_object_only};
 use crate::routes::problems::{BodyProblems, DocumentProblems, EngineProblems, WriteProblems};
-use crate::service::blocking;
+use crate::service::blocking_write;
 
 /// A change of metadata.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -24,6 +25,15 @@ pub(crate) struct PatchRequest {
 }
 
 from_object_only!(PatchRequest);
+
+impl JsonBody for PatchRequest {
+    type Checked = Map<String, Value>;
+
+    fn check(self, limits: &Limits) -> Result<Self::Checked, ApiError> {
+        check_metadata(&self.metadata, limits).map_err(|error| error.at("/metadata"))?;
+        Ok(self.metadata)
+    }
+}
 
 /// Merge metadata into a document's.
 #[utoipa::path(
@@ -39,13 +49,12 @@ pub(crate) async fn patch(
     State(app): State<App>,
     collection: CollectionName,
     DocumentId(id): DocumentId,
-    ApiJson(request): ApiJson<PatchRequest>,
+    ApiJson(metadata): ApiJson<PatchRequest>,
 ) -> Result<Json<DocumentDescription>, ApiError> {
-    check_metadata(&request.metadata, app.limits()).map_err(|error| error.at("/metadata"))?;
     let collection = app.engine()?.collection(&collection)?;
-    blocking(move || {
+    blocking_write(move || {
         let document = collection
-            .patch_metadata(&id, &request.metadata)?
+            .patch_metadata(&id, &metadata)?
             .ok_or_else(|| ApiError::document_not_found(&id))?;
         Ok(Json(DocumentDescription::new(document)))
     })

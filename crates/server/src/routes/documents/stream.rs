@@ -8,13 +8,12 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use serde::Serialize;
-use siamese_index::DocumentDraft;
 
 use super::input::DocumentInput;
 use super::write::DocumentResult;
 use crate::app::App;
 use crate::error::{ApiError, Problem};
-use crate::extract::parse_json;
+use crate::extract::parse_line;
 use crate::service::{StreamEvent, ingest_stream};
 
 const NDJSON: &str = "application/x-ndjson";
@@ -66,16 +65,11 @@ pub(super) fn write(app: App, collection: &str, body: Body) -> Result<Response, 
     let collection = app.engine()?.collection(collection)?;
     let parse = {
         let app = app.clone();
-        Arc::new(move |line: &[u8]| parse_line(&app, line))
+        Arc::new(move |line: &[u8]| parse_line::<DocumentInput>(line, app.limits()))
     };
     let lines = ingest_stream(app, collection, body, parse).map(|event| Ok(answer_line(event)));
     let body = Body::from_stream(lines.map(|line: Result<Bytes, Infallible>| line));
     Ok(([(header::CONTENT_TYPE, NDJSON)], body).into_response())
-}
-
-fn parse_line(app: &App, line: &[u8]) -> Result<DocumentDraft, ApiError> {
-    let input: DocumentInput = parse_json(line)?;
-    input.into_draft(app.limits(), "")
 }
 
 fn answer_line(event: StreamEvent) -> Bytes {

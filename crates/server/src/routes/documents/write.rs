@@ -16,12 +16,12 @@ use super::stream;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, CollectionName, from_object_only, media_type};
+use crate::extract::{ApiJson, CollectionName, JsonBody, ListLimit, from_object_only, media_type};
 use crate::queue::Admission;
 use crate::routes::problems::{
     BodyProblems, CollectionProblems, ConflictProblems, EngineProblems, WriteProblems,
 };
-use crate::service::{DocumentOutcome, Warning, WriteStatus, ingest};
+use crate::service::{DocumentOutcome, Drafts, Warning, WriteStatus, ingest};
 
 /// Documents to store together.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -33,6 +33,23 @@ pub(crate) struct DocumentsRequest {
 }
 
 from_object_only!(DocumentsRequest);
+
+impl JsonBody for DocumentsRequest {
+    type Checked = Drafts;
+
+    fn lists(limits: &Limits) -> Vec<ListLimit> {
+        vec![ListLimit {
+            pointer: "/documents",
+            items: "documents",
+            max: limits.max_documents_per_request,
+            limit: "limits.max_documents_per_request",
+        }]
+    }
+
+    fn check(self, limits: &Limits) -> Result<Self::Checked, ApiError> {
+        drafts(self, limits)
+    }
+}
 
 /// What became of each document, in the order of the request.
 #[derive(Debug, Serialize, ToSchema)]
@@ -139,12 +156,11 @@ pub(crate) async fn write(
     if stream::is_ndjson(&media_type(request.headers())) {
         return stream::write(app, &collection, request.into_body());
     }
-    let ApiJson(body) = ApiJson::<DocumentsRequest>::from_request(request, &app).await?;
+    let ApiJson(drafts) = ApiJson::<DocumentsRequest>::from_request(request, &app).await?;
     let started_at = Instant::now();
-    let drafts = drafts(body, app.limits())?;
     let engine = app.engine()?;
     let collection = engine.collection(&collection)?;
-    let outcomes = ingest(engine, &collection, Arc::new(drafts), Admission::Refuse).await?;
+    let outcomes = ingest(engine, &collection, drafts, Admission::Refuse).await?;
     Ok(Json(DocumentsResponse {
         results: outcomes.into_iter().map(Into::into).collect(),
         took_ms: started_at.elapsed().as_secs_f64() * 1000.0,
@@ -152,22 +168,16 @@ pub(crate) async fn write(
     .into_response())
 }
 
-fn drafts(request: DocumentsRequest, limits: &Limits) -> Result<Vec<DocumentDraft>, ApiError> {
-    let (count, max) = (request.documents.len(), limits.max_documents_per_request);
-    if count == 0 {
+fn drafts(request: DocumentsRequest, limits: &Limits) -> Result<Drafts, ApiError> {
+    if request.documents.is_empty() {
         return Err(ApiError::invalid("/documents", "there are no documents"));
-    }
-    if count > max {
-        let detail =
-            format!("there are {count} documents, over limits.max_documents_per_request = {max}");
-        return Err(ApiError::invalid("/documents", detail));
     }
     let inputs = request.documents.into_iter().enumerate();
     let drafts = inputs
         .map(|(place, input)| input.into_draft(limits, &format!("/documents/{place}")))
         .collect::<Result<Vec<_>, _>>()?;
     check_distinct(&drafts)?;
-    Ok(drafts)
+    Ok(drafts.into_iter().map(Arc::new).collect())
 }
 
 fn check_distinct(drafts: &[DocumentDraft]) -> Result<(), ApiError> {

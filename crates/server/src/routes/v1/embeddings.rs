@@ -9,8 +9,9 @@ use siamese_encoder::InputKind;
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, from_object_only, whole_number};
+use crate::extract::{ApiJson, JsonBody, ListLimit, from_object_only, whole_number};
 use crate::routes::problems::{BodyProblems, EngineProblems};
 use crate::routes::text_list::TextList;
 use crate::service::{EmbedTask, OverWindow, Prompt, TextEmbedding, embed_texts};
@@ -41,6 +42,30 @@ pub(crate) struct EmbeddingsRequest {
 }
 
 from_object_only!(EmbeddingsRequest);
+
+impl JsonBody for EmbeddingsRequest {
+    type Checked = (EmbedTask, EncodingFormat);
+
+    fn lists(limits: &Limits) -> Vec<ListLimit> {
+        vec![TextList::limit("/input", limits)]
+    }
+
+    fn check(self, limits: &Limits) -> Result<Self::Checked, ApiError> {
+        let kind = match self.input_type {
+            Some(InputType::Query) => InputKind::Query,
+            Some(InputType::Document) | None => InputKind::Document,
+        };
+        let task = EmbedTask {
+            texts: self.input.checked(limits, "/input")?,
+            prompt: Prompt::Of(kind),
+            dimensions: self.dimensions,
+            normalize: true,
+            over_window: OverWindow::Cut,
+            pointer: "/input",
+        };
+        Ok((task, self.encoding_format.unwrap_or_default()))
+    }
+}
 
 /// How a vector is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
@@ -116,21 +141,8 @@ pub(crate) struct Usage {
 )]
 pub(crate) async fn post(
     State(app): State<App>,
-    ApiJson(request): ApiJson<EmbeddingsRequest>,
+    ApiJson((task, format)): ApiJson<EmbeddingsRequest>,
 ) -> Result<Json<EmbeddingsResponse>, ApiError> {
-    let format = request.encoding_format.unwrap_or_default();
-    let kind = match request.input_type {
-        Some(InputType::Query) => InputKind::Query,
-        Some(InputType::Document) | None => InputKind::Document,
-    };
-    let task = EmbedTask {
-        texts: request.input.checked(app.limits(), "/input")?,
-        prompt: Prompt::Of(kind),
-        dimensions: request.dimensions,
-        normalize: true,
-        over_window: OverWindow::Cut,
-        pointer: "/input",
-    };
     let engine = app.engine()?;
     let embeddings = embed_texts(engine, task).await?;
     let tokens = embeddings.iter().map(|embedding| embedding.tokens).sum();

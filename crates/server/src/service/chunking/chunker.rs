@@ -8,10 +8,13 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::borders::{Border, Cut, cuts};
 use super::split::{Budget, halves, split};
+use crate::blocking::Cancel;
 
 /// Makes passages of documents.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Chunker<'a> {
+    /// Ends it between two passages.
+    pub(crate) cancel: &'a Cancel,
     pub(crate) encoder: &'a Encoder,
     pub(crate) chunking: Chunking,
     /// `limits.max_passages_per_document`.
@@ -40,6 +43,9 @@ pub(crate) enum ChunkError {
         max_passages: usize,
         max_tokens: usize,
     },
+    /// Nobody waits for the passages any more.
+    #[error("nobody waits for the passages any more")]
+    Cancelled,
     /// The tokenizer failed.
     #[error(transparent)]
     Encoder(#[from] Error),
@@ -95,6 +101,9 @@ impl Chunker<'_> {
             // A half may lie within what the passage before holds already.
             if range.end <= covered {
                 continue;
+            }
+            if self.cancel.is_cancelled() {
+                return Err(ChunkError::Cancelled);
             }
             let span = byte_span(text, &cuts, &range);
             let tokenized = self.tokenize(&format!("{}{}", heading.text, &text[span.clone()]))?;
@@ -243,11 +252,14 @@ mod tests {
 
     fn chunker(encoder: &Encoder, chunking: Chunking) -> Chunker<'_> {
         Chunker {
+            cancel: &NEVER,
             encoder,
             chunking,
             max_passages: 100_000,
         }
     }
+
+    static NEVER: LazyLock<Cancel> = LazyLock::new(Cancel::default);
 
     const FRAGMENTS: &[&str] = &[
         " ",

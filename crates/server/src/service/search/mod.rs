@@ -27,7 +27,7 @@ use siamese_index::{
 use self::cursors::Place;
 use self::mode::{Query, highlights};
 use self::same_search::SameSearch;
-use super::{Embedding, blocking};
+use super::{Embedding, blocking_steps};
 use crate::app::Engine;
 use crate::error::ApiError;
 use crate::queue::Lane;
@@ -179,8 +179,9 @@ async fn first_stage(
 ) -> Result<Vec<Found>, ApiError> {
     let mut embeddings = embed_queries(engine, &searches).await?.into_iter();
     let collection = Arc::clone(collection);
-    blocking(move || {
+    blocking_steps(move |cancel| {
         let answer = |search: Search| {
+            cancel.check()?;
             let pointer = search.pointer.clone();
             answer(&collection, search, &mut embeddings).map_err(|error| error.within(&pointer))
         };

@@ -1,0 +1,176 @@
+//! Work that may block (disk, tokenizer, scan, parsing), off the async workers and bounded.
+//!
+//! A handler that is dropped, because its caller hung up or was answered 504, leaves its jobs behind
+//! on their threads. So each job gets a [`Cancel`] that tells it, and takes with it what the request
+//! holds of the budget for bodies.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Semaphore;
+
+use crate::body_budget::held_share;
+use crate::error::{ApiError, ErrorCode};
+
+/// Jobs that may run at the same time; others wait, at most one or two for each of
+/// `server.max_concurrent_requests`.
+const MAX_JOBS: usize = 64;
+/// Writes that may wait for the disk at the same time. They have room of their own, so that reads go
+/// on while writes do not.
+const MAX_WRITES: usize = 64;
+
+static JOBS: Semaphore = Semaphore::const_new(MAX_JOBS);
+static WRITES: Semaphore = Semaphore::const_new(MAX_WRITES);
+
+/// Tells long work that nobody waits for it any more. Clones are one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Ends whatever looks at it.
+    pub(crate) fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nobody waits any more.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Ends work between two of its steps.
+    ///
+    /// # Errors
+    /// When nobody waits any more, so nobody reads the error.
+    pub(crate) fn check(&self) -> Result<(), ApiError> {
+        if self.is_cancelled() {
+            let detail = "the caller has hung up, or has been answered already";
+            return Err(ApiError::new(ErrorCode::Timeout, detail));
+        }
+        Ok(())
+    }
+}
+
+/// Cancels when it is dropped, as part of a future that is given up.
+#[derive(Debug, Default)]
+pub(crate) struct CancelOnDrop(Cancel);
+
+impl CancelOnDrop {
+    /// What it cancels.
+    pub(crate) fn token(&self) -> Cancel {
+        self.0.clone()
+    }
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// Runs work that may block off the async workers.
+///
+/// # Errors
+/// What the work returns; a panic in it is a 500.
+pub(crate) async fn blocking<T, F>(work: F) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, ApiError> + Send + 'static,
+{
+    run(&JOBS, move |_| work()).await
+}
+
+/// The same for work in several steps, which asks between them whether to go on.
+///
+/// # Errors
+/// As [`blocking`].
+pub(crate) async fn blocking_steps<T, F>(work: F) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    F: FnOnce(&Cancel) -> Result<T, ApiError> + Send + 'static,
+{
+    run(&JOBS, work).await
+}
+
+/// The same for writes to the index.
+///
+/// # Errors
+/// As [`blocking`].
+pub(crate) async fn blocking_write<T, F>(work: F) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, ApiError> + Send + 'static,
+{
+    run(&WRITES, move |_| work()).await
+}
+
+async fn run<T, F>(room: &'static Semaphore, work: F) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    F: FnOnce(&Cancel) -> Result<T, ApiError> + Send + 'static,
+{
+    let permit = room.acquire().await.map_err(ApiError::internal)?;
+    let (span, share) = (tracing::Span::current(), held_share());
+    let given_up = CancelOnDrop::default();
+    let cancel = given_up.token();
+    let job = tokio::task::spawn_blocking(move || {
+        // Both are given back when the work is done, not when nobody waits for it any more.
+        let _held = (permit, share);
+        cancel.check()?;
+        span.in_scope(|| work(&cancel))
+    });
+    match job.await {
+        Ok(outcome) => outcome,
+        Err(error) => Err(ApiError::internal(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn work_in_steps_learns_that_nobody_waits_for_it() {
+        let (started, has_started) = tokio::sync::oneshot::channel();
+        let (ended, has_ended) = mpsc::channel();
+        let job = tokio::spawn(blocking_steps(move |cancel| {
+            started.send(()).unwrap();
+            while !cancel.is_cancelled() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            ended.send(cancel.check().is_err()).unwrap();
+            Ok(())
+        }));
+        has_started.await.unwrap();
+        job.abort();
+        assert!(job.await.is_err());
+        assert!(has_ended.recv_timeout(LONG).unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_of_its_caller_alone() {
+        let failed = blocking(|| -> Result<(), ApiError> { panic!("on purpose") }).await;
+        assert_eq!(failed.unwrap_err().code(), ErrorCode::Internal);
+        assert_eq!(blocking(|| Ok(1)).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn no_more_jobs_run_than_there_is_room_for_and_a_waiting_one_can_be_given_up() {
+        static ROOM: Semaphore = Semaphore::const_new(1);
+        let (release, released) = mpsc::channel::<()>();
+        let first = tokio::spawn(run(&ROOM, move |_| Ok(released.recv_timeout(LONG).is_ok())));
+        while ROOM.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let second = tokio::spawn(run(&ROOM, |_| Ok(())));
+        tokio::task::yield_now().await;
+        assert!(!second.is_finished());
+        second.abort();
+        release.send(()).unwrap();
+        assert!(first.await.unwrap().unwrap());
+        assert!(run(&ROOM, |_| Ok(())).await.is_ok());
+    }
+}
