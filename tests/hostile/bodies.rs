@@ -7,7 +7,7 @@ use crate::figures::Weight;
 use crate::form::short_or_full;
 use crate::trial::Trial;
 use crate::victim::Victim;
-use crate::wire::head;
+use crate::wire::{Reply, head};
 
 /// Just below `limits.max_body_bytes`.
 const LARGEST: usize = 31 << 20;
@@ -278,6 +278,79 @@ fn several_large_bodies_at_once_delay_nobody_else() {
     trial.repeat(&name, Weight::Hundred, |attacker| {
         attacker.together(connections, |attacker, _| post(&large, attacker))
     });
+    trial.verdict();
+}
+
+/// Pours out a body of unknown length, as long as somebody takes it.
+fn pour_chunks(attacker: &Attacker, path: &str, content_type: &str, mebibytes: usize) -> Tally {
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+         content-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
+    let Ok(mut wire) = attacker.connect() else {
+        return Tally::from(Reply::default());
+    };
+    let chunk = [b"100000\r\n".as_slice(), &vec![b' '; 1 << 20], b"\r\n"].concat();
+    let is_taken = wire.send(head.as_bytes()).is_ok()
+        && (0..mebibytes).all(|_| wire.send(&chunk).is_ok())
+        && wire.send(b"0\r\n\r\n").is_ok();
+    let reply = wire.reply();
+    let mut tally = Tally::from(reply);
+    tally.add(if is_taken {
+        "taken"
+    } else {
+        "not taken to the end"
+    });
+    tally
+}
+
+#[test]
+#[ignore = "not within its bounds yet"]
+fn a_body_of_no_announced_length_is_cut_off_at_its_limit() {
+    let mut trial = Trial::new(Victim::start);
+    let kinds = [
+        ("POST /search", "/search", "application/json"),
+        ("POST /documents", "/documents", "application/json"),
+        ("one line of a stream", "/documents", "application/x-ndjson"),
+        ("POST /embed", "/embed", "application/json"),
+        ("POST /snapshots", "/snapshots", "application/json"),
+    ];
+    for (name, path, content_type) in kinds {
+        let name = format!("200 MiB in chunks, {name}");
+        trial.repeat(&name, Weight::One, |attacker| {
+            pour_chunks(attacker, path, content_type, 200)
+        });
+    }
+    let name = "20 times 200 MiB in chunks at once";
+    trial.repeat(name, Weight::Hundred, |attacker| {
+        attacker.together(20, |attacker, _| {
+            pour_chunks(attacker, "/search", "application/json", 200)
+        })
+    });
+    trial.verdict();
+}
+
+#[test]
+#[ignore = "not within its bounds yet"]
+fn every_route_with_a_body_has_its_limit() {
+    let mut trial = Trial::new(Victim::start);
+    let keys = many_keys("{\"metadata\":{", "}}", LARGEST);
+    let settings = many_keys("{", "}", LARGEST);
+    let kinds = [
+        ("PATCH", "/documents/a", &keys),
+        ("PUT", "/collections/a", &settings),
+        ("POST", "/snapshots", &settings),
+        ("DELETE", "/documents/a", &settings),
+        ("GET", "/documents", &settings),
+    ];
+    for (method, path, body) in kinds {
+        let head = head(method, path, "application/json", body.len());
+        trial.repeat(
+            &format!("31 MiB: {method} {path}"),
+            Weight::One,
+            |attacker| Tally::from(attacker.send(&head, body)),
+        );
+    }
     trial.verdict();
 }
 

@@ -187,6 +187,8 @@ fn heads_without_measure_are_refused() {
             tally
         });
     }
+    let log = trial.victim.log_bytes();
+    trial.expect(log < 2 << 20, &format!("the log has {log} bytes"));
     trial.verdict();
 }
 

@@ -108,6 +108,21 @@ fn collections_that_are_gone_leave_no_trace_in_metrics() {
     trial.verdict();
 }
 
+#[test]
+fn snapshots_asked_for_by_many_at_once_are_refused_but_one() {
+    let mut trial = Trial::new(Victim::start_small);
+    let body = b"{}";
+    let head = crate::wire::head("POST", "/snapshots", "application/json", body.len());
+    let answered = trial.once("50 snapshots at once", Weight::Hundred, |attacker| {
+        attacker.together(50, |attacker, _| Tally::from(attacker.send(&head, body)))
+    });
+    trial.expect(
+        answered.all(|what| what == "201" || what == "409"),
+        &format!("answered {answered}"),
+    );
+    trial.verdict();
+}
+
 /// The status of a request with these header fields and this body.
 fn ask(attacker: &Attacker, line: &str, fields: &str, body: &str) -> u16 {
     let length = body.len();

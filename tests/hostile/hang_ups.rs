@@ -84,6 +84,7 @@ fn a_document_as_large_as_allowed_is_stored_in_its_time() {
         ("accents", "e\u{301}".repeat((1 << 20) / 3)),
         ("sentence ends", ". ".repeat(1 << 19)),
         ("line ends", "a\n".repeat(1 << 19)),
+        ("signs", "!".repeat(1 << 20)),
     ];
     for (name, text) in kinds {
         let document = json!({"id": "large", "text": text});

@@ -38,3 +38,4 @@ mod exits;
 mod hang_ups;
 mod rewriting;
 mod streams;
+mod within_limits;

@@ -189,3 +189,47 @@ fn downloads_of_a_snapshot_that_nobody_reads_take_little() {
     }
     trial.verdict();
 }
+
+/// Reads a little now and then, so that no answer ever ends.
+fn read_slowly(attacker: &Attacker, connections: usize, request: &str) -> Tally {
+    let mut tally = Tally::default();
+    let mut wires: Vec<_> = (0..connections)
+        .filter_map(|_| {
+            let mut wire = Wire::open_narrow(attacker.address, attacker.port).ok()?;
+            wire.send(request.as_bytes()).ok()?;
+            Some(wire)
+        })
+        .collect();
+    let until = Instant::now() + hold_time();
+    while Instant::now() < until {
+        wires.retain_mut(|wire| wire.read_some(10).bytes > 0);
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    for _ in &wires {
+        tally.add("held");
+    }
+    tally
+}
+
+#[test]
+#[ignore = "not within its bounds yet"]
+fn readers_of_a_few_bytes_a_second_are_bounded_together() {
+    let mut trial = Trial::new(victim_of_large_documents);
+    let connections = short_or_full(40, 100);
+    let paths = [
+        (
+            "pages",
+            "/collections/large/documents?limit=1000&include=text",
+        ),
+        ("exports", "/collections/large/export"),
+        ("metrics", "/metrics"),
+        ("descriptions", "/openapi.json"),
+    ];
+    for (name, path) in paths {
+        let name = format!("{connections} {name} read 20 bytes a second");
+        trial.once(&name, Weight::Hundred, |attacker| {
+            read_slowly(attacker, connections, &bare("GET", path))
+        });
+    }
+    trial.verdict();
+}
