@@ -217,7 +217,6 @@ fn write_without_handles(trial: &mut Trial, name: &str) {
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn few_handles_from_the_start_are_shared_so_that_writes_go_on() {
     allow_many_handles();
     let few = || Victim::start_with(|options| options.model(&small_model()).max_open_files(160));
@@ -227,7 +226,6 @@ fn few_handles_from_the_start_are_shared_so_that_writes_go_on() {
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn running_out_of_handles_refuses_what_needs_one_and_nothing_else() {
     allow_many_handles();
     let mut trial = Trial::new(Victim::start_small);

@@ -109,14 +109,12 @@ fn a_connection_that_is_kept_for_later_does_not_delay_the_end() {
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn a_full_bulk_lane_does_not_delay_the_end() {
     let body = bulk();
     ends_within_grace("a full bulk lane", |attacker| send_on(attacker, 4, &body));
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn a_second_signal_ends_at_once() {
     let victim = Victim::start_with(|options| options.model(&small_model()));
     let held = send_on(&victim.attacker(), 4, &bulk());
