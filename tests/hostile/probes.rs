@@ -1,8 +1,8 @@
 //! Other callers during an attack: a supervisor that asks `/livez`, and somebody who searches.
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,8 @@ const SEARCH_PACE: Duration = Duration::from_millis(25);
 /// Who waits longer has given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Probes of one kind that wait for their answers at the same time; then they are late themselves.
+const MAX_WAITING: usize = 32;
 /// More than any attack may take; a process that takes it is ended before the machine is lost.
 const MOST_MEMORY: u64 = 6 << 30;
 
@@ -75,22 +77,45 @@ impl Probes {
     }
 }
 
-/// Asks at moments that are fixed beforehand, and counts from these: who would have asked while an
-/// answer was late waited as well.
-fn at_a_pace(stop: &AtomicBool, pace: Duration, ask: impl Fn(u32) -> bool) -> Latencies {
+/// Asks at moments that are fixed beforehand, whether or not the answers before have come, and counts
+/// from these moments.
+fn at_a_pace(
+    stop: &AtomicBool,
+    pace: Duration,
+    ask: impl Fn(u32) -> bool + Send + Sync,
+) -> Latencies {
+    let waits = Mutex::new(Vec::new());
+    let failures = AtomicUsize::new(0);
+    let waiting = AtomicUsize::new(0);
     let started_at = Instant::now();
-    let mut waits = Vec::new();
-    let mut failures = 0;
-    for n in 0.. {
-        let due = started_at + pace * n;
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        if stop.load(Ordering::Relaxed) {
-            break;
-        }
-        failures += usize::from(!ask(n));
+    let ask_at = |due: Instant, n: u32| {
+        failures.fetch_add(usize::from(!ask(n)), Ordering::Relaxed);
+        waiting.fetch_sub(1, Ordering::Relaxed);
+        let mut waits = waits.lock().unwrap_or_else(PoisonError::into_inner);
         waits.push(due.elapsed());
-    }
-    Latencies::new(waits, failures)
+    };
+    std::thread::scope(|scope| {
+        let ask_at = &ask_at;
+        for n in 0.. {
+            let due = started_at + pace * n;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            while waiting.load(Ordering::Relaxed) >= MAX_WAITING {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            waiting.fetch_add(1, Ordering::Relaxed);
+            let asking = std::thread::Builder::new().stack_size(256 * 1024);
+            asking
+                .spawn_scoped(scope, move || ask_at(due, n))
+                .expect("a thread");
+        }
+    });
+    Latencies::new(
+        waits.into_inner().unwrap_or_else(PoisonError::into_inner),
+        failures.into_inner(),
+    )
 }
 
 /// Looks at the memory of the process, and ends it at [`MOST_MEMORY`].
