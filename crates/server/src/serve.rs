@@ -9,7 +9,7 @@ use siamese_encoder::{
     DevicePreference, Encoder, EncoderOptions, Precision, Reranker, RerankerOptions,
 };
 use siamese_index::{CollectionSettings, EncoderIdentity, Index, IndexOptions, SnapshotOptions};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::app::{App, Engine};
 use crate::config::{Device, EncoderPrecision, Settings};
@@ -18,6 +18,11 @@ use crate::exit::{ForcedEnd, Stop, StopSignal};
 use crate::queue::{EncodeQueue, EncoderThreads, Forward, Models};
 use crate::service::{Cursors, QueryCache, default_chunking};
 use crate::{metrics, open_files, router};
+
+/// Connections that may wait to be accepted. The system drops what comes on top, and whoever is dropped
+/// tries again after a second; a thousand callers that connect at once are more than the usual 1 024.
+/// Linux makes it `net.core.somaxconn` when that is smaller.
+const MAX_WAITING_CONNECTIONS: u32 = 4096;
 
 /// Why the service did not start or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -83,9 +88,7 @@ pub async fn serve(
     let mut signal = StopSignal::listen(settings.server.shutdown_grace(), end)?;
     let limits = ConnectionLimits::new(&settings.server, open_files::raise_limit());
     let address = settings.server.listen;
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|source| ServeError::Listen { address, source })?;
+    let listener = listen(address).map_err(|source| ServeError::Listen { address, source })?;
     on_listening(listener.local_addr()?);
     metrics::exporter();
     let app = App::new(settings, limits);
@@ -103,6 +106,21 @@ pub async fn serve(
         (_, Some(encoder_threads)) => finish(app, encoder_threads).await,
         (_, None) => Ok(()),
     }
+}
+
+/// Binds the address.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // As `TcpListener::bind` does: a restart finds the port free, whatever connections there were. On
+    // Windows the option would let two servers have one port.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(MAX_WAITING_CONNECTIONS)
 }
 
 /// Loads, then waits for a signal. Without threads when the signal came first.
