@@ -243,25 +243,21 @@ fn are_client_errors(answered: &Tally) -> bool {
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn a_list_that_is_longer_than_its_limit_is_not_read_to_its_end() {
     are_refused(LISTS);
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn an_object_of_a_million_parts_is_not_built_to_be_refused() {
     are_refused(OBJECTS);
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn a_long_string_is_neither_copied_nor_repeated_in_the_error() {
     are_refused(STRINGS);
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn several_large_bodies_at_once_delay_nobody_else() {
     let mut trial = Trial::new(Victim::start);
     let small = list("{\"searches\":[", "{}", "]}", 4 << 20);
@@ -305,7 +301,6 @@ fn pour_chunks(attacker: &Attacker, path: &str, content_type: &str, mebibytes: u
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn a_body_of_no_announced_length_is_cut_off_at_its_limit() {
     let mut trial = Trial::new(Victim::start);
     let kinds = [
@@ -331,7 +326,6 @@ fn a_body_of_no_announced_length_is_cut_off_at_its_limit() {
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn every_route_with_a_body_has_its_limit() {
     let mut trial = Trial::new(Victim::start);
     let keys = many_keys("{\"metadata\":{", "}}", LARGEST);

@@ -9,8 +9,6 @@ const MB: f64 = 1e6;
 const MAX_LIVEZ_MS: f64 = 50.0;
 /// Searches of others during an attack: their 99th percentile in terms of the one before it.
 const MAX_SEARCH_RATIO: f64 = 5.0;
-/// Memory that may stay with the process afterwards: allocators keep some for the next request.
-const MAX_KEPT_BYTES: u64 = 150_000_000;
 
 /// How much an attack is, and so what it may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +24,15 @@ impl Weight {
         match self {
             Self::One => 200_000_000,
             Self::Hundred => 1 << 30,
+        }
+    }
+
+    /// Memory that may stay with the process afterwards: allocators keep some for the next request,
+    /// for each thread that has worked.
+    fn max_kept_bytes(self) -> u64 {
+        match self {
+            Self::One => 150_000_000,
+            Self::Hundred => 512 << 20,
         }
     }
 }
@@ -102,7 +109,7 @@ impl Figures {
         if self.peak_over_idle > self.weight.max_peak_bytes() {
             faults.push(format!("takes {} bytes", self.peak_over_idle));
         }
-        if self.kept_over_idle > MAX_KEPT_BYTES {
+        if self.kept_over_idle > self.weight.max_kept_bytes() {
             faults.push(format!("leaves {} bytes", self.kept_over_idle));
         }
         if self.quiet_after_s.is_none() {

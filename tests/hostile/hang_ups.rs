@@ -31,7 +31,6 @@ fn hang_up(attacker: &Attacker, connections: usize, path: &str, body: &[u8]) -> 
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn work_ends_when_its_caller_hangs_up() {
     let mut trial = Trial::new(Victim::start);
     let text = "some words of a text ".repeat(short_or_full(2_000, 40));
@@ -73,7 +72,6 @@ fn work_ends_when_its_caller_hangs_up() {
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn a_document_as_large_as_allowed_is_stored_in_its_time() {
     let mut trial = Trial::new(Victim::start);
     let kinds: &[(&str, String)] = &[

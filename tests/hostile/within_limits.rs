@@ -68,7 +68,6 @@ fn texts_that_fill_a_body_are_tokenised_within_bounds() {
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn documents_that_fill_a_body_are_stored_within_bounds() {
     let mut trial = Trial::new(Victim::start);
     let count = short_or_full(3, 6);
