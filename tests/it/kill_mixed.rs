@@ -141,7 +141,7 @@ fn take_snapshots(client: &Client, stop: &AtomicBool) -> usize {
         if stop.load(Ordering::Relaxed) {
             return taken;
         }
-        let answer = client.try_json(Method::POST, "/snapshots", &Value::Null);
+        let answer = client.try_json(Method::POST, "/snapshots", &json!({}));
         let Some(answer) = answer else {
             return taken;
         };

@@ -14,6 +14,7 @@ mod connections;
 mod damage;
 mod disk_trouble;
 mod documents;
+mod doors;
 mod evaluation;
 mod filters;
 mod house_rules;

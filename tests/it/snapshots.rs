@@ -114,7 +114,7 @@ fn a_restored_snapshot_answers_as_the_service_it_was_taken_from() {
     fill(client);
     let expected = answers(client);
 
-    let created = client.send(Method::POST, "/snapshots", None, b"");
+    let created = client.send(Method::POST, "/snapshots", Some("application/json"), b"");
     assert_eq!(created.status, 201, "{}", created.text);
     let created = created.json();
     assert_eq!(created["contents"]["documents"], 22);
@@ -218,7 +218,11 @@ fn one_snapshot_is_taken_at_a_time_and_writes_go_on() {
             }
         });
         let creators: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| client.send(Method::POST, "/snapshots", None, b"")))
+            .map(|_| {
+                scope.spawn(|| {
+                    client.send(Method::POST, "/snapshots", Some("application/json"), b"")
+                })
+            })
             .collect();
         writer.join().unwrap();
         let answers = creators.into_iter().map(|creator| creator.join().unwrap());
@@ -245,7 +249,9 @@ fn a_snapshot_without_room_is_refused_as_a_full_disk() {
     let server = options
         .setting("STORAGE__MIN_FREE_DISK_BYTES", 1_u64 << 60)
         .start();
-    let refused = server.client().send(Method::POST, "/snapshots", None, b"");
+    let refused = server
+        .client()
+        .send(Method::POST, "/snapshots", Some("application/json"), b"");
     refused.problem(507, "storage_full");
 }
 

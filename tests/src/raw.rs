@@ -1,8 +1,10 @@
 //! A connection on which a test says exactly what is sent, and when.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 /// How long a test waits for bytes or for the end of a connection.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,6 +22,22 @@ impl RawConnection {
         let socket = TcpStream::connect(("127.0.0.1", port)).expect("connect");
         socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         Self(socket)
+    }
+
+    /// As [`Self::saying`], with so small a receive buffer that little is on its way to a reader that
+    /// does not read.
+    ///
+    /// # Panics
+    /// As [`Self::open`].
+    pub fn narrow_saying(port: u16, text: &str) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a small buffer");
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        socket.connect(&address.into()).expect("connect");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let mut connection = Self(socket.into());
+        drop(connection.send(text.as_bytes()));
+        connection
     }
 
     /// Connects and sends `text`. Whether the other side takes it is not looked at.

@@ -154,8 +154,11 @@ impl Service {
     /// # Errors
     /// When the service refuses.
     pub(crate) fn create_snapshot(&self) -> Result<Value> {
-        let post = self.agent.post(format!("{}/snapshots", self.url));
-        self.json(self.checked(post.send_empty())?)
+        let post = self
+            .agent
+            .post(format!("{}/snapshots", self.url))
+            .header(header::CONTENT_TYPE, "application/json");
+        self.json(self.checked(post.send("{}"))?)
     }
 
     /// The list of snapshots.

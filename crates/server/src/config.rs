@@ -71,6 +71,10 @@ pub struct Settings {
 pub struct ServerSettings {
     /// Address and port to listen on.
     pub listen: SocketAddr,
+    /// Names that the service answers to beside loopback and its address.
+    pub allowed_hosts: Vec<String>,
+    /// Other origins whose pages may change something.
+    pub allowed_origins: Vec<String>,
     request_timeout_ms: u64,
     bulk_timeout_ms: u64,
     stream_idle_timeout_ms: u64,

@@ -27,6 +27,12 @@ pub(crate) enum ErrorCode {
     UnsupportedMediaType,
     /// The body, or one line of it, is over its limit.
     PayloadTooLarge,
+    /// The request names no host, several, or one that cannot be read.
+    BadHost,
+    /// The service does not answer to the host that the request is for.
+    HostNotAllowed,
+    /// A web page of another site may not change anything.
+    OriginNotAllowed,
     /// No such route.
     NotFound,
     /// No such document in the collection.
@@ -70,6 +76,9 @@ impl ErrorCode {
         Self::LexicalDisabled,
         Self::UnsupportedMediaType,
         Self::PayloadTooLarge,
+        Self::BadHost,
+        Self::HostNotAllowed,
+        Self::OriginNotAllowed,
         Self::NotFound,
         Self::DocumentNotFound,
         Self::CollectionNotFound,
@@ -102,6 +111,15 @@ impl ErrorCode {
                 "The content type is not supported",
             ),
             Self::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+            Self::BadHost => (StatusCode::BAD_REQUEST, "The host is missing or not valid"),
+            Self::HostNotAllowed => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "The service does not answer to this host",
+            ),
+            Self::OriginNotAllowed => (
+                StatusCode::FORBIDDEN,
+                "Pages of this origin may not change anything",
+            ),
             Self::NotFound => (StatusCode::NOT_FOUND, "There is nothing at this address"),
             Self::DocumentNotFound => (StatusCode::NOT_FOUND, "There is no such document"),
             Self::CollectionNotFound => (StatusCode::NOT_FOUND, "There is no such collection"),

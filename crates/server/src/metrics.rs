@@ -5,10 +5,12 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use axum::http::Method;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use siamese_index::{CollectionStats, HealthCondition};
 
+use crate::error::ErrorCode;
 use crate::queue::Lane;
 
 const HTTP_REQUESTS: &str = "siamese_http_requests_total";
@@ -37,6 +39,7 @@ const CONDITION: &str = "siamese_condition";
 const BACKGROUND_PANICS: &str = "siamese_background_panics_total";
 const OPEN_CONNECTIONS: &str = "siamese_connections";
 const CONNECTION_ENDS: &str = "siamese_connections_closed_total";
+const DOORS_CLOSED: &str = "siamese_refused_requests_total";
 const ACCEPT_FAILURES: &str = "siamese_accept_failures_total";
 
 /// Why the service closed a connection.
@@ -152,22 +155,6 @@ fn describe() {
     );
     describe_counter!(WRITTEN, "Documents written, by outcome");
     describe_counter!(DELETED, "Documents deleted");
-    describe_gauge!(DOCUMENTS, "Documents stored, by collection");
-    describe_gauge!(PASSAGES, "Passages stored, by collection");
-    describe_gauge!(
-        HEAD_PASSAGES,
-        "Passages that every search scores one by one until they become a segment, by collection"
-    );
-    describe_gauge!(
-        DEAD_PASSAGES,
-        "Deleted passages that still take up space, by collection"
-    );
-    describe_gauge!(SEGMENTS, "Segments of the vector index, by collection");
-    describe_gauge!(SEGMENT_BYTES, "Size of the segments' files, by collection");
-    describe_gauge!(
-        LEXICAL_BYTES,
-        "Size of the files of the index over words, by collection"
-    );
     describe_gauge!(DISK_BYTES, "Size of the data folder");
     describe_gauge!(
         READY,
@@ -191,6 +178,10 @@ fn describe_connections() {
         "Connections closed by the service, by reason"
     );
     describe_counter!(
+        DOORS_CLOSED,
+        "Requests refused for their host or their origin, by code"
+    );
+    describe_counter!(
         ACCEPT_FAILURES,
         "Times the system could not accept a connection"
     );
@@ -199,6 +190,9 @@ fn describe_connections() {
 fn start_at_zero() {
     for end in ConnectionEnd::ALL {
         counter!(CONNECTION_ENDS, "reason" => end.label()).absolute(0);
+    }
+    for code in DOOR_CODES {
+        counter!(DOORS_CLOSED, "code" => code.1).absolute(0);
     }
     counter!(ACCEPT_FAILURES).absolute(0);
     gauge!(OPEN_CONNECTIONS).set(0.0);
@@ -224,10 +218,40 @@ fn start_at_zero() {
     counter!(BACKGROUND_PANICS, "part" => "encoder").absolute(0);
 }
 
+/// The codes of requests that are refused for their host or their origin.
+const DOOR_CODES: [(ErrorCode, &str); 3] = [
+    (ErrorCode::BadHost, "bad_host"),
+    (ErrorCode::HostNotAllowed, "host_not_allowed"),
+    (ErrorCode::OriginNotAllowed, "origin_not_allowed"),
+];
+
+/// A request that was refused for its host or its origin.
+pub(crate) fn door_closed(code: ErrorCode) {
+    if let Some((_, label)) = DOOR_CODES.iter().find(|(known, _)| *known == code) {
+        counter!(DOORS_CLOSED, "code" => *label).increment(1);
+    }
+}
+
+/// The label of a method. Callers may invent methods, and each would be a series of its own.
+pub(crate) fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::CONNECT => "CONNECT",
+        Method::TRACE => "TRACE",
+        _ => "other",
+    }
+}
+
 /// One answered request.
-pub(crate) fn http_request(method: &str, route: &str, status: u16, took: Duration) {
-    let (method, route) = (method.to_owned(), route.to_owned());
-    histogram!(HTTP_SECONDS, "method" => method.clone(), "route" => route.clone())
+pub(crate) fn http_request(method: &'static str, route: &str, status: u16, took: Duration) {
+    let route = route.to_owned();
+    histogram!(HTTP_SECONDS, "method" => method, "route" => route.clone())
         .record(took.as_secs_f64());
     counter!(HTTP_REQUESTS, "method" => method, "route" => route, "status" => status.to_string())
         .increment(1);
@@ -292,19 +316,57 @@ pub(crate) fn documents_deleted(documents: usize) {
     counter!(DELETED).increment(documents as u64);
 }
 
-/// The size of one collection.
-pub(crate) fn collection(name: &str, stats: &CollectionStats) {
-    let set = |gauge: &'static str, value: u64| {
-        gauge!(gauge, "collection" => name.to_owned()).set(value as f64);
-    };
-    set(DOCUMENTS, stats.documents);
-    set(PASSAGES, stats.passages);
-    set(HEAD_PASSAGES, stats.head_passages);
-    set(DEAD_PASSAGES, stats.dead_passages);
-    set(SEGMENTS, stats.segments);
-    set(SEGMENT_BYTES, stats.segment_bytes);
-    set(LEXICAL_BYTES, stats.lexical_bytes);
+/// The sizes of collections as metrics in the text format. They are not in the recorder, which
+/// forgets no series: those of a deleted collection would stay for ever.
+pub(crate) fn collections_text(collections: &[(String, CollectionStats)]) -> String {
+    let mut text = String::new();
+    for (name, help, value) in COLLECTION_GAUGES {
+        text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n"));
+        for (collection, stats) in collections {
+            // Names of collections are letters, digits, - and _, so there is nothing to escape.
+            let value = value(stats);
+            text.push_str(&format!("{name}{{collection=\"{collection}\"}} {value}\n"));
+        }
+        text.push('\n');
+    }
+    text
 }
+
+type CollectionGauge = (&'static str, &'static str, fn(&CollectionStats) -> u64);
+
+const COLLECTION_GAUGES: [CollectionGauge; 7] = [
+    (DOCUMENTS, "Documents stored, by collection", |stats| {
+        stats.documents
+    }),
+    (PASSAGES, "Passages stored, by collection", |stats| {
+        stats.passages
+    }),
+    (
+        HEAD_PASSAGES,
+        "Passages that every search scores one by one until they become a segment, by collection",
+        |stats| stats.head_passages,
+    ),
+    (
+        DEAD_PASSAGES,
+        "Deleted passages that still take up space, by collection",
+        |stats| stats.dead_passages,
+    ),
+    (
+        SEGMENTS,
+        "Segments of the vector index, by collection",
+        |stats| stats.segments,
+    ),
+    (
+        SEGMENT_BYTES,
+        "Size of the segments' files, by collection",
+        |stats| stats.segment_bytes,
+    ),
+    (
+        LEXICAL_BYTES,
+        "Size of the files of the index over words, by collection",
+        |stats| stats.lexical_bytes,
+    ),
+];
 
 /// The size of the data folder.
 pub(crate) fn disk_bytes(bytes: u64) {

@@ -14,9 +14,13 @@ use tower_http::request_id::{MakeRequestId, RequestId};
 use tracing::Span;
 use uuid::Uuid;
 
+use crate::config::ServerSettings;
 use crate::connections::{Connection, Connections, HoldingBody};
 use crate::error::{ApiError, ErrorCode};
+use crate::host::AllowedHosts;
 use crate::metrics;
+use crate::origin::AllowedOrigins;
+use crate::routes::docs::DOCS_POLICY;
 
 const REQUEST_ID: &str = "x-request-id";
 /// Longer ids than this are replaced, so that a log line stays a line.
@@ -196,9 +200,72 @@ pub(crate) async fn slow_uploads(request: Request, next: Next) -> Response {
     response
 }
 
+/// What requests are looked at for before anything is done for them.
+#[derive(Debug)]
+pub(crate) struct Doors {
+    hosts: AllowedHosts,
+    origins: AllowedOrigins,
+}
+
+impl Doors {
+    pub(crate) fn new(settings: &ServerSettings) -> Self {
+        Self {
+            hosts: AllowedHosts::new(settings.listen, &settings.allowed_hosts),
+            origins: AllowedOrigins::new(&settings.allowed_origins),
+        }
+    }
+}
+
+/// Refuses requests for hosts that the service does not answer to, and changes by foreign pages.
+/// Probes tell nothing that anyone could want, and those who ask do not always choose the name.
+pub(crate) async fn guard_doors(
+    State(doors): State<Arc<Doors>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    if !matches!(uri.path(), "/livez" | "/readyz") {
+        let host = doors.hosts.check(uri, request.version(), headers);
+        let checked = host.and_then(|()| doors.origins.check(method, uri, headers));
+        if let Err(error) = checked {
+            metrics::door_closed(error.code());
+            return error.into_response();
+        }
+    }
+    next.run(request).await
+}
+
+/// Tells browsers what they may do with an answer: nothing but show it.
+pub(crate) async fn security_headers(request: Request, next: Next) -> Response {
+    let is_docs = request.uri().path().starts_with("/docs");
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
+    headers.insert(
+        "cross-origin-resource-policy",
+        HeaderValue::from_static("same-origin"),
+    );
+    let policy = if is_docs { DOCS_POLICY } else { ANSWER_POLICY };
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static(policy));
+    response
+}
+
+/// An answer that is no page has nothing to load.
+const ANSWER_POLICY: &str =
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /// Counts and times answers by route, not by address, so that series stay few.
 pub(crate) async fn measure(request: Request, next: Next) -> Response {
-    let method = request.method().as_str().to_owned();
+    let method = metrics::method_label(request.method());
     let route = request
         .extensions()
         .get::<MatchedPath>()
@@ -206,7 +273,7 @@ pub(crate) async fn measure(request: Request, next: Next) -> Response {
     let started_at = Instant::now();
     let response = next.run(request).await;
     metrics::http_request(
-        &method,
+        method,
         &route,
         response.status().as_u16(),
         started_at.elapsed(),

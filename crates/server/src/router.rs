@@ -1,5 +1,6 @@
 //! Every route of the service, and the layers around them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -36,6 +37,8 @@ pub(crate) fn router(app: App) -> Router {
     let (routes, _) = routes.split_for_parts();
     let routes = routes
         .route("/", get(docs::page))
+        .route("/page.css", get(docs::page_style))
+        .route("/page.js", get(docs::page_script))
         .route("/openapi.yaml", get(docs::openapi_yaml))
         .route("/openapi.json", get(docs::openapi_json))
         .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")));
@@ -160,6 +163,7 @@ fn layered(routes: Router<App>, app: &App) -> Router<App> {
         .and(NotForContentType::const_new("application/octet-stream"));
     let max_requests = settings.server.max_concurrent_requests.get();
     let room = middleware::Room::new(max_requests, app.connections().clone());
+    let doors = Arc::new(middleware::Doors::new(&settings.server));
     let layers = ServiceBuilder::new()
         .layer(axum::middleware::from_fn(middleware::plain_request_id))
         .layer(SetRequestIdLayer::x_request_id(
@@ -174,8 +178,13 @@ fn layered(routes: Router<App>, app: &App) -> Router<App> {
         )
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(CompressionLayer::new().compress_when(compressible))
+        .layer(axum::middleware::from_fn(middleware::security_headers))
         .layer(axum::middleware::from_fn(middleware::problem_documents))
         .layer(CatchPanicLayer::custom(middleware::panic_answer))
+        .layer(axum::middleware::from_fn_with_state(
+            doors,
+            middleware::guard_doors,
+        ))
         .layer(axum::middleware::from_fn(middleware::slow_uploads))
         .layer(axum::middleware::from_fn_with_state(
             room,

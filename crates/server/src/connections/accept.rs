@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body as HttpBody, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -121,7 +121,7 @@ async fn drive(socket: TcpStream, router: Router, connections: &Connections, pla
     let service = {
         let (connection, upload) = (Arc::clone(&connection), limits.upload);
         service_fn(move |request: Request<Incoming>| {
-            connection.begin_exchange();
+            connection.begin_exchange(!request.body().is_end_stream());
             let is_bound = !is_ndjson(&media_type(request.headers()));
             let request = request.map(|body| {
                 Body::new(PacedBody::new(

@@ -81,6 +81,9 @@ impl HttpBody for PacedBody {
             .as_ref()
             .and_then(|frame| frame.as_ref().ok()?.data_ref());
         self.connection.has_received(data.map_or(0, Bytes::len));
+        if frame.is_none() || self.body.is_end_stream() {
+            self.connection.complete_request();
+        }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 

@@ -58,6 +58,8 @@ struct State {
     held: Vec<OwnedSemaphorePermit>,
     /// The request's body came too slowly and was given up.
     is_upload_over: bool,
+    /// All of the present request has come.
+    is_request_complete: bool,
 }
 
 /// How much a connection deserves to be closed for another one, the most deserving first.
@@ -97,6 +99,7 @@ impl Connection {
                 download: Pace::default(),
                 held: Vec::new(),
                 is_upload_over: false,
+                is_request_complete: false,
             }),
         }
     }
@@ -143,13 +146,26 @@ impl Connection {
     }
 
     /// A request's head is complete.
-    pub(super) fn begin_exchange(&self) {
+    pub(super) fn begin_exchange(&self, has_body: bool) {
         let mut state = self.lock();
         state.phase = Phase::Exchange;
         state.has_been_served = true;
         state.upload = Pace::default();
         state.download = Pace::default();
         state.is_upload_over = false;
+        state.is_request_complete = !has_body;
+    }
+
+    /// The last part of the request's body has come.
+    pub(super) fn complete_request(&self) {
+        self.lock().is_request_complete = true;
+    }
+
+    /// Whether a request has come to its end and its answer has not.
+    pub(super) fn owes_answer(&self) -> bool {
+        let state = self.lock();
+        let is_answering = matches!(state.phase, Phase::Exchange | Phase::Flushing);
+        state.is_request_complete && is_answering
     }
 
     /// The last part of the answer has been made.

@@ -235,7 +235,7 @@ mod tests {
 
     fn at_work(place: Place) -> Place {
         place.has_read();
-        place.begin_exchange();
+        place.begin_exchange(true);
         place
     }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -13,6 +14,10 @@ use super::connection::Connection;
 use super::pace::{PaceLimit, Verdict};
 use crate::metrics::{self, ConnectionEnd};
 
+/// Time for the answer to a client that has closed its sending side. It cannot be told from one that
+/// has hung up, for which work should end soon.
+const HALF_CLOSE_GRACE: Duration = Duration::from_secs(1);
+
 /// A socket, watched.
 #[derive(Debug)]
 pub(super) struct WatchedStream {
@@ -20,6 +25,8 @@ pub(super) struct WatchedStream {
     connection: Arc<Connection>,
     limit: PaceLimit,
     patience: Pin<Box<Sleep>>,
+    /// The other side has said that it sends no more; the time it still gets.
+    after_half_close: Option<Pin<Box<Sleep>>>,
     /// The other side did not read for too long.
     is_given_up: bool,
 }
@@ -31,8 +38,21 @@ impl WatchedStream {
             connection,
             limit,
             patience: Box::pin(tokio::time::sleep(limit.window)),
+            after_half_close: None,
             is_given_up: false,
         }
+    }
+
+    /// Ready when the end of what the other side sends means that it is gone. While an answer is owed
+    /// it may also have closed its sending side only; then it gets some time to be answered.
+    fn poll_hang_up(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if !self.connection.owes_answer() {
+            return Poll::Ready(());
+        }
+        let after_half_close = self
+            .after_half_close
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(HALF_CLOSE_GRACE)));
+        after_half_close.as_mut().poll(context)
     }
 
     /// Notes what was written, or how long nothing could be.
@@ -69,6 +89,8 @@ impl AsyncRead for WatchedStream {
         let polled = Pin::new(&mut self.socket).poll_read(context, buffer);
         if buffer.filled().len() > before {
             self.connection.has_read();
+        } else if matches!(polled, Poll::Ready(Ok(()))) {
+            ready!(self.poll_hang_up(context));
         }
         polled
     }

@@ -115,7 +115,11 @@ pub(crate) fn parse_line<T: JsonBody>(
     Ok((parse_json::<T>(line)?.check(limits)?, bytes))
 }
 
-fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
+/// Whether the body is said to be JSON.
+///
+/// # Errors
+/// 415 when it is not.
+pub(crate) fn require_json(headers: &HeaderMap) -> Result<(), ApiError> {
     let essence = media_type(headers);
     if essence == "application/json" || essence.ends_with("+json") {
         return Ok(());

@@ -135,19 +135,20 @@ pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Readiness>, Ap
 pub(crate) async fn metrics(State(app): State<App>) -> Result<Response, ApiError> {
     let exporter =
         metrics::exporter().ok_or_else(|| ApiError::internal("there is no metrics recorder"))?;
-    refresh_gauges(&app).await?;
+    let collections = refresh_gauges(&app).await?;
     let headers = [(
         header::CONTENT_TYPE,
         "text/plain; version=0.0.4; charset=utf-8",
     )];
-    Ok((headers, exporter.render()).into_response())
+    Ok((headers, exporter.render() + &collections).into_response())
 }
 
-/// Sizes are read when somebody asks, not on every write.
-async fn refresh_gauges(app: &App) -> Result<(), ApiError> {
+/// Sizes are read when somebody asks, not on every write. Returns those of the collections that are
+/// there now, in the text format.
+async fn refresh_gauges(app: &App) -> Result<String, ApiError> {
     let Ok(engine) = app.engine() else {
         metrics::ready(false);
-        return Ok(());
+        return Ok(String::new());
     };
     let conditions = engine.index.conditions();
     let is_fatal = conditions.iter().any(|condition| condition.is_fatal());
@@ -159,15 +160,15 @@ async fn refresh_gauges(app: &App) -> Result<(), ApiError> {
     }
     let index = std::sync::Arc::clone(&engine.index);
     blocking(move || {
-        for collection in index.collections() {
-            let stats = collection.stats();
-            metrics::collection(collection.name(), &stats);
-        }
+        let collections = index.collections().into_iter();
+        let collections: Vec<_> = collections
+            .map(|collection| (collection.name().to_owned(), collection.stats()))
+            .collect();
         // A folder that was moved has no size, and the other figures are wanted then most of all.
         if let Ok(bytes) = index.disk_bytes() {
             metrics::disk_bytes(bytes);
         }
-        Ok(())
+        Ok(metrics::collections_text(&collections))
     })
     .await
 }

@@ -5,19 +5,21 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use siamese_index::{SnapshotInfo, SnapshotManifest};
 use utoipa::ToSchema;
 
 use super::problems::{
-    ConflictProblems, EngineProblems, ParameterProblems, SnapshotProblems, WriteProblems,
+    BodyProblems, ConflictProblems, EngineProblems, ParameterProblems, SnapshotProblems,
+    WriteProblems,
 };
 use super::timestamp::rfc3339;
 use crate::app::App;
+use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::ApiPath;
+use crate::extract::{ApiPath, JsonBody, OptionalJson, from_object_only, require_json};
 use crate::service::{blocking, file_stream};
 
 /// A snapshot: all collections at one moment, in one file.
@@ -122,16 +124,40 @@ impl From<SnapshotManifest> for SnapshotContents {
     }
 }
 
+/// A snapshot to take; there is nothing to choose.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(remote = "Self", deny_unknown_fields)]
+pub(crate) struct SnapshotRequest {}
+
+from_object_only!(SnapshotRequest);
+
+impl JsonBody for SnapshotRequest {
+    type Checked = Self;
+
+    fn check(self, _limits: &Limits) -> Result<Self, ApiError> {
+        Ok(self)
+    }
+}
+
 /// Take a snapshot while reads and writes go on. The answer comes when it is complete and durable,
 /// however long that takes. One at a time, and up to `storage.max_snapshots`.
+///
+/// The content type must be that of JSON, with or without a body, so that a form of a foreign web page
+/// cannot take one.
 #[utoipa::path(
     post, path = "/snapshots", operation_id = "create_snapshot", tag = "operations",
+    request_body = SnapshotRequest,
     responses(
         (status = 201, body = SnapshotDescription),
-        ConflictProblems, WriteProblems, EngineProblems
+        BodyProblems, ConflictProblems, WriteProblems, EngineProblems
     )
 )]
-pub(crate) async fn create(State(app): State<App>) -> Result<Response, ApiError> {
+pub(crate) async fn create(
+    State(app): State<App>,
+    headers: HeaderMap,
+    OptionalJson(SnapshotRequest {}): OptionalJson<SnapshotRequest>,
+) -> Result<Response, ApiError> {
+    require_json(&headers)?;
     let index = Arc::clone(&app.engine()?.index);
     blocking(move || {
         let snapshot = SnapshotDescription::from(index.create_snapshot()?);
