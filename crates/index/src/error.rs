@@ -1,6 +1,7 @@
 //! Everything that an index refuses or fails at.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why an operation did not happen. Nothing is stored when one is returned.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +81,15 @@ pub enum Error {
     WritesStopped {
         /// What failed first.
         reason: String,
+    },
+    /// An earlier write makes no progress.
+    #[error(
+        "an earlier write has made no progress for {seconds} s, so no other begins; reads may wait, too",
+        seconds = stalled_for.as_secs()
+    )]
+    StorageStalled {
+        /// For how long.
+        stalled_for: Duration,
     },
     /// The store is being compacted already.
     #[error("the store is being compacted already")]

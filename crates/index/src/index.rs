@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::collection::{Collection, Folders, Maintenance, now_ms};
 use crate::compaction::{CompactionReport, open_compact};
@@ -104,6 +105,7 @@ impl Index {
         let had_store = data_folder::prepare(folder)?;
         let store = Arc::new(open_compact(folder, options, &lock)?);
         check_format(&store, had_store)?;
+        store.finish_staged()?;
         if !had_store {
             data_folder::write_marker(folder)?;
         }
@@ -212,6 +214,7 @@ impl Index {
     ) -> Result<(Arc<Collection>, PutOutcome), Error> {
         check_collection_name(name)?;
         settings.check()?;
+        self.store.check_writable()?;
         let changing = self.lock_changes();
         let existing = self.collection(name).ok();
         if let Some(collection) = &existing {
@@ -234,6 +237,7 @@ impl Index {
     /// # Errors
     /// When there is none, or the store fails; the collection is as it was then.
     pub fn delete_collection(&self, name: &str) -> Result<(), Error> {
+        self.store.check_writable()?;
         let changing = self.lock_changes();
         let collection = self.collection(name)?;
         if name == DEFAULT_COLLECTION {
@@ -331,6 +335,12 @@ impl Index {
     /// it was then.
     pub fn compact(&self) -> Result<CompactionReport, Error> {
         self.compactor.compact()
+    }
+
+    /// For how long the oldest call that writes to the disk has been under way; zero when there is none.
+    /// Each should take milliseconds.
+    pub fn longest_write(&self) -> Duration {
+        self.store.longest_call()
     }
 
     /// Bytes of all keys and values of the record.

@@ -1,5 +1,7 @@
 //! How an index is opened.
 
+use std::time::Duration;
+
 use crate::CollectionSettings;
 use crate::snapshots::SnapshotOptions;
 use crate::store::StoreOptions;
@@ -25,6 +27,8 @@ pub struct IndexOptions {
     pub compact_over_ratio: Option<f64>,
     /// When writes free dead parts of the store's log; `None` leaves that to sled.
     pub reclaim: Option<Reclaim>,
+    /// When a write that has made no progress for so long is waited for in vain, and others are refused.
+    pub stall_after: Duration,
     /// Where snapshots lie and what they may take.
     pub snapshots: SnapshotOptions,
 }
@@ -40,6 +44,7 @@ impl Default for IndexOptions {
             compact_at_start_over_ratio: Some(3.0),
             compact_over_ratio: Some(2.5),
             reclaim: Some(Reclaim::default()),
+            stall_after: Duration::from_secs(10),
             snapshots: SnapshotOptions::default(),
         }
     }
@@ -51,6 +56,7 @@ impl IndexOptions {
             cache_bytes: self.cache_bytes,
             min_free_disk_bytes: self.min_free_disk_bytes,
             reclaim: self.reclaim,
+            stall_after: self.stall_after,
         }
     }
 }

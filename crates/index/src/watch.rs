@@ -53,7 +53,9 @@ impl Drop for Watch {
 }
 
 fn look(store: &Store, health: &Health) {
+    // First what does not ask the disk, which may not answer.
     health.set(HealthCondition::WritesStopped, store.has_failed());
+    health.set(HealthCondition::WritesStalled, store.is_stalled());
     health.set(
         HealthCondition::DataFolderMoved,
         store.check_in_place().is_err(),

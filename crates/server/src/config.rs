@@ -4,7 +4,7 @@
 //! checked, so the rest of the crate never meets a limit of zero or an unknown key.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -177,6 +177,8 @@ pub struct StorageSettings {
     compact_at_start_over_ratio: f64,
     compact_over_ratio: f64,
     reclaim_over_ratio: f64,
+    stall_after_ms: NonZeroU64,
+    exit_after_stall_ms: u64,
     /// Folder with snapshots; `snapshots` in the data folder when absent.
     pub snapshots_dir: Option<PathBuf>,
     /// Snapshots that may lie there.
@@ -202,6 +204,18 @@ impl StorageSettings {
             over_ratio: self.reclaim_over_ratio,
             ..Reclaim::default()
         })
+    }
+}
+
+impl StorageSettings {
+    /// How long a write may make no progress before others are refused.
+    pub fn stall_after(&self) -> Duration {
+        Duration::from_millis(self.stall_after_ms.get())
+    }
+
+    /// How long a write may make no progress before the process ends; `None` when it never does.
+    pub fn exit_after_stall(&self) -> Option<Duration> {
+        (self.exit_after_stall_ms > 0).then(|| Duration::from_millis(self.exit_after_stall_ms))
     }
 }
 

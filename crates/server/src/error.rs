@@ -12,6 +12,8 @@ use utoipa::ToSchema;
 /// The longest sentence or pointer of a problem document, bytes. What quotes more of the request than
 /// this is cut in its middle.
 const MAX_QUOTING_BYTES: usize = 2048;
+/// What `Retry-After` says while a write makes no progress: the disk may come back, or a restart.
+const STALL_RETRY_AFTER_S: u64 = 10;
 
 /// The machine-readable `code` of a problem document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -63,6 +65,8 @@ pub(crate) enum ErrorCode {
     StorageFailed,
     /// The data folder was moved, removed or replaced while it was in use; reads still work.
     StorageMoved,
+    /// An earlier write makes no progress; try again after `Retry-After` seconds.
+    StorageStalled,
     /// A fault of the server; details are in its log.
     Internal,
 }
@@ -94,6 +98,7 @@ impl ErrorCode {
         Self::StorageFull,
         Self::StorageFailed,
         Self::StorageMoved,
+        Self::StorageStalled,
         Self::Internal,
     ];
 
@@ -144,6 +149,7 @@ impl ErrorCode {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The data folder is not in its place",
             ),
+            Self::StorageStalled => (StatusCode::SERVICE_UNAVAILABLE, "The disk does not answer"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "The server failed"),
         }
     }
@@ -234,6 +240,14 @@ impl ApiError {
         Self {
             retry_after_s: Some(retry_after_s),
             ..Self::new(ErrorCode::Overloaded, what)
+        }
+    }
+
+    /// Nothing is written for now, since an earlier write makes no progress.
+    pub(crate) fn storage_stalled(detail: impl Into<String>) -> Self {
+        Self {
+            retry_after_s: Some(STALL_RETRY_AFTER_S),
+            ..Self::new(ErrorCode::StorageStalled, detail)
         }
     }
 

@@ -24,6 +24,7 @@ mod router;
 mod routes;
 mod serve;
 mod service;
+mod stall_watch;
 
 pub use exit::ForcedEnd;
 pub use openapi::{DescribeError, yaml as openapi_yaml};

@@ -80,6 +80,8 @@ impl ConnectionEnd {
         }
     }
 }
+const STALLED_SECONDS: &str = "siamese_storage_stalled_seconds";
+const STALLS: &str = "siamese_storage_stalls_total";
 
 /// From half a millisecond, a cached answer, to half a minute, a large bulk request.
 const SECONDS_BUCKETS: [f64; 15] = [
@@ -157,6 +159,11 @@ fn describe() {
     describe_counter!(DELETED, "Documents deleted");
     describe_gauge!(DISK_BYTES, "Size of the data folder");
     describe_gauge!(
+        STALLED_SECONDS,
+        "Time for which a write has made no progress; 0 unless it is over storage.stall_after_ms"
+    );
+    describe_counter!(STALLS, "Writes that made no progress for storage.stall_after_ms");
+    describe_gauge!(
         READY,
         "1 when `/readyz` answers 200: the model and the index are loaded, and nothing has to be mended first"
     );
@@ -188,6 +195,8 @@ fn describe_connections() {
 }
 
 fn start_at_zero() {
+    gauge!(STALLED_SECONDS).set(0.0);
+    counter!(STALLS).absolute(0);
     for end in ConnectionEnd::ALL {
         counter!(CONNECTION_ENDS, "reason" => end.label()).absolute(0);
     }
@@ -389,6 +398,14 @@ pub(crate) fn index_panics(panics: u64) {
 /// A panic of an encoding thread.
 pub(crate) fn background_panicked() {
     counter!(BACKGROUND_PANICS, "part" => "encoder").increment(1);
+}
+
+/// For how long a write has stalled, if one has, and whether it had before.
+pub(crate) fn storage_stalled(stalled_for: Option<Duration>, was_stalled: bool) {
+    gauge!(STALLED_SECONDS).set(stalled_for.unwrap_or_default().as_secs_f64());
+    if stalled_for.is_some() && !was_stalled {
+        counter!(STALLS).increment(1);
+    }
 }
 
 /// Whether model and index are loaded.

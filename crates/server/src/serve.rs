@@ -17,7 +17,7 @@ use crate::connections::{ConnectionLimits, HttpServer};
 use crate::exit::{ForcedEnd, Stop, StopSignal};
 use crate::queue::{EncodeQueue, EncoderThreads, Forward, Models};
 use crate::service::{Cursors, QueryCache, default_chunking};
-use crate::{metrics, open_files, router};
+use crate::{metrics, open_files, router, stall_watch};
 
 /// Connections that may wait to be accepted. The system drops what comes on top, and whoever is dropped
 /// tries again after a second; a thousand callers that connect at once are more than the usual 1 024.
@@ -138,6 +138,7 @@ async fn run(
         stop = signal.told() => return Ok((stop, None)),
     };
     let (engine, encoder_threads) = loaded;
+    stall_watch::start(&engine.index, &app.settings().storage)?;
     app.set_engine(engine);
     tracing::info!("ready");
     let stop = signal.told().await;
@@ -267,6 +268,7 @@ fn open_index(settings: &Settings, encoder: &Encoder) -> Result<Index, ServeErro
         compact_at_start_over_ratio: storage.compact_at_start_over_ratio(),
         compact_over_ratio: storage.compact_over_ratio(),
         reclaim: storage.reclaim(),
+        stall_after: storage.stall_after(),
         snapshots: SnapshotOptions {
             folder: storage.snapshots_dir.clone(),
             max_snapshots: storage.max_snapshots.get(),

@@ -3,10 +3,6 @@
 use crate::Error;
 use crate::store::{CollectionId, Key, KeyRange, Store, WriteBatch};
 
-/// Keys removed in one batch when a dropped collection is cleaned up: few enough that what a batch may
-/// take on a full disk, before it frees anything, is small beside the reserve.
-const MAX_REMOVALS_PER_BATCH: usize = 2_000;
-
 /// Removes everything of a dropped collection, in bounded batches, between which `goes_on` is asked.
 /// Whether it came to the end.
 ///
@@ -23,8 +19,12 @@ pub(crate) fn sweep(
                 return Ok(false);
             }
             let mut batch = WriteBatch::freeing_room();
-            for entry in store.scan(&range).take(MAX_REMOVALS_PER_BATCH) {
-                batch.remove(&entry?.0);
+            let mut entries = store.scan(&range);
+            while !batch.is_full() {
+                let Some((key, _)) = entries.next().transpose()? else {
+                    break;
+                };
+                batch.remove(&key);
             }
             if batch.is_empty() {
                 break;

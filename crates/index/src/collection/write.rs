@@ -52,8 +52,10 @@ impl Collection {
     /// What each draft would need, so that nothing is encoded twice.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the store fails, or nothing could be written now.
     pub fn plan(&self, drafts: &[DocumentDraft]) -> Result<Vec<WritePlan>, Error> {
+        // Nothing is encoded for a write that will be refused.
+        self.store.check_writable()?;
         drafts.iter().map(|draft| self.plan_one(draft)).collect()
     }
 
@@ -223,6 +225,8 @@ impl Collection {
         batch: WriteBatch,
         fill: impl FnOnce(&mut Change) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        // Before the lock, which a write that makes no progress holds.
+        self.store.check_writable()?;
         let mut state = self.lock_writer();
         if state.deleted {
             return Err(Error::CollectionNotFound {

@@ -15,8 +15,6 @@ use crate::store::fsync_folder;
 use crate::store::{CollectionRecord, Entry, Sequence, Store, WriteBatch, check_room};
 use crate::{Error, IndexOptions, check_collection_name};
 
-/// Bytes of keys and values that are applied together.
-const MAX_BATCH_BYTES: u64 = 1 << 20;
 /// What a store takes on the disk for each byte of a snapshot, rounded up.
 const STORE_BYTES_PER_BYTE: u64 = 2;
 /// What may lie in a folder into which a snapshot is restored.
@@ -123,7 +121,7 @@ impl<'a> Filling<'a> {
 
     pub(crate) fn add(&mut self, (key, value): Entry) -> Result<(), Error> {
         self.batch.put(&key, value);
-        if self.batch.bytes() >= MAX_BATCH_BYTES {
+        if self.batch.is_full() {
             self.apply()?;
         }
         Ok(())

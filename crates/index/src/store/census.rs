@@ -12,7 +12,7 @@ use std::thread;
 
 use super::guard::{corrupt, guard};
 use super::key::Key;
-use super::tally::Tally;
+use super::tally::{Contents, Tally};
 use crate::Error;
 
 /// Threads that read; more would wait for the disk.
@@ -25,10 +25,8 @@ const RANGES_OF_KIND: u32 = 16;
 pub(super) struct Census {
     /// The tally that is stored; `None` in a store of an older format, or an empty one.
     pub(super) stored: Option<Tally>,
-    /// Of everything but the tally, after as many batches as the stored one says.
-    pub(super) counted: Tally,
-    /// Bytes of all keys and values but the tally's.
-    pub(super) bytes: u64,
+    /// Everything but the tally, after as many batches as the stored one says.
+    pub(super) counted: Contents,
 }
 
 /// Reads every entry.
@@ -57,9 +55,8 @@ pub(super) fn read_all(folder: &Path, db: &sled::Db) -> Result<Census, Error> {
         let part = part?;
         census.stored = census.stored.or(part.stored);
         census.counted = census.counted.with(part.counted);
-        census.bytes += part.bytes;
     }
-    census.counted.sequence = census.stored.map_or(0, |stored| stored.sequence);
+    census.counted.tally.sequence = census.stored.map_or(0, |stored| stored.sequence);
     Ok(census)
 }
 
@@ -101,7 +98,6 @@ impl Reader<'_> {
                 census.stored = Some(tally.ok_or_else(unreadable)?);
             } else {
                 census.counted.put_in(&key, &value);
-                census.bytes += (key.len() + value.len()) as u64;
             }
         }
         Ok(())

@@ -1,11 +1,13 @@
 //! One sled database in one folder, which the store may exchange for another while it runs.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use super::blobs::Blobs;
 use super::durability::tree_bytes;
 use super::guard::guard;
+use super::log_buffers::{Addition, Turn, Unfinished};
+use super::progress::Progress;
 use super::watermark::Watermark;
 use super::{KeyRange, lock};
 use crate::Error;
@@ -29,20 +31,30 @@ pub(super) struct Engine {
     blobs: Blobs,
     /// sled's log, which it has open.
     log: FileIdentity,
+    unfinished: Unfinished,
+    /// Calls that have begun and not ended.
+    progress: Arc<Progress>,
 }
 
 /// A key and its value, as sled has them.
 type RawEntry = (sled::IVec, sled::IVec);
 
 impl Engine {
-    /// For a database that sled has opened in a folder.
-    pub(super) fn new(db: sled::Db, folder: &Path, watermark: Watermark) -> Result<Self, Error> {
+    /// For a database that sled has opened in a folder. `progress` is told of all calls that write.
+    pub(super) fn new(
+        db: sled::Db,
+        folder: &Path,
+        watermark: Watermark,
+        progress: Arc<Progress>,
+    ) -> Result<Self, Error> {
         Ok(Self {
             db,
             folder: folder.to_owned(),
             watermark: Mutex::new(watermark),
             blobs: Blobs::open(folder)?,
             log: FileIdentity::of(&folder.join(LOG_FILE))?,
+            unfinished: Unfinished::default(),
+            progress,
         })
     }
 
@@ -69,7 +81,8 @@ impl Engine {
         std::iter::from_fn(move || guard(&folder, || entries.next().transpose()).transpose())
     }
 
-    /// Applies all changes or none. They are durable after a [`Self::flush`].
+    /// Applies all changes or none. They are durable after a [`Self::flush`]. There are no more than
+    /// a step has.
     pub(super) fn apply<K: AsRef<[u8]>>(
         &self,
         changes: impl IntoIterator<Item = (K, Option<Vec<u8>>)>,
@@ -81,30 +94,50 @@ impl Engine {
                 None => batch.remove(key.as_ref()),
             }
         }
-        self.guarded(|| self.db.apply_batch(batch))
+        self.add(&Turn::take(), Addition::Batch, || {
+            self.db.apply_batch(batch)
+        })
+    }
+
+    /// Applies one change after the other. Killed meanwhile, some are there and some are not.
+    pub(super) fn apply_each<K: AsRef<[u8]>>(
+        &self,
+        changes: impl IntoIterator<Item = (K, Option<Vec<u8>>)>,
+    ) -> Result<(), Error> {
+        let turn = Turn::take();
+        for (key, value) in changes {
+            self.add(&turn, Addition::Key, || match value {
+                Some(value) => self.db.insert(key, value),
+                None => self.db.remove(key),
+            })?;
+        }
+        Ok(())
     }
 
     /// Makes everything durable, then says that this much is. Everything must be on the disk before
     /// the watermark says so. Opens no file: a system without handles must not look like a disk that
     /// fails.
     pub(super) fn flush(&self, covered: u64) -> Result<(), Error> {
-        self.guarded(|| self.db.flush())?;
+        let turn = Turn::take();
+        self.unfinished.flush(&turn, || self.flush_sled())?;
+        drop(turn);
+        let _busy = self.progress.begin();
         self.blobs.sync(&self.folder)?;
         Ok(lock(&self.watermark).advance(covered)?)
     }
 
     /// Has sled take so many pages from its queue of those to write elsewhere, one whenever it
-    /// writes a page whole.
-    pub(super) fn reclaim(&self, pages: usize) -> Result<(), Error> {
+    /// writes a page whole. Returns the bytes of the log's segments that were filled.
+    pub(super) fn reclaim(&self, pages: usize) -> Result<u64, Error> {
         let nothing = None::<&[u8]>;
-        self.guarded(|| {
-            let tree = self.db.open_tree(EMPTY_TREE)?;
-            for _ in 0..pages * CHANGES_PER_WHOLE_PAGE {
-                // Removing a key that is not there would not be written; this is.
-                drop(tree.compare_and_swap("", nothing, nothing)?);
-            }
-            Ok(())
-        })
+        let turn = Turn::take();
+        let tree = self.add(&turn, Addition::Key, || self.db.open_tree(EMPTY_TREE))?;
+        for _ in 0..pages * CHANGES_PER_WHOLE_PAGE {
+            // Removing a key that is not there would not be written; this is.
+            let changed = || tree.compare_and_swap("", nothing, nothing);
+            drop(self.add(&turn, Addition::Key, changed)?);
+        }
+        Ok(turn.filled_bytes())
     }
 
     #[cfg(test)]
@@ -121,6 +154,24 @@ impl Engine {
     /// Bytes of all files.
     pub(super) fn size_on_disk(&self) -> Result<u64, Error> {
         tree_bytes(&self.folder)
+    }
+
+    /// Adds to the log, with no more buffers in flight than sled's threads can take.
+    fn add<T>(
+        &self,
+        turn: &Turn,
+        addition: Addition,
+        add: impl FnOnce() -> sled::Result<T>,
+    ) -> Result<T, Error> {
+        let _busy = self.progress.begin();
+        let flush = || self.flush_sled();
+        self.unfinished
+            .add(turn, addition, flush, || self.guarded(add))
+    }
+
+    fn flush_sled(&self) -> Result<(), Error> {
+        let _busy = self.progress.begin();
+        self.guarded(|| self.db.flush()).map(drop)
     }
 
     fn guarded<T>(&self, call: impl FnOnce() -> sled::Result<T>) -> Result<T, Error> {

@@ -65,6 +65,7 @@ mod linux {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::super::durability::fsync_folder;
+    use super::super::log_buffers;
 
     /// What the names of sled's snapshots begin with.
     const SNAPSHOT: &[u8] = b"snap.";
@@ -88,7 +89,7 @@ mod linux {
         WAS_SYNCED.load(Ordering::Acquire) && SNAPSHOT_WAS_RENAMED.load(Ordering::Acquire)
     }
 
-    /// Makes the whole content of a file survive a power cut; range and flags are not looked at.
+    /// Makes the whole content of a file survive a power cut; flags are not looked at.
     ///
     /// Returns 0, or -1 with `errno` set.
     ///
@@ -97,16 +98,19 @@ mod linux {
     #[unsafe(no_mangle)]
     unsafe extern "C" fn sync_file_range(
         file: RawFd,
-        _offset: i64,
-        _bytes: i64,
+        offset: i64,
+        bytes: i64,
         _flags: c_uint,
     ) -> c_int {
         WAS_SYNCED.store(true, Ordering::Release);
+        log_buffers::task_started();
         // SAFETY: the file is open during the call, and stays open after it, since it is not
         // dropped.
         let file = ManuallyDrop::new(unsafe { File::from_raw_fd(file) });
+        let synced = file.sync_data();
+        log_buffers::part_synced(offset, bytes);
         // A failure has left its number in `errno`.
-        if file.sync_data().is_ok() { 0 } else { -1 }
+        if synced.is_ok() { 0 } else { -1 }
     }
 
     /// Renames a file, and makes the new name of a snapshot survive a power cut.

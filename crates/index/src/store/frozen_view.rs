@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Key, KeyRange, Store};
+use super::{Key, KeyRange, Store, lock};
 use crate::Error;
 
 /// Entries and bytes of one step: writes wait for as long as it takes to read these.
@@ -107,6 +107,8 @@ impl Store {
     /// # Errors
     /// [`Error::SnapshotInProgress`] while there is another view.
     pub(crate) fn freeze(&self, max_saved_bytes: u64) -> Result<FrozenView<'_>, Error> {
+        // A large batch is in the view whole or not at all.
+        let _staging = lock(&self.staging);
         let mut turn = self.turns.take();
         if turn.saved.is_some() {
             return Err(Error::SnapshotInProgress);

@@ -14,6 +14,7 @@ const META: u8 = 0x01;
 const COLLECTION: u8 = 0x02;
 const COUNTERS: u8 = 0x03;
 const DROPPED: u8 = 0x04;
+const STAGED: u8 = 0x05;
 const DOCUMENT: u8 = 0x10;
 const BODY: u8 = 0x11;
 const PASSAGE: u8 = 0x12;
@@ -75,6 +76,21 @@ impl Key {
 
     pub(crate) fn dropped(collection: CollectionId) -> Self {
         Self::of(DROPPED, collection)
+    }
+
+    /// Says that a large batch has been staged whole.
+    pub(super) fn staged() -> Self {
+        Self(vec![STAGED])
+    }
+
+    /// Whether it belongs to a large batch that has not been applied.
+    pub(super) fn is_staged(key: &[u8]) -> bool {
+        key.first() == Some(&STAGED)
+    }
+
+    /// A piece of a large batch.
+    pub(super) fn staged_piece(piece: u32) -> Self {
+        Self::staged().then(&piece.to_be_bytes())
     }
 
     pub(crate) fn document(collection: CollectionId, id: &str) -> Self {
@@ -197,6 +213,11 @@ impl KeyRange {
         Self::prefix(&[DROPPED])
     }
 
+    /// Everything that belongs to a large batch.
+    pub(super) fn staged() -> Self {
+        Self::prefix(&[STAGED])
+    }
+
     /// Documents in the order of their ids, after one of them.
     pub(crate) fn documents_after(collection: CollectionId, after: Option<&str>) -> Self {
         let mut range = Self::prefix(Key::of(DOCUMENT, collection).as_bytes());
@@ -257,6 +278,15 @@ impl KeyRange {
 
     pub(super) fn bounds(&self) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
         (self.start.clone(), self.end.clone())
+    }
+
+    pub(super) fn key_bounds(&self) -> (Bound<Key>, Bound<Key>) {
+        (self.start.clone().map(Key), self.end.clone().map(Key))
+    }
+
+    /// Leaves out what comes before a key, and the key.
+    pub(super) fn start_after(&mut self, key: &Key) {
+        self.start = Bound::Excluded(key.0.clone());
     }
 }
 

@@ -12,18 +12,23 @@ mod free_space;
 mod frozen_view;
 mod guard;
 mod key;
+mod log_buffers;
 mod opening;
 mod options;
+mod pending;
+mod progress;
 mod reclaiming;
 mod records;
 mod rewriting;
+mod staging;
 mod tally;
 mod turns;
 mod value;
 mod watermark;
+mod write_batch;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 pub(crate) use durability::{fsync_folder, tree_bytes};
 pub(crate) use free_space::check as check_room;
@@ -35,14 +40,18 @@ pub(crate) use records::{
 };
 pub(crate) use rewriting::Exchange;
 pub(crate) use value::{Reader, Writer};
+pub(crate) use write_batch::WriteBatch;
 
 use crate::Error;
 use crate::lock_file::LockFile;
 use durability::Durability;
 use engine::Engine;
 use guard::corrupt;
+use pending::Pending;
+use progress::Progress;
 use tally::Contents;
-use turns::Turns;
+use turns::{Turn, Turns};
+use write_batch::Changes;
 
 /// Values stay below this, so that sled keeps them in its log and never in files of their own,
 /// which it writes without fsync.
@@ -63,59 +72,28 @@ pub(crate) struct Store {
     options: StoreOptions,
     durability: Durability,
     turns: Turns,
+    /// What reads see in place of what is stored, while a large batch is being applied.
+    pending: Pending,
+    /// Held while a large batch is staged and applied.
+    staging: Mutex<()>,
+    progress: Arc<Progress>,
     /// What is stored once all applied batches are. Held while a batch is applied.
     contents: Mutex<Contents>,
     /// Last, so that sled has let go of its files before another process may open the folder.
     lock: LockFile,
 }
 
-/// Changes that are applied together or not at all.
-#[derive(Debug, Default)]
-pub(crate) struct WriteBatch {
-    /// What is put or, without a value, removed. The last change of a key counts.
-    changes: BTreeMap<Key, Option<Vec<u8>>>,
-    bytes: u64,
-    /// Whether it is there to make room, and may use a part of the reserve for that.
-    frees_room: bool,
-}
-
-impl WriteBatch {
-    pub(crate) fn put(&mut self, key: &Key, value: Vec<u8>) {
-        self.bytes += (key.as_bytes().len() + value.len()) as u64;
-        self.changes.insert(key.clone(), Some(value));
-    }
-
-    pub(crate) fn remove(&mut self, key: &Key) {
-        self.bytes += key.as_bytes().len() as u64;
-        self.changes.insert(key.clone(), None);
-    }
-
-    /// A batch that makes room: what it puts is small beside what it removes. It may use a part of
-    /// what is kept free on the disk.
-    pub(crate) fn freeing_room() -> Self {
-        Self {
-            frees_room: true,
-            ..Self::default()
-        }
-    }
-
-    /// Bytes of all keys and values.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.changes.is_empty()
-    }
-}
-
 impl Store {
     /// The value under a key.
     pub(crate) fn get(&self, key: &Key) -> Result<Option<Vec<u8>>, Error> {
-        self.get_bytes(key.as_bytes())
+        match self.pending.value(key) {
+            Some(value) => Ok(value),
+            None => self.get_stored(key.as_bytes()),
+        }
     }
 
-    fn get_bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    /// What is stored under a key, whatever batch is being applied.
+    fn get_stored(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         let value = self.engine().get(key)?;
         Ok(value.map(|value| value.to_vec()))
     }
@@ -137,43 +115,100 @@ impl Store {
             )
         });
         let tally = Key::tally();
-        all.filter(move |entry| !matches!(entry, Ok((key, _)) if *key == tally))
+        let all = all.filter(move |entry| !matches!(entry, Ok((key, _)) if *key == tally));
+        self.pending.over(all, range)
     }
 
-    /// Applies a batch. It is durable only after [`Self::make_durable`] with what this returns.
+    /// Applies a batch: on return reads see all of it, and none saw a part. It is durable only after
+    /// [`Self::make_durable`] with what this returns.
     ///
     /// # Errors
-    /// [`Error::StorageFull`] and [`Error::DataFolderMoved`] before anything is written;
-    /// [`Error::WritesStopped`] when this write or an earlier one has failed half way.
-    pub(crate) fn apply(&self, mut batch: WriteBatch) -> Result<Sequence, Error> {
+    /// [`Error::StorageFull`], [`Error::DataFolderMoved`] and [`Error::StorageStalled`] before anything is
+    /// written; [`Error::WritesStopped`] when this write or an earlier one has failed half way.
+    pub(crate) fn apply(&self, batch: WriteBatch) -> Result<Sequence, Error> {
+        self.check_writable()?;
         self.check_room_of(&batch)?;
-        batch.changes.remove(&Key::tally());
-        let mut turn = self.turns.take();
+        if batch.is_one_step() {
+            self.apply_step(batch)
+        } else {
+            self.apply_staged(batch)
+        }
+    }
+
+    /// Applies a batch that is one step.
+    fn apply_step(&self, batch: WriteBatch) -> Result<Sequence, Error> {
+        let turn = self.turns.take();
         let mut contents = lock(&self.contents);
         self.durability.check()?;
-        let keys = || batch.changes.keys().map(Key::as_bytes);
+        let engine = self.engine();
+        let next = contents.next(batch.changes(), |key| engine.get(key))?;
+        let changed_bytes = contents.changed_bytes(batch.bytes(), &next);
+        let sequence = self.apply_counted(turn, batch, next)?;
+        *contents = next;
+        drop(contents);
+        // The batch is applied; what fails here fails when it is to be made durable.
+        drop(self.reclaim_after(changed_bytes));
+        Ok(sequence)
+    }
+
+    /// Applies a batch with the tally of what is there then.
+    fn apply_counted(
+        &self,
+        mut turn: MutexGuard<'_, Turn>,
+        mut batch: WriteBatch,
+        next: Contents,
+    ) -> Result<Sequence, Error> {
+        self.tell_readers(&mut turn, batch.changes())?;
+        batch.put(&Key::tally(), next.tally.to_bytes());
+        if let Err(error) = self.engine().apply(batch.into_changes()) {
+            self.durability.fail(&error);
+            self.durability.check()?;
+        }
+        Ok(self.durability.applied(next.tally.sequence))
+    }
+
+    /// Applies changes that are counted already, one after the other.
+    fn apply_each(&self, changes: WriteBatch) -> Result<(), Error> {
+        let mut turn = self.turns.take();
+        self.durability.check()?;
+        self.tell_readers(&mut turn, changes.changes())?;
+        self.engine().apply_each(changes.into_changes())
+    }
+
+    /// Lets a view and a copy take note of what is about to change.
+    fn tell_readers(&self, turn: &mut Turn, changes: &Changes) -> Result<(), Error> {
+        let keys = || changes.keys().map(Key::as_bytes);
         if let Some(saved) = turn.saved.as_mut() {
-            saved.save(keys(), |key| self.get_bytes(key))?;
+            saved.save(keys(), |key| self.get_stored(key))?;
         }
         if let Some(changed) = turn.changed.as_mut() {
             changed.note(keys());
         }
-        let engine = self.engine();
-        let next = contents_after(&engine, *contents, &batch)?;
-        // What was there or has been added, and lives no more.
-        let dead_bytes = (contents.live_bytes + batch.bytes).saturating_sub(next.live_bytes);
-        let changed_bytes = batch.bytes + dead_bytes;
-        batch.put(&Key::tally(), next.tally.to_bytes());
-        if let Err(error) = engine.apply(batch.changes) {
-            self.durability.fail(&error);
-            self.durability.check()?;
+        Ok(())
+    }
+
+    /// Refuses at once when no write could succeed now.
+    ///
+    /// # Errors
+    /// [`Error::WritesStopped`] after a failure, [`Error::StorageStalled`] while an earlier write makes no
+    /// progress.
+    pub(crate) fn check_writable(&self) -> Result<(), Error> {
+        self.durability.check()?;
+        if self.is_stalled() {
+            let stalled_for = self.progress.longest();
+            return Err(Error::StorageStalled { stalled_for });
         }
-        *contents = next;
-        let sequence = self.durability.applied(next.tally.sequence);
-        drop((contents, turn));
-        // The batch is applied; what fails here fails when it is to be made durable.
-        drop(self.reclaim_after(changed_bytes));
-        Ok(sequence)
+        Ok(())
+    }
+
+    /// Whether a write makes no progress.
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.progress.longest() >= self.options.stall_after
+    }
+
+    /// For how long the oldest call into the database has been under way.
+    pub(crate) fn longest_call(&self) -> Duration {
+        self.progress.longest()
     }
 
     /// Whether a file of so many bytes may be written beside the store: a full disk stops sled.
@@ -187,11 +222,12 @@ impl Store {
     }
 
     fn check_room_of(&self, batch: &WriteBatch) -> Result<(), Error> {
-        if !batch.frees_room {
-            return self.check_room(batch.bytes.saturating_mul(free_space::WRITE_AMPLIFICATION));
+        if !batch.frees_room() {
+            let bytes = batch.written_bytes();
+            return self.check_room(bytes.saturating_mul(free_space::WRITE_AMPLIFICATION));
         }
         self.check_in_place()?;
-        let bytes = free_space::bytes_of_removing(batch.changes.len());
+        let bytes = free_space::bytes_of_removing(batch.changes().len());
         let reserve_bytes = free_space::reserve_of_removing(self.options.min_free_disk_bytes);
         free_space::check(self.engine().folder(), bytes, reserve_bytes)
     }
@@ -275,25 +311,6 @@ impl Store {
         let mut engine = self.engine.write().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *engine, new)
     }
-}
-
-/// What is stored once a batch has been applied.
-fn contents_after(
-    engine: &Engine,
-    mut contents: Contents,
-    batch: &WriteBatch,
-) -> Result<Contents, Error> {
-    for (key, value) in &batch.changes {
-        let key = key.as_bytes();
-        if let Some(old) = engine.get(key)? {
-            contents.take_out(key, &old);
-        }
-        if let Some(value) = value {
-            contents.put_in(key, value);
-        }
-    }
-    contents.tally.sequence += 1;
-    Ok(contents)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -9,6 +9,9 @@ use super::durability::{self, Durability, fsync_folder};
 use super::engine::Engine;
 use super::guard::{corrupt, guard};
 use super::key::Key;
+use super::pending::Pending;
+use super::progress::Progress;
+use super::staging::decided_changes;
 use super::tally::{Contents, Tally};
 use super::turns::Turns;
 use super::watermark::{Found, Watermark};
@@ -36,12 +39,16 @@ impl Store {
         let (db, contents) = open_whole(folder, options.cache_bytes, found)?;
         let sequence = contents.tally.sequence;
         let watermark = watermark(folder, found, sequence)?;
-        let engine = Engine::new(db, folder, watermark)?;
+        let progress = Arc::new(Progress::default());
+        let engine = Engine::new(db, folder, watermark, Arc::clone(&progress))?;
         Ok(Self {
             engine: RwLock::new(Arc::new(engine)),
             options,
             durability: Durability::after(sequence),
             turns: Turns::default(),
+            pending: Pending::default(),
+            staging: Mutex::default(),
+            progress,
             contents: Mutex::new(contents),
             lock,
         })
@@ -78,10 +85,7 @@ fn open_whole(
     let started = Instant::now();
     let census = read_all(folder, &db)?;
     let stored = census.stored;
-    let counted = Contents {
-        tally: census.counted,
-        live_bytes: census.bytes,
-    };
+    let counted = with_decided(folder, &db, census.counted)?;
     tracing::info!(
         entries = counted.tally.entries(),
         took_ms = started.elapsed().as_millis() as u64,
@@ -112,6 +116,15 @@ fn open_whole(
         return Err(corrupt(folder, reason));
     }
     Ok((db, counted))
+}
+
+/// What a store holds once a large batch that was decided has been applied.
+fn with_decided(folder: &Path, db: &sled::Db, counted: Contents) -> Result<Contents, Error> {
+    let stored = |key: &[u8]| guard(folder, || db.get(key));
+    match decided_changes(folder, |key| stored(key.as_bytes()))? {
+        Some(changes) => counted.after(&changes, stored),
+        None => Ok(counted),
+    }
 }
 
 pub(super) fn open_sled(folder: &Path, cache_bytes: u64) -> Result<sled::Db, Error> {

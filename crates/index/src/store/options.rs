@@ -1,5 +1,7 @@
 //! How a store is opened.
 
+use std::time::Duration;
+
 use crate::Reclaim;
 
 /// What a store may take.
@@ -11,6 +13,8 @@ pub(crate) struct StoreOptions {
     pub(crate) min_free_disk_bytes: u64,
     /// When writes free dead parts of the log; `None` leaves that to sled.
     pub(crate) reclaim: Option<Reclaim>,
+    /// A call into sled that takes longer than this hangs, as far as writes are concerned.
+    pub(crate) stall_after: Duration,
 }
 
 #[cfg(test)]
@@ -20,5 +24,6 @@ impl StoreOptions {
         cache_bytes: 1 << 20,
         min_free_disk_bytes: 0,
         reclaim: None,
+        stall_after: Duration::from_secs(60),
     };
 }

@@ -10,12 +10,18 @@
 use super::Store;
 use crate::{Error, Reclaim};
 
-/// So many bytes that a write adds and makes dead have one page taken from the queue. With twice as
+/// A page is taken from the queue for each so many bytes that a write adds and makes dead. With twice as
 /// many the log grows to three times of what lives before the queue is as short as with these; with
 /// half of them it stays as it is with these.
 const CHANGED_BYTES_PER_PAGE: u64 = 1024;
+/// Bytes of the log that may be filled for each byte that a write adds and makes dead. To free a segment
+/// that is half dead half a segment is moved, so one would do if all were moved in time.
+const MOVED_BYTES_PER_CHANGED_BYTE: u64 = 4;
 /// Pages that are taken between two looks at whether that is needed.
 const MAX_STEP_PAGES: u64 = 64;
+/// Steps in a row that fill no segment of the log, after which the queue is taken to be empty: pages of 600
+/// bytes would have filled one.
+const MAX_IDLE_STEPS: u64 = 8;
 /// What a page takes at most: sixteen entries of the largest value and key.
 const MAX_PAGE_BYTES: u64 = 16 * (super::MAX_VALUE_BYTES as u64 + 600);
 
@@ -26,23 +32,27 @@ impl Store {
     /// # Errors
     /// A failing disk; nothing may be written any more then.
     pub(super) fn reclaim_after(&self, changed_bytes: u64) -> Result<(), Error> {
-        self.reclaim(changed_bytes.div_ceil(CHANGED_BYTES_PER_PAGE))
-    }
-
-    fn reclaim(&self, pages: u64) -> Result<(), Error> {
         let Some(when) = self.options.reclaim else {
             return Ok(());
         };
-        let mut left = pages;
-        while left > 0 && self.takes_more_than(when)? {
-            let step = left.min(MAX_STEP_PAGES);
+        let mut pages = changed_bytes.div_ceil(CHANGED_BYTES_PER_PAGE);
+        let max_moved_bytes = changed_bytes.saturating_mul(MOVED_BYTES_PER_CHANGED_BYTE);
+        let (mut moved_bytes, mut idle_steps) = (0, 0);
+        while pages > 0
+            && moved_bytes <= max_moved_bytes
+            && idle_steps < MAX_IDLE_STEPS
+            && self.takes_more_than(when)?
+        {
+            let step = pages.min(MAX_STEP_PAGES);
             // On a full disk what is there stays as it is.
             if self.check_room(step * MAX_PAGE_BYTES).is_err() {
                 break;
             }
             let outcome = self.engine().reclaim(step as usize);
-            outcome.inspect_err(|error| self.durability.fail(error))?;
-            left -= step;
+            let filled_bytes = outcome.inspect_err(|error| self.durability.fail(error))?;
+            idle_steps = if filled_bytes == 0 { idle_steps + 1 } else { 0 };
+            moved_bytes += filled_bytes;
+            pages -= step;
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ use super::guard::corrupt;
 use super::opening::open_sled;
 use super::tally::Contents;
 use super::watermark::Watermark;
+use super::write_batch::WriteBatch;
 use super::{Entry, Key, KeyRange, Store, lock};
 use crate::Error;
 
@@ -26,9 +27,6 @@ const MAX_LAST_KEYS: usize = 2048;
 const MAX_ROUNDS: usize = 50;
 /// Keys that may be waiting to be copied again.
 const MAX_CHANGED_KEYS: usize = 1 << 20;
-/// Bytes of keys and values that are copied in one batch.
-const MAX_BATCH_BYTES: usize = 1 << 20;
-
 /// Entries that are read back between two questions whether to go on.
 const CHECKED_ENTRIES: usize = 1024;
 
@@ -123,7 +121,7 @@ impl Store {
         durability::fsync_tree(folder)?;
         folder.parent().map_or(Ok(()), fsync_folder)?;
         let watermark = Watermark::create(folder, 0)?;
-        let new = Engine::new(db, folder, watermark)?;
+        let new = Engine::new(db, folder, watermark, Arc::clone(&self.progress))?;
         let mut turns = self.turns.take();
         if turns.changed.is_some() {
             return Err(Error::RewriteInProgress);
@@ -195,6 +193,8 @@ impl Rewriting<'_> {
     ) -> Result<Exchange, Error> {
         self.catch_up()?;
         let store = self.store;
+        // A large batch is in the copy whole.
+        let _staging = lock(&store.staging);
         let mut turns = store.turns.take();
         let started = Instant::now();
         let contents = lock(&store.contents);
@@ -245,29 +245,31 @@ impl Rewriting<'_> {
         }
         let entries = entries.into_iter();
         self.new
-            .apply(entries.map(|(key, value)| (key, Some(value))))
+            .apply_each(entries.map(|(key, value)| (key, Some(value))))
     }
 
     /// Makes these keys what they are in the store now.
     fn copy_again(&mut self, keys: &BTreeSet<Vec<u8>>) -> Result<(), Error> {
-        let (mut changes, mut bytes) = (Vec::new(), 0);
+        let mut batch = WriteBatch::default();
         for key in keys {
             if let Some(old) = self.new.get(key)? {
                 self.copied.take_out(key, &old);
             }
-            let value = self.store.get_bytes(key)?;
+            let value = self.store.get_stored(key)?;
             if let Some(value) = &value {
                 self.copied.put_in(key, value);
-                bytes += value.len();
             }
-            bytes += key.len();
-            changes.push((key, value));
-            if bytes >= MAX_BATCH_BYTES {
-                self.new.apply(std::mem::take(&mut changes))?;
-                bytes = 0;
+            let key = Key::from_bytes(key);
+            match value {
+                Some(value) => batch.put(&key, value),
+                None => batch.remove(&key),
+            }
+            if batch.is_full() {
+                self.new
+                    .apply_each(std::mem::take(&mut batch).into_changes())?;
             }
         }
-        self.new.apply(changes)
+        self.new.apply_each(batch.into_changes())
     }
 
     fn compare(&self, expected: &Contents) -> Result<(), Error> {

@@ -4,7 +4,10 @@
 //! that what it returns was written once, not that it is all there, nor that it is the newest. A sum
 //! over all entries says that, whatever the reason.
 
+use super::Key;
 use super::value::{Reader, Writer};
+use super::write_batch::Changes;
+use crate::Error;
 
 const VERSION: u8 = 1;
 
@@ -37,8 +40,7 @@ impl Tally {
         self.sum = self.sum.wrapping_sub(weight(key, value));
     }
 
-    /// Both together. The number of batches stays as it is.
-    pub(super) fn with(mut self, other: Self) -> Self {
+    fn with(mut self, other: Self) -> Self {
         self.entries = self.entries.wrapping_add(other.entries);
         self.sum = self.sum.wrapping_add(other.sum);
         self
@@ -67,7 +69,8 @@ impl Tally {
     }
 }
 
-/// What is stored once all applied batches are.
+/// What is stored once all applied batches are, and a staged one if it has been decided. What is staged for
+/// a large batch comes and goes uncounted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Contents {
     pub(super) tally: Tally,
@@ -77,14 +80,63 @@ pub(super) struct Contents {
 
 impl Contents {
     pub(super) fn put_in(&mut self, key: &[u8], value: &[u8]) {
+        if Key::is_staged(key) {
+            return;
+        }
         self.tally.put_in(key, value);
         self.live_bytes += (key.len() + value.len()) as u64;
     }
 
     pub(super) fn take_out(&mut self, key: &[u8], value: &[u8]) {
+        if Key::is_staged(key) {
+            return;
+        }
         self.tally.take_out(key, value);
         let bytes = (key.len() + value.len()) as u64;
         self.live_bytes = self.live_bytes.saturating_sub(bytes);
+    }
+
+    /// Both together. The number of batches stays as it is.
+    pub(super) fn with(self, other: Self) -> Self {
+        Self {
+            tally: self.tally.with(other.tally),
+            live_bytes: self.live_bytes + other.live_bytes,
+        }
+    }
+
+    /// What is there once these changes have been applied to what `stored` returns.
+    pub(super) fn after<V: AsRef<[u8]>>(
+        mut self,
+        changes: &Changes,
+        stored: impl Fn(&[u8]) -> Result<Option<V>, Error>,
+    ) -> Result<Self, Error> {
+        for (key, value) in changes {
+            let key = key.as_bytes();
+            if let Some(old) = stored(key)? {
+                self.take_out(key, old.as_ref());
+            }
+            if let Some(value) = value {
+                self.put_in(key, value);
+            }
+        }
+        Ok(self)
+    }
+
+    /// What is there after one more batch.
+    pub(super) fn next<V: AsRef<[u8]>>(
+        self,
+        changes: &Changes,
+        stored: impl Fn(&[u8]) -> Result<Option<V>, Error>,
+    ) -> Result<Self, Error> {
+        let mut next = self.after(changes, stored)?;
+        next.tally.sequence += 1;
+        Ok(next)
+    }
+
+    /// What a batch of so many bytes that leads to `next` adds, and what lives no more after it, bytes.
+    pub(super) fn changed_bytes(&self, batch_bytes: u64, next: &Self) -> u64 {
+        let dead_bytes = (self.live_bytes + batch_bytes).saturating_sub(next.live_bytes);
+        batch_bytes + dead_bytes
     }
 
     /// Whether the entries are the same, however many batches made them.

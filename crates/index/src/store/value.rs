@@ -52,6 +52,17 @@ impl<'a> Reader<'a> {
         Some((*version, Self(rest)))
     }
 
+    /// Reads bytes that have no version.
+    pub(super) fn plain(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// Bytes with their length before them.
+    pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
+        let length = self.u32()? as usize;
+        self.raw(length)
+    }
+
     pub(crate) fn raw(&mut self, length: usize) -> Option<&'a [u8]> {
         let (head, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
@@ -71,8 +82,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn text(&mut self) -> Option<&'a str> {
-        let length = self.u32()? as usize;
-        std::str::from_utf8(self.raw(length)?).ok()
+        std::str::from_utf8(self.bytes()?).ok()
     }
 
     /// Whether everything has been read, as it should be at the end.

@@ -70,6 +70,7 @@ pub(crate) fn index_error(error: siamese_index::Error) -> ApiError {
         Error::SnapshotOverrun { .. } => ApiError::overloaded(detail, SNAPSHOT_RETRY_AFTER_S),
         Error::SnapshotStopped => ApiError::not_ready(detail),
         Error::StorageFull { .. } => ApiError::new(ErrorCode::StorageFull, detail),
+        Error::StorageStalled { .. } => ApiError::storage_stalled(detail),
         Error::WritesStopped { .. } => {
             tracing::error!(%detail, "a write was refused");
             ApiError::new(ErrorCode::StorageFailed, detail)
