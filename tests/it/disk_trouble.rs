@@ -231,4 +231,74 @@ mod failing {
     fn a_write_that_fails_stops_writes_until_a_restart_and_reads_go_on() {
         what_failed_is_refused_until_a_restart("w");
     }
+
+    /// A server whose fsyncs hang while the file is there that this returns.
+    fn with_hanging_fsyncs(folder: &Path, exit_after_ms: u64) -> (Server, PathBuf) {
+        let (data, failing) = (folder.join("data"), folder.join("failing"));
+        let server = ServerOptions::new(&data)
+            .environment("LD_PRELOAD", &shim(folder))
+            .environment("SIAMESE_IO_ROOT", &data)
+            .environment("SIAMESE_IO_FAIL", &failing)
+            .setting("STORAGE__STALL_AFTER_MS", 300)
+            .setting("STORAGE__EXIT_AFTER_STALL_MS", exit_after_ms)
+            .setting("SERVER__SHUTDOWN_GRACE_MS", 1000)
+            .start();
+        (server, failing)
+    }
+
+    /// Begins a write that hangs, and waits until others are refused.
+    fn stall(server: &Server, failing: &Path) -> std::thread::JoinHandle<()> {
+        let client = server.client().clone();
+        put(&client, "before").ok();
+        fs_err::write(failing, "h").unwrap();
+        let hanging = {
+            let client = client.clone();
+            // Its answer comes late or never.
+            let body = json!({"documents": [{"id": "hanging", "text": "text hanging"}]});
+            std::thread::spawn(move || drop(client.try_json(Method::POST, "/documents", &body)))
+        };
+        let waited = wait_until(|| put(&client, "refused").status == 503);
+        assert!(waited, "nothing was refused");
+        put(&client, "refused").problem(503, "storage_stalled");
+        hanging
+    }
+
+    fn wait_until(is_true: impl Fn() -> bool) -> bool {
+        (0..600).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            is_true()
+        })
+    }
+
+    #[test]
+    fn while_a_write_makes_no_progress_others_are_refused_and_they_go_on_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (server, failing) = with_hanging_fsyncs(folder.path(), 0);
+        let hanging = stall(&server, &failing);
+        let client = server.client();
+        assert!(wait_until(|| client.get("/readyz").status == 503));
+        client.get("/livez").ok();
+        client
+            .delete("/documents/before")
+            .problem(503, "storage_stalled");
+        fs_err::remove_file(&failing).unwrap();
+        hanging.join().unwrap();
+        assert!(wait_until(|| client.get("/readyz").status == 200));
+        put(client, "after").ok();
+        assert_reads_go_on(client, "hanging");
+    }
+
+    #[test]
+    fn a_process_whose_writes_stay_stalled_ends_by_itself_and_has_lost_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut server, failing) = with_hanging_fsyncs(folder.path(), 1500);
+        let hanging = stall(&server, &failing);
+        let status = server.wait_for_exit();
+        assert_eq!(status.code(), Some(75));
+        hanging.join().unwrap();
+        fs_err::remove_file(&failing).unwrap();
+        let server = Server::start(&folder.path().join("data"));
+        assert_reads_go_on(server.client(), "before");
+        put(server.client(), "after").ok();
+    }
 }

@@ -238,6 +238,14 @@ impl Server {
         self.child.wait().expect("wait")
     }
 
+    /// Waits until the process ends by itself.
+    ///
+    /// # Panics
+    /// When the process cannot be waited for.
+    pub fn wait_for_exit(&mut self) -> ExitStatus {
+        self.child.wait().expect("wait")
+    }
+
     /// SIGTERM without waiting.
     ///
     /// # Panics

@@ -22,7 +22,9 @@ const STALL: Duration = Duration::from_secs(60);
 
 fn document(client: usize, number: usize, version: usize) -> DocumentWrite {
     let mut dice = Dice((client * 1000 + number) as u64 ^ ((version as u64) << 32));
-    let filler: String = (0..METADATA_BYTES / 16).map(|_| format!("{:016x}", dice.next())).collect();
+    let filler: String = (0..METADATA_BYTES / 16)
+        .map(|_| format!("{:016x}", dice.next()))
+        .collect();
     let metadata = json!({ "version": version, "filler": filler });
     let text = "always the same".to_owned();
     DocumentWrite {
@@ -41,7 +43,9 @@ fn document(client: usize, number: usize, version: usize) -> DocumentWrite {
 }
 
 fn write(collection: &Collection, client: usize, version: usize) {
-    let documents: Vec<_> = (0..DOCUMENTS).map(|number| document(client, number, version)).collect();
+    let documents: Vec<_> = (0..DOCUMENTS)
+        .map(|number| document(client, number, version))
+        .collect();
     collection.upsert(&documents).unwrap();
 }
 

@@ -138,3 +138,23 @@ fn a_folder_of_format_2_keeps_documents_settings_and_graphs() {
         add(&collection);
     }
 }
+
+#[test]
+fn a_folder_of_format_3_keeps_documents_and_collections_without_words() {
+    let folder = copy_of("format-3");
+    for round in 0..2 {
+        let index = open(folder.path());
+        assert!(!index.collection("plain").unwrap().settings().lexical);
+        let collection = index.collection("default").unwrap();
+        assert_eq!(collection.stats().documents, 2 + round);
+        let dog = collection.get("dog").unwrap().unwrap();
+        assert_eq!(dog.metadata["loud"], true);
+        let own = collection.passages("cat", true).unwrap().unwrap();
+        let query = own[0].vector.clone().unwrap();
+        let results = collection
+            .search(&query, &SearchOptions::default())
+            .unwrap();
+        assert_eq!(results.hits[0].document.id, "cat");
+        add(&collection);
+    }
+}

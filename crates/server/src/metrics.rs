@@ -162,7 +162,10 @@ fn describe() {
         STALLED_SECONDS,
         "Time for which a write has made no progress; 0 unless it is over storage.stall_after_ms"
     );
-    describe_counter!(STALLS, "Writes that made no progress for storage.stall_after_ms");
+    describe_counter!(
+        STALLS,
+        "Writes that made no progress for storage.stall_after_ms"
+    );
     describe_gauge!(
         READY,
         "1 when `/readyz` answers 200: the model and the index are loaded, and nothing has to be mended first"

@@ -115,9 +115,7 @@ impl Turn {
     /// finished. Returns whether they are.
     fn finish_segments(&self) -> bool {
         let filled = FILLED.load(Ordering::Acquire);
-        SEES_TASKS
-            && wait_for(|| SYNCED.load(Ordering::Acquire) >= filled)
-            && finish_started()
+        SEES_TASKS && wait_for(|| SYNCED.load(Ordering::Acquire) >= filled) && finish_started()
     }
 
     /// After a flush: waits until those who wrote are finished.
@@ -251,9 +249,7 @@ static ALLOCATOR: Allocator = Allocator;
 // unwinds.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if layout.align() == BUFFER_ALIGN
-            && layout.size() as u64 == SEGMENT_BYTES
-            && HAS_TURN.get()
+        if layout.align() == BUFFER_ALIGN && layout.size() as u64 == SEGMENT_BYTES && HAS_TURN.get()
         {
             segment_filled();
         }

@@ -180,7 +180,10 @@ impl Pieces {
         if !rest.is_empty() {
             self.put(rest);
         }
-        (self.batch, Writer::version(VERSION).u32(self.pieces).finish())
+        (
+            self.batch,
+            Writer::version(VERSION).u32(self.pieces).finish(),
+        )
     }
 }
 
@@ -203,4 +206,175 @@ fn decoded(bytes: &[u8]) -> Option<Changes> {
         changes.insert(key, value);
     }
     Some(changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lock_file::LockFile;
+    use crate::store::frozen_view::Entry;
+    use crate::store::{CollectionId, StoreOptions};
+
+    const KEYS: u32 = 2000;
+
+    fn open(folder: &Path) -> Store {
+        let lock = LockFile::acquire(folder).unwrap();
+        Store::open(&folder.join("store"), StoreOptions::SMALL, lock).unwrap()
+    }
+
+    fn key(n: u32) -> Key {
+        Key::passage(CollectionId(1), n)
+    }
+
+    /// More than one step: values, and removals of every tenth.
+    fn large(value: u8) -> WriteBatch {
+        let mut batch = WriteBatch::default();
+        for n in 0..KEYS {
+            match n % 10 {
+                0 => batch.remove(&key(n)),
+                _ => batch.put(&key(n), vec![value; 300]),
+            }
+        }
+        assert!(!batch.is_one_step());
+        batch
+    }
+
+    fn all(store: &Store) -> Vec<Entry> {
+        let entries = store.scan(&KeyRange::everything());
+        entries.collect::<Result<_, _>>().unwrap()
+    }
+
+    fn filled(folder: &Path) -> Store {
+        let store = open(folder);
+        let mut batch = WriteBatch::default();
+        for n in 0..100 {
+            batch.put(&key(n), vec![1; 10]);
+        }
+        store.make_durable(store.apply(batch).unwrap()).unwrap();
+        store
+    }
+
+    #[test]
+    fn a_large_batch_is_there_whole_and_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = filled(folder.path());
+        for value in [2, 3] {
+            store
+                .make_durable(store.apply(large(value)).unwrap())
+                .unwrap();
+            let stored = all(&store);
+            assert_eq!(stored.len() as u32, KEYS / 10 * 9);
+            assert!(stored.iter().all(|(_, bytes)| *bytes == [value; 300]));
+        }
+        let expected = all(&store);
+        drop(store);
+        // Opening compares with the tally.
+        assert!(all(&open(folder.path())) == expected);
+    }
+
+    #[test]
+    fn reads_see_a_decided_batch_before_it_is_applied_and_nothing_of_one_that_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = filled(folder.path());
+        let before = all(&store);
+        let batch = large(2);
+        let (bytes, changes) = (batch.bytes(), Arc::new(batch.into_changes()));
+        let decision = store.stage(&changes).unwrap();
+        let visible = |store: &Store| {
+            let entries = all(store).into_iter();
+            entries
+                .filter(|(key, _)| !Key::is_staged(key.as_bytes()))
+                .collect::<Vec<_>>()
+        };
+        assert!(visible(&store) == before);
+        store.decide(decision, &changes, bytes).unwrap();
+        store.pending.show(Arc::clone(&changes));
+        let after = visible(&store);
+        assert_eq!(after.len() as u32, KEYS / 10 * 9);
+        assert_eq!(store.get(&key(10)).unwrap(), None);
+        assert_eq!(store.get(&key(11)).unwrap(), Some(vec![2; 300]));
+        store.apply_decided(&changes).unwrap();
+        store.pending.clear();
+        assert!(all(&store) == after);
+    }
+
+    #[test]
+    fn a_start_finishes_a_batch_that_was_decided_wherever_it_was_interrupted() {
+        for applied_steps in [0, 1, 3, 100] {
+            let folder = tempfile::tempdir().unwrap();
+            let store = filled(folder.path());
+            let batch = large(2);
+            let (bytes, changes) = (batch.bytes(), Arc::new(batch.into_changes()));
+            let decision = store.stage(&changes).unwrap();
+            store.decide(decision, &changes, bytes).unwrap();
+            for step in steps(changes.iter()).take(applied_steps) {
+                store.apply_each(step).unwrap();
+            }
+            // Another write, of other keys.
+            let mut other = WriteBatch::default();
+            other.put(&Key::format_version(), vec![7; 4]);
+            store.make_durable(store.apply(other).unwrap()).unwrap();
+            drop(store);
+
+            let store = open(folder.path());
+            store.finish_staged().unwrap();
+            let stored = all(&store);
+            assert_eq!(stored.len() as u32, KEYS / 10 * 9 + 1, "{applied_steps}");
+            assert!(stored[1..].iter().all(|(_, bytes)| *bytes == [2; 300]));
+            drop(store);
+            assert!(all(&open(folder.path())) == stored);
+        }
+    }
+
+    #[test]
+    fn a_start_removes_a_batch_that_was_not_decided() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = filled(folder.path());
+        let before = all(&store);
+        drop(store.stage(&large(2).into_changes()).unwrap());
+        drop(store);
+        let store = open(folder.path());
+        assert!(all(&store).len() > before.len(), "nothing was staged");
+        store.finish_staged().unwrap();
+        assert!(all(&store) == before);
+        drop(store);
+        assert!(all(&open(folder.path())) == before);
+    }
+
+    #[test]
+    fn a_decided_batch_that_has_lost_a_piece_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = filled(folder.path());
+        let batch = large(2);
+        let (bytes, changes) = (batch.bytes(), batch.into_changes());
+        let decision = store.stage(&changes).unwrap();
+        store.decide(decision, &changes, bytes).unwrap();
+        let mut piece = WriteBatch::default();
+        piece.remove(&Key::staged_piece(3));
+        store.apply_each(piece).unwrap();
+        drop(store);
+        let lock = LockFile::acquire(folder.path()).unwrap();
+        let opened = Store::open(&folder.path().join("store"), StoreOptions::SMALL, lock);
+        assert!(matches!(opened, Err(Error::Corrupt { .. })), "{opened:?}");
+    }
+
+    #[test]
+    fn changes_are_read_as_they_were_staged() {
+        let changes: Changes = (0..100)
+            .map(|n| (key(n), (n % 3 > 0).then(|| vec![n as u8; n as usize * 90])))
+            .collect();
+        let mut pieces = Pieces::default();
+        for (key, value) in &changes {
+            pieces.add(key, value.as_deref());
+        }
+        let (batch, head) = pieces.finish();
+        let mut bytes = Vec::new();
+        for piece in 0..pieces_of(&head).unwrap() {
+            let piece = batch.changes()[&Key::staged_piece(piece)].as_ref().unwrap();
+            assert!(piece.len() <= MAX_VALUE_BYTES);
+            bytes.extend(piece);
+        }
+        assert_eq!(decoded(&bytes), Some(changes));
+        assert_eq!(decoded(&bytes[..bytes.len() - 1]), None);
+    }
 }
