@@ -105,7 +105,6 @@ impl Index {
         let had_store = data_folder::prepare(folder)?;
         let store = Arc::new(open_compact(folder, options, &lock)?);
         check_format(&store, had_store)?;
-        store.finish_staged()?;
         if !had_store {
             data_folder::write_marker(folder)?;
         }

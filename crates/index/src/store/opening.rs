@@ -41,7 +41,7 @@ impl Store {
         let watermark = watermark(folder, found, sequence)?;
         let progress = Arc::new(Progress::default());
         let engine = Engine::new(db, folder, watermark, Arc::clone(&progress))?;
-        Ok(Self {
+        let store = Self {
             engine: RwLock::new(Arc::new(engine)),
             options,
             durability: Durability::after(sequence),
@@ -51,7 +51,9 @@ impl Store {
             progress,
             contents: Mutex::new(contents),
             lock,
-        })
+        };
+        store.finish_staged()?;
+        Ok(store)
     }
 
     /// Goes on with what is left of a store that has lost its last writes; how many.
