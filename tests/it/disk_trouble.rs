@@ -175,6 +175,8 @@ fn a_full_disk_refuses_writes_until_there_is_room_and_serves_reads() {
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod failing {
+    use std::path::{Path, PathBuf};
+
     use siamese_tests::io_shim;
 
     use super::*;
@@ -236,7 +238,7 @@ mod failing {
     fn with_hanging_fsyncs(folder: &Path, exit_after_ms: u64) -> (Server, PathBuf) {
         let (data, failing) = (folder.join("data"), folder.join("failing"));
         let server = ServerOptions::new(&data)
-            .environment("LD_PRELOAD", &shim(folder))
+            .environment("LD_PRELOAD", &io_shim(folder))
             .environment("SIAMESE_IO_ROOT", &data)
             .environment("SIAMESE_IO_FAIL", &failing)
             .setting("STORAGE__STALL_AFTER_MS", 300)
@@ -257,17 +259,10 @@ mod failing {
             let body = json!({"documents": [{"id": "hanging", "text": "text hanging"}]});
             std::thread::spawn(move || drop(client.try_json(Method::POST, "/documents", &body)))
         };
-        let waited = wait_until(|| put(&client, "refused").status == 503);
-        assert!(waited, "nothing was refused");
+        // What is sent before it is noticed waits as well.
+        await_probe(&client, |answer| answer.status == 503);
         put(&client, "refused").problem(503, "storage_stalled");
         hanging
-    }
-
-    fn wait_until(is_true: impl Fn() -> bool) -> bool {
-        (0..600).any(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(50));
-            is_true()
-        })
     }
 
     #[test]
@@ -276,14 +271,13 @@ mod failing {
         let (server, failing) = with_hanging_fsyncs(folder.path(), 0);
         let hanging = stall(&server, &failing);
         let client = server.client();
-        assert!(wait_until(|| client.get("/readyz").status == 503));
         client.get("/livez").ok();
         client
             .delete("/documents/before")
             .problem(503, "storage_stalled");
         fs_err::remove_file(&failing).unwrap();
         hanging.join().unwrap();
-        assert!(wait_until(|| client.get("/readyz").status == 200));
+        await_probe(client, |answer| answer.status == 200);
         put(client, "after").ok();
         assert_reads_go_on(client, "hanging");
     }
@@ -291,7 +285,7 @@ mod failing {
     #[test]
     fn a_process_whose_writes_stay_stalled_ends_by_itself_and_has_lost_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut server, failing) = with_hanging_fsyncs(folder.path(), 1500);
+        let (mut server, failing) = with_hanging_fsyncs(folder.path(), 5000);
         let hanging = stall(&server, &failing);
         let status = server.wait_for_exit();
         assert_eq!(status.code(), Some(75));
