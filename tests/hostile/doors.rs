@@ -18,7 +18,6 @@ fn metrics_bytes(victim: &Victim) -> usize {
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn invented_methods_and_paths_leave_no_trace_in_metrics() {
     let mut trial = Trial::new(Victim::start_small);
     let before = metrics_bytes(&trial.victim);
@@ -74,7 +73,6 @@ fn invented_methods_and_paths_leave_no_trace_in_metrics() {
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn collections_that_are_gone_leave_no_trace_in_metrics() {
     let mut trial = Trial::new(Victim::start_small);
     let before = metrics_bytes(&trial.victim);
@@ -137,7 +135,6 @@ fn assert_refused(status: u16, what: &str) {
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn a_foreign_host_reaches_nothing() {
     let victim = Victim::start_small();
     let attacker = victim.attacker();
@@ -177,7 +174,6 @@ fn a_foreign_host_reaches_nothing() {
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn a_page_of_another_origin_writes_nothing() {
     let victim = Victim::start_small();
     let attacker = victim.attacker();
