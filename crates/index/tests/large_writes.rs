@@ -3,6 +3,8 @@
 //!
 //! `SIAMESE_LARGE_WRITES=20000` is the long form.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail tests")]
+
 mod support;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

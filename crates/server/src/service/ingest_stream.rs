@@ -410,6 +410,8 @@ fn concerns_all(code: ErrorCode) -> bool {
         code,
         ErrorCode::StorageFull
             | ErrorCode::StorageFailed
+            | ErrorCode::StorageMoved
+            | ErrorCode::StorageStalled
             | ErrorCode::NotReady
             | ErrorCode::CollectionNotFound
     )
