@@ -1,7 +1,7 @@
 //! The one binary, `siamese`: the service and the commands to work with it.
 //!
 //! `commands/` has one file for each command. What they share stands beside it: `client` speaks
-//! HTTP to a running service, `eval` computes figures of quality, `ingest` reads files, `export_file` an export, `model` gets
+//! HTTP to a running service, `eval` computes figures of quality, `ingest` reads files, `export_file` an export, `freed_memory` sets up the allocator, `model` gets
 //! models onto this machine, `private_files` keeps data from other users, `vector_file` reads files of vectors.
 
 #![expect(
@@ -14,6 +14,7 @@ mod commands;
 mod eval;
 mod export_file;
 mod failure;
+mod freed_memory;
 mod ingest;
 mod logging;
 mod model;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use siamese_server::ForcedEnd;
 use siamese_server::config::{Overrides, Settings};
 
-use crate::{logging, model, private_files};
+use crate::{freed_memory, logging, model, private_files};
 
 /// Run the service until Ctrl-C or SIGTERM
 #[derive(Debug, clap::Args)]
@@ -42,6 +42,7 @@ impl Serve {
         let models_dir = model::models_dir(&settings);
         let model_dir = model::resolve_or_pull(&settings.encoder.model, &models_dir)?;
         private_files::keep_to_this_user();
+        freed_memory::give_back();
         let runtime = tokio::runtime::Runtime::new()?;
         let on_listening = |address| tracing::info!(%address, "listening on http://{address}");
         let served = siamese_server::serve(settings, model_dir, on_listening, end_process);
