@@ -241,7 +241,6 @@ fn running_out_of_handles_refuses_what_needs_one_and_nothing_else() {
 }
 
 #[test]
-#[ignore = "the allocator keeps more than it may"]
 fn a_hundred_connections_each_at_its_worst_are_bounded_together() {
     allow_many_handles();
     let mut trial = Trial::new(Victim::start);

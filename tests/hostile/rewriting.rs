@@ -107,7 +107,6 @@ fn watch(progress: &Progress, writes: usize, are_done: impl Fn() -> bool) -> boo
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn rewriting_large_documents_from_several_clients_never_stalls() {
     let long = setting("SIAMESE_HOSTILE_WRITES", 0);
     let writes = if long > 0 { long } else { 400 };
