@@ -49,7 +49,6 @@ fn searches(count: usize, include: &str) -> Vec<u8> {
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn a_small_request_for_a_large_answer_is_bounded() {
     let mut trial = Trial::new(victim_of_large_documents);
     let batch = "/collections/large/search/batch";
@@ -94,7 +93,6 @@ fn a_small_request_for_a_large_answer_is_bounded() {
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn large_answers_to_many_at_once_are_bounded_together() {
     let mut trial = Trial::new(victim_of_large_documents);
     let connections = short_or_full(20, 100);

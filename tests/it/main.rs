@@ -7,6 +7,7 @@
     reason = "helpers of tests fail tests"
 )]
 
+mod answers;
 mod bad_input;
 mod collections;
 mod compatible;
@@ -20,6 +21,7 @@ mod filters;
 mod house_rules;
 mod kill;
 mod kill_mixed;
+mod memory;
 mod modes;
 mod overload;
 mod paging;

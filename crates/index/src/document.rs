@@ -98,7 +98,7 @@ impl<D: Borrow<DocumentDraft>> DocumentWrite<D> {
     pub(crate) fn check(&self, dimensions: usize) -> Result<(), Error> {
         let draft = self.draft();
         check_id(&draft.id)?;
-        check_metadata(&draft.metadata)?;
+        check_metadata(&draft.metadata, MAX_METADATA_BYTES)?;
         for passage in self.passages.iter().flatten() {
             passage.check(draft, dimensions)?;
         }
@@ -138,15 +138,17 @@ pub(crate) fn check_id(id: &str) -> Result<(), Error> {
     })
 }
 
-pub(crate) fn check_metadata(metadata: &Metadata) -> Result<(), Error> {
-    let bytes = serde_json::to_string(metadata).map_or(usize::MAX, |json| json.len());
-    if bytes <= MAX_METADATA_BYTES {
+pub(crate) fn check_metadata(metadata: &Metadata, max_bytes: usize) -> Result<(), Error> {
+    let bytes = metadata_bytes(metadata);
+    if bytes <= max_bytes {
         return Ok(());
     }
-    Err(Error::MetadataSize {
-        bytes,
-        max_bytes: MAX_METADATA_BYTES,
-    })
+    Err(Error::MetadataSize { bytes, max_bytes })
+}
+
+/// Bytes of metadata as JSON.
+pub(crate) fn metadata_bytes(metadata: &Metadata) -> usize {
+    serde_json::to_string(metadata).map_or(usize::MAX, |json| json.len())
 }
 
 /// A vector that may enter: of the right length, finite, and not zero.

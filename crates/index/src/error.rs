@@ -19,6 +19,12 @@ pub enum Error {
         /// The collection.
         name: String,
     },
+    /// There is no room for another collection.
+    #[error("there are limits.max_collections = {max_collections} collections already")]
+    TooManyCollections {
+        /// The limit.
+        max_collections: usize,
+    },
     /// The document changed since the write was planned; plan again.
     #[error("the document {id:?} changed while it was being written")]
     Stale {
@@ -255,6 +261,40 @@ pub enum Error {
         /// The limit.
         max_documents: u64,
     },
+    /// The values of a field that only the disk tells take too much memory to be counted.
+    #[error(
+        "counting the values of {path:?} would take more than {max_bytes} bytes of memory, because documents have long or many texts there; narrow the search by a filter"
+    )]
+    FacetTooLarge {
+        /// The field.
+        path: String,
+        /// Place in the list of facets, from 0.
+        place: usize,
+        /// The limit.
+        max_bytes: u64,
+    },
+    /// The data would take more memory than it may; reads and deletions go on.
+    #[error(
+        "the data takes {used_bytes} bytes of memory and the write needs {needed_bytes} more, over storage.max_memory_bytes = {max_bytes}; delete documents, store less metadata, or raise the limit"
+    )]
+    MemoryFull {
+        /// What the data takes, bytes.
+        used_bytes: u64,
+        /// What the write would add, bytes.
+        needed_bytes: u64,
+        /// The limit.
+        max_bytes: u64,
+    },
+    /// A data folder does not fit into memory.
+    #[error(
+        "the data takes more than {used_bytes} bytes of memory, and storage.max_memory_bytes is {max_bytes}; raise the limit, or give the container or machine more memory"
+    )]
+    DataOverMemory {
+        /// What has been loaded so far, bytes.
+        used_bytes: u64,
+        /// The limit.
+        max_bytes: u64,
+    },
     /// One snapshot is taken at a time.
     #[error("another snapshot is being taken; try again when it is done")]
     SnapshotInProgress,
@@ -367,6 +407,7 @@ impl Error {
                 | Self::DuplicateId { .. }
                 | Self::FilterTooBroad { .. }
                 | Self::FacetTooBroad { .. }
+                | Self::FacetTooLarge { .. }
                 | Self::GraphSetting { .. }
                 | Self::PassageSetting { .. }
                 | Self::CollectionName { .. }

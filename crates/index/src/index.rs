@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::collection::{Collection, Folders, Maintenance, now_ms};
+use crate::collection::{Collection, Folders, LoadedParts, Maintenance, now_ms};
 use crate::compaction::{CompactionReport, open_compact};
 use crate::compactor::{Compactor, OnlineCompaction};
 use crate::data_folder::{self, LEXICAL_FOLDER, SEGMENTS_FOLDER, STORE_FOLDER};
@@ -13,6 +13,7 @@ use crate::drops::Drops;
 use crate::health::{Health, HealthCondition};
 use crate::lock_file::LockFile;
 use crate::maintainer::{Bell, Collections, Maintainer, work_off};
+use crate::memory::{MemoryBudget, MemoryShare, MemoryUse};
 use crate::snapshots::{SnapshotFolder, SnapshotInfo};
 use crate::store::{
     CollectionId, CollectionRecord, EncoderRecord, FORMAT_VERSION, Key, KeyRange, Store, WriteBatch,
@@ -56,6 +57,7 @@ pub struct Index {
     /// Held while collections are made or deleted.
     changing: Mutex<()>,
     default_settings: CollectionSettings,
+    max_collections: usize,
     parts: CollectionParts,
     snapshots: SnapshotFolder,
     folder: PathBuf,
@@ -71,6 +73,7 @@ struct CollectionParts {
     max_head_passages: usize,
     build_threads: usize,
     bell: Arc<Bell>,
+    memory: Arc<MemoryBudget>,
 }
 
 impl CollectionParts {
@@ -83,10 +86,14 @@ impl CollectionParts {
         let folders = Folders::new(&self.segments_folder, &self.lexical_folder, record.id);
         let bell = Arc::clone(&self.bell);
         let maintenance = Maintenance::new(self.max_head_passages, self.build_threads, bell);
-        let store = Arc::clone(store);
-        let collection =
-            Collection::load(store, name, record, self.dimensions, folders, maintenance)?;
-        Ok(Arc::new(collection))
+        let parts = LoadedParts {
+            store: Arc::clone(store),
+            dimensions: self.dimensions,
+            folders,
+            maintenance,
+            memory: MemoryShare::new(&self.memory),
+        };
+        Ok(Arc::new(Collection::load(name, record, parts)?))
     }
 }
 
@@ -116,6 +123,7 @@ impl Index {
             max_head_passages: options.max_head_passages.max(1),
             build_threads: options.build_threads.max(1),
             bell: Arc::default(),
+            memory: Arc::new(MemoryBudget::new(options.max_memory_bytes)),
         };
         let collections = load_collections(&store, &parts)?;
         let (segments, lexical) = (&parts.segments_folder, &parts.lexical_folder);
@@ -129,7 +137,11 @@ impl Index {
         let compaction = OnlineCompaction::new(folder, Arc::clone(&store));
         let index = Self {
             compactor: Compactor::start(compaction, options, &health)?,
-            _watch: Watch::start(Arc::clone(&store), Arc::clone(&health))?,
+            _watch: Watch::start(
+                Arc::clone(&store),
+                Arc::clone(&parts.memory),
+                Arc::clone(&health),
+            )?,
             _maintainer: Maintainer::start(
                 Arc::clone(&parts.bell),
                 Arc::clone(&collections),
@@ -147,6 +159,7 @@ impl Index {
                 options.min_free_disk_bytes,
             )?,
             default_settings: options.default_settings,
+            max_collections: options.max_collections,
             folder: folder.to_owned(),
             store,
         };
@@ -205,7 +218,7 @@ impl Index {
     /// # Errors
     /// [`Error::SettingsConflict`] when it holds documents and has other settings,
     /// [`Error::CollectionName`], [`Error::GraphSetting`] and [`Error::PassageSetting`] when one of
-    /// them is not allowed.
+    /// them is not allowed, [`Error::TooManyCollections`].
     pub fn put_collection(
         &self,
         name: &str,
@@ -225,6 +238,13 @@ impl Index {
                     name: name.to_owned(),
                 });
             }
+        }
+        // Looked at under the lock, so that requests at the same time do not each take the last place.
+        let count = self.collections().len();
+        if existing.is_none() && name != DEFAULT_COLLECTION && count >= self.max_collections {
+            return Err(Error::TooManyCollections {
+                max_collections: self.max_collections,
+            });
         }
         let collection = self.replace(&changing, name, existing.as_deref(), *settings)?;
         Ok((collection, PutOutcome::Created))
@@ -262,6 +282,8 @@ impl Index {
         // A write that has just failed is known before the next look.
         self.health
             .set(HealthCondition::WritesStopped, self.store.has_failed());
+        let is_full = self.memory().is_full;
+        self.health.set(HealthCondition::MemoryFull, is_full);
         self.health.conditions()
     }
 
@@ -340,6 +362,11 @@ impl Index {
     /// Each should take milliseconds.
     pub fn longest_write(&self) -> Duration {
         self.store.longest_call()
+    }
+
+    /// How much memory the data takes and how much it may take. Cheap enough for every probe.
+    pub fn memory(&self) -> MemoryUse {
+        self.parts.memory.usage()
     }
 
     /// Bytes of all keys and values of the record.
@@ -560,6 +587,7 @@ pub(crate) fn check_loads(store: &Arc<Store>, scratch: &Path) -> Result<(), Erro
         max_head_passages: usize::MAX,
         build_threads: 1,
         bell: Arc::default(),
+        memory: Arc::new(MemoryBudget::new(None)),
     };
     for (name, record) in collection_records(store)? {
         parts.load(store, name, record)?;

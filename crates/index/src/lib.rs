@@ -20,6 +20,7 @@ mod index;
 mod lexical;
 mod lock_file;
 mod maintainer;
+mod memory;
 mod merge_patch;
 mod metadata_index;
 mod options;
@@ -34,8 +35,9 @@ mod vectors;
 mod watch;
 
 pub use collection::{
-    Collection, CollectionStats, Facet, FacetRequest, FacetValue, Fusion, Hit, HitScores, HitSet,
-    Moment, Question, ScoredPassage, SearchOptions, SearchResults, Total, UpsertStatus, WritePlan,
+    Collection, CollectionStats, Facet, FacetRequest, FacetValue, Fusion, Hit, HitContent,
+    HitParts, HitScores, HitSet, Moment, Question, ScoredPassage, SearchOptions, SearchResults,
+    Total, UpsertStatus, WritePlan,
 };
 pub use compaction::{CompactionReport, compact};
 pub use document::{
@@ -47,6 +49,7 @@ pub use filter::{Comparison, Condition, FieldPath, FieldPathError, Filter, Numbe
 pub use health::{Health, HealthCondition};
 pub use index::{DEFAULT_COLLECTION, EncoderIdentity, Index, PutOutcome};
 pub use lexical::{MAX_QUERY_WORDS, WordQuery};
+pub use memory::MemoryUse;
 pub use options::{IndexOptions, Reclaim};
 pub use priority::step_back;
 pub use settings::{

@@ -15,6 +15,8 @@ pub struct IndexOptions {
     pub min_free_disk_bytes: u64,
     /// Settings of the default collection when it is made.
     pub default_settings: CollectionSettings,
+    /// Collections; one more is refused. What is there already is opened, however many there are.
+    pub max_collections: usize,
     /// New passages that are scanned one by one until they become a segment. At least 1.
     pub max_head_passages: usize,
     /// Threads that build a graph in the background. At least 1.
@@ -29,6 +31,9 @@ pub struct IndexOptions {
     pub reclaim: Option<Reclaim>,
     /// When a write that has made no progress for so long is waited for in vain, and others are refused.
     pub stall_after: Duration,
+    /// Memory that the data may take, bytes: writes that would take more are refused. `None` leaves it
+    /// to the machine.
+    pub max_memory_bytes: Option<u64>,
     /// Where snapshots lie and what they may take.
     pub snapshots: SnapshotOptions,
 }
@@ -39,12 +44,14 @@ impl Default for IndexOptions {
             cache_bytes: 128 << 20,
             min_free_disk_bytes: 64 << 20,
             default_settings: CollectionSettings::default(),
+            max_collections: usize::MAX,
             max_head_passages: 4096,
             build_threads: 1,
             compact_at_start_over_ratio: Some(3.0),
             compact_over_ratio: Some(2.5),
             reclaim: Some(Reclaim::default()),
             stall_after: Duration::from_secs(10),
+            max_memory_bytes: None,
             snapshots: SnapshotOptions::default(),
         }
     }

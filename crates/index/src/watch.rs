@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::health::{Health, HealthCondition};
+use crate::memory::MemoryBudget;
 use crate::stop::Stop;
 use crate::store::Store;
 
@@ -23,8 +24,16 @@ impl Watch {
     ///
     /// # Errors
     /// When the system has no thread left.
-    pub(crate) fn start(store: Arc<Store>, health: Arc<Health>) -> std::io::Result<Self> {
-        look(&store, &health);
+    pub(crate) fn start(
+        store: Arc<Store>,
+        memory: Arc<MemoryBudget>,
+        health: Arc<Health>,
+    ) -> std::io::Result<Self> {
+        let look = move |health: &Health| {
+            look(&store, health);
+            health.set(HealthCondition::MemoryFull, memory.usage().is_full);
+        };
+        look(&health);
         let stop = Arc::new(Stop::default());
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new()
@@ -32,7 +41,7 @@ impl Watch {
             .spawn(move || {
                 let _ended = health.thread();
                 while !stopped.wait(LOOK_PAUSE) {
-                    health.survive("looking after the store", || look(&store, &health));
+                    health.survive("looking after the store", || look(&health));
                 }
             })?;
         Ok(Self {

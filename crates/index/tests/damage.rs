@@ -79,7 +79,9 @@ fn fill(folder: &Path, sessions: usize) -> Vec<(String, Contents)> {
             if n.is_multiple_of(7) {
                 let patch = serde_json::json!({ "patched": n });
                 let patch = serde_json::from_value(patch).unwrap();
-                default.patch_metadata(&format!("d{id}"), &patch).unwrap();
+                default
+                    .patch_metadata(&format!("d{id}"), &patch, usize::MAX)
+                    .unwrap();
             }
             if n.is_multiple_of(9) {
                 default.delete(&[format!("d{}", id / 2)]).unwrap();

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use siamese_index::{
     Collection, Comparison, Condition, DocumentDraft, DocumentWrite, EncoderIdentity, Error, Facet,
-    FacetRequest, FieldPath, Filter, Index, IndexOptions, Metadata, NewPassage, Scalar,
-    SearchOptions, UpsertStatus, WritePlan,
+    FacetRequest, FieldPath, Filter, Hit, HitParts, Index, IndexOptions, Metadata, NewPassage,
+    Scalar, SearchOptions, StoredPassage, UpsertStatus, WritePlan,
 };
 
 const DIMENSIONS: usize = 4;
@@ -209,7 +209,7 @@ fn metadata_only(collection: &Collection, model: &mut Model, id: u8, n: u8) {
 fn patch(collection: &Collection, model: &mut Model, id: u8, n: u8) {
     let id = format!("d{id}");
     let patch: Metadata = serde_json::from_value(json!({"patched": n, "only": null})).unwrap();
-    let patched = collection.patch_metadata(&id, &patch).unwrap();
+    let patched = collection.patch_metadata(&id, &patch, usize::MAX).unwrap();
     assert_eq!(patched.is_some(), model.contains_key(&id));
     if let Some(expected) = model.get_mut(&id) {
         expected
@@ -255,8 +255,8 @@ fn search(collection: &Collection, model: &Model, query: &[f32], options: &Searc
     assert_eq!(results.hits.len(), expected.len().min(options.limit));
     for (hit, (score, _)) in results.hits.iter().zip(&expected) {
         assert!((hit.score - score).abs() < 1e-5, "{} {score}", hit.score);
-        let document = &model[&hit.document.id];
-        assert_eq!(hit.document.text, document.draft.text);
+        let document = &model[&hit.id];
+        check_content(collection, hit, &document.draft);
         let mut own: Vec<f32> = document.vectors.iter().map(dot).collect();
         own.sort_by(|a, b| b.total_cmp(a));
         assert!((hit.score - own[0]).abs() < 1e-5);
@@ -394,4 +394,33 @@ proptest! {
         }
         check_all(&collection, &model);
     }
+}
+
+/// Each part of a hit is what was stored, and comes only when it is asked for.
+fn check_content(collection: &Collection, hit: &Hit, draft: &DocumentDraft) {
+    let read = |parts| collection.read_hit(hit, &parts).unwrap().unwrap();
+    let bare = read(HitParts::default());
+    let span = bare.passage.start..bare.passage.end;
+    assert_eq!(bare.passage_text, draft.text[span]);
+    assert_eq!(bare.title, draft.title);
+    assert_eq!(
+        (bare.text, bare.metadata, bare.passage.vector),
+        (None, None, None)
+    );
+    let whole = StoredPassage {
+        start: 0,
+        end: draft.text.len(),
+        vector: None,
+    };
+    let all = read(HitParts {
+        text: true,
+        metadata: true,
+        vector: true,
+        passages: &[whole],
+        filter: None,
+    });
+    assert_eq!(all.text.as_ref(), Some(&draft.text));
+    assert_eq!(all.metadata.as_ref(), Some(&draft.metadata));
+    assert!(all.passage_texts.iter().eq([&draft.text]));
+    assert!(all.passage.vector.is_some());
 }

@@ -95,7 +95,7 @@ fn a_folder_of_format_1_keeps_its_documents_and_has_chunking_off() {
         let results = collection
             .search(&query, &SearchOptions::default())
             .unwrap();
-        assert_eq!(results.hits[0].document.id, "cat");
+        assert_eq!(results.hits[0].id, "cat");
         assert_eq!(index.collection("notes").unwrap().stats().documents, 1);
         add(&collection);
     }
@@ -134,7 +134,7 @@ fn a_folder_of_format_2_keeps_documents_settings_and_graphs() {
         let results = collection
             .search(&query, &SearchOptions::default())
             .unwrap();
-        assert_eq!(results.hits[0].document.id, "cat");
+        assert_eq!(results.hits[0].id, "cat");
         add(&collection);
     }
 }
@@ -154,7 +154,7 @@ fn a_folder_of_format_3_keeps_documents_and_collections_without_words() {
         let results = collection
             .search(&query, &SearchOptions::default())
             .unwrap();
-        assert_eq!(results.hits[0].document.id, "cat");
+        assert_eq!(results.hits[0].id, "cat");
         add(&collection);
     }
 }

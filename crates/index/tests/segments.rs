@@ -115,7 +115,7 @@ fn search(collection: &Collection, query: &[f32], exact: bool) -> Vec<(String, f
     };
     let results = collection.search(query, &options).unwrap();
     let hits = results.hits.into_iter();
-    hits.map(|hit| (hit.document.id, hit.score)).collect()
+    hits.map(|hit| (hit.id, hit.score)).collect()
 }
 
 /// Exact answers must be equal; of the others, the share that walks find is returned.
@@ -400,7 +400,7 @@ fn a_folder_of_the_first_format_is_opened() {
         let hits = collection
             .search(&[50.0, 1.0, 0.0, 0.0], &SearchOptions::default())
             .unwrap();
-        assert_eq!(hits.hits[0].document.id, "d9");
+        assert_eq!(hits.hits[0].id, "d9");
         collection.delete(&["d8".to_owned()]).unwrap();
         collection
             .upsert(&[DocumentWrite {

@@ -72,7 +72,7 @@ fn fill(index: &Index) {
         collection.delete(&[format!("{name}-5")]).unwrap();
         let patch = serde_json::from_str(r#"{"patched": true}"#).unwrap();
         let id = format!("{name}-7");
-        collection.patch_metadata(&id, &patch).unwrap();
+        collection.patch_metadata(&id, &patch, usize::MAX).unwrap();
     }
 }
 
@@ -110,7 +110,7 @@ fn answers(index: &Index) -> Vec<String> {
             let hits: Vec<_> = results
                 .hits
                 .iter()
-                .map(|hit| (hit.document.id.clone(), hit.score.to_bits()))
+                .map(|hit| (hit.id.clone(), hit.score.to_bits()))
                 .collect();
             let spans: Vec<_> = passages.iter().map(|p| (p.start, p.end)).collect();
             answers.push(format!("{document:?} {spans:?} {bits:?} {hits:?}"));

@@ -7,6 +7,7 @@ use siamese_encoder::{Encoder, Reranker};
 use siamese_index::{Collection, Index};
 use tokio::sync::watch;
 
+use crate::answer::{AnswerBudget, Room};
 use crate::body_budget::BodyBudget;
 use crate::config::{Limits, Settings};
 use crate::connections::{ConnectionLimits, Connections};
@@ -27,6 +28,7 @@ pub(crate) struct Inner {
     connections: Connections,
     stopping: watch::Sender<bool>,
     body_budget: BodyBudget,
+    answers: Arc<AnswerBudget>,
 }
 
 /// The loaded models and index.
@@ -37,7 +39,7 @@ pub(crate) struct Engine {
     pub(crate) reranker: Option<Arc<Reranker>>,
     pub(crate) queue: EncodeQueue,
     pub(crate) cache: QueryCache,
-    pub(crate) cursors: Cursors,
+    pub(crate) cursors: Arc<Cursors>,
     pub(crate) index: Arc<Index>,
     pub(crate) retry_after_s: u64,
     pub(crate) loaded_at: jiff::Timestamp,
@@ -49,7 +51,9 @@ impl App {
     /// A service that is not ready yet.
     pub(crate) fn new(settings: Settings, limits: ConnectionLimits) -> Self {
         let body_budget = BodyBudget::new(settings.limits.max_bodies_in_flight_bytes);
+        let answers = Arc::new(AnswerBudget::new(&settings.limits));
         Self(Arc::new(Inner {
+            answers,
             settings,
             connections: Connections::new(limits),
             engine: OnceLock::new(),
@@ -85,6 +89,21 @@ impl Inner {
     /// Memory for bodies of requests.
     pub(crate) fn body_budget(&self) -> &BodyBudget {
         &self.body_budget
+    }
+
+    /// Room for an answer.
+    pub(crate) fn room(&self) -> Room {
+        self.answers.room()
+    }
+
+    /// Room for a part of a stream, which may be of any length.
+    pub(crate) fn stream_room(&self) -> Room {
+        self.answers.stream_room()
+    }
+
+    /// Bytes of answers that are being made or sent.
+    pub(crate) fn answers_in_flight_bytes(&self) -> usize {
+        self.answers.in_flight_bytes()
     }
 
     /// Makes the service ready. A second engine is ignored.

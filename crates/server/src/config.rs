@@ -14,10 +14,14 @@ use serde::Deserialize;
 use siamese_index::Reclaim;
 
 pub use crate::connections::{PeerNetwork, PeerNetworkError};
+use crate::machine_memory;
 
 /// The documented default file, as shipped in `config/default.toml`.
 pub const DEFAULT_TOML: &str = include_str!("../../../config/default.toml");
 
+/// The data may take one part in so many of the memory. The rest is for the model, the store's cache,
+/// requests and answers, and for building segments.
+const MEMORY_SHARE: u64 = 2;
 /// Smallest ratio over which a store is compacted: one takes up to about 2.2 times its live data
 /// right after it was compacted.
 const MIN_COMPACTION_RATIO: f64 = 2.5;
@@ -172,6 +176,7 @@ pub struct StorageSettings {
     pub data_dir: PathBuf,
     /// Page cache of the store, bytes.
     pub cache_bytes: u64,
+    max_memory_bytes: u64,
     /// Free disk space under which writes are refused, bytes.
     pub min_free_disk_bytes: u64,
     compact_at_start_over_ratio: f64,
@@ -188,6 +193,15 @@ pub struct StorageSettings {
 }
 
 impl StorageSettings {
+    /// Memory that the data may take; a share of what there is unless the settings say. Nothing where
+    /// that cannot be told.
+    pub fn max_memory_bytes(&self) -> Option<u64> {
+        match self.max_memory_bytes {
+            0 => machine_memory::bytes().map(|bytes| bytes / MEMORY_SHARE),
+            bytes => Some(bytes),
+        }
+    }
+
     /// How many times its live data a store may take before it is compacted at the start.
     pub fn compact_at_start_over_ratio(&self) -> Option<f64> {
         (self.compact_at_start_over_ratio > 0.0).then_some(self.compact_at_start_over_ratio)
@@ -334,6 +348,8 @@ pub struct Limits {
     pub max_documents_per_request: usize,
     pub max_ids_per_request: usize,
     pub max_page_documents: usize,
+    pub max_response_bytes: usize,
+    pub max_responses_in_flight_bytes: usize,
     pub max_passages_per_document: usize,
     pub max_passages_per_hit: usize,
     pub max_hits_with_passages: usize,
@@ -470,6 +486,11 @@ impl Settings {
             ),
             ("limits.max_ids_per_request", limits.max_ids_per_request),
             ("limits.max_page_documents", limits.max_page_documents),
+            ("limits.max_response_bytes", limits.max_response_bytes),
+            (
+                "limits.max_responses_in_flight_bytes",
+                limits.max_responses_in_flight_bytes,
+            ),
             ("limits.max_top_k", limits.max_top_k),
             ("limits.max_filter_depth", limits.max_filter_depth),
             ("limits.max_filter_clauses", limits.max_filter_clauses),

@@ -29,6 +29,8 @@ pub(crate) enum ErrorCode {
     UnsupportedMediaType,
     /// The body, or one line of it, is over its limit.
     PayloadTooLarge,
+    /// The answer would be over its limit; ask for less at once.
+    ResponseTooLarge,
     /// The request names no host, several, or one that cannot be read.
     BadHost,
     /// The service does not answer to the host that the request is for.
@@ -61,6 +63,8 @@ pub(crate) enum ErrorCode {
     NotReady,
     /// The disk has too little free space for a write; reads still work.
     StorageFull,
+    /// The data takes as much memory as it may; reads and deletions still work.
+    MemoryFull,
     /// The disk failed during a write, and nothing is written until a restart; reads still work.
     StorageFailed,
     /// The data folder was moved, removed or replaced while it was in use; reads still work.
@@ -80,6 +84,7 @@ impl ErrorCode {
         Self::LexicalDisabled,
         Self::UnsupportedMediaType,
         Self::PayloadTooLarge,
+        Self::ResponseTooLarge,
         Self::BadHost,
         Self::HostNotAllowed,
         Self::OriginNotAllowed,
@@ -96,6 +101,7 @@ impl ErrorCode {
         Self::Overloaded,
         Self::NotReady,
         Self::StorageFull,
+        Self::MemoryFull,
         Self::StorageFailed,
         Self::StorageMoved,
         Self::StorageStalled,
@@ -116,6 +122,10 @@ impl ErrorCode {
                 "The content type is not supported",
             ),
             Self::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+            Self::ResponseTooLarge => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The answer would be too large",
+            ),
             Self::BadHost => (StatusCode::BAD_REQUEST, "The host is missing or not valid"),
             Self::HostNotAllowed => (
                 StatusCode::MISDIRECTED_REQUEST,
@@ -144,6 +154,7 @@ impl ErrorCode {
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "The server is busy"),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "The server is not ready"),
             Self::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "The disk is full"),
+            Self::MemoryFull => (StatusCode::INSUFFICIENT_STORAGE, "The memory is full"),
             Self::StorageFailed => (StatusCode::INTERNAL_SERVER_ERROR, "The disk failed"),
             Self::StorageMoved => (
                 StatusCode::SERVICE_UNAVAILABLE,

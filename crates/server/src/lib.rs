@@ -6,6 +6,7 @@
 
 pub mod config;
 
+mod answer;
 mod app;
 mod blocking;
 mod body_budget;
@@ -14,6 +15,7 @@ mod error;
 mod exit;
 mod extract;
 mod host;
+mod machine_memory;
 mod metrics;
 mod middleware;
 mod open_files;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::http::Method;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use siamese_index::{CollectionStats, HealthCondition};
+use siamese_index::{CollectionStats, HealthCondition, MemoryUse};
 
 use crate::error::ErrorCode;
 use crate::queue::Lane;
@@ -34,6 +34,9 @@ const SEGMENTS: &str = "siamese_index_segments";
 const SEGMENT_BYTES: &str = "siamese_index_segment_bytes";
 const LEXICAL_BYTES: &str = "siamese_index_lexical_bytes";
 const DISK_BYTES: &str = "siamese_data_dir_bytes";
+const ANSWER_BYTES: &str = "siamese_responses_in_flight_bytes";
+const MEMORY_BYTES: &str = "siamese_data_memory_bytes";
+const MAX_MEMORY_BYTES: &str = "siamese_data_memory_limit_bytes";
 const READY: &str = "siamese_ready";
 const CONDITION: &str = "siamese_condition";
 const BACKGROUND_PANICS: &str = "siamese_background_panics_total";
@@ -178,7 +181,23 @@ fn describe() {
         BACKGROUND_PANICS,
         "Panics of background threads, by the part they belong to; each thread went on"
     );
+    describe_memory();
     describe_connections();
+}
+
+fn describe_memory() {
+    describe_gauge!(
+        ANSWER_BYTES,
+        "Size of answers that are being made or sent, those of one piece left out"
+    );
+    describe_gauge!(
+        MEMORY_BYTES,
+        "Memory that the data takes: metadata, and vectors and words that no segment holds"
+    );
+    describe_gauge!(
+        MAX_MEMORY_BYTES,
+        "Memory that the data may take (storage.max_memory_bytes); 0 when nothing bounds it"
+    );
 }
 
 fn describe_connections() {
@@ -224,6 +243,8 @@ fn start_at_zero() {
     counter!(TRUNCATED).absolute(0);
     counter!(DELETED).absolute(0);
     gauge!(DISK_BYTES).set(0.0);
+    gauge!(ANSWER_BYTES).set(0.0);
+    gauge!(MEMORY_BYTES).set(0.0);
     gauge!(READY).set(0.0);
     conditions(&[]);
     counter!(BACKGROUND_PANICS, "part" => "index").absolute(0);
@@ -413,6 +434,22 @@ pub(crate) fn storage_stalled(stalled_for: Option<Duration>, was_stalled: bool) 
     if stalled_for.is_some() && !was_stalled {
         counter!(STALLS).increment(1);
     }
+}
+
+/// The size of answers in flight.
+pub(crate) fn answers_in_flight(bytes: usize) {
+    gauge!(ANSWER_BYTES).set(bytes as f64);
+}
+
+/// The memory of the data.
+pub(crate) fn data_memory(memory: MemoryUse) {
+    gauge!(MEMORY_BYTES).set(memory.used_bytes as f64);
+    let is_bounded = memory.max_bytes < u64::MAX;
+    gauge!(MAX_MEMORY_BYTES).set(if is_bounded {
+        memory.max_bytes as f64
+    } else {
+        0.0
+    });
 }
 
 /// Whether model and index are loaded.

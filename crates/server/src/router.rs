@@ -177,7 +177,8 @@ fn layered(routes: Router<App>, app: &App) -> Router<App> {
                 .on_failure(()),
         )
         .layer(PropagateRequestIdLayer::x_request_id())
-        .layer(CompressionLayer::new().compress_when(compressible))
+        // A gzip encoder takes 300 kB for each answer on its way; one of brotli takes megabytes.
+        .layer(CompressionLayer::new().no_br().compress_when(compressible))
         .layer(axum::middleware::from_fn(middleware::security_headers))
         .layer(axum::middleware::from_fn(middleware::problem_documents))
         .layer(CatchPanicLayer::custom(middleware::panic_answer))

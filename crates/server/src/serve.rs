@@ -185,7 +185,7 @@ pub(crate) fn load(
             reranker,
             queue,
             cache: QueryCache::new(settings.encoder.max_cached_queries),
-            cursors: Cursors::new(&settings.limits),
+            cursors: Arc::new(Cursors::new(&settings.limits)),
             index: Arc::new(index),
             retry_after_s,
             loaded_at: jiff::Timestamp::now(),
@@ -263,12 +263,14 @@ fn open_index(settings: &Settings, encoder: &Encoder) -> Result<Index, ServeErro
             chunking: default_chunking(encoder),
             ..CollectionSettings::default()
         },
+        max_collections: settings.limits.max_collections,
         max_head_passages: settings.index.max_head_passages.get(),
         build_threads: settings.index.build_threads.get(),
         compact_at_start_over_ratio: storage.compact_at_start_over_ratio(),
         compact_over_ratio: storage.compact_over_ratio(),
         reclaim: storage.reclaim(),
         stall_after: storage.stall_after(),
+        max_memory_bytes: storage.max_memory_bytes(),
         snapshots: SnapshotOptions {
             folder: storage.snapshots_dir.clone(),
             max_snapshots: storage.max_snapshots.get(),

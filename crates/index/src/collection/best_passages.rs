@@ -13,11 +13,20 @@ pub struct ScoredPassage {
     pub score: f32,
     /// The passage, without its vector.
     pub passage: StoredPassage,
+    /// Its internal number.
+    pub(super) number: u32,
+}
+
+impl ScoredPassage {
+    /// Whether it is the one by which a document was found.
+    pub fn is_best_of(&self, hit: &Hit) -> bool {
+        self.number == hit.passage
+    }
 }
 
 impl Collection {
     /// The `limit` passages of a hit that are nearest to `query`, best first; equal scores in the
-    /// order of the text. Only the hit's own passage when the document has been replaced since.
+    /// order of the text. None when the document has been replaced since.
     ///
     /// # Errors
     /// A query that is no vector of this collection, or a store that fails.
@@ -29,13 +38,13 @@ impl Collection {
     ) -> Result<Vec<ScoredPassage>, Error> {
         check_vector(query, self.dimensions)?;
         let own = self
-            .document_record(&hit.document.id)?
+            .document_record(&hit.id)?
             .filter(|record| record.number == hit.number);
         let scored = match own {
             Some(record) => self.scored_passages(&record, &normalized(query))?,
             None => None,
         };
-        let mut scored = scored.unwrap_or_else(|| vec![ScoredPassage::own(hit)]);
+        let mut scored = scored.unwrap_or_default();
         scored.truncate(limit);
         Ok(scored)
     }
@@ -51,31 +60,19 @@ impl Collection {
             let Some(passage) = self.passage(number, true)? else {
                 return Ok(None);
             };
-            scored.push(score(passage, query));
+            scored.push(score(number, passage, query));
         }
         scored.sort_by(|a, b| b.score.total_cmp(&a.score));
         Ok(Some(scored))
     }
 }
 
-impl ScoredPassage {
-    /// The one that the search returned.
-    pub(super) fn own(hit: &Hit) -> Self {
-        Self {
-            score: hit.scores.map_or(hit.score, |scores| scores.semantic),
-            passage: StoredPassage {
-                vector: None,
-                ..hit.passage.clone()
-            },
-        }
-    }
-}
-
-fn score(mut passage: StoredPassage, query: &[f32]) -> ScoredPassage {
+fn score(number: u32, mut passage: StoredPassage, query: &[f32]) -> ScoredPassage {
     let vector = passage.vector.take().unwrap_or_default();
     let dot: f32 = query.iter().zip(&vector).map(|(a, b)| a * b).sum();
     ScoredPassage {
         score: dot.clamp(-1.0, 1.0),
         passage,
+        number,
     }
 }

@@ -27,8 +27,8 @@ impl Collection {
     }
 
     /// For each hit its `limit` passages with the highest scores, best first; equal scores in the
-    /// order of the text. Passages without any of the words are left out. Only the hit's own
-    /// passage when the document has been replaced since.
+    /// order of the text. Passages without any of the words are left out. None when the document has
+    /// been replaced since.
     ///
     /// # Errors
     /// When a segment or the store fails.
@@ -40,13 +40,7 @@ impl Collection {
     ) -> Result<Vec<Vec<ScoredPassage>>, Error> {
         let published = self.published.load_full();
         let scores = published.lexical.scores(words)?;
-        let best = |hit: &&Hit| {
-            let mut best = self.passages_by_words(hit, &scores, limit)?;
-            if best.is_empty() {
-                best.push(ScoredPassage::own(hit));
-            }
-            Ok(best)
-        };
+        let best = |hit: &&Hit| self.passages_by_words(hit, &scores, limit);
         hits.iter().map(best).collect()
     }
 
@@ -57,7 +51,7 @@ impl Collection {
         scores: &LexicalScores<'_>,
         limit: usize,
     ) -> Result<Vec<ScoredPassage>, Error> {
-        let record = self.document_record(&hit.document.id)?;
+        let record = self.document_record(&hit.id)?;
         let Some(record) = record.filter(|record| record.number == hit.number) else {
             return Ok(Vec::new());
         };
@@ -70,7 +64,11 @@ impl Collection {
             let Some(passage) = self.passage(number, false)? else {
                 return Ok(Vec::new());
             };
-            passages.push(ScoredPassage { score, passage });
+            passages.push(ScoredPassage {
+                score,
+                passage,
+                number,
+            });
         }
         Ok(passages)
     }

@@ -22,6 +22,8 @@ pub(super) struct Change {
     pub(super) new_words: PieceBuilder,
     pub(super) counters: Counters,
     pub(super) now_ms: u64,
+    /// Whether something is stored, and not only taken away.
+    pub(super) adds: bool,
 }
 
 /// When a document was stored and when it changed, milliseconds since 1970.
@@ -104,6 +106,7 @@ impl Collection {
         hash: ContentHash,
         times: Times,
     ) -> Result<(), Error> {
+        change.adds = true;
         let (number, first_passage) = self.take_numbers(&mut change.counters, passages.len())?;
         let count = passages.len() as u32;
         let mut rows = Vec::with_capacity(passages.len());
@@ -158,6 +161,7 @@ impl Collection {
         record: &DocumentRecord,
         hash: ContentHash,
     ) -> Result<DocumentRecord, Error> {
+        change.adds = true;
         let old = self.stored_metadata(record)?;
         change
             .metadata
@@ -208,9 +212,8 @@ impl Collection {
 
     /// The metadata of a document that no other writer can change now.
     pub(super) fn stored_metadata(&self, record: &DocumentRecord) -> Result<Metadata, Error> {
-        let body = self.body(record)?;
-        let body = body.ok_or_else(|| self.unreadable("a document's body"))?;
-        Ok(body.metadata)
+        let metadata = self.metadata_of(record)?;
+        metadata.ok_or_else(|| self.unreadable("a document's metadata"))
     }
 
     fn put_body(&self, batch: &mut WriteBatch, number: u32, draft: &DocumentDraft) -> u32 {

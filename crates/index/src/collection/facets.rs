@@ -8,6 +8,9 @@ use crate::Error;
 use crate::filter::{FieldPath, Scalar};
 use crate::metadata_index::{FacetCounts, MetadataIndex};
 
+/// Memory for the values that the facets of one search read from the record.
+const MAX_READ_VALUES_BYTES: u64 = 32 << 20;
+
 /// Which fields to count the values of.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FacetRequest {
@@ -45,6 +48,7 @@ impl Collection {
         documents: &RoaringBitmap,
     ) -> Result<Vec<Facet>, Error> {
         let mut facets = Vec::with_capacity(request.paths.len());
+        let mut read_bytes = 0;
         for (place, path) in request.paths.iter().enumerate() {
             let in_record = index.partly_known(path, documents);
             if in_record.len() > MAX_RECORD_READS {
@@ -56,9 +60,22 @@ impl Collection {
                 });
             }
             let in_index = documents - &in_record;
-            let counts = index.count_values(path, &in_index);
-            let counts = self.count_in_record(counts, path, &in_record)?;
-            let found = index.most_frequent(path, &in_index, counts, request.max_values);
+            let mut counts = FacetCounts::default();
+            for number in in_record {
+                if let Some(metadata) = self.metadata_by_number(number)? {
+                    counts.add(path, &metadata);
+                }
+                if read_bytes + counts.bytes() > MAX_READ_VALUES_BYTES {
+                    return Err(Error::FacetTooLarge {
+                        path: path.to_string(),
+                        place,
+                        max_bytes: MAX_READ_VALUES_BYTES,
+                    });
+                }
+            }
+            // The most frequent ones are kept until the answer is complete.
+            read_bytes += counts.bytes();
+            let found = index.most_frequent(path, &in_index, &counts, request.max_values);
             let values = found.values.into_iter();
             facets.push(Facet {
                 values: values
@@ -68,19 +85,5 @@ impl Collection {
             });
         }
         Ok(facets)
-    }
-
-    fn count_in_record(
-        &self,
-        mut counts: FacetCounts,
-        path: &FieldPath,
-        documents: &RoaringBitmap,
-    ) -> Result<FacetCounts, Error> {
-        for number in documents {
-            if let Some(metadata) = self.metadata_by_number(number)? {
-                counts.add(path, &metadata);
-            }
-        }
-        Ok(counts)
     }
 }

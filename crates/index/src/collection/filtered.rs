@@ -54,8 +54,8 @@ impl Collection {
             if record.number != number {
                 return Ok(Some(None));
             }
-            Ok(self.body(record)?.map(Some))
+            Ok(self.metadata_of(record)?.map(Some))
         })?;
-        Ok(document.and_then(|(_, body)| Some(body?.metadata)))
+        Ok(document.and_then(|(_, metadata)| metadata))
     }
 }

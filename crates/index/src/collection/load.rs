@@ -8,11 +8,14 @@
 use roaring::RoaringBitmap;
 
 use crate::Error;
+use crate::memory::MemoryShare;
 use crate::store::{CollectionId, Counters, Key, KeyRange, PassageRecord, Store};
 use crate::vectors::{FoundSegments, NewRow, SegmentFolder, SegmentList, SegmentsState, Snapshot};
 
 /// Vectors of each segment that are compared with the record.
 const COMPARED_ROWS: usize = 16;
+/// Vectors after which it is looked at how much memory they take.
+const ROWS_PER_CHECK: usize = 1024;
 
 /// Where a collection is loaded from.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +23,7 @@ pub(super) struct Source<'a> {
     pub(super) store: &'a Store,
     pub(super) collection: CollectionId,
     pub(super) dimensions: usize,
+    pub(super) memory: &'a MemoryShare,
 }
 
 /// All vectors of a collection as the record has them.
@@ -89,10 +93,10 @@ impl Source<'_> {
             removed_passages: counters.removed_passages,
         };
         let mut snapshot = Snapshot::of_segments(self.dimensions, state);
-        let mut documents = Documents::new(&mut snapshot);
+        let mut documents = Documents::new(&mut snapshot, self.memory);
         for (passage, document) in missing {
             let vector = vector(self.store, self.collection, passage)?;
-            documents.push(self.row(passage, document, vector)?);
+            documents.push(self.row(passage, document, vector)?)?;
         }
         documents.finish();
         Ok(snapshot)
@@ -107,14 +111,14 @@ impl Source<'_> {
             ahead: None,
         };
         let in_segments = snapshot.segments().passages();
-        let mut documents = Documents::new(snapshot);
+        let mut documents = Documents::new(snapshot, self.memory);
         for entry in self.passages_from(first) {
             let (passage, document) = entry?;
             if in_segments.contains(passage) {
                 continue;
             }
             let vector = floats(&vectors.of(passage)?);
-            documents.push(self.row(passage, document, vector)?);
+            documents.push(self.row(passage, document, vector)?)?;
         }
         documents.finish();
         Ok(())
@@ -167,21 +171,32 @@ impl Source<'_> {
 /// Puts rows together into documents.
 struct Documents<'a> {
     snapshot: &'a mut Snapshot,
+    memory: &'a MemoryShare,
     rows: Vec<NewRow>,
+    pushed: usize,
 }
 
 impl<'a> Documents<'a> {
-    fn new(snapshot: &'a mut Snapshot) -> Self {
-        let rows = Vec::new();
-        Self { snapshot, rows }
+    fn new(snapshot: &'a mut Snapshot, memory: &'a MemoryShare) -> Self {
+        Self {
+            snapshot,
+            memory,
+            rows: Vec::new(),
+            pushed: 0,
+        }
     }
 
-    fn push(&mut self, row: NewRow) {
+    fn push(&mut self, row: NewRow) -> Result<(), Error> {
+        self.pushed += 1;
+        if self.pushed.is_multiple_of(ROWS_PER_CHECK) {
+            self.memory.check_loaded(self.snapshot.bytes())?;
+        }
         let last = self.rows.last();
         if last.is_some_and(|last| last.document != row.document) {
             self.end_document();
         }
         self.rows.push(row);
+        Ok(())
     }
 
     fn finish(mut self) {

@@ -11,7 +11,9 @@ use std::thread;
 use roaring::RoaringBitmap;
 
 use super::body::{Body, metadata_of};
-use crate::lexical::{LexicalSegmentList, LexicalSnapshot, PieceBuilder, WordCounts};
+use super::load::Source;
+use crate::lexical::{LexicalSegmentList, LexicalSnapshot, Piece, PieceBuilder, WordCounts};
+use crate::memory::MemoryShare;
 use crate::metadata_index::MetadataIndex;
 use crate::store::{CollectionId, Counters, Key, KeyRange, PassageRecord, Store};
 use crate::{Error, Metadata};
@@ -20,9 +22,10 @@ use crate::{Error, Metadata};
 const COMPARED_PASSAGES: usize = 16;
 /// Passages whose words are put into the head together.
 const MAX_PIECE_PASSAGES: usize = 4096;
-/// Documents that are decoded before they are handed over together, and how many such batches may
-/// wait.
+/// Documents that are decoded before they are handed over together, fewer if their bodies are large, and
+/// how many such batches may wait.
 const DECODED_DOCUMENTS: usize = 256;
+const DECODED_BYTES: usize = 4 << 20;
 const MAX_BATCHES_AHEAD: usize = 4;
 
 /// All documents of a collection as the record has them.
@@ -35,19 +38,21 @@ pub(super) struct LoadedDocuments {
 /// Reads all documents, by one pass over passages and one over bodies. `words` is nothing where words
 /// are not indexed, and otherwise the segments, if there are any.
 pub(super) fn documents(
-    store: &Store,
-    collection: CollectionId,
+    source: &Source<'_>,
     words: Option<Option<LexicalSegmentList>>,
     counters: &Counters,
 ) -> Result<LoadedDocuments, Error> {
+    let Source {
+        store, collection, ..
+    } = *source;
     let Some(found) = words else {
         let nothing = LexicalSegmentList::default();
-        return Ok(Loading::new(store, nothing, false).run(collection)?.0);
+        return Ok(Loading::new(source, nothing, false).run(collection)?.0);
     };
     if let Some(list) = found.filter(|list| list.end <= counters.next_passage)
         && confirms(store, collection, &list)?
     {
-        let (loaded, is_whole) = Loading::new(store, list, true).run(collection)?;
+        let (loaded, is_whole) = Loading::new(source, list, true).run(collection)?;
         if is_whole {
             return Ok(loaded);
         }
@@ -57,7 +62,7 @@ pub(super) fn documents(
         );
     }
     let nothing = LexicalSegmentList::default();
-    Ok(Loading::new(store, nothing, true).run(collection)?.0)
+    Ok(Loading::new(source, nothing, true).run(collection)?.0)
 }
 
 /// Compares some passages of each segment with the record. They differ when a store was put back
@@ -118,8 +123,11 @@ struct Loading<'a> {
     in_segments: RoaringBitmap,
     /// Those of them that are alive.
     living: RoaringBitmap,
-    /// Words that no segment holds.
-    pieces: Vec<PieceBuilder>,
+    /// Words that no segment holds: pieces that are full, what they take, and the one being made.
+    pieces: Vec<Piece>,
+    pieces_bytes: u64,
+    piece: PieceBuilder,
+    memory: &'a MemoryShare,
     /// Whether words are wanted.
     reads_words: bool,
     /// Whether the segments hold all that they should.
@@ -127,14 +135,17 @@ struct Loading<'a> {
 }
 
 impl<'a> Loading<'a> {
-    fn new(store: &'a Store, segments: LexicalSegmentList, reads_words: bool) -> Self {
+    fn new(source: &Source<'a>, segments: LexicalSegmentList, reads_words: bool) -> Self {
         Self {
-            store,
+            store: source.store,
+            memory: source.memory,
             metadata: MetadataIndex::default(),
             in_segments: segments.passages(),
             segments,
             living: RoaringBitmap::new(),
             pieces: Vec::new(),
+            pieces_bytes: 0,
+            piece: PieceBuilder::default(),
             reads_words,
             is_whole: true,
         }
@@ -153,13 +164,16 @@ impl<'a> Loading<'a> {
                     let own = next_passages(store, &mut passages, body.document)?;
                     self.document(body, &own)?;
                 }
+                self.memory
+                    .check_loaded(self.metadata.bytes() + self.pieces_bytes)?;
             }
             Ok::<_, Error>(())
         })?;
         let mut lexical = LexicalSnapshot::of_segments(self.segments, &self.living);
         for piece in self.pieces {
-            lexical.add(piece);
+            lexical.add_piece(piece);
         }
+        lexical.add(self.piece);
         let loaded = LoadedDocuments {
             metadata: self.metadata,
             lexical,
@@ -203,12 +217,14 @@ impl<'a> Loading<'a> {
             return Ok(());
         }
         let body = Body::from_bytes(bytes).ok_or_else(|| unreadable_body(self.store))?;
-        let piece = match self.pieces.last_mut() {
-            Some(piece) if piece.len() < MAX_PIECE_PASSAGES => piece,
-            _ => self.pieces.push_mut(PieceBuilder::default()),
-        };
+        if self.piece.len() >= MAX_PIECE_PASSAGES {
+            let piece = std::mem::take(&mut self.piece).finish();
+            self.pieces_bytes += piece.bytes() as u64;
+            self.pieces.push(piece);
+        }
         for (passage, record) in passages {
-            piece.add(*passage, document, words_in(&body, record));
+            let words = words_in(&body, record);
+            self.piece.add(*passage, document, words);
         }
         Ok(())
     }
@@ -231,15 +247,28 @@ fn send_decoded(
 ) {
     let mut entries = store.scan(&KeyRange::bodies(collection)).peekable();
     loop {
-        let decoded = std::iter::from_fn(|| decoded_body(store, &mut entries).transpose());
-        let batch: Result<Vec<_>, _> = decoded.take(DECODED_DOCUMENTS).collect();
-        let is_last = batch
-            .as_ref()
-            .map_or(true, |batch| batch.len() < DECODED_DOCUMENTS);
+        let batch = decoded_batch(store, &mut entries);
+        let is_last = batch.as_ref().map_or(true, Vec::is_empty);
         if sender.send(batch).is_err() || is_last {
             return;
         }
     }
+}
+
+/// The next documents; none after the last.
+fn decoded_batch(
+    store: &Store,
+    entries: &mut Peekable<impl Iterator<Item = Entry>>,
+) -> Result<Vec<DecodedBody>, Error> {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    while batch.len() < DECODED_DOCUMENTS && bytes < DECODED_BYTES {
+        let Some(body) = decoded_body(store, entries)? else {
+            break;
+        };
+        bytes += body.bytes.len();
+        batch.push(body);
+    }
+    Ok(batch)
 }
 
 fn decoded_body(

@@ -216,6 +216,7 @@ impl Collection {
         removals.store(remembered.removed_passages(), Ordering::Relaxed);
         let mut state = self.lock_writer();
         state.staged = Arc::new(state.staged.adopting(&list));
+        self.recount_memory(&state);
         self.published.rcu(|published| {
             Arc::new(Published {
                 snapshot: Arc::new(published.snapshot.adopting(&list)),

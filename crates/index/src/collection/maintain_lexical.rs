@@ -62,6 +62,7 @@ impl Collection {
         self.folders.lexical.remember(&list)?;
         let mut state = self.lock_writer();
         state.staged_lexical = Arc::new(state.staged_lexical.adopting(&list));
+        self.recount_memory(&state);
         self.published.rcu(|published| {
             Arc::new(Published {
                 snapshot: Arc::clone(&published.snapshot),

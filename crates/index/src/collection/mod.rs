@@ -11,6 +11,7 @@ mod change;
 mod delete_matching;
 mod facets;
 mod filtered;
+mod hit_content;
 mod hybrid;
 mod load;
 mod load_documents;
@@ -30,6 +31,7 @@ use arc_swap::ArcSwap;
 
 pub use best_passages::ScoredPassage;
 pub use facets::{Facet, FacetRequest, FacetValue};
+pub use hit_content::{HitContent, HitParts};
 pub(crate) use maintain::{Maintenance, Step};
 pub use paging::{HitSet, Moment};
 pub use question::{Fusion, Question};
@@ -39,6 +41,7 @@ pub(crate) use write::now_ms;
 pub use write::{UpsertStatus, WritePlan};
 
 use crate::lexical::{LexicalFolder, LexicalSnapshot};
+use crate::memory::MemoryShare;
 use crate::metadata_index::MetadataIndex;
 use crate::store::{CollectionId, CollectionRecord, Counters, Sequence, Store};
 use crate::vectors::{SegmentFolder, Snapshot};
@@ -55,6 +58,18 @@ pub struct Collection {
     published: ArcSwap<Published>,
     folders: Folders,
     maintenance: Maintenance,
+    memory: MemoryShare,
+}
+
+/// What a collection is loaded with.
+#[derive(Debug)]
+pub(crate) struct LoadedParts {
+    pub(crate) store: Arc<Store>,
+    pub(crate) dimensions: usize,
+    pub(crate) folders: Folders,
+    pub(crate) maintenance: Maintenance,
+    /// Its part of the memory of all.
+    pub(crate) memory: MemoryShare,
 }
 
 /// Where the caches of a collection are.
@@ -135,24 +150,35 @@ pub struct CollectionStats {
 
 impl Collection {
     /// Loads a collection from the record.
+    ///
+    /// # Errors
+    /// [`Error::DataOverMemory`], or a record that cannot be read.
     pub(crate) fn load(
-        store: Arc<Store>,
         name: String,
         record: CollectionRecord,
-        dimensions: usize,
-        folders: Folders,
-        maintenance: Maintenance,
+        parts: LoadedParts,
     ) -> Result<Self, Error> {
+        let LoadedParts {
+            store,
+            dimensions,
+            folders,
+            maintenance,
+            memory,
+        } = parts;
         let counters = read::counters(&store, record.id)?;
         let source = load::Source {
             store: &store,
             collection: record.id,
             dimensions,
+            memory: &memory,
         };
         let snapshot = Arc::new(load::snapshot(&source, &folders.segments, &counters)?);
         let words = record.settings.lexical.then(|| folders.lexical.open());
-        let documents = load_documents::documents(&store, record.id, words, &counters)?;
+        // Vectors count while words and metadata are loaded.
+        memory.set(snapshot.bytes());
+        let documents = load_documents::documents(&source, words, &counters)?;
         let (metadata, lexical) = (Arc::new(documents.metadata), Arc::new(documents.lexical));
+        memory.set(snapshot.bytes() + metadata.bytes() + lexical.bytes());
         let sequence = store.last_applied();
         Ok(Self {
             name,
@@ -174,6 +200,7 @@ impl Collection {
             store,
             folders,
             maintenance,
+            memory,
         })
     }
 

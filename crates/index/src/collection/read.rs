@@ -1,10 +1,12 @@
 //! Reading documents and vectors from the record.
 
 use super::Collection;
-use super::body::Body;
+use super::body::{Body, BodyPieces};
 use super::load::vector;
-use crate::store::{CollectionId, Counters, DocumentRecord, Key, KeyRange, PassageRecord, Store};
-use crate::{Error, StoredDocument, StoredPassage};
+use crate::store::{
+    CollectionId, Counters, DocumentRecord, Key, KeyRange, MAX_VALUE_BYTES, PassageRecord, Store,
+};
+use crate::{Error, Metadata, StoredDocument, StoredPassage};
 
 /// Times a document is read again when it changes under the reader.
 const MAX_READS: usize = 100;
@@ -61,7 +63,60 @@ impl Collection {
         Ok(documents)
     }
 
-    /// As [`Self::list`], each document with its passages, both of one version.
+    /// Calls `visit` for documents in the order of their ids, those after `after`, until it says false.
+    /// One is in memory at a time. Without `with_text`, texts are not read, and empty.
+    ///
+    /// # Errors
+    /// When the store fails, or what `visit` returns.
+    pub fn visit_documents<E: From<Error>>(
+        &self,
+        after: Option<&str>,
+        with_text: bool,
+        mut visit: impl FnMut(StoredDocument) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let range = KeyRange::documents_after(self.id(), after);
+        for entry in self.store.scan(&range) {
+            let (key, _) = entry?;
+            let id = key
+                .document_id()
+                .ok_or_else(|| self.unreadable("a document's key"))?;
+            let read = self.consistent(id, |record| match with_text {
+                true => self.body(record),
+                false => self.body_without_text(record),
+            })?;
+            if let Some((record, body)) = read
+                && !visit(document(id, record, body))?
+            {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The vector that stands for a document: the mean of its passages' vectors.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn mean_vector(&self, id: &str) -> Result<Option<Vec<f32>>, Error> {
+        let mean = self.consistent(id, |record| {
+            let mut mean = vec![0.0; self.dimensions];
+            let scale = 1.0 / record.passages as f32;
+            for number in record.passage_numbers() {
+                let vector = vector(&self.store, self.id(), number)?;
+                if vector.len() != mean.len() {
+                    return Ok(None);
+                }
+                let pairs = mean.iter_mut().zip(vector);
+                pairs.for_each(|(mean, value)| *mean += value);
+            }
+            mean.iter_mut().for_each(|value| *value *= scale);
+            Ok(Some(mean))
+        })?;
+        Ok(mean.map(|(_, mean)| mean))
+    }
+
+    /// As [`Self::list`], each document with its passages, both of one version; no more after those read
+    /// so far take `max_bytes` together.
     ///
     /// # Errors
     /// When the store fails.
@@ -69,12 +124,13 @@ impl Collection {
         &self,
         after: Option<&str>,
         limit: usize,
+        max_bytes: usize,
         with_vectors: bool,
     ) -> Result<Vec<(StoredDocument, Vec<StoredPassage>)>, Error> {
         let range = KeyRange::documents_after(self.id(), after);
-        let mut documents = Vec::new();
+        let (mut documents, mut bytes) = (Vec::new(), 0);
         for entry in self.store.scan(&range) {
-            if documents.len() >= limit {
+            if documents.len() >= limit || bytes >= max_bytes {
                 break;
             }
             let (key, _) = entry?;
@@ -89,10 +145,17 @@ impl Collection {
                     .collect::<Result<Option<Vec<_>>, Error>>()?;
                 Ok(body.zip(passages))
             };
-            let whole = self.consistent(id, read)?;
-            documents.extend(
-                whole.map(|(record, (body, passages))| (document(id, record, body), passages)),
-            );
+            let Some((record, (body, passages))) = self.consistent(id, read)? else {
+                continue;
+            };
+            let vector_bytes = if with_vectors {
+                self.dimensions * size_of::<f32>()
+            } else {
+                0
+            };
+            bytes += record.body_pieces as usize * MAX_VALUE_BYTES;
+            bytes += passages.len() * (size_of::<StoredPassage>() + vector_bytes);
+            documents.push((document(id, record, body), passages));
         }
         Ok(documents)
     }
@@ -149,6 +212,26 @@ impl Collection {
             }
         }
         Ok(Body::from_bytes(&bytes))
+    }
+
+    fn body_without_text(&self, record: &DocumentRecord) -> Result<Option<Body>, Error> {
+        let Some(mut body) = BodyPieces::open(self, record)? else {
+            return Ok(None);
+        };
+        let parts = body.title()?.zip(body.metadata()?);
+        Ok(parts.map(|(title, metadata)| Body {
+            title,
+            text: String::new(),
+            metadata,
+        }))
+    }
+
+    /// The metadata alone.
+    pub(super) fn metadata_of(&self, record: &DocumentRecord) -> Result<Option<Metadata>, Error> {
+        match BodyPieces::open(self, record)? {
+            Some(mut body) => body.metadata(),
+            None => Ok(None),
+        }
     }
 
     pub(super) fn passage(

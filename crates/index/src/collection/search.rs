@@ -10,7 +10,7 @@ use super::{Collection, Facet, FacetRequest, Published};
 use crate::filter::Filter;
 use crate::store::DocumentRecord;
 use crate::vectors::Candidate;
-use crate::{Error, GraphSettings, StoredDocument, StoredPassage};
+use crate::{Error, GraphSettings};
 
 /// Searches that are run again because documents changed between scan and reading.
 const MAX_SEARCHES: usize = 3;
@@ -89,10 +89,10 @@ pub struct Hit {
     pub score: f32,
     /// What the fused score is made of.
     pub scores: Option<HitScores>,
-    /// The document.
-    pub document: StoredDocument,
-    /// Its best passage, with the vector.
-    pub passage: StoredPassage,
+    /// The document's id; [`Collection::read_hit`] reads more of it.
+    pub id: String,
+    /// The internal number of its best passage.
+    pub(super) passage: u32,
     /// Its internal number, which says that the document has not been replaced.
     pub(super) number: u32,
 }
@@ -157,7 +157,8 @@ impl SearchOptions {
 }
 
 impl Collection {
-    /// The documents whose best passage answers a question best.
+    /// The documents whose best passage answers a question best. Of their content nothing is read: see
+    /// [`Self::read_hit`].
     ///
     /// # Errors
     /// A query that is no vector of this collection, or a store that fails.
@@ -182,7 +183,7 @@ impl Collection {
         Ok(self.search_once(&asked, options)?.0)
     }
 
-    /// Searches the newest snapshot. The flag says whether every hit could still be read.
+    /// Searches the newest snapshot. The flag says whether every hit is still there.
     fn search_once(
         &self,
         asked: &Asked<'_>,
@@ -200,7 +201,7 @@ impl Collection {
         };
         let found = best.len();
         let given = skipped.intersection_len(&matched.documents) + found as u64;
-        let hits = self.hits(best, options)?;
+        let hits = self.hits(best)?;
         let is_complete = hits.len() == found;
         let results = SearchResults {
             hits,
@@ -273,54 +274,30 @@ impl Collection {
         })
     }
 
-    /// Reads hits, without those that have been replaced or deleted since, or whose metadata has
-    /// been changed so that they no longer pass.
-    fn hits(&self, best: Vec<Ranked>, options: &SearchOptions) -> Result<Vec<Hit>, Error> {
+    /// Hits with their ids, without those that have been replaced or deleted since.
+    fn hits(&self, best: Vec<Ranked>) -> Result<Vec<Hit>, Error> {
         let mut hits = Vec::with_capacity(best.len());
-        for ranked in best {
-            hits.extend(self.hit(ranked)?.filter(|hit| {
-                let filter = options.filter.as_ref();
-                filter.is_none_or(|filter| filter.matches(&hit.document.metadata))
-            }));
+        for Ranked { candidate, scores } in best {
+            // A batch is atomic: the number has this id as long as the document is this one.
+            if let Some(id) = self.document_id(candidate.document)? {
+                hits.push(Hit {
+                    score: candidate.score,
+                    scores,
+                    id,
+                    passage: candidate.passage,
+                    number: candidate.document,
+                });
+            }
         }
         hits.sort_by(|a: &Hit, b| {
             let by_score = b.score.total_cmp(&a.score);
             by_score.then_with(|| match (a.scores, b.scores) {
-                (None, None) => a.document.id.cmp(&b.document.id),
+                (None, None) => a.id.cmp(&b.id),
                 // Fused scores are often equal; such hits are in their order already.
                 _ => Ordering::Equal,
             })
         });
         Ok(hits)
-    }
-
-    /// Reads a hit; `None` when its document has been replaced or deleted since.
-    fn hit(&self, ranked: Ranked) -> Result<Option<Hit>, Error> {
-        let Ranked { candidate, scores } = ranked;
-        let Some(id) = self.document_id(candidate.document)? else {
-            return Ok(None);
-        };
-        let Some(record) = self.document_record(&id)? else {
-            return Ok(None);
-        };
-        if record.number != candidate.document {
-            return Ok(None);
-        }
-        let (body, passage) = (self.body(&record), self.passage(candidate.passage, true));
-        // What could not be read is a loss only if the document is still this one.
-        if self.document_record(&id)? != Some(record) {
-            return Ok(None);
-        }
-        let body = body?.ok_or_else(|| self.unreadable("a document's body"))?;
-        let passage = passage?.ok_or_else(|| self.unreadable("a document's passage"))?;
-        let document = super::read::document(&id, record, body);
-        Ok(Some(Hit {
-            score: candidate.score,
-            scores,
-            document,
-            passage,
-            number: record.number,
-        }))
     }
 
     fn records(&self, ids: &[String]) -> Result<Vec<DocumentRecord>, Error> {

@@ -12,7 +12,7 @@ use super::body::Body;
 use super::change::{Change, Times};
 use super::{Collection, Published, WriterState};
 use crate::content_hash::ContentHash;
-use crate::document::{check_id, check_metadata};
+use crate::document::{MAX_METADATA_BYTES, check_id, check_metadata, metadata_bytes};
 use crate::lexical::{LexicalSnapshot, PieceBuilder};
 use crate::merge_patch::merge;
 use crate::metadata_index::MetadataIndex;
@@ -152,7 +152,8 @@ impl Collection {
         })
     }
 
-    /// Merges metadata into a document's by RFC 7396. `None` when there is no such document.
+    /// Merges metadata into a document's by RFC 7396. `None` when there is no such document. Metadata of
+    /// more than `max_bytes` of JSON may only become less.
     ///
     /// # Errors
     /// Metadata that becomes too large, or a store that fails.
@@ -160,6 +161,7 @@ impl Collection {
         &self,
         id: &str,
         patch: &Metadata,
+        max_bytes: usize,
     ) -> Result<Option<StoredDocument>, Error> {
         self.write(|change| {
             let Some(record) = self.document_record(id)? else {
@@ -167,8 +169,10 @@ impl Collection {
             };
             let body = self.body(&record)?;
             let mut body = body.ok_or_else(|| self.unreadable("a document's body"))?;
+            let bytes_before = metadata_bytes(&body.metadata);
             merge(&mut body.metadata, patch);
-            check_metadata(&body.metadata)?;
+            let max_bytes = max_bytes.min(MAX_METADATA_BYTES).max(bytes_before);
+            check_metadata(&body.metadata, max_bytes)?;
             let draft = DocumentDraft {
                 id: id.to_owned(),
                 title: body.title,
@@ -241,6 +245,7 @@ impl Collection {
             new_words: PieceBuilder::default(),
             counters: state.counters,
             now_ms: now_ms(),
+            adds: false,
         };
         let outcome = fill(&mut change)?;
         let sequence = if change.batch.is_empty() {
@@ -249,11 +254,15 @@ impl Collection {
             change
                 .batch
                 .put(&Key::counters(self.id()), change.counters.to_bytes());
-            let sequence = self.store.apply(change.batch)?;
+            change.lexical.add(std::mem::take(&mut change.new_words));
+            let memory_before = self.count_memory(&change)?;
+            let applied = self.store.apply(change.batch);
+            let sequence = applied.inspect_err(|_| {
+                self.memory.set(memory_before);
+            })?;
             state.counters = change.counters;
             state.staged = Arc::new(change.snapshot);
             state.staged_metadata = Arc::new(change.metadata);
-            change.lexical.add(change.new_words);
             state.staged_lexical = Arc::new(change.lexical);
             sequence
         };
@@ -274,6 +283,24 @@ impl Collection {
             self.maintenance.wake.ring();
         }
         Ok(outcome)
+    }
+
+    /// Counts what the collection takes after a change, and returns what was counted before. What only
+    /// takes away is never refused, though it may need a little memory to say what is gone.
+    fn count_memory(&self, change: &Change) -> Result<u64, Error> {
+        let bytes = change.snapshot.bytes() + change.metadata.bytes() + change.lexical.bytes();
+        match change.adds {
+            true => self.memory.try_set(bytes),
+            false => Ok(self.memory.set(bytes)),
+        }
+    }
+
+    /// Counts what the collection takes after background work. Only whoever holds the writer's lock
+    /// may do so.
+    pub(super) fn recount_memory(&self, state: &WriterState) {
+        let lexical = state.staged_lexical.bytes();
+        let bytes = state.staged.bytes() + state.staged_metadata.bytes() + lexical;
+        self.memory.set(bytes);
     }
 
     /// Shows a durable state to searches, unless a newer one is shown already. Segments that came

@@ -34,7 +34,7 @@ impl PieceBuilder {
         self.rows.len()
     }
 
-    pub(super) fn finish(self) -> Piece {
+    pub(crate) fn finish(self) -> Piece {
         let mut piece = Piece::of_rows(self.rows);
         for (word, postings) in self.postings {
             piece.push_word(&word, &postings);

@@ -36,6 +36,11 @@ impl Head {
         &self.pieces
     }
 
+    /// Memory of the pieces.
+    pub(super) fn bytes(&self) -> usize {
+        self.pieces.iter().map(|piece| piece.bytes()).sum()
+    }
+
     /// Passages, dead ones included.
     pub(super) fn len(&self) -> usize {
         self.pieces.iter().map(|piece| piece.rows().len()).sum()

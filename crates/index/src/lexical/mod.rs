@@ -24,6 +24,7 @@ mod words;
 pub(crate) use builder::PieceBuilder;
 pub(crate) use folder::LexicalFolder;
 pub(crate) use merge_policy::to_merge;
+pub(crate) use piece::Piece;
 pub use query::{MAX_QUERY_WORDS, WordQuery};
 pub(crate) use scores::LexicalScores;
 pub(crate) use segment::{LexicalFailure, LexicalSegment};

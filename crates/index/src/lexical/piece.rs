@@ -11,7 +11,7 @@ pub(super) struct Posting {
 
 /// Some passages with an index over their words. It never changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Piece {
+pub(crate) struct Piece {
     rows: Vec<Row>,
     /// All words one after the other, in their order.
     text: String,
@@ -48,6 +48,14 @@ impl Piece {
 
     pub(super) fn rows(&self) -> &[Row] {
         &self.rows
+    }
+
+    /// Memory that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(self.rows.as_slice())
+            + self.text.len()
+            + size_of_val(self.words.as_slice())
+            + size_of_val(self.postings.as_slice())
     }
 
     /// The passages that have a word.

@@ -51,6 +51,13 @@ impl LexicalSnapshot {
         &self.segments
     }
 
+    /// About the memory that it takes beside the files of segments, which are mapped, bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        let segments = self.segments.segments.iter();
+        let rows: usize = segments.map(|segment| size_of_val(segment.rows())).sum();
+        (rows + self.head.bytes() + self.dead.serialized_size()) as u64
+    }
+
     /// Passages in the head, dead ones included.
     pub(crate) fn head_passages(&self) -> usize {
         self.head.len()
@@ -63,7 +70,11 @@ impl LexicalSnapshot {
 
     /// Adds passages greater than all before.
     pub(crate) fn add(&mut self, passages: PieceBuilder) {
-        let piece = passages.finish();
+        self.add_piece(passages.finish());
+    }
+
+    /// As [`Self::add`].
+    pub(crate) fn add_piece(&mut self, piece: Piece) {
         self.passages += piece.rows().len() as u64;
         self.words += piece
             .rows()

@@ -15,6 +15,7 @@ impl<'a> DocumentUnion<'a> {
     pub(super) fn add(&mut self, posting: &'a Posting) {
         match posting {
             Posting::One(document) => self.single.push(*document),
+            Posting::Few(documents) => self.single.extend_from_slice(documents),
             Posting::Many(documents) => self.many.push(documents),
         }
     }

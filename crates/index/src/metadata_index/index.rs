@@ -8,13 +8,15 @@ use roaring::RoaringBitmap;
 
 use super::bounds::Bounds;
 use super::document_passages::DocumentPassages;
+use super::memory::{DOCUMENT_BYTES, PATH_BYTES};
 use super::path_values::PathValues;
+use super::unindexed_paths::UnindexedPaths;
 use crate::Metadata;
 use crate::filter::walk::{self, Found, Visitor};
 use crate::filter::{FieldPath, Filter};
 
-/// Distinct paths of one collection. Those that find no room are read from the record. Unit tests
-/// meet the limit.
+/// Distinct paths of one collection that are indexed: those that most documents have. Unit tests meet
+/// the limit.
 const MAX_PATHS: usize = if cfg!(test) { 24 } else { 1024 };
 /// Keys of a path, and its bytes; longer ones are read from the record.
 const MAX_PATH_KEYS: usize = 16;
@@ -26,11 +28,22 @@ pub(crate) struct MetadataIndex {
     documents: Arc<RoaringBitmap>,
     passages: DocumentPassages,
     paths: BTreeMap<Arc<str>, Arc<PathValues>>,
-    /// Documents with a path that found no room. While there are any, no path is let in: it would
-    /// lack those documents.
-    crowded_out: RoaringBitmap,
+    /// Memory of the paths with their values, bytes.
+    paths_bytes: u64,
+    /// No path has fewer documents, so that a path with no more need not be compared with them all.
+    least_documents: u64,
+    /// Documents with paths that found no room, or that had it when others needed it more.
+    unindexed: UnindexedPaths,
     /// Documents with a path that is too long.
     too_deep: RoaringBitmap,
+}
+
+/// What the index knows of a path.
+pub(super) struct AtPath<'a> {
+    /// The values that are indexed.
+    pub(super) values: Option<&'a PathValues>,
+    /// Documents that may have values there which the index does not know.
+    pub(super) unknown: RoaringBitmap,
 }
 
 impl MetadataIndex {
@@ -64,6 +77,12 @@ impl MetadataIndex {
         self.passages.of(documents)
     }
 
+    /// About the memory that it takes, bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        let documents = self.documents.len() * DOCUMENT_BYTES;
+        documents + self.paths_bytes + self.unindexed.bytes()
+    }
+
     /// Which documents pass a filter, as far as the index knows.
     pub(crate) fn bounds(&self, filter: &Filter) -> Bounds {
         match filter {
@@ -82,39 +101,85 @@ impl MetadataIndex {
                 bounds
             }
             Filter::Not(filter) => self.bounds(filter).complement(&self.documents),
-            Filter::Field(path, condition) => match self.values_at(path) {
-                Ok(values) => values.bounds(condition),
-                Err(unknown) => Bounds {
-                    certain: RoaringBitmap::new(),
-                    possible: unknown.clone(),
-                },
-            },
+            Filter::Field(path, condition) => {
+                let AtPath { values, unknown } = self.at(path);
+                let known = values.map(|values| values.bounds(condition));
+                let mut bounds = known.unwrap_or_else(|| Bounds::exactly(RoaringBitmap::new()));
+                bounds.possible |= unknown;
+                bounds
+            }
         }
     }
 
-    /// The values at a path, or the documents that may have some which the index does not know.
-    pub(super) fn values_at(&self, path: &FieldPath) -> Result<&PathValues, &RoaringBitmap> {
-        if !fits(path.canonical(), path.keys().len()) {
-            return Err(&self.too_deep);
+    pub(super) fn at(&self, path: &FieldPath) -> AtPath<'_> {
+        let canonical = path.canonical();
+        if !fits(canonical, path.keys().len()) {
+            return AtPath {
+                values: None,
+                unknown: self.too_deep.clone(),
+            };
         }
-        let values = self.paths.get(path.canonical());
-        values.map(|values| &**values).ok_or(&self.crowded_out)
+        AtPath {
+            values: self.paths.get(canonical).map(|values| &**values),
+            unknown: self.unindexed.at(canonical),
+        }
     }
 
     fn remove_values(&mut self, document: u32, metadata: &Metadata) {
         walk::all(metadata, &mut Removing(self, document));
-        self.crowded_out.remove(document);
         self.too_deep.remove(document);
     }
 
-    fn admits(&self, path: &str) -> bool {
-        self.paths.contains_key(path)
-            || (self.paths.len() < MAX_PATHS && self.crowded_out.is_empty())
+    /// Whether a path is indexed, or is from now on because a document has it that others have, too.
+    fn admits(&mut self, path: &str, document: u32) -> bool {
+        if self.paths.contains_key(path) {
+            return true;
+        }
+        if self.paths.len() >= MAX_PATHS && !self.make_room_for(path, document) {
+            return false;
+        }
+        self.paths.insert(Arc::from(path), Arc::default());
+        self.paths_bytes += path_bytes(path, &PathValues::default());
+        self.least_documents = self.least_documents.min(1);
+        true
+    }
+
+    /// Takes out a path that fewer documents have, if there is one. So paths of a single document,
+    /// however many it has, go when other documents come.
+    fn make_room_for(&mut self, path: &str, document: u32) -> bool {
+        let own = self.unindexed.others_at(path, document) + 1;
+        if own <= self.least_documents {
+            return false;
+        }
+        let paths = self.paths.iter();
+        let counted = paths.map(|(path, values)| {
+            // Some documents may have had it before it was let in.
+            let documents = values.documents.len() + self.unindexed.len_at(path);
+            (documents, Arc::clone(path))
+        });
+        let Some((least, rarest)) = counted.min_by_key(|(documents, _)| *documents) else {
+            return false;
+        };
+        self.least_documents = least;
+        if own <= least {
+            return false;
+        }
+        if let Some(values) = self.paths.remove(&rarest) {
+            self.paths_bytes -= path_bytes(&rarest, &values);
+            for document in &values.documents {
+                self.unindexed.insert(&rarest, document);
+            }
+        }
+        true
     }
 }
 
 fn fits(path: &str, keys: usize) -> bool {
     keys <= MAX_PATH_KEYS && path.len() <= MAX_PATH_BYTES
+}
+
+fn path_bytes(path: &str, values: &PathValues) -> u64 {
+    PATH_BYTES + path.len() as u64 + values.bytes()
 }
 
 struct Adding<'a>(&'a mut MetadataIndex, u32);
@@ -126,14 +191,12 @@ impl Visitor for Adding<'_> {
             index.too_deep.insert(*document);
             return false;
         }
-        if index.admits(path) {
-            let values = match index.paths.get_mut(path) {
-                Some(values) => values,
-                None => index.paths.entry(Arc::from(path)).or_default(),
-            };
-            Arc::make_mut(values).insert(*document, found);
-        } else {
-            index.crowded_out.insert(*document);
+        if found == Found::Field && !index.admits(path, *document) {
+            index.unindexed.insert(path, *document);
+        }
+        if let Some(values) = index.paths.get_mut(path) {
+            let grown = Arc::make_mut(values).insert(*document, found);
+            index.paths_bytes = index.paths_bytes.saturating_add_signed(grown);
         }
         true
     }
@@ -144,26 +207,48 @@ struct Removing<'a>(&'a mut MetadataIndex, u32);
 impl Visitor for Removing<'_> {
     fn visit(&mut self, path: &str, keys: usize, found: Found<'_>) -> bool {
         let Self(index, document) = self;
+        if !fits(path, keys) {
+            return false;
+        }
+        if found == Found::Field {
+            index.unindexed.remove(path, *document);
+        }
         if let Some(values) = index.paths.get_mut(path) {
             let values = Arc::make_mut(values);
-            values.remove(*document, found);
-            if values.documents.is_empty() {
+            let grown = values.remove(*document, found);
+            index.paths_bytes = index.paths_bytes.saturating_add_signed(grown);
+            let documents = values.documents.len();
+            index.least_documents = index.least_documents.min(documents);
+            if documents == 0 {
+                index.paths_bytes -= path_bytes(path, values);
                 index.paths.remove(path);
             }
         }
-        fits(path, keys)
+        true
     }
 }
 
 #[cfg(test)]
 impl MetadataIndex {
     pub(super) fn is_crowded(&self) -> bool {
-        !self.crowded_out.is_empty()
+        !self.unindexed.is_empty()
+    }
+
+    pub(super) fn is_indexed(&self, path: &str) -> bool {
+        self.paths.contains_key(path)
+    }
+
+    /// What [`Self::bytes`] should be, counted anew.
+    pub(super) fn counted_bytes(&self) -> u64 {
+        let paths = self.paths.iter();
+        let paths: u64 = paths.map(|(path, values)| path_bytes(path, values)).sum();
+        self.documents.len() * DOCUMENT_BYTES + paths + self.unindexed.counted_bytes()
     }
 
     /// Whether nothing is left of what was in it.
     pub(super) fn is_empty(&self) -> bool {
-        let documents = self.documents.len() + self.crowded_out.len() + self.too_deep.len();
-        documents == 0 && self.paths.is_empty()
+        let is_unindexed = !self.unindexed.is_empty();
+        let documents = self.documents.len() + self.too_deep.len();
+        documents == 0 && self.paths.is_empty() && !is_unindexed && self.bytes() == 0
     }
 }

@@ -13,9 +13,11 @@ mod document_passages;
 mod document_union;
 mod facet_counts;
 mod index;
+mod memory;
 mod path_values;
 mod posting;
 mod sorted_blocks;
+mod unindexed_paths;
 
 pub(crate) use facet_counts::FacetCounts;
 pub(crate) use index::MetadataIndex;

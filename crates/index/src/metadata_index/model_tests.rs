@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use roaring::RoaringBitmap;
 use serde_json::{Value, json};
 
-use super::MetadataIndex;
+use super::{FacetCounts, MetadataIndex};
 use crate::Metadata;
 use crate::filter::{Comparison, Condition, FieldPath, Filter, Scalar};
 
@@ -287,11 +287,11 @@ fn check_facet(index: &MetadataIndex, documents: &Documents, path: &FieldPath, a
     for limit in [0, 1, 2, usize::MAX] {
         let in_record = index.partly_known(path, &among);
         let in_index = &among - &in_record;
-        let mut counts = index.count_values(path, &in_index);
+        let mut counts = FacetCounts::default();
         for number in &in_record {
             counts.add(path, &documents[&number]);
         }
-        let found = index.most_frequent(path, &in_index, counts, limit);
+        let found = index.most_frequent(path, &in_index, &counts, limit);
         let (listed, rest) = expected.split_at(limit.min(expected.len()));
         assert_eq!(found.values, listed, "{path}");
         let is_in_rest = |value: &Scalar| rest.iter().any(|(other, _)| other == value);
@@ -363,6 +363,7 @@ proptest! {
         let half = changes.len() / 2;
         for (number, change) in (0..).zip(changes) {
             apply(&mut index, &mut documents, number, change);
+            prop_assert_eq!(index.bytes(), index.counted_bytes());
             if number as usize == half {
                 earlier = Some((index.clone(), documents.clone()));
             }
@@ -383,4 +384,54 @@ proptest! {
         }
         prop_assert!(index.is_empty(), "{index:?}");
     }
+}
+
+fn stored(index: &mut MetadataIndex, number: u32, metadata: Value) {
+    let Value::Object(metadata) = metadata else {
+        panic!("metadata is an object");
+    };
+    index.add(number, passages(number), &metadata);
+}
+
+fn equals(path: &str, value: &str) -> Filter {
+    let condition = Condition::one_of(vec![Scalar::text(value)]);
+    Filter::Field(FieldPath::parse(path).unwrap(), condition)
+}
+
+#[test]
+fn a_document_with_very_many_paths_leaves_room_for_those_of_the_others() {
+    let mut index = MetadataIndex::default();
+    let many: Metadata = (0..2000)
+        .map(|n| (format!("only-{n}"), json!("x")))
+        .collect();
+    stored(&mut index, 0, Value::from(many.clone()));
+    for number in 1..50 {
+        let keys = (0..20).map(|n| (format!("common-{n}"), json!("y")));
+        stored(&mut index, number, Value::from(keys.collect::<Metadata>()));
+    }
+    for n in 0..20 {
+        assert!(index.is_indexed(&format!("common-{n}")), "{n}");
+        let bounds = index.bounds(&equals(&format!("common-{n}"), "y"));
+        assert!(bounds.undecided().len() <= 1, "{bounds:?}");
+        assert!(bounds.certain.len() >= 48, "{bounds:?}");
+    }
+    // A path without room is read from the documents that have it, and from no others.
+    let bounds = index.bounds(&equals("only-1999", "x"));
+    assert_eq!(bounds.undecided(), [0].into_iter().collect());
+    let nowhere = index.bounds(&equals("nowhere", "x"));
+    assert!(nowhere.possible.is_empty());
+    index.remove(0, &many);
+    let nowhere = index.bounds(&equals("only-1999", "x"));
+    assert!(nowhere.possible.is_empty());
+}
+
+#[test]
+fn a_key_that_one_document_has_often_is_not_taken_for_a_common_one() {
+    let mut index = MetadataIndex::default();
+    let first = (0..24).map(|n| (format!("first-{n}"), json!(1)));
+    stored(&mut index, 0, Value::from(first.collect::<Metadata>()));
+    let often = json!({"list": (0..9).map(|_| json!({"often": 1})).collect::<Vec<_>>()});
+    stored(&mut index, 1, often);
+    assert!(!index.is_indexed("list.often"));
+    assert!((0..24).all(|n| index.is_indexed(&format!("first-{n}"))));
 }

@@ -1,7 +1,10 @@
 //! The values at one path.
 
+use std::cell::Cell;
+
 use roaring::RoaringBitmap;
 
+use super::memory::{bitmap_bytes, value_bytes};
 use super::posting::Posting;
 use super::sorted_blocks::SortedBlocks;
 use crate::filter::walk::Found;
@@ -31,43 +34,80 @@ pub(super) struct Values {
 }
 
 impl PathValues {
-    pub(super) fn insert(&mut self, document: u32, found: Found<'_>) {
+    /// Takes in what a document has here. By how many bytes of memory the values grow.
+    pub(super) fn insert(&mut self, document: u32, found: Found<'_>) -> i64 {
         match found {
             Found::Field => {
+                let before = bitmap_bytes(&self.documents);
                 self.documents.insert(document);
+                difference(before, bitmap_bytes(&self.documents))
             }
             Found::Bare(value) => self.bare.insert(document, value),
             Found::Element(value) => self.elements.insert(document, value),
         }
     }
 
-    pub(super) fn remove(&mut self, document: u32, found: Found<'_>) {
+    /// Takes it out again. By how many bytes the values grow, which is not more than 0.
+    pub(super) fn remove(&mut self, document: u32, found: Found<'_>) -> i64 {
         match found {
             Found::Field => {
+                let before = bitmap_bytes(&self.documents);
                 self.documents.remove(document);
+                difference(before, bitmap_bytes(&self.documents))
             }
             Found::Bare(value) => self.bare.remove(document, value),
             Found::Element(value) => self.elements.remove(document, value),
         }
     }
+
+    /// All that the values take, as the changes add up to, bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        let parts = [&self.bare, &self.elements].map(Values::bytes);
+        bitmap_bytes(&self.documents) + parts.iter().sum::<u64>()
+    }
 }
 
 impl Values {
-    fn insert(&mut self, document: u32, value: ScalarRef<'_>) {
+    fn insert(&mut self, document: u32, value: ScalarRef<'_>) -> i64 {
         let (postings, value) = self.place_of(value);
+        let grown = Cell::new(0);
         postings.upsert(
             |other| other.by_ref().cmp(&value),
-            |posting| posting.insert(document),
-            || (value.to_owned(), Posting::One(document)),
+            |posting| {
+                let before = posting.heap_bytes();
+                posting.insert(document);
+                grown.set(difference(before, posting.heap_bytes()));
+            },
+            || {
+                grown.set(value_bytes(value) as i64);
+                (value.to_owned(), Posting::One(document))
+            },
         );
+        grown.get()
     }
 
-    fn remove(&mut self, document: u32, value: ScalarRef<'_>) {
+    fn remove(&mut self, document: u32, value: ScalarRef<'_>) -> i64 {
         let (postings, value) = self.place_of(value);
+        let mut grown = 0;
         postings.change_or_remove(
             |other| other.by_ref().cmp(&value),
-            |posting| posting.remove(document),
+            |posting| {
+                let before = posting.heap_bytes();
+                let is_left = posting.remove(document);
+                grown = match is_left {
+                    true => difference(before, posting.heap_bytes()),
+                    false => -(value_bytes(value) as i64),
+                };
+                is_left
+            },
         );
+        grown
+    }
+
+    fn bytes(&self) -> u64 {
+        let all = self.whole.iter().chain(self.cut.iter());
+        all.map(|(value, posting)| value_bytes(value.by_ref()) + posting.heap_bytes())
+            .sum()
     }
 
     fn place_of<'a>(&mut self, value: ScalarRef<'a>) -> (&mut Postings, ScalarRef<'a>) {
@@ -79,4 +119,8 @@ impl Values {
             value => (&mut self.whole, value),
         }
     }
+}
+
+fn difference(before: u64, after: u64) -> i64 {
+    after as i64 - before as i64
 }

@@ -4,11 +4,19 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
+use super::memory::{allocation_bytes, bitmap_bytes};
+
+/// Documents that are kept as a list. A bitmap of two documents takes ten times as much memory, and
+/// most values that are shared at all are shared by few.
+const MAX_LISTED: usize = 16;
+
 /// Documents that have a value: at least one. Values of one document only, such as keys and
-/// times, are common enough to be kept without a bitmap.
+/// times, are common enough to be kept without an allocation.
 #[derive(Debug, Clone)]
 pub(super) enum Posting {
     One(u32),
+    /// In ascending order.
+    Few(Arc<[u32]>),
     Many(Arc<RoaringBitmap>),
 }
 
@@ -17,7 +25,20 @@ impl Posting {
         match self {
             Self::One(only) if *only == document => {}
             Self::One(only) => {
-                *self = Self::Many(Arc::new([*only, document].into_iter().collect()))
+                let (first, second) = ((*only).min(document), (*only).max(document));
+                *self = Self::Few(Arc::new([first, second]));
+            }
+            Self::Few(documents) => {
+                let Err(place) = documents.binary_search(&document) else {
+                    return;
+                };
+                let (before, after) = documents.split_at(place);
+                let all = before.iter().chain([&document]).chain(after).copied();
+                *self = if documents.len() < MAX_LISTED {
+                    Self::Few(all.collect())
+                } else {
+                    Self::Many(Arc::new(all.collect()))
+                };
             }
             Self::Many(documents) => {
                 Arc::make_mut(documents).insert(document);
@@ -29,15 +50,43 @@ impl Posting {
     pub(super) fn remove(&mut self, document: u32) -> bool {
         match self {
             Self::One(only) => *only != document,
+            Self::Few(documents) => {
+                let others = documents.iter().filter(|other| **other != document);
+                *self = Self::listed(others.copied().collect());
+                true
+            }
             Self::Many(documents) => {
                 Arc::make_mut(documents).remove(document);
-                match (documents.len(), documents.min()) {
-                    (1, Some(only)) => *self = Self::One(only),
-                    (0, _) => return false,
-                    _ => {}
+                // Half of the list's length, so that changes about the limit do not convert it each time.
+                if documents.len() <= (MAX_LISTED / 2) as u64 {
+                    *self = Self::listed(documents.iter().collect());
                 }
                 true
             }
+        }
+    }
+
+    fn listed(documents: Arc<[u32]>) -> Self {
+        match *documents {
+            [only] => Self::One(only),
+            _ => Self::Few(documents),
+        }
+    }
+
+    /// How many documents there are.
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Self::One(_) => 1,
+            Self::Few(documents) => documents.len() as u64,
+            Self::Many(documents) => documents.len(),
+        }
+    }
+
+    pub(super) fn contains(&self, document: u32) -> bool {
+        match self {
+            Self::One(only) => *only == document,
+            Self::Few(documents) => documents.binary_search(&document).is_ok(),
+            Self::Many(documents) => documents.contains(document),
         }
     }
 
@@ -45,6 +94,10 @@ impl Posting {
     pub(super) fn count_in(&self, documents: &RoaringBitmap) -> u64 {
         match self {
             Self::One(only) => documents.contains(*only).into(),
+            Self::Few(own) => {
+                let common = own.iter().filter(|document| documents.contains(**document));
+                common.count() as u64
+            }
             Self::Many(own) => own.intersection_len(documents),
         }
     }
@@ -52,7 +105,48 @@ impl Posting {
     pub(super) fn to_bitmap(&self) -> RoaringBitmap {
         match self {
             Self::One(only) => [*only].into_iter().collect(),
+            Self::Few(documents) => documents.iter().copied().collect(),
             Self::Many(documents) => RoaringBitmap::clone(documents),
         }
+    }
+
+    /// Memory beside the posting itself, bytes.
+    pub(super) fn heap_bytes(&self) -> u64 {
+        match self {
+            Self::One(_) => 0,
+            Self::Few(documents) => {
+                let counts = 2 * size_of::<usize>();
+                allocation_bytes(counts + size_of_val(&**documents))
+            }
+            Self::Many(documents) => bitmap_bytes(documents),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_posting_holds_what_a_set_holds_whatever_its_size() {
+        let mut posting = Posting::One(500);
+        let mut set = BTreeSet::from([500]);
+        let numbers = (0..200_u32).map(|n| n * 7919 % 1000);
+        for number in numbers.clone() {
+            posting.insert(number);
+            set.insert(number);
+            assert!(posting.to_bitmap().iter().eq(set.iter().copied()));
+            assert_eq!(posting.len(), set.len() as u64);
+        }
+        let odd: RoaringBitmap = (0..500).map(|n| 2 * n + 1).collect();
+        for number in numbers {
+            assert!(posting.remove(number));
+            set.remove(&number);
+            assert!(posting.to_bitmap().iter().eq(set.iter().copied()));
+            let in_odd = set.iter().filter(|number| *number % 2 == 1).count();
+            assert_eq!(posting.count_in(&odd), in_odd as u64);
+        }
+        assert!(!posting.remove(500), "it was the last");
     }
 }

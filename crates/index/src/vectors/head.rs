@@ -37,6 +37,12 @@ impl Head {
         self.chunks.iter().map(|chunk| chunk.len()).sum()
     }
 
+    /// Memory of the rows.
+    pub(super) fn bytes(&self) -> usize {
+        let row = size_of::<f32>() * self.dimensions + 2 * size_of::<u32>();
+        self.len() * row
+    }
+
     pub(super) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         let chunks = self.chunks.iter();
         chunks.flat_map(|chunk| chunk.rows(self.dimensions))

@@ -87,6 +87,15 @@ impl Snapshot {
         self.removed_passages
     }
 
+    /// About the memory that it takes beside the files of segments, which are mapped, bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        let bitmaps = [&self.dead, &self.documents].map(RoaringBitmap::serialized_size);
+        let segments = self.segments.segments.iter();
+        let segments = segments.map(|segment| segment.passages().serialized_size());
+        let bitmaps = bitmaps.into_iter().chain(segments).sum::<usize>();
+        (bitmaps + self.head.bytes()) as u64
+    }
+
     /// Passages in the head, dead ones included.
     pub(crate) fn head_passages(&self) -> usize {
         self.head.len()

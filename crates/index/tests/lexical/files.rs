@@ -40,7 +40,7 @@ fn found(collection: &Collection, text: &str) -> Vec<(String, f32)> {
     let results = collection.search(&query, &options).unwrap();
     assert_eq!(results.total.value as usize, results.hits.len());
     let hits = results.hits.into_iter();
-    hits.map(|hit| (hit.document.id, hit.score)).collect()
+    hits.map(|hit| (hit.id, hit.score)).collect()
 }
 
 fn segment_files(folder: &Path) -> Vec<PathBuf> {

@@ -60,7 +60,7 @@ proptest! {
                 }
                 Operation::Recolour(n, colour) => {
                     let patch: Metadata = serde_json::from_value(json!({"colour": colour})).unwrap();
-                    collection.patch_metadata(&id(&n), &patch).unwrap();
+                    collection.patch_metadata(&id(&n), &patch, usize::MAX).unwrap();
                     if let Some(document) = model.get_mut(&id(&n)) {
                         document.colour = colour;
                     }

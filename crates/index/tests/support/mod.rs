@@ -134,7 +134,7 @@ fn of_collection(collection: &Collection) -> Result<Contents, Error> {
         };
         let results = collection.search(&query, &options)?;
         let hits = results.hits.into_iter();
-        found.push(hits.map(|hit| (hit.document.id, hit.score)).collect());
+        found.push(hits.map(|hit| (hit.id, hit.score)).collect());
     }
     Ok(Contents {
         documents,

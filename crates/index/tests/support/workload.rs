@@ -178,7 +178,7 @@ fn apply(collection: &Collection, documents: &BTreeMap<usize, State>, change: &C
         }) if documents.get(&id).is_some_and(|old| old.version == version) => {
             let patch = serde_json::from_value(json!({ "patched": patched })).unwrap();
             collection
-                .patch_metadata(&format!("d{id}"), &patch)
+                .patch_metadata(&format!("d{id}"), &patch, usize::MAX)
                 .unwrap();
         }
         Some(_) => {

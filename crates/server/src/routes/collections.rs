@@ -22,7 +22,7 @@ use super::problems::{
 use super::timestamp::rfc3339;
 use crate::app::{App, Engine};
 use crate::config::Limits;
-use crate::error::{ApiError, ErrorCode};
+use crate::error::ApiError;
 use crate::extract::{ApiPath, JsonBody, OptionalJson, from_object_only, present, whole_number};
 use crate::service::{
     blocking, blocking_write, default_chunking, default_overlap, default_passage_tokens,
@@ -309,7 +309,6 @@ pub(crate) async fn put(
     OptionalJson(request): OptionalJson<CollectionRequest>,
 ) -> Result<Response, ApiError> {
     check_name(&name)?;
-    check_room(&app, &name)?;
     let engine = app.engine()?;
     let chunking = match request.chunking {
         Some(chunking) => chunking.checked(&engine.encoder)?,
@@ -387,14 +386,4 @@ fn graph_settings(request: IndexRequest) -> Result<GraphSettings, ApiError> {
 
 fn check_name(name: &str) -> Result<(), ApiError> {
     Ok(check_collection_name(name)?)
-}
-
-fn check_room(app: &App, name: &str) -> Result<(), ApiError> {
-    let engine = app.engine()?;
-    let max = app.limits().max_collections;
-    if engine.index.collections().len() >= max && engine.index.collection(name).is_err() {
-        let detail = format!("there are limits.max_collections = {max} collections already");
-        return Err(ApiError::new(ErrorCode::Conflict, detail));
-    }
-    Ok(())
 }

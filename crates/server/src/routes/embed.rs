@@ -1,18 +1,19 @@
 //! `POST /embed`.
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::problems::{BodyProblems, EngineProblems};
+use super::problems::{AnswerProblems, BodyProblems, EngineProblems};
 use super::similarity::TruncationDirection;
 use super::text_list::TextList;
+use crate::answer;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiJson, JsonBody, ListLimit, from_object_only, whole_number};
-use crate::service::{EmbedTask, OverWindow, Prompt, embed_texts};
+use crate::service::{EmbedTask, OverWindow, Prompt, blocking_steps, embed_texts};
 
 /// Texts to encode, as text-embeddings-inference takes them.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -66,13 +67,17 @@ impl JsonBody for EmbedRequest {
 #[utoipa::path(
     post, path = "/embed", operation_id = "embed", tag = "compatible",
     request_body = EmbedRequest,
-    responses((status = 200, body = Vec<Vec<f32>>), BodyProblems, EngineProblems)
+    responses((status = 200, body = Vec<Vec<f32>>), BodyProblems, AnswerProblems, EngineProblems)
 )]
 pub(crate) async fn post(
     State(app): State<App>,
     ApiJson(task): ApiJson<EmbedRequest>,
-) -> Result<Json<Vec<Vec<f32>>>, ApiError> {
+) -> Result<Response, ApiError> {
     let embeddings = embed_texts(app.engine()?, task).await?;
-    let vectors = embeddings.into_iter().map(|embedding| embedding.vector);
-    Ok(Json(vectors.collect()))
+    let room = app.room();
+    blocking_steps(move |cancel| {
+        let vectors = embeddings.into_iter().map(|embedding| embedding.vector);
+        answer::json(room.until(cancel), &vectors.collect::<Vec<_>>())
+    })
+    .await
 }

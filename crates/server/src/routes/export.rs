@@ -5,7 +5,9 @@
     reason = "utoipa writes parameter types with a path"
 )]
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -20,16 +22,22 @@ use utoipa::{IntoParams, ToSchema};
 use super::collections::ChunkingShape;
 use super::documents::DocumentDescription;
 use super::problems::{CollectionProblems, EngineProblems, ParameterProblems};
+use crate::answer::{Pieces, Room, WrittenPieces};
 use crate::app::App;
-use crate::error::{ApiError, Problem};
+use crate::error::{ApiError, ErrorCode, Problem};
 use crate::extract::{ApiQuery, CollectionName};
 use crate::service::blocking;
 
 const NDJSON: &str = "application/x-ndjson";
 /// Version of the lines.
 const VERSION: u32 = 1;
-/// Documents that are read at once; what an export holds in memory.
+/// Documents that are read at once, and their bytes in memory; one document may have more.
 const DOCUMENTS_PER_READ: usize = 8;
+const MAX_READ_BYTES: usize = 1 << 20;
+/// How long an export waits for room among the answers in flight before it breaks off, and how often it
+/// looks.
+const ROOM_WAITS: usize = 600;
+const ROOM_WAIT: Duration = Duration::from_millis(100);
 
 /// What to add to each document.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -61,7 +69,7 @@ enum Line {
 }
 
 /// What the documents are of.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Head {
     version: u32,
     collection: String,
@@ -74,7 +82,7 @@ struct Head {
     lexical: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct GraphShape {
     m: usize,
     ef_construction: usize,
@@ -122,14 +130,64 @@ pub(crate) async fn get(
         progress: Progress::Begun(Box::new(head)),
         documents: 0,
     };
-    let lines = stream::unfold(export, |export| async move {
-        let next = blocking(move || Ok(export.next()));
-        next.await.unwrap_or_default().map(|(lines, export)| {
-            let lines: Result<Bytes, std::convert::Infallible> = Ok(lines);
-            (lines, export)
-        })
+    let sending = Sending {
+        app: app.clone(),
+        export: Some(export),
+        pieces: None,
+    };
+    let lines = stream::unfold(sending, |mut sending| async move {
+        let piece = sending.next().await?;
+        Some((Ok::<_, Infallible>(piece), sending))
     });
     Ok(([(header::CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response())
+}
+
+/// An export on its way out. What has been read keeps its room among the answers in flight until it is
+/// taken.
+struct Sending {
+    app: App,
+    export: Option<Export>,
+    pieces: Option<WrittenPieces>,
+}
+
+impl Sending {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(piece) = self.pieces.as_mut().and_then(Iterator::next) {
+                return Some(piece);
+            }
+            let export = self.export.take()?;
+            self.write(export).await;
+        }
+    }
+
+    /// Writes the next lines. An export waits for room instead of being refused.
+    async fn write(&mut self, mut export: Export) {
+        for wait in 0..=ROOM_WAITS {
+            let room = self.app.stream_room();
+            let next = blocking(move || Ok((export.next(room), export))).await;
+            let Ok((lines, same)) = next else {
+                return;
+            };
+            export = same;
+            match lines {
+                Ok(None) => return,
+                Ok(Some(lines)) => {
+                    (self.pieces, self.export) = (Some(lines), Some(export));
+                    return;
+                }
+                Err(error) if error.code() == ErrorCode::Overloaded && wait < ROOM_WAITS => {
+                    tokio::time::sleep(ROOM_WAIT).await;
+                }
+                Err(error) => {
+                    let error = error.problem(None);
+                    let line = written(self.app.stream_room(), &[Line::Failed { error }]);
+                    self.pieces = line.ok();
+                    return;
+                }
+            }
+        }
+    }
 }
 
 fn head(collection: &Collection, encoder: &Encoder, vectors: bool) -> Head {
@@ -156,6 +214,7 @@ struct Export {
     documents: u64,
 }
 
+#[derive(Clone)]
 enum Progress {
     Begun(Box<Head>),
     After(Option<String>),
@@ -163,52 +222,48 @@ enum Progress {
 }
 
 impl Export {
-    /// The next lines; `None` after the last.
-    fn next(mut self) -> Option<(Bytes, Self)> {
-        let lines = match std::mem::replace(&mut self.progress, Progress::Ended) {
+    /// The next lines; `None` after the last. It has not gone on when there is no room for them.
+    fn next(&mut self, room: Room) -> Result<Option<WrittenPieces>, ApiError> {
+        let after = match &self.progress {
             Progress::Begun(head) => {
+                let export = Head::clone(head);
+                let lines = written(room, &[Line::Head { export }])?;
                 self.progress = Progress::After(None);
-                vec![Line::Head { export: *head }]
+                return Ok(Some(lines));
             }
-            Progress::After(after) => self.documents_after(after.as_deref()),
-            Progress::Ended => return None,
+            Progress::After(after) => after.clone(),
+            Progress::Ended => return Ok(None),
         };
-        Some((as_bytes(&lines), self))
-    }
-
-    fn documents_after(&mut self, after: Option<&str>) -> Vec<Line> {
-        let read = self
-            .collection
-            .list_whole(after, DOCUMENTS_PER_READ, self.with_vectors);
-        let documents = match read {
-            Ok(documents) => documents,
-            Err(error) => {
-                let error = ApiError::from(error).problem(None);
-                return vec![Line::Failed { error }];
-            }
-        };
+        let documents = self.collection.list_whole(
+            after.as_deref(),
+            DOCUMENTS_PER_READ,
+            MAX_READ_BYTES,
+            self.with_vectors,
+        )?;
         let Some((last, _)) = documents.last() else {
             let documents = self.documents;
             let end = End { documents };
-            return vec![Line::End { end }];
+            let lines = written(room, &[Line::End { end }])?;
+            self.progress = Progress::Ended;
+            return Ok(Some(lines));
         };
-        self.progress = Progress::After(Some(last.id.clone()));
-        self.documents += documents.len() as u64;
-        let lines = documents.into_iter();
-        lines
-            .map(|(document, passages)| {
-                Line::Document(DocumentDescription::with_passages(document, passages))
-            })
-            .collect()
+        let (last, count) = (last.id.clone(), documents.len() as u64);
+        let describe = |(document, passages)| {
+            Line::Document(DocumentDescription::with_passages(document, passages))
+        };
+        let lines: Vec<Line> = documents.into_iter().map(describe).collect();
+        let lines = written(room, &lines)?;
+        self.progress = Progress::After(Some(last));
+        self.documents += count;
+        Ok(Some(lines))
     }
 }
 
-fn as_bytes(lines: &[Line]) -> Bytes {
-    let mut bytes = Vec::new();
+fn written(room: Room, lines: &[Line]) -> Result<WrittenPieces, ApiError> {
+    let mut pieces = Pieces::new(room);
     for line in lines {
-        // Shapes of our own have no keys that are not strings, which is all that could fail.
-        bytes.extend(serde_json::to_vec(line).unwrap_or_default());
-        bytes.push(b'\n');
+        pieces.write_json(line)?;
+        pieces.end_line()?;
     }
-    bytes.into()
+    Ok(pieces.into_pieces())
 }

@@ -158,12 +158,14 @@ async fn refresh_gauges(app: &App) -> Result<String, ApiError> {
     for lane in Lane::ALL {
         metrics::queue_tokens(lane, engine.queue.waiting_tokens(lane));
     }
+    metrics::answers_in_flight(app.answers_in_flight_bytes());
     let index = std::sync::Arc::clone(&engine.index);
     blocking(move || {
         let collections = index.collections().into_iter();
         let collections: Vec<_> = collections
             .map(|collection| (collection.name().to_owned(), collection.stats()))
             .collect();
+        metrics::data_memory(index.memory());
         // A folder that was moved has no size, and the other figures are wanted then most of all.
         if let Ok(bytes) = index.disk_bytes() {
             metrics::disk_bytes(bytes);

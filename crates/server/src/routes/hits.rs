@@ -1,14 +1,20 @@
 //! Hits on the wire, shared by every route that searches.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
+use serde::ser::{self, SerializeSeq};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
-use siamese_index::{HitScores, ScoredPassage, StoredDocument, StoredPassage};
+use siamese_index::{
+    Collection, Filter, HitContent, HitParts, HitScores, StoredPassage, WordQuery,
+};
 use utoipa::ToSchema;
 
 use super::facets::{FacetShape, facet_shapes, others};
-use crate::service::{Counted, Found, FoundHit};
+use crate::error::ApiError;
+use crate::service::{Attempt, Counted, Found, FoundHit, Grouping, group_of, highlights};
 
 /// Parts of a hit that are left out unless asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
@@ -36,7 +42,8 @@ impl Include {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SearchResponse {
     /// Best first.
-    hits: Vec<HitShape>,
+    #[schema(value_type = Vec<HitShape>)]
+    hits: Hits,
     /// Give it as `cursor` with the same search for the next hits; absent when there are none. With
     /// `group_by`, or a total that is a lower bound, the page that follows may be empty.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,7 +58,8 @@ pub(crate) struct SearchResponse {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     facets_other: BTreeMap<String, u64>,
     /// Milliseconds from the request's arrival to the answer.
-    took_ms: f64,
+    #[schema(value_type = f64)]
+    took_ms: Took,
     timings: TimingsShape,
 }
 
@@ -184,8 +192,90 @@ pub(crate) struct TimingsShape {
     rerank_ms: Option<f64>,
 }
 
-/// How a search's results are laid out.
+/// The time since a request arrived, as it is when it is written.
 #[derive(Debug)]
+struct Took(Instant);
+
+impl Serialize for Took {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(milliseconds(self.0.elapsed()))
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+/// Hits of which each is read when it is written, so that one document is in memory at a time.
+#[derive(Debug)]
+struct Hits {
+    reader: HitReader,
+    found: Vec<FoundHit>,
+    include: Vec<Include>,
+    filter: Option<Filter>,
+    group_by: Option<Grouping>,
+    highlighted: Option<WordQuery>,
+}
+
+impl Serialize for Hits {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut hits = serializer.serialize_seq(None)?;
+        for found in &self.found {
+            let hit = self
+                .read(found)
+                .map_err(|error| self.stop(Stop::Failed(error)))?;
+            match hit {
+                Some(hit) => hits.serialize_element(&hit)?,
+                None if self.reader.attempt.is_last => {}
+                None => return Err(self.stop(Stop::Changed)),
+            }
+        }
+        hits.end()
+    }
+}
+
+/// What hits are read with.
+#[derive(Debug, Clone)]
+pub(crate) struct HitReader {
+    collection: Arc<Collection>,
+    attempt: Attempt,
+    stopped: Arc<Mutex<Option<Stop>>>,
+}
+
+/// Why hits were not written to the end.
+#[derive(Debug)]
+enum Stop {
+    /// A document is no longer what was found.
+    Changed,
+    Failed(ApiError),
+}
+
+impl HitReader {
+    pub(crate) fn new(collection: &Arc<Collection>, attempt: Attempt) -> Self {
+        Self {
+            collection: Arc::clone(collection),
+            attempt,
+            stopped: Arc::default(),
+        }
+    }
+
+    /// An answer with hits that this has read; nothing when a document was changed meanwhile, so that
+    /// it has to be searched again.
+    ///
+    /// # Errors
+    /// What reading or writing failed at.
+    pub(crate) fn finish<T>(&self, answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
+        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        match stopped.take() {
+            Some(Stop::Changed) => Ok(None),
+            Some(Stop::Failed(error)) => Err(error),
+            None => answer.map(Some),
+        }
+    }
+}
+
+/// How a search's results are laid out.
+#[derive(Debug, Clone)]
 pub(crate) struct Layout {
     /// Parts of the hits.
     pub(crate) include: Vec<Include>,
@@ -194,18 +284,26 @@ pub(crate) struct Layout {
 }
 
 impl SearchResponse {
-    pub(crate) fn new(found: Found, layout: Layout, took: std::time::Duration) -> Self {
-        let ms = |duration: std::time::Duration| duration.as_secs_f64() * 1000.0;
+    pub(crate) fn new(
+        found: Found,
+        layout: Layout,
+        reader: HitReader,
+        started_at: Instant,
+    ) -> Self {
         let relation = if found.total.exact {
             TotalRelation::Exact
         } else {
             TotalRelation::LowerBound
         };
-        let hits = found.hits.into_iter();
         Self {
-            hits: hits
-                .map(|hit| HitShape::new(hit, &layout.include))
-                .collect(),
+            hits: Hits {
+                reader,
+                found: found.hits,
+                include: layout.include,
+                filter: found.filter,
+                group_by: found.group_by,
+                highlighted: found.highlighted,
+            },
             next_cursor: found.next_cursor,
             total: TotalShape {
                 value: found.total.value,
@@ -214,49 +312,79 @@ impl SearchResponse {
             },
             facets_other: others(&layout.facet_fields, &found.facets),
             facets: facet_shapes(layout.facet_fields, found.facets),
-            took_ms: ms(took),
+            took_ms: Took(started_at),
             timings: TimingsShape {
-                queue_ms: ms(found.timings.queued),
-                encode_ms: ms(found.timings.encoding),
-                search_ms: ms(found.timings.searching),
-                rerank_ms: found.timings.reranking.map(ms),
+                queue_ms: milliseconds(found.timings.queued),
+                encode_ms: milliseconds(found.timings.encoding),
+                search_ms: milliseconds(found.timings.searching),
+                rerank_ms: found.timings.reranking.map(milliseconds),
             },
         }
     }
 }
 
-impl HitShape {
-    fn new(found: FoundHit, include: &[Include]) -> Self {
-        let with = |part| include.contains(&part);
-        let FoundHit {
-            hit,
-            first_score,
-            group,
-            passages,
-            highlights,
-        } = found;
-        let shape = |scored: ScoredPassage| ScoredPassageShape {
-            score: scored.score,
-            passage: passage_of(&hit.document, &scored.passage),
+impl Hits {
+    fn stop<E: ser::Error>(&self, stop: Stop) -> E {
+        let stopped = &self.reader.stopped;
+        *stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop);
+        E::custom("a hit could not be read")
+    }
+
+    /// Reads what is asked for; nothing when the document is no longer what was found.
+    fn read(&self, found: &FoundHit) -> Result<Option<HitShape>, ApiError> {
+        let with = |part| self.include.contains(&part);
+        let passages = found.passages.iter().map(|scored| scored.passage.clone());
+        let passages: Vec<StoredPassage> = passages.collect();
+        let parts = HitParts {
+            text: with(Include::Text),
+            metadata: with(Include::Metadata) || self.group_by.is_some(),
+            vector: with(Include::Vector),
+            passages: &passages,
+            filter: self.filter.as_ref(),
         };
-        let passages = passages.into_iter().map(shape).collect();
-        let highlights = highlights.into_iter().map(|range| HighlightShape {
-            start: range.start,
-            end: range.end,
+        let content = self.reader.collection.read_hit(&found.hit, &parts)?;
+        Ok(content.map(|content| self.shape(found, content)))
+    }
+
+    fn shape(&self, found: &FoundHit, content: HitContent) -> HitShape {
+        let with = |part| self.include.contains(&part);
+        let hit = &found.hit;
+        let passage = PassageShape {
+            text: content.passage_text,
+            start: content.passage.start,
+            end: content.passage.end,
+        };
+        let marked = |words: &WordQuery| {
+            let ranges = highlights(words, &passage.text, passage.start).into_iter();
+            let shapes = ranges.map(|range| HighlightShape {
+                start: range.start,
+                end: range.end,
+            });
+            shapes.collect()
+        };
+        let scored = found.passages.iter().zip(content.passage_texts);
+        let passages = scored.map(|(scored, text)| ScoredPassageShape {
+            score: scored.score,
+            passage: PassageShape {
+                text,
+                start: scored.passage.start,
+                end: scored.passage.end,
+            },
         });
-        Self {
+        let grouping = self.group_by.as_ref().zip(content.metadata.as_ref());
+        HitShape {
+            id: hit.id.clone(),
             score: hit.score,
-            first_score,
+            first_score: found.first_score,
             scores: hit.scores.map(ScoresShape::from),
-            highlights: Some(highlights.collect()).filter(|_| with(Include::Highlights)),
-            passage: passage_of(&hit.document, &hit.passage),
-            passages: Some(passages).filter(|_| with(Include::Passages)),
-            vector: hit.passage.vector.filter(|_| with(Include::Vector)),
-            id: hit.document.id,
-            title: hit.document.title,
-            text: with(Include::Text).then_some(hit.document.text),
-            metadata: with(Include::Metadata).then_some(hit.document.metadata),
-            group,
+            title: content.title,
+            highlights: self.highlighted.as_ref().map(marked),
+            passages: with(Include::Passages).then(|| passages.collect()),
+            vector: content.passage.vector,
+            text: content.text,
+            group: grouping.and_then(|(by, metadata)| group_of(metadata, &by.field)),
+            metadata: content.metadata.filter(|_| with(Include::Metadata)),
+            passage,
         }
     }
 }
@@ -267,17 +395,5 @@ impl From<HitScores> for ScoresShape {
             semantic: scores.semantic,
             lexical: scores.lexical,
         }
-    }
-}
-
-fn passage_of(document: &StoredDocument, passage: &StoredPassage) -> PassageShape {
-    PassageShape {
-        text: document
-            .text
-            .get(passage.start..passage.end)
-            .unwrap_or_default()
-            .to_owned(),
-        start: passage.start,
-        end: passage.end,
     }
 }

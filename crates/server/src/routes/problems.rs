@@ -60,7 +60,7 @@ problems! {
     /// Any search, which may name documents and ask for the reranker.
     SearchProblems:
     (404, "`document_not_found`, `collection_not_found` or `reranker_not_found`"),
-    (422, "`invalid_request` or `lexical_disabled`: `pointer` names the field, `detail` the limit"),
+    (422, "`invalid_request` or `lexical_disabled`: `pointer` names the field, `detail` the limit; or `response_too_large`: the answer would be over `limits.max_response_bytes`"),
 }
 
 problems! {
@@ -92,6 +92,12 @@ problems! {
 }
 
 problems! {
+    /// Any operation whose answer may be large.
+    AnswerProblems:
+    (422, "`invalid_request`: `detail` names the limit, `pointer` the field of the body; or `response_too_large`: the answer would be over `limits.max_response_bytes`"),
+}
+
+problems! {
     /// Any operation with query or path parameters.
     ParameterProblems:
     (422, "`invalid_request`: a parameter is unknown, of the wrong type or out of range"),
@@ -100,7 +106,7 @@ problems! {
 problems! {
     /// Any operation that writes.
     WriteProblems:
-    (507, "`storage_full`: less than `storage.min_free_disk_bytes` would be left; reads go on, and documents and collections can be deleted"),
+    (507, "`storage_full`: less than `storage.min_free_disk_bytes` would be left; or `memory_full`: the data would take more than `storage.max_memory_bytes`. Reads go on, and documents and collections can be deleted"),
 }
 
 problems! {

@@ -1,18 +1,21 @@
 //! `POST /rerank`, and the wish of a search to be reranked.
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::documents::check_text;
-use super::problems::{BodyProblems, EngineProblems, RerankerProblems};
+use super::problems::{AnswerProblems, BodyProblems, EngineProblems, RerankerProblems};
 use super::similarity::TruncationDirection;
+use crate::answer;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiJson, JsonBody, ListLimit, from_object_only, whole_number};
-use crate::service::{Choice, OverWindow, Rerank, RerankTask, Search};
+use crate::service::{
+    Choice, OverWindow, PairScore, Rerank, RerankTask, RerankTexts, Search, blocking_steps,
+};
 
 const DEFAULT_TOP_N: usize = 50;
 
@@ -90,13 +93,13 @@ pub(crate) struct RankedText {
     request_body = RerankRequest,
     responses(
         (status = 200, body = [RankedText]),
-        BodyProblems, RerankerProblems, EngineProblems
+        BodyProblems, AnswerProblems, RerankerProblems, EngineProblems
     )
 )]
 pub(crate) async fn post(
     State(app): State<App>,
     ApiJson(request): ApiJson<RerankRequest>,
-) -> Result<Json<Vec<RankedText>>, ApiError> {
+) -> Result<Response, ApiError> {
     let over_window = match request.truncate {
         Some(false) => OverWindow::Refuse,
         Some(true) | None => OverWindow::Cut,
@@ -108,21 +111,26 @@ pub(crate) async fn post(
     };
     let task = RerankTask {
         query: request.query,
-        texts: request.texts,
+        texts: RerankTexts::Given(request.texts),
     };
     let scores = app.engine()?.rerank(vec![task], over_window).await?;
     let mut scores: Vec<_> = scores.into_iter().flatten().enumerate().collect();
     // Large logits have equal logistic functions.
     scores.sort_by(|(_, left), (_, right)| right.logit.total_cmp(&left.logit));
-    let ranked = scores.into_iter().map(|(index, pair)| RankedText {
+    let ranked = move |(index, pair): (usize, PairScore)| RankedText {
         index,
         score: match request.raw_scores {
             true => pair.logit,
             false => logistic(pair.logit),
         },
         text: texts.get_mut(index).map(std::mem::take),
-    });
-    Ok(Json(ranked.collect()))
+    };
+    let room = app.room();
+    blocking_steps(move |cancel| {
+        let ranked: Vec<RankedText> = scores.into_iter().map(ranked).collect();
+        answer::json(room.until(cancel), &ranked)
+    })
+    .await
 }
 
 /// What text-embeddings-inference makes of a logit, whatever activation the model asks for.

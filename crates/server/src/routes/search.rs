@@ -1,9 +1,10 @@
 //! `POST /search`.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use serde::Deserialize;
 use siamese_index::{GraphSettings, SearchOptions};
 use utoipa::ToSchema;
@@ -11,18 +12,19 @@ use utoipa::ToSchema;
 use super::documents::{check_id, check_text};
 use super::facets::read_facets;
 use super::filter::FilterShape;
-use super::hits::{Include, Layout, SearchResponse};
+use super::hits::{HitReader, Include, Layout, SearchResponse};
 use super::item::Item;
 use super::mode::ModeShape;
 use super::problems::{BodyProblems, CursorProblems, EngineProblems, SearchProblems};
 use super::rerank::RerankWish;
+use crate::answer;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{
     ApiJson, CollectionName, JsonBody, ListLimit, from_object_only, present, whole_number,
 };
-use crate::service::{self, Choice, Grouping, Search, SearchedFor};
+use crate::service::{self, Attempt, Choice, Found, Grouping, Search, SearchedFor};
 
 const DEFAULT_TOP_K: usize = 10;
 /// Bytes of the path of a metadata field.
@@ -163,20 +165,20 @@ pub(crate) async fn post(
     State(app): State<App>,
     collection: CollectionName,
     ApiJson((search, layout)): ApiJson<SearchRequest>,
-) -> Result<Json<SearchResponse>, ApiError> {
+) -> Result<Response, ApiError> {
     let started_at = Instant::now();
     let engine = app.engine()?;
     let collection = engine.collection(&collection)?;
-    let found = service::search(engine, &collection, vec![search]).await?;
-    let found = found
-        .into_iter()
-        .next()
-        .ok_or_else(|| ApiError::internal("a search has no answer"))?;
-    Ok(Json(SearchResponse::new(
-        found,
-        layout,
-        started_at.elapsed(),
-    )))
+    let (answering, of) = (app.clone(), Arc::clone(&collection));
+    let render = move |found: Vec<Found>, attempt: Attempt| {
+        let room = answering.room().until(&attempt.cancel);
+        let reader = HitReader::new(&of, attempt);
+        let found = found.into_iter().next();
+        let found = found.ok_or_else(|| ApiError::internal("a search has no answer"))?;
+        let response = SearchResponse::new(found, layout.clone(), reader.clone(), started_at);
+        reader.finish(answer::json(room, &response))
+    };
+    service::search(engine, &collection, vec![search], app.room(), render).await
 }
 
 impl SearchRequest {

@@ -1,21 +1,23 @@
 //! `POST /search/batch`: several questions, one answer.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::hits::{Layout, SearchResponse};
+use super::hits::{HitReader, Layout, SearchResponse};
 use super::problems::{BodyProblems, CursorProblems, EngineProblems, SearchProblems};
 use super::rerank::check_together;
 use super::search::SearchRequest;
+use crate::answer;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiJson, CollectionName, JsonBody, ListLimit, from_object_only};
-use crate::service::{self, Search};
+use crate::service::{self, Attempt, Found, Search};
 
 /// Questions that are answered together, all or none.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -83,16 +85,22 @@ pub(crate) async fn post(
     State(app): State<App>,
     collection: CollectionName,
     ApiJson((searches, layouts)): ApiJson<SearchBatchRequest>,
-) -> Result<Json<SearchBatchResponse>, ApiError> {
+) -> Result<Response, ApiError> {
     let started_at = Instant::now();
     let engine = app.engine()?;
     let collection = engine.collection(&collection)?;
-    let found = service::search(engine, &collection, searches).await?;
-    let results = found.into_iter().zip(layouts);
-    let results = results
-        .map(|(found, layout)| SearchResponse::new(found, layout, started_at.elapsed()))
-        .collect();
-    Ok(Json(SearchBatchResponse { results }))
+    let (answering, of) = (app.clone(), Arc::clone(&collection));
+    let render = move |found: Vec<Found>, attempt: Attempt| {
+        let room = answering.room().until(&attempt.cancel);
+        let reader = HitReader::new(&of, attempt);
+        let results = found.into_iter().zip(&layouts);
+        let results = results.map(|(found, layout)| {
+            SearchResponse::new(found, layout.clone(), reader.clone(), started_at)
+        });
+        let results = results.collect();
+        reader.finish(answer::json(room, &SearchBatchResponse { results }))
+    };
+    service::search(engine, &collection, searches, app.room(), render).await
 }
 
 impl SearchBatchRequest {

@@ -1,18 +1,18 @@
 //! `POST /similarity`: how alike are these?
 
-use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
+use axum::response::Response;
+use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::item::{Item, PlainText};
-use super::problems::{BodyProblems, DocumentProblems, EngineProblems};
+use super::problems::{AnswerProblems, BodyProblems, DocumentProblems, EngineProblems};
+use crate::answer;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiJson, CollectionName, JsonBody, ListLimit, from_object_only, present};
-use crate::service::{Metric, Operand, score_pairs};
+use crate::service::{Compared, Metric, Operand, blocking_steps, compared};
 
 /// How two vectors are compared. All vectors are scaled to length 1 first.
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
@@ -133,7 +133,26 @@ pub(crate) struct Scores {
 /// Scores of every row with every column.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Matrix {
-    matrix: Vec<Vec<f32>>,
+    #[schema(value_type = Vec<Vec<f32>>)]
+    matrix: Rows,
+}
+
+/// Rows of which each is computed when it is written.
+#[derive(Debug)]
+struct Rows {
+    compared: Compared,
+    rows: Vec<usize>,
+    columns: Vec<usize>,
+}
+
+impl Serialize for Rows {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.rows.iter().map(|row| {
+            let columns = self.columns.iter();
+            let scores = columns.map(|column| self.compared.score(*row, *column));
+            scores.collect::<Vec<f32>>()
+        }))
+    }
 }
 
 /// One of the three answers, by the form of the request.
@@ -154,7 +173,7 @@ pub(crate) enum SimilarityResponse {
     request_body = SimilarityRequest,
     responses(
         (status = 200, body = SimilarityResponse),
-        BodyProblems, DocumentProblems, EngineProblems
+        BodyProblems, AnswerProblems, DocumentProblems, EngineProblems
     )
 )]
 pub(crate) async fn post(
@@ -170,8 +189,15 @@ pub(crate) async fn post(
         metric,
         form,
     } = comparison;
-    let scores = score_pairs(engine, &collection, operands, pairs, metric).await?;
-    Ok(Json(form.response(scores)).into_response())
+    let mut room = app.room();
+    // What is made before the answer; texts are bounded by the queue as well.
+    room.hold(operands.len() * engine.encoder.info().dimensions * size_of::<f32>())?;
+    let compared = compared(engine, &collection, operands, metric).await?;
+    blocking_steps(move |cancel| {
+        let response = form.response(compared, &pairs);
+        answer::json(room.another().until(cancel), &response)
+    })
+    .await
 }
 
 /// A request that has passed its checks: scores of `pairs` of places in `operands`.
@@ -187,17 +213,27 @@ pub(crate) struct Comparison {
 #[derive(Debug)]
 enum Form {
     Scores,
-    Matrix { columns: usize },
+    /// Of every row with every column; these are as many as may be, so no list of pairs is made.
+    Matrix {
+        rows: Vec<usize>,
+        columns: Vec<usize>,
+    },
     Bare,
 }
 
 impl Form {
-    fn response(self, scores: Vec<f32>) -> SimilarityResponse {
+    fn response(self, compared: Compared, pairs: &[(usize, usize)]) -> SimilarityResponse {
+        let score = |(left, right): &(usize, usize)| compared.score(*left, *right);
+        let scores = pairs.iter().map(score).collect();
         match self {
             Self::Scores => SimilarityResponse::Scores(Scores { scores }),
             Self::Bare => SimilarityResponse::Bare(scores),
-            Self::Matrix { columns } => SimilarityResponse::Matrix(Matrix {
-                matrix: scores.chunks(columns).map(<[f32]>::to_vec).collect(),
+            Self::Matrix { rows, columns } => SimilarityResponse::Matrix(Matrix {
+                matrix: Rows {
+                    compared,
+                    rows,
+                    columns,
+                },
             }),
         }
     }
@@ -367,12 +403,6 @@ impl<'a> Operands<'a> {
             );
             return Err(ApiError::invalid("/left", detail));
         }
-        let form = Form::Matrix {
-            columns: columns.len(),
-        };
-        let pairs = rows
-            .iter()
-            .flat_map(|row| columns.iter().map(move |column| (*row, *column)));
-        Ok((pairs.collect(), form))
+        Ok((Vec::new(), Form::Matrix { rows, columns }))
     }
 }

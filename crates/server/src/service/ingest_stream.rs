@@ -412,6 +412,7 @@ fn concerns_all(code: ErrorCode) -> bool {
             | ErrorCode::StorageFailed
             | ErrorCode::StorageMoved
             | ErrorCode::StorageStalled
+            | ErrorCode::MemoryFull
             | ErrorCode::NotReady
             | ErrorCode::CollectionNotFound
     )

@@ -23,11 +23,12 @@ pub(crate) use file_stream::file_stream;
 pub(crate) use ingest::{DocumentOutcome, Drafts, Warning, WriteStatus, ingest};
 pub(crate) use ingest_stream::{StreamEvent, ingest_stream};
 pub(crate) use query_cache::QueryCache;
-pub(crate) use reranking::{OverWindow, RerankTask};
+pub(crate) use reranking::{OverWindow, PairScore, RerankTask, RerankTexts};
 pub(crate) use search::{
-    Choice, Counted, Cursors, Found, FoundHit, Grouping, Mode, Rerank, Search, SearchedFor, search,
+    Attempt, Choice, Counted, Cursors, Found, FoundHit, Grouping, Mode, Rerank, Search,
+    SearchedFor, group_of, highlights, search,
 };
-pub(crate) use similarity::{Metric, Operand, score_pairs};
+pub(crate) use similarity::{Compared, Metric, Operand, compared};
 
 pub(crate) use crate::blocking::{Cancel, blocking, blocking_steps, blocking_write};
 use crate::error::{ApiError, ErrorCode};
@@ -64,6 +65,7 @@ pub(crate) fn index_error(error: siamese_index::Error) -> ApiError {
         Error::CollectionNotFound { .. } => ApiError::new(ErrorCode::CollectionNotFound, detail),
         Error::SettingsConflict { .. }
         | Error::Stale { .. }
+        | Error::TooManyCollections { .. }
         | Error::SnapshotInProgress
         | Error::TooManySnapshots { .. } => ApiError::new(ErrorCode::Conflict, detail),
         Error::SnapshotNotFound { .. } => ApiError::new(ErrorCode::SnapshotNotFound, detail),
@@ -71,6 +73,7 @@ pub(crate) fn index_error(error: siamese_index::Error) -> ApiError {
         Error::SnapshotStopped => ApiError::not_ready(detail),
         Error::StorageFull { .. } => ApiError::new(ErrorCode::StorageFull, detail),
         Error::StorageStalled { .. } => ApiError::storage_stalled(detail),
+        Error::MemoryFull { .. } => ApiError::new(ErrorCode::MemoryFull, detail),
         Error::WritesStopped { .. } => {
             tracing::error!(%detail, "a write was refused");
             ApiError::new(ErrorCode::StorageFailed, detail)
@@ -84,7 +87,9 @@ pub(crate) fn index_error(error: siamese_index::Error) -> ApiError {
         }
         Error::TooManyWords { .. } => ApiError::invalid("/query", detail),
         Error::FilterTooBroad { .. } => ApiError::invalid("/filter", detail),
-        Error::FacetTooBroad { place, .. } => ApiError::invalid(format!("/facets/{place}"), detail),
+        Error::FacetTooBroad { place, .. } | Error::FacetTooLarge { place, .. } => {
+            ApiError::invalid(format!("/facets/{place}"), detail)
+        }
         error if error.is_bad_input() => ApiError::new(ErrorCode::InvalidRequest, detail),
         error => ApiError::internal(error),
     }

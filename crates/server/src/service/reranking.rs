@@ -1,13 +1,19 @@
 //! Pairs of texts to scores: tokenise off the async workers, wait in the queue.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use siamese_encoder::{Reranker, TokenizedText};
+use siamese_index::{Collection, Hit, HitParts};
 
-use super::{Cancel, blocking_steps, in_steps};
+use super::chunking::with_title;
+use super::{Cancel, TEXTS_OF_STEP, blocking_steps};
 use crate::app::Engine;
 use crate::error::{ApiError, ErrorCode};
 use crate::queue::{Admission, Lane};
+
+/// Texts that are tokenised together, bytes; at least one.
+const MAX_PORTION_BYTES: usize = 1 << 20;
 
 const NO_RERANKER: &str = "this service has no reranker; start it with --reranker DIR or set \
                            reranker.model to the folder of a cross-encoder";
@@ -16,7 +22,17 @@ const NO_RERANKER: &str = "this service has no reranker; start it with --reranke
 #[derive(Debug, Clone)]
 pub(crate) struct RerankTask {
     pub(crate) query: String,
-    pub(crate) texts: Vec<String>,
+    pub(crate) texts: RerankTexts,
+}
+
+/// The texts of one query.
+#[derive(Debug, Clone)]
+pub(crate) enum RerankTexts {
+    /// These.
+    Given(Vec<String>),
+    /// The best passages of hits, under their titles as they were encoded. They are read when they are
+    /// tokenised.
+    Hits(Arc<Collection>, Vec<Hit>),
 }
 
 /// How well a text answers a query.
@@ -94,10 +110,67 @@ fn tokenize(
     task: &RerankTask,
     cancel: &Cancel,
 ) -> Result<Vec<TokenizedText>, ApiError> {
-    in_steps(&task.texts, cancel, |texts| {
-        let pairs = reranker.tokenize_pairs(&task.query, texts);
-        pairs.map_err(ApiError::internal)
-    })
+    let mut portion = Portion {
+        reranker,
+        query: &task.query,
+        texts: Vec::new(),
+        bytes: 0,
+        pairs: Vec::new(),
+    };
+    match &task.texts {
+        RerankTexts::Given(texts) => {
+            for text in texts {
+                cancel.check()?;
+                portion.push(Cow::Borrowed(text))?;
+            }
+        }
+        RerankTexts::Hits(collection, hits) => {
+            for hit in hits {
+                cancel.check()?;
+                portion.push(Cow::Owned(text_of(collection, hit)?))?;
+            }
+        }
+    }
+    portion.tokenize()?;
+    Ok(portion.pairs)
+}
+
+/// Texts that are tokenised together. Of a pair no more is kept than the reranker reads, so that
+/// memory is bounded by a portion of texts and not by all of them.
+struct Portion<'a> {
+    reranker: &'a Reranker,
+    query: &'a str,
+    texts: Vec<Cow<'a, str>>,
+    bytes: usize,
+    pairs: Vec<TokenizedText>,
+}
+
+impl<'a> Portion<'a> {
+    fn push(&mut self, text: Cow<'a, str>) -> Result<(), ApiError> {
+        self.bytes += text.len();
+        self.texts.push(text);
+        if self.bytes < MAX_PORTION_BYTES && self.texts.len() < TEXTS_OF_STEP {
+            return Ok(());
+        }
+        self.tokenize()
+    }
+
+    fn tokenize(&mut self) -> Result<(), ApiError> {
+        let texts: Vec<&str> = self.texts.iter().map(|text| &**text).collect();
+        let pairs = self.reranker.tokenize_pairs(self.query, &texts);
+        self.pairs.extend(pairs.map_err(ApiError::internal)?);
+        self.texts.clear();
+        self.bytes = 0;
+        Ok(())
+    }
+}
+
+/// Nothing is left of a document that has been replaced. Such a hit is noticed when it is laid out.
+fn text_of(collection: &Collection, hit: &Hit) -> Result<String, ApiError> {
+    let content = collection.read_hit(hit, &HitParts::default())?;
+    Ok(content.map_or_else(String::new, |content| {
+        with_title(content.title.as_deref(), &content.passage_text)
+    }))
 }
 
 fn refuse_truncated(pairs: &[TokenizedText], max_tokens: usize) -> Result<(), ApiError> {

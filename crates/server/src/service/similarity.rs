@@ -12,9 +12,6 @@ use crate::app::Engine;
 use crate::error::ApiError;
 use crate::queue::Lane;
 
-/// Pairs that are scored without asking whether somebody still waits for them.
-const PAIRS_OF_STEP: usize = 1 << 14;
-
 /// How two vectors are compared; higher is always more alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Metric {
@@ -38,17 +35,33 @@ pub(crate) enum Operand {
     Document(String),
 }
 
-/// Scores of index pairs into `operands`. Each distinct operand is encoded or read once.
+/// What is compared, as vectors.
+#[derive(Debug)]
+pub(crate) struct Compared {
+    vectors: Vec<Vec<f32>>,
+    /// For each operand the place of its vector.
+    positions: Vec<usize>,
+    metric: Metric,
+}
+
+impl Compared {
+    /// The score of two operands by their places.
+    pub(crate) fn score(&self, left: usize, right: usize) -> f32 {
+        let vector = |place: usize| &self.vectors[self.positions[place]];
+        self.metric.score(vector(left), vector(right))
+    }
+}
+
+/// The vectors of `operands`. Each distinct one is encoded or read once.
 ///
 /// # Errors
 /// 404 for an unknown document, 503 when the queue is full.
-pub(crate) async fn score_pairs(
+pub(crate) async fn compared(
     engine: &Engine,
     collection: &Arc<Collection>,
     operands: Vec<Operand>,
-    pairs: Vec<(usize, usize)>,
     metric: Metric,
-) -> Result<Vec<f32>, ApiError> {
+) -> Result<Compared, ApiError> {
     let stored = Arc::clone(collection);
     let (distinct, positions, vectors) = blocking_steps(move |cancel| {
         let (distinct, positions) = deduplicated(operands);
@@ -56,19 +69,11 @@ pub(crate) async fn score_pairs(
         Ok((distinct, positions, vectors))
     })
     .await?;
-    let vectors = with_texts(engine, distinct, vectors).await?;
-    blocking_steps(move |cancel| {
-        let score = |&(left, right): &(usize, usize)| {
-            metric.score(&vectors[positions[left]], &vectors[positions[right]])
-        };
-        let mut scores = Vec::with_capacity(pairs.len());
-        for step in pairs.chunks(PAIRS_OF_STEP) {
-            cancel.check()?;
-            scores.extend(step.iter().map(score));
-        }
-        Ok(scores)
+    Ok(Compared {
+        vectors: with_texts(engine, distinct, vectors).await?,
+        positions,
+        metric,
     })
-    .await
 }
 
 /// The distinct operands, and for each original one its place among them.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 use siamese_index::{
-    Collection, DEFAULT_COLLECTION, DocumentDraft, DocumentWrite, EncoderIdentity, Index,
+    Collection, DEFAULT_COLLECTION, DocumentDraft, DocumentWrite, EncoderIdentity, HitParts, Index,
     IndexOptions, Metadata, NewPassage, SearchOptions,
 };
 
@@ -125,10 +125,17 @@ impl CollectionBench {
         let end = Instant::now() + Duration::from_secs(self.seconds);
         let mut times = Vec::new();
         let options = SearchOptions::default();
+        // What an answer has unless it is asked for something else.
+        let parts = HitParts {
+            metadata: true,
+            ..HitParts::default()
+        };
         while Instant::now() < end {
             let query = source.query(times.len());
             let started = Instant::now();
-            collection.search(&query, &options)?;
+            for hit in collection.search(&query, &options)?.hits {
+                collection.read_hit(&hit, &parts)?;
+            }
             times.push(started.elapsed());
             thread::sleep(SEARCH_PAUSE);
         }

@@ -52,11 +52,26 @@ pub(crate) async fn patch(
     ApiJson(metadata): ApiJson<PatchRequest>,
 ) -> Result<Json<DocumentDescription>, ApiError> {
     let collection = app.engine()?.collection(&collection)?;
+    let max = app.limits().max_metadata_bytes;
     blocking_write(move || {
         let document = collection
-            .patch_metadata(&id, &metadata)?
+            .patch_metadata(&id, &metadata, max)
+            .map_err(too_large)?
             .ok_or_else(|| ApiError::document_not_found(&id))?;
         Ok(Json(DocumentDescription::new(document)))
     })
     .await
+}
+
+/// The patch may fit, and the metadata that it leads to may not.
+fn too_large(error: siamese_index::Error) -> ApiError {
+    match error {
+        siamese_index::Error::MetadataSize { bytes, max_bytes } => {
+            let detail = format!(
+                "the metadata would have {bytes} bytes with the patch, over limits.max_metadata_bytes = {max_bytes}"
+            );
+            ApiError::invalid("/metadata", detail)
+        }
+        error => error.into(),
+    }
 }

@@ -5,20 +5,24 @@
     reason = "utoipa writes parameter types with a path"
 )]
 
-use axum::Json;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
-use siamese_index::{Collection, StoredPassage};
+use axum::response::Response;
+use serde::ser::{self, SerializeSeq};
+use serde::{Deserialize, Serialize, Serializer};
+use siamese_index::{Collection, StoredDocument, StoredPassage};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{DocumentDescription, PassageDescription};
+use crate::answer;
 use crate::app::App;
 use crate::error::{ApiError, ErrorCode};
 use crate::extract::{ApiQuery, CollectionName, DocumentId};
 use crate::routes::problems::{
-    CollectionProblems, DocumentProblems, EngineProblems, ParameterProblems,
+    AnswerProblems, CollectionProblems, DocumentProblems, EngineProblems, ParameterProblems,
 };
-use crate::service::blocking;
+use crate::service::blocking_steps;
 
 const DEFAULT_PAGE_DOCUMENTS: usize = 100;
 
@@ -46,7 +50,7 @@ pub(crate) enum DocumentInclude {
     params(("id" = String, Path, min_length = 1), DocumentQuery),
     responses(
         (status = 200, body = DocumentDescription),
-        DocumentProblems, ParameterProblems, EngineProblems
+        DocumentProblems, ParameterProblems, AnswerProblems, EngineProblems
     )
 )]
 pub(crate) async fn get(
@@ -54,16 +58,25 @@ pub(crate) async fn get(
     collection: CollectionName,
     DocumentId(id): DocumentId,
     ApiQuery(query): ApiQuery<DocumentQuery>,
-) -> Result<Json<DocumentDescription>, ApiError> {
+) -> Result<Response, ApiError> {
     let collection = app.engine()?.collection(&collection)?;
     let with_vectors = query.include == Some(DocumentInclude::Vectors);
-    blocking(move || {
+    let (mut room, dimensions) = (app.room(), app.engine()?.encoder.info().dimensions);
+    blocking_steps(move |cancel| {
         let document = collection
             .get(&id)?
             .ok_or_else(|| ApiError::document_not_found(&id))?;
+        // What the answer is made from.
+        let vector_bytes = if with_vectors {
+            dimensions * size_of::<f32>()
+        } else {
+            0
+        };
+        let bytes = document.passages * (size_of::<PassageDescription>() + vector_bytes);
+        room.hold(bytes)?;
         let mut description = DocumentDescription::new(document);
         description.passages = passages(&collection, &id, with_vectors)?;
-        Ok(Json(description))
+        answer::json(room.another().until(cancel), &description)
     })
     .await
 }
@@ -108,10 +121,88 @@ pub(crate) enum PageInclude {
 /// A page of documents, ordered by id.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DocumentPage {
-    documents: Vec<DocumentDescription>,
+    #[schema(value_type = Vec<DocumentDescription>)]
+    documents: Documents,
     /// Where the next page begins; absent on the last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_cursor: Option<String>,
+    #[serde(skip_serializing_if = "NextCursor::is_none")]
+    #[schema(value_type = Option<String>)]
+    next_cursor: NextCursor,
+}
+
+/// The id of the last document of a page, when there may be more. It is known once all are written.
+#[derive(Debug, Clone, Default)]
+struct NextCursor(Arc<Mutex<Option<String>>>);
+
+impl NextCursor {
+    fn set(&self, id: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
+    }
+
+    fn is_none(&self) -> bool {
+        let cursor = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cursor.is_none()
+    }
+}
+
+impl Serialize for NextCursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let cursor = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cursor.serialize(serializer)
+    }
+}
+
+/// Documents of which each is read when it is written, so that one is in memory at a time.
+#[derive(Debug)]
+struct Documents {
+    collection: Arc<Collection>,
+    after: Option<String>,
+    limit: usize,
+    with_text: bool,
+    next_cursor: NextCursor,
+    failed: Mutex<Option<ApiError>>,
+}
+
+/// Why a page was not written to the end.
+enum Stop<E> {
+    Index(siamese_index::Error),
+    Writing(E),
+}
+
+impl<E> From<siamese_index::Error> for Stop<E> {
+    fn from(error: siamese_index::Error) -> Self {
+        Self::Index(error)
+    }
+}
+
+impl Serialize for Documents {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut documents = serializer.serialize_seq(None)?;
+        let mut count = 0;
+        let write = |document: StoredDocument| {
+            count += 1;
+            let is_last = count == self.limit;
+            if is_last {
+                self.next_cursor.set(document.id.clone());
+            }
+            let mut description = DocumentDescription::new(document);
+            description.text = description.text.filter(|_| self.with_text);
+            let written = documents.serialize_element(&description);
+            written.map(|()| !is_last).map_err(Stop::Writing)
+        };
+        let after = self.after.as_deref();
+        match self
+            .collection
+            .visit_documents(after, self.with_text, write)
+        {
+            Ok(()) => documents.end(),
+            Err(Stop::Writing(error)) => Err(error),
+            Err(Stop::Index(error)) => {
+                let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+                *failed = Some(error.into());
+                Err(ser::Error::custom("a document could not be read"))
+            }
+        }
+    }
 }
 
 /// List documents, ordered by id.
@@ -120,31 +211,36 @@ pub(crate) struct DocumentPage {
     params(PageQuery),
     responses(
         (status = 200, body = DocumentPage),
-        CollectionProblems, ParameterProblems, EngineProblems
+        CollectionProblems, ParameterProblems, AnswerProblems, EngineProblems
     )
 )]
 pub(crate) async fn list(
     State(app): State<App>,
     collection: CollectionName,
     ApiQuery(query): ApiQuery<PageQuery>,
-) -> Result<Json<DocumentPage>, ApiError> {
+) -> Result<Response, ApiError> {
     let limit = checked_limit(query.limit, app.limits().max_page_documents)?;
     let collection = app.engine()?.collection(&collection)?;
-    blocking(move || {
-        let documents = collection.list(query.cursor.as_deref(), limit)?;
-        let next_cursor = match documents.last() {
-            Some(last) if documents.len() == limit => Some(last.id.clone()),
-            _ => None,
-        };
-        let describe = |document| {
-            let mut description = DocumentDescription::new(document);
-            description.text = description.text.filter(|_| query.include.is_some());
-            description
-        };
-        Ok(Json(DocumentPage {
-            documents: documents.into_iter().map(describe).collect(),
+    let room = app.room();
+    blocking_steps(move |cancel| {
+        let next_cursor = NextCursor::default();
+        let page = DocumentPage {
+            documents: Documents {
+                collection,
+                after: query.cursor,
+                limit,
+                with_text: query.include.is_some(),
+                next_cursor: next_cursor.clone(),
+                failed: Mutex::new(None),
+            },
             next_cursor,
-        }))
+        };
+        let answer = answer::json(room.until(cancel), &page);
+        let failed = page.documents.failed.into_inner();
+        match failed.unwrap_or_else(PoisonError::into_inner) {
+            Some(failed) => Err(failed),
+            None => answer,
+        }
     })
     .await
 }

@@ -1,20 +1,21 @@
 //! `POST /v1/embeddings`.
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use siamese_encoder::InputKind;
 use utoipa::ToSchema;
 
+use crate::answer;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiJson, JsonBody, ListLimit, from_object_only, whole_number};
-use crate::routes::problems::{BodyProblems, EngineProblems};
+use crate::routes::problems::{AnswerProblems, BodyProblems, EngineProblems};
 use crate::routes::text_list::TextList;
-use crate::service::{EmbedTask, OverWindow, Prompt, TextEmbedding, embed_texts};
+use crate::service::{EmbedTask, OverWindow, Prompt, TextEmbedding, blocking_steps, embed_texts};
 
 /// Texts to encode, as clients of OpenAI send them.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -137,27 +138,32 @@ pub(crate) struct Usage {
 #[utoipa::path(
     post, path = "/v1/embeddings", operation_id = "v1_embeddings", tag = "compatible",
     request_body = EmbeddingsRequest,
-    responses((status = 200, body = EmbeddingsResponse), BodyProblems, EngineProblems)
+    responses((status = 200, body = EmbeddingsResponse), BodyProblems, AnswerProblems, EngineProblems)
 )]
 pub(crate) async fn post(
     State(app): State<App>,
     ApiJson((task, format)): ApiJson<EmbeddingsRequest>,
-) -> Result<Json<EmbeddingsResponse>, ApiError> {
+) -> Result<Response, ApiError> {
     let engine = app.engine()?;
     let embeddings = embed_texts(engine, task).await?;
     let tokens = embeddings.iter().map(|embedding| embedding.tokens).sum();
-    let data = embeddings.into_iter().enumerate();
-    Ok(Json(EmbeddingsResponse {
-        object: "list",
-        data: data
-            .map(|(index, embedding)| EmbeddingShape::new(index, embedding, format))
-            .collect(),
-        model: engine.encoder.info().model.clone(),
-        usage: Usage {
-            prompt_tokens: tokens,
-            total_tokens: tokens,
-        },
-    }))
+    let model = engine.encoder.info().model.clone();
+    let room = app.room();
+    blocking_steps(move |cancel| {
+        let data = embeddings.into_iter().enumerate();
+        let data = data.map(|(index, embedding)| EmbeddingShape::new(index, embedding, format));
+        let response = EmbeddingsResponse {
+            object: "list",
+            data: data.collect(),
+            model,
+            usage: Usage {
+                prompt_tokens: tokens,
+                total_tokens: tokens,
+            },
+        };
+        answer::json(room.until(cancel), &response)
+    })
+    .await
 }
 
 impl EmbeddingShape {

@@ -1,6 +1,6 @@
 //! What the index is asked for, and what is chosen of its answer.
 
-use siamese_index::{Collection, Facet, Hit, HitSet, Moment, SearchOptions, SearchResults, Total};
+use siamese_index::{Collection, Facet, HitSet, Moment, SearchOptions, SearchResults, Total};
 
 use super::diversity::diverse;
 use super::groups::{Grouping, grouped};
@@ -87,7 +87,7 @@ fn by_score(
     let may_be_more = !results.total.exact && results.hits.len() == limit;
     Ok(Chosen {
         has_more: !results.hits.is_empty() && (results.rest > 0 || may_be_more),
-        hits: results.hits.into_iter().map(without_group).collect(),
+        hits: results.hits.into_iter().map(FoundHit::from).collect(),
         moment: results.moment,
         total: results.total,
         facets: results.facets,
@@ -109,19 +109,10 @@ fn by_diversity(
     };
     chosen.hits.truncate(pool);
     let candidates = chosen.hits.len();
-    chosen.hits = diverse(chosen.hits, diversity, search.wanted_and_shown());
+    let wanted = search.wanted_and_shown();
+    chosen.hits = diverse(collection, chosen.hits, diversity, wanted)?;
     chosen.has_more = candidates > chosen.hits.len();
     Ok(chosen)
-}
-
-fn without_group(hit: Hit) -> FoundHit {
-    FoundHit {
-        hit,
-        first_score: None,
-        group: None,
-        passages: Vec::new(),
-        highlights: Vec::new(),
-    }
 }
 
 /// Asks for more and more candidates until they make `wanted` hits or there are no more.
@@ -139,7 +130,7 @@ fn by_group(
         let results = ask(collection, query, search, limit, HitSet::default())?;
         let is_all = results.hits.len() < limit || limit == max;
         // One more than wanted tells that there are more.
-        let hits = grouped(results.hits, grouping, wanted + 1);
+        let hits = grouped(collection, results.hits, grouping, wanted + 1)?;
         if is_all || hits.len() >= wanted {
             return Ok(Chosen {
                 has_more: !is_all,

@@ -1,20 +1,37 @@
 //! Maximal marginal relevance (Carbonell and Goldstein, 1998): hits that are near the question and
 //! far from each other.
 
+use siamese_index::Collection;
+
 use super::FoundHit;
+use crate::error::ApiError;
 
 /// Chooses `wanted` of `hits`, which come best first, and puts them in the order of choice.
 ///
 /// Each choice maximises `(1 - diversity) * score - diversity * s`, where `s` is the largest cosine
 /// of the hit's best passage with that of a hit chosen before. Diversity 0 keeps the order of
 /// scores. A choice depends only on those before it, so pages continue each other.
-pub(super) fn diverse(hits: Vec<FoundHit>, diversity: f32, wanted: usize) -> Vec<FoundHit> {
+///
+/// # Errors
+/// When the store fails.
+pub(super) fn diverse(
+    collection: &Collection,
+    hits: Vec<FoundHit>,
+    diversity: f32,
+    wanted: usize,
+) -> Result<Vec<FoundHit>, ApiError> {
     let scores: Vec<f32> = hits.iter().map(|found| found.hit.score).collect();
-    let cosine = |left: usize, right: usize| cosine(&hits[left], &hits[right]);
+    let vectors = hits.iter().map(|found| collection.hit_vector(&found.hit));
+    let vectors = vectors.collect::<Result<Vec<_>, _>>()?;
+    let cosine = |left: usize, right: usize| match (&vectors[left], &vectors[right]) {
+        // Stored vectors have length 1.
+        (Some(left), Some(right)) => left.iter().zip(right).map(|(a, b)| a * b).sum(),
+        _ => 0.0,
+    };
     let order = order(&scores, cosine, diversity, wanted);
     let mut hits: Vec<Option<FoundHit>> = hits.into_iter().map(Some).collect();
     let chosen = order.into_iter().filter_map(|place| hits[place].take());
-    chosen.collect()
+    Ok(chosen.collect())
 }
 
 /// Places in the order of choice; of equals, the one with the higher score comes first.
@@ -45,15 +62,6 @@ fn order(
         order.push(next);
     }
     order
-}
-
-/// Cosine of the best passages; stored vectors have length 1.
-fn cosine(left: &FoundHit, right: &FoundHit) -> f32 {
-    let (left, right) = (&left.hit.passage.vector, &right.hit.passage.vector);
-    match (left, right) {
-        (Some(left), Some(right)) => left.iter().zip(right).map(|(a, b)| a * b).sum(),
-        _ => 0.0,
-    }
 }
 
 #[cfg(test)]

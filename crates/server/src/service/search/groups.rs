@@ -1,11 +1,13 @@
 //! At most so many hits for each value of a metadata field.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 
 use serde_json::Value;
-use siamese_index::{Hit, Metadata};
+use siamese_index::{Collection, Hit, Metadata};
 
 use super::FoundHit;
+use crate::error::ApiError;
 
 /// A string, number or boolean of the metadata.
 pub(crate) type GroupKey = Value;
@@ -23,30 +25,42 @@ pub(crate) struct Grouping {
 ///
 /// A document whose field is absent, null, an array or an object belongs to no group and is left
 /// out.
-pub(super) fn grouped(hits: Vec<Hit>, grouping: &Grouping, wanted: usize) -> Vec<FoundHit> {
-    let mut sizes: HashMap<String, usize> = HashMap::new();
+///
+/// # Errors
+/// When the store fails.
+pub(super) fn grouped(
+    collection: &Collection,
+    hits: Vec<Hit>,
+    grouping: &Grouping,
+    wanted: usize,
+) -> Result<Vec<FoundHit>, ApiError> {
+    // Groups may have long names and are many, so that only a hash of each is kept; with 128 bits no two
+    // of them are alike.
+    let hashing = [RandomState::new(), RandomState::new()];
+    let mut sizes: HashMap<[u64; 2], usize> = HashMap::new();
     let mut found = Vec::new();
     for hit in hits {
-        let Some(group) = group_of(&hit.document.metadata, &grouping.field) else {
+        if found.len() == wanted {
+            break;
+        }
+        let metadata = collection.hit_metadata(&hit)?.unwrap_or_default();
+        let Some(group) = group_of(&metadata, &grouping.field) else {
             continue;
         };
         // As JSON the number 1 and the string "1" differ.
-        let size = sizes.entry(group.to_string()).or_default();
-        if *size < grouping.size && found.len() < wanted {
+        let name = group.to_string();
+        let key = hashing.each_ref().map(|hashing| hashing.hash_one(&name));
+        let size = sizes.entry(key).or_default();
+        if *size < grouping.size {
             *size += 1;
-            found.push(FoundHit {
-                hit,
-                first_score: None,
-                group: Some(group),
-                passages: Vec::new(),
-                highlights: Vec::new(),
-            });
+            found.push(FoundHit::from(hit));
         }
     }
-    found
+    Ok(found)
 }
 
-fn group_of(metadata: &Metadata, field: &str) -> Option<GroupKey> {
+/// The group of a document.
+pub(crate) fn group_of(metadata: &Metadata, field: &str) -> Option<GroupKey> {
     let mut names = field.split('.');
     let first = metadata.get(names.next()?)?;
     let value = names.try_fold(first, |value, name| value.as_object()?.get(name))?;

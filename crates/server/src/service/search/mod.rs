@@ -15,29 +15,33 @@ mod query;
 mod rerank;
 mod same_search;
 
-use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use siamese_encoder::InputKind;
 use siamese_index::{
-    Collection, Facet, Hit, HitSet, Moment, ScoredPassage, SearchOptions, Total, WordQuery,
+    Collection, Facet, Filter, Hit, HitSet, Moment, Scalar, ScoredPassage, SearchOptions, Total,
+    WordQuery,
 };
 
 use self::cursors::Place;
-use self::mode::{Query, highlights};
+use self::mode::Query;
 use self::same_search::SameSearch;
-use super::{Embedding, blocking_steps};
+use super::{Cancel, Embedding, blocking_steps};
+use crate::answer::Room;
 use crate::app::Engine;
 use crate::error::ApiError;
 use crate::queue::Lane;
 
 pub(crate) use cursors::Cursors;
-pub(crate) use groups::{GroupKey, Grouping};
-pub(crate) use mode::Mode;
+pub(crate) use groups::{Grouping, group_of};
+pub(crate) use mode::{Mode, highlights};
 pub(crate) use query::SearchedFor;
 pub(super) use query::stored_vector;
 pub(crate) use rerank::Rerank;
+
+/// Searches that are run again because documents changed before they were read.
+const MAX_ATTEMPTS: usize = 3;
 
 /// A question that has passed its checks.
 #[derive(Debug, Clone)]
@@ -86,6 +90,12 @@ pub(crate) struct Found {
     pub(crate) counted: Counted,
     /// By field that was asked for.
     pub(crate) facets: Vec<Facet>,
+    /// What hits have to pass when they are read.
+    pub(crate) filter: Option<Filter>,
+    /// Say the group of each hit.
+    pub(crate) group_by: Option<Grouping>,
+    /// Words to mark in the passages.
+    pub(crate) highlighted: Option<WordQuery>,
     moment: Moment,
     /// Where the list goes on, if it does.
     next: Option<Place>,
@@ -105,17 +115,24 @@ pub(crate) enum Counted {
     ReachingScore,
 }
 
-/// One hit, with what was asked for beside it.
+/// One hit, with what was asked for beside it. What its document says is read when it is laid out.
 #[derive(Debug, Clone)]
 pub(crate) struct FoundHit {
     pub(crate) hit: Hit,
     /// The score before the hit was scored again, if it was.
     pub(crate) first_score: Option<f32>,
-    pub(crate) group: Option<GroupKey>,
     /// Best first; the hit's own is the first.
     pub(crate) passages: Vec<ScoredPassage>,
-    /// Bytes of the document's text, within the hit's passage.
-    pub(crate) highlights: Vec<Range<usize>>,
+}
+
+impl From<Hit> for FoundHit {
+    fn from(hit: Hit) -> Self {
+        Self {
+            hit,
+            first_score: None,
+            passages: Vec::new(),
+        }
+    }
 }
 
 /// Where the time of a search went.
@@ -128,29 +145,138 @@ pub(crate) struct SearchTimings {
     pub(crate) reranking: Option<Duration>,
 }
 
-/// Answers questions to one collection, in order; all or none.
+/// Answers questions to one collection, in order; all or none. `render` makes the answer of what was
+/// found, on a blocking thread. When it returns nothing, a document has been changed meanwhile so that it
+/// is no longer a hit, and everything is searched again, a bounded number of times.
 ///
 /// # Errors
 /// 404 for an unknown document or without a reranker that is asked for, 410 for an old cursor, 422 for a vector that does
-/// not fit, 503 when the queue is full.
-pub(crate) async fn search(
+/// not fit, 503 when the queue is full, and those of `render`.
+pub(crate) async fn search<T, R>(
     engine: &Engine,
     collection: &Arc<Collection>,
     mut searches: Vec<Search>,
-) -> Result<Vec<Found>, ApiError> {
+    room: Room,
+    mut render: R,
+) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    R: FnMut(Vec<Found>, Attempt) -> Result<Option<T>, ApiError> + Send + 'static,
+{
     let same = same_searches(engine, collection, &mut searches)?;
     let split = |search: &mut Search| {
         rerank::split(engine, search).map_err(|error| error.within(&search.pointer))
     };
     let second_stages = searches.iter_mut().map(split);
     let second_stages = second_stages.collect::<Result<Vec<_>, _>>()?;
-    let mut found = first_stage(engine, collection, searches).await?;
-    rerank::second_stages(engine, &mut found, second_stages).await?;
-    for (found, same) in found.iter_mut().zip(same) {
-        let next = found.next.take();
-        found.next_cursor = next.map(|place| engine.cursors.keep(place, same));
+    let embeddings = embed_queries(engine, &searches).await?;
+    let first_stage = Arc::new(FirstStage {
+        collection: Arc::clone(collection),
+        cursors: Arc::clone(&engine.cursors),
+        searches,
+        embeddings,
+        same,
+        room: Mutex::new(room),
+    });
+    if second_stages.iter().all(Option::is_none) {
+        return blocking_steps(move |cancel| first_stage.answered(cancel, render)).await;
     }
-    Ok(found)
+    for number in 1..=MAX_ATTEMPTS {
+        let stage = Arc::clone(&first_stage);
+        let mut found = blocking_steps(move |cancel| stage.found(cancel)).await?;
+        rerank::second_stages(engine, collection, &mut found, &second_stages).await?;
+        let stage = Arc::clone(&first_stage);
+        let answer;
+        (answer, render) = blocking_steps(move |cancel| {
+            stage.keep_places(&mut found);
+            Ok((render(found, Attempt::new(number, cancel))?, render))
+        })
+        .await?;
+        if let Some(answer) = answer {
+            return Ok(answer);
+        }
+    }
+    Err(ApiError::internal("a search has no answer"))
+}
+
+/// One of several tries to answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Attempt {
+    /// There is no other: what has changed meanwhile is left out.
+    pub(crate) is_last: bool,
+    /// Ends it.
+    pub(crate) cancel: Cancel,
+}
+
+impl Attempt {
+    fn new(number: usize, cancel: &Cancel) -> Self {
+        Self {
+            is_last: number == MAX_ATTEMPTS,
+            cancel: cancel.clone(),
+        }
+    }
+}
+
+/// What is searched, and all that a search needs.
+#[derive(Debug)]
+struct FirstStage {
+    collection: Arc<Collection>,
+    cursors: Arc<Cursors>,
+    searches: Vec<Search>,
+    /// Of all texts, in order.
+    embeddings: Vec<Embedding>,
+    same: Vec<SameSearch>,
+    /// Taken by the values of facets, which may be long texts.
+    room: Mutex<Room>,
+}
+
+impl FirstStage {
+    /// Searches until there is an answer.
+    fn answered<T>(
+        &self,
+        cancel: &Cancel,
+        mut render: impl FnMut(Vec<Found>, Attempt) -> Result<Option<T>, ApiError>,
+    ) -> Result<T, ApiError> {
+        for number in 1..=MAX_ATTEMPTS {
+            let mut found = self.found(cancel)?;
+            self.keep_places(&mut found);
+            if let Some(answer) = render(found, Attempt::new(number, cancel))? {
+                return Ok(answer);
+            }
+        }
+        Err(ApiError::internal("a search has no answer"))
+    }
+
+    fn found(&self, cancel: &Cancel) -> Result<Vec<Found>, ApiError> {
+        let mut embeddings = self.embeddings.iter();
+        let answer = |search: &Search| {
+            cancel.check()?;
+            let found = answer(&self.collection, search, &mut embeddings)
+                .map_err(|error| error.within(&search.pointer))?;
+            let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
+            room.hold_part(facet_bytes(&found.facets))?;
+            Ok(found)
+        };
+        self.searches.iter().map(answer).collect()
+    }
+
+    /// Makes a cursor of where each list goes on.
+    fn keep_places(&self, found: &mut [Found]) {
+        for (found, same) in found.iter_mut().zip(&self.same) {
+            let next = found.next.take();
+            found.next_cursor = next.map(|place| self.cursors.keep(place, same.clone()));
+        }
+    }
+}
+
+/// Bytes of the texts among the values of facets.
+fn facet_bytes(facets: &[Facet]) -> usize {
+    let values = facets.iter().flat_map(|facet| &facet.values);
+    let bytes = values.map(|value| match &value.value {
+        Scalar::Text(text) => text.len(),
+        Scalar::Null | Scalar::Bool(_) | Scalar::Number(_) => 0,
+    });
+    bytes.sum()
 }
 
 /// What cursors of these searches belong to. Searches that have a cursor learn what it stands for.
@@ -161,6 +287,8 @@ fn same_searches(
 ) -> Result<Vec<SameSearch>, ApiError> {
     let same = |search: &mut Search| {
         let same = SameSearch::of(collection, search, &engine.cursors.hashing);
+        let excluded = search.searched_for.stored_ids().map(str::to_owned);
+        search.options.exclude = excluded.collect();
         if let Some(cursor) = &search.cursor {
             let place = engine.cursors.find(cursor, &same);
             let place = place.map_err(|error| error.within(&search.pointer))?;
@@ -170,24 +298,6 @@ fn same_searches(
         Ok(same)
     };
     searches.iter_mut().map(same).collect()
-}
-
-async fn first_stage(
-    engine: &Engine,
-    collection: &Arc<Collection>,
-    searches: Vec<Search>,
-) -> Result<Vec<Found>, ApiError> {
-    let mut embeddings = embed_queries(engine, &searches).await?.into_iter();
-    let collection = Arc::clone(collection);
-    blocking_steps(move |cancel| {
-        let answer = |search: Search| {
-            cancel.check()?;
-            let pointer = search.pointer.clone();
-            answer(&collection, search, &mut embeddings).map_err(|error| error.within(&pointer))
-        };
-        searches.into_iter().map(answer).collect()
-    })
-    .await
 }
 
 /// Embeddings of all texts of all questions, in order.
@@ -201,38 +311,31 @@ async fn embed_queries(engine: &Engine, searches: &[Search]) -> Result<Vec<Embed
     engine.embed_asked(texts, InputKind::Query, lane).await
 }
 
-fn answer(
+fn answer<'a>(
     collection: &Collection,
-    mut search: Search,
-    embeddings: &mut impl Iterator<Item = Embedding>,
+    search: &Search,
+    embeddings: &mut impl Iterator<Item = &'a Embedding>,
 ) -> Result<Found, ApiError> {
-    let own: Vec<Embedding> = embeddings.take(search.texts_to_encode().count()).collect();
+    let own = embeddings.take(search.texts_to_encode().count());
+    let own: Vec<Embedding> = own.cloned().collect();
     let mut timings = timings(&own);
     let started_at = Instant::now();
-    search.options.exclude = search
-        .searched_for
-        .stored_ids()
-        .map(str::to_owned)
-        .collect();
     let query = search.query(collection, own)?;
-    let chosen = candidates::chosen(collection, &query, &search)?;
+    let chosen = candidates::chosen(collection, &query, search)?;
     let next = chosen.has_more.then(|| Place {
         moment: chosen.moment,
         shown: search.shown_with(&chosen.hits),
         scores: Arc::default(),
     });
-    let mut hits: Vec<FoundHit> = chosen.hits.into_iter().skip(search.offset).collect();
+    let mut hits = chosen.hits;
+    drop(hits.drain(..search.offset.min(hits.len())));
+    // Those that are skipped are many more than those that stay.
+    hits.shrink_to_fit();
     if search.passages_per_hit > 0 {
         let found: Vec<&Hit> = hits.iter().map(|found| &found.hit).collect();
         let passages = query.best_passages(collection, &found, search.passages_per_hit)?;
         for (found, passages) in hits.iter_mut().zip(passages) {
             found.passages = passages;
-        }
-    }
-    if search.highlights {
-        let words = search.words()?;
-        for found in &mut hits {
-            found.highlights = highlights(&words, &found.hit);
         }
     }
     timings.searching = started_at.elapsed();
@@ -241,6 +344,9 @@ fn answer(
         total: chosen.total,
         counted: search.counted(),
         facets: chosen.facets,
+        filter: search.options.filter.clone(),
+        group_by: search.choice.group_by.clone(),
+        highlighted: search.highlights.then(|| search.words()).transpose()?,
         moment: chosen.moment,
         next,
         next_cursor: None,

@@ -81,20 +81,16 @@ impl Query {
 }
 
 fn put_first(passages: &mut [ScoredPassage], hit: &Hit) {
-    let own = passages.iter().position(|scored| {
-        (scored.passage.start, scored.passage.end) == (hit.passage.start, hit.passage.end)
-    });
+    let own = passages.iter().position(|scored| scored.is_best_of(hit));
     if let Some(own) = own {
         passages[..=own].rotate_right(1);
     }
 }
 
-/// Where the words stand in the passage of a hit: bytes of the document's text, from first to
-/// last.
-pub(super) fn highlights(words: &WordQuery, hit: &Hit) -> Vec<Range<usize>> {
-    let start = hit.passage.start;
-    let text = hit.document.text.get(start..hit.passage.end);
-    let mut ranges = words.matches(text.unwrap_or_default());
+/// Where the words stand in a passage that begins at `start` of its document's text: bytes of that text,
+/// from first to last.
+pub(crate) fn highlights(words: &WordQuery, passage: &str, start: usize) -> Vec<Range<usize>> {
+    let mut ranges = words.matches(passage);
     ranges.truncate(MAX_HIGHLIGHTS_PER_HIT);
     let shifted = ranges.into_iter();
     shifted

@@ -150,14 +150,8 @@ pub(in crate::service) fn stored_vector(
     collection: &Collection,
     id: &str,
 ) -> Result<Vec<f32>, ApiError> {
-    let passages = collection
-        .passages(id, true)?
-        .ok_or_else(|| ApiError::document_not_found(id))?;
-    let vectors: Vec<Vec<f32>> = passages
-        .into_iter()
-        .filter_map(|passage| passage.vector)
-        .collect();
-    mean(&vectors).ok_or_else(|| ApiError::internal("a stored document has no vector"))
+    let vector = collection.mean_vector(id)?;
+    vector.ok_or_else(|| ApiError::document_not_found(id))
 }
 
 fn mean(vectors: &[Vec<f32>]) -> Option<Vec<f32>> {

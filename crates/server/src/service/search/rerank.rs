@@ -7,12 +7,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use siamese_index::Collection;
+
 use super::cursors::Place;
 use super::{Found, FoundHit, Search, SearchedFor, auto_cut};
 use crate::app::Engine;
 use crate::error::ApiError;
-use crate::service::chunking::with_title;
-use crate::service::{OverWindow, RerankTask};
+use crate::service::{OverWindow, RerankTask, RerankTexts};
 
 /// A wish to score the first hits again.
 #[derive(Debug, Clone, Copy)]
@@ -63,12 +64,13 @@ pub(super) fn split(engine: &Engine, search: &mut Search) -> Result<Option<Secon
 /// 503 when the lane is full, 500 when the reranker fails.
 pub(super) async fn second_stages(
     engine: &Engine,
+    collection: &Arc<Collection>,
     found: &mut [Found],
-    stages: Vec<Option<SecondStage>>,
+    stages: &[Option<SecondStage>],
 ) -> Result<(), ApiError> {
-    let staged = || found.iter().zip(&stages);
-    let tasks: Vec<RerankTask> = staged()
-        .filter_map(|(found, stage)| stage.as_ref().map(|stage| task(found, stage)))
+    let staged = found.iter().zip(stages);
+    let tasks: Vec<RerankTask> = staged
+        .filter_map(|(found, stage)| Some(task(collection, found, stage.as_ref()?)))
         .collect();
     if tasks.is_empty() {
         return Ok(());
@@ -77,7 +79,7 @@ pub(super) async fn second_stages(
     let scores = engine.rerank(tasks, OverWindow::Cut).await?;
     let reranking = started_at.elapsed();
     let staged = found.iter_mut().zip(stages);
-    let staged = staged.filter_map(|(found, stage)| Some((found, stage?)));
+    let staged = staged.filter_map(|(found, stage)| Some((found, stage.as_ref()?)));
     for ((found, stage), scores) in staged.zip(scores) {
         let new = stage.unscored(&found.hits).map(|found| found.hit.number());
         let new = new.zip(scores.iter().map(|pair| pair.score));
@@ -88,10 +90,11 @@ pub(super) async fn second_stages(
     Ok(())
 }
 
-fn task(found: &Found, stage: &SecondStage) -> RerankTask {
+fn task(collection: &Arc<Collection>, found: &Found, stage: &SecondStage) -> RerankTask {
+    let hits = stage.unscored(&found.hits).map(|found| found.hit.clone());
     RerankTask {
         query: stage.query.clone(),
-        texts: stage.unscored(&found.hits).map(text_of).collect(),
+        texts: RerankTexts::Hits(Arc::clone(collection), hits.collect()),
     }
 }
 
@@ -130,13 +133,6 @@ impl SecondStage {
         });
         found.hits = hits.into_iter().skip(self.offset).collect();
     }
-}
-
-/// What of a hit is compared with the query: its best passage under its title, as it was encoded.
-fn text_of(found: &FoundHit) -> String {
-    let (document, passage) = (&found.hit.document, &found.hit.passage);
-    let text = document.text.get(passage.start..passage.end);
-    with_title(document.title.as_deref(), text.unwrap_or_default())
 }
 
 /// Hits by their new scores; of equals, the first stage's better one comes first.
