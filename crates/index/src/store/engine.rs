@@ -140,6 +140,12 @@ impl Engine {
         Ok(turn.filled_bytes())
     }
 
+    /// The most log buffers that may have been in flight.
+    #[cfg(test)]
+    pub(super) fn most_unfinished(&self) -> u64 {
+        self.unfinished.most()
+    }
+
     #[cfg(test)]
     pub(super) fn has_reclaimed(&self) -> bool {
         self.db.tree_names().iter().any(|name| *name == EMPTY_TREE)

@@ -149,6 +149,9 @@ impl Drop for Turn {
 pub(super) struct Unfinished {
     small: AtomicU64,
     segments: AtomicU64,
+    /// The most that there have been.
+    #[cfg(test)]
+    most: AtomicU64,
 }
 
 /// What adds to a log.
@@ -182,7 +185,14 @@ impl Unfinished {
         let (outcome, filled) = turn.count(add);
         self.small.fetch_add(small_buffers, Ordering::Relaxed);
         self.segments.fetch_add(filled, Ordering::Relaxed);
+        #[cfg(test)]
+        self.most.fetch_max(self.tasks(), Ordering::Relaxed);
         outcome
+    }
+
+    #[cfg(test)]
+    pub(super) fn most(&self) -> u64 {
+        self.most.load(Ordering::Relaxed)
     }
 
     /// Flushes, and waits for the threads that did it.

@@ -177,4 +177,32 @@ mod tests {
         store.reclaim_after(1 << 20).unwrap();
         assert!(store.engine().has_reclaimed());
     }
+
+    #[test]
+    fn fewer_log_buffers_are_in_flight_than_sled_has_threads() {
+        /// sled's pool begins with as many (`DESIRED_WAITING_THREADS`).
+        const THREADS: u64 = 7;
+        let folder = tempfile::tempdir().unwrap();
+        let reclaim = Reclaim {
+            over_ratio: 0.0,
+            over_bytes: 0,
+        };
+        let store = filled(folder.path(), Some(reclaim));
+        let before = store.size_on_disk().unwrap();
+        for value in 1..=4 {
+            // Large batches, small ones, and what is moved after each.
+            let mut batch = WriteBatch::default();
+            scattered()
+                .take(2000)
+                .for_each(|n| batch.put(&key(n), vec![value; VALUE_BYTES]));
+            store.make_durable(store.apply(batch).unwrap()).unwrap();
+            write(&store, scattered().skip(2000).take(300), value);
+        }
+        assert!(
+            store.size_on_disk().unwrap() > before,
+            "nothing was written"
+        );
+        let most = store.engine().most_unfinished();
+        assert!((3..THREADS).contains(&most), "{most}");
+    }
 }
