@@ -351,7 +351,9 @@ mod router_tests {
     }
 
     async fn answer(app: &Router, path: &str, body: impl Into<Body>) -> (Value, Response<()>) {
-        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+        let request = Request::post(path)
+            .header(header::HOST, "localhost")
+            .header(header::CONTENT_TYPE, "application/json");
         let request = request.body(body.into()).unwrap();
         let (head, body) = app.clone().oneshot(request).await.unwrap().into_parts();
         let body = axum::body::to_bytes(body, MIB).await.unwrap();
@@ -571,6 +573,7 @@ mod router_tests {
         let app = app(|limits| limits.max_body_bytes = 1000);
         for path in ["/documents", "/search", "/embed"] {
             let request = Request::post(path)
+                .header(header::HOST, "localhost")
                 .header(header::CONTENT_TYPE, "application/json")
                 .header(header::CONTENT_LENGTH, "1001");
             let request = request.body(endless(1).0).unwrap();
