@@ -1,7 +1,7 @@
 //! How large answers may be, each by itself and all together.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::blocking::Cancel;
 use crate::config::Limits;
@@ -16,6 +16,8 @@ pub(super) const FREE_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 pub(crate) struct AnswerBudget {
     in_flight: AtomicUsize,
+    /// Whether an answer has gone over the budget, as one may.
+    has_favoured: AtomicBool,
     max_in_flight: usize,
     max_answer: usize,
 }
@@ -30,6 +32,8 @@ pub(crate) struct Room {
     max: usize,
     /// Bytes of the budget.
     taken: usize,
+    /// Whether it is the one that may go over the budget.
+    is_favoured: bool,
     /// Bytes of the answer so far, those included that need no room.
     answer: usize,
 }
@@ -39,6 +43,7 @@ impl AnswerBudget {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             in_flight: AtomicUsize::new(0),
+            has_favoured: AtomicBool::new(false),
             max_in_flight: limits.max_responses_in_flight_bytes,
             max_answer: limits.max_response_bytes,
         }
@@ -51,6 +56,7 @@ impl AnswerBudget {
             cancel: Cancel::default(),
             max: self.max_answer,
             taken: 0,
+            is_favoured: false,
             answer: 0,
         }
     }
@@ -96,7 +102,8 @@ impl Room {
     /// Takes room for so many more bytes: of the answer, or of what it is made from.
     ///
     /// # Errors
-    /// 503 when answers in flight have taken it all.
+    /// 503 when answers in flight have taken it all, unless this is the one answer that is finished all
+    /// the same: several that grow together would all be refused otherwise.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), ApiError> {
         let budget = &self.budget;
         let grown = |used: usize| {
@@ -105,6 +112,12 @@ impl Room {
         };
         let order = Ordering::Relaxed;
         if budget.in_flight.fetch_update(order, order, grown).is_ok() {
+            self.taken += bytes;
+            return Ok(());
+        }
+        if self.is_favoured || !budget.has_favoured.swap(true, order) {
+            budget.in_flight.fetch_add(bytes, order);
+            self.is_favoured = true;
             self.taken += bytes;
             return Ok(());
         }
@@ -151,6 +164,9 @@ impl Room {
 impl Drop for Room {
     fn drop(&mut self) {
         self.shrink(self.taken);
+        if self.is_favoured {
+            self.budget.has_favoured.store(false, Ordering::Relaxed);
+        }
     }
 }
 
@@ -167,12 +183,18 @@ mod tests {
         let budget = Arc::new(AnswerBudget::new(&limits));
         let (mut first, mut second) = (budget.room(), budget.room());
         first.grow(60).unwrap();
-        let refused = second.grow(41).unwrap_err();
-        assert_eq!(refused.code(), ErrorCode::Overloaded);
         second.grow(40).unwrap();
         first.shrink(10);
         assert_eq!(budget.in_flight_bytes(), 90);
-        drop((first, second));
+        // One of those that grow together is finished.
+        first.grow(20).unwrap();
+        let refused = second.grow(1).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::Overloaded);
+        first.grow(20).unwrap();
+        drop(first);
+        second.grow(60).unwrap();
+        second.grow(1).unwrap();
+        drop(second);
         assert_eq!(budget.in_flight_bytes(), 0);
         let mut room = budget.room();
         room.count(10).unwrap();
