@@ -24,9 +24,9 @@ COPY crates/server/Cargo.toml crates/server/Cargo.toml
 COPY crates/cli/Cargo.toml crates/cli/Cargo.toml
 COPY tests/Cargo.toml tests/Cargo.toml
 RUN for crate in encoder index server; do mkdir -p crates/$crate/src && touch crates/$crate/src/lib.rs; done \
-    && mkdir -p crates/cli/src crates/index/benches tests/src tests/it && touch tests/src/lib.rs \
+    && mkdir -p crates/cli/src crates/index/benches tests/src tests/it tests/hostile && touch tests/src/lib.rs \
     && echo 'fn main() {}' \
-        | tee crates/cli/src/main.rs crates/index/benches/metadata_filters.rs crates/index/benches/lexical.rs tests/it/main.rs >/dev/null \
+        | tee crates/cli/src/main.rs crates/index/benches/metadata_filters.rs crates/index/benches/lexical.rs tests/it/main.rs tests/hostile/main.rs >/dev/null \
     && cargo build --release --locked -p siamese
 
 COPY config config
