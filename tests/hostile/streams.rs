@@ -130,7 +130,6 @@ fn read_a_little(attacker: &Attacker, connections: usize, request: &str, bytes: 
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn readers_that_do_not_read_are_bounded_together() {
     let mut trial = Trial::new(victim_of_large_documents);
     let export = bare("GET", "/collections/large/export?include=vectors");
@@ -212,7 +211,6 @@ fn read_slowly(attacker: &Attacker, connections: usize, request: &str) -> Tally 
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn readers_of_a_few_bytes_a_second_are_bounded_together() {
     let mut trial = Trial::new(victim_of_large_documents);
     let connections = short_or_full(40, 100);

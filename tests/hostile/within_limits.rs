@@ -117,7 +117,6 @@ fn victim_of_long_values() -> Victim {
 }
 
 #[test]
-#[ignore = "not within its bounds yet"]
 fn values_of_facets_and_groups_are_part_of_an_answer_as_much_as_hits() {
     let mut trial = Trial::new(victim_of_long_values);
     let path = "/collections/values/search/batch";

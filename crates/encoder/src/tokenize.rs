@@ -8,8 +8,8 @@ use tokenizers::{Encoding, PostProcessor, Tokenizer, TruncationDirection};
 use crate::Error;
 use crate::model_folder::read;
 
-/// A tokenizer keeps some hundred bytes for each token while it works, so a megabyte of punctuation
-/// took 400 MB. Longer texts than this go through it in pieces; what an encoder's window keeps of them
+/// A tokenizer keeps some hundred bytes for each token while it works: a document of a megabyte of punctuation
+/// took 500 MB of memory. Longer texts than this go through it in pieces; what an encoder's window keeps of them
 /// is nearly always in the first one.
 const MAX_PIECE_BYTES: usize = 32 << 10;
 
