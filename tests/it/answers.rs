@@ -174,8 +174,16 @@ fn answers_that_nobody_reads_take_bounded_room_and_small_ones_are_given_meanwhil
         (8, true, true),
         "{starts:?}"
     );
-    let small = json!({"query": "lamp", "include": []});
-    assert_eq!(server.client().post("/search", small).status, 200);
+    // Once those that were refused have let go of what they had read.
+    let small = || {
+        let answer = server
+            .client()
+            .post("/search", json!({"query": "lamp", "include": []}));
+        std::thread::sleep(Duration::from_millis(50));
+        answer
+    };
+    let is_given = (0..100).any(|_| small().status == 200);
+    assert!(is_given, "{:?}", small());
     if let (Some(before), Some(after)) = (before, peak_bytes(&server)) {
         assert!(after.saturating_sub(before) < 150 << 20, "{before} {after}");
     }
