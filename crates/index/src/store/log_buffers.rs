@@ -12,7 +12,8 @@
 //! to them, because a thread at work counts as minus one among those that wait (`threadpool.rs`), so
 //! that the number of idle threads goes below zero and looks large.
 //!
-//! So the hang takes seven tasks that are not finished. Here is why there are never so many.
+//! So the hang takes seven tasks that are not finished. Here is what keeps them fewer, and where that is not
+//! arithmetic alone.
 //!
 //! # The bounds
 //!
@@ -32,6 +33,8 @@
 //!   before it are on the disk. So at most one more task waits for the disk. The others that are not
 //!   finished have nothing left to do but some microseconds of arithmetic; for the hang four of them
 //!   at the least would have to be kept from a processor while this thread fills another segment and waits for its fsync.
+//!   A disk that takes longer than [`MAX_WAIT`] for an fsync ends this wait, and this one only: the others end in
+//!   a flush. What hangs then is noticed by the watch over writes, which ends the process.
 //! * A flush hands over two at most, and excludes batches by itself (`concurrency_control`) as well as by the turn.
 //!
 //! Readers may hand over a buffer when they read a page that is not on the disk yet and not in the
