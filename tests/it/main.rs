@@ -17,6 +17,7 @@ mod disk_trouble;
 mod documents;
 mod doors;
 mod evaluation;
+mod files;
 mod filters;
 mod house_rules;
 mod kill;

@@ -1,7 +1,8 @@
 //! The one binary, `siamese`: the service and the commands to work with it.
 //!
 //! `commands/` has one file for each command. What they share stands beside it: `client` speaks
-//! HTTP to a running service, `eval` computes figures of quality, `ingest` reads files, `export_file` an export, `freed_memory` sets up the allocator, `model` gets
+//! HTTP to a running service, `sender` sends it documents, `account` keeps what became of them, `eval` computes figures of
+//! quality, `reading` reads people's files, `export_file` an export, `freed_memory` sets up the allocator, `model` gets
 //! models onto this machine, `private_files` keeps data from other users, `vector_file` reads files of vectors.
 
 #![expect(
@@ -9,16 +10,18 @@
     reason = "a command line program tells people what it does on standard error"
 )]
 
+mod account;
 mod client;
 mod commands;
 mod eval;
 mod export_file;
 mod failure;
 mod freed_memory;
-mod ingest;
 mod logging;
 mod model;
 mod private_files;
+mod reading;
+mod sender;
 mod vector_file;
 
 use std::process::ExitCode;

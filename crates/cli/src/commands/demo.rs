@@ -13,10 +13,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use siamese_server::config::{Overrides, Settings};
 
-use super::ingest::Sender;
 use super::search::{hits, shortened};
 use super::serve::end_process;
 use crate::client::{Connection, Service};
+use crate::sender::Sender;
 use crate::{logging, model};
 
 /// 340 short documents that the project wrote.
@@ -202,7 +202,7 @@ fn ingest_corpus(service: &Service) -> Result<usize> {
         sender.line("demo/corpus.jsonl", number, line)?;
     }
     sender.flush()?;
-    let counts = sender.finish();
+    let counts = sender.finish().documents;
     if counts.failed > 0 {
         bail!("{} documents of the demo were refused", counts.failed);
     }

@@ -12,9 +12,10 @@ use siamese_index::{
     Collection, Error, ImportedDocument, Index, IndexOptions, check_collection_name,
 };
 
-use super::ingest::{Sender, progress};
+use crate::account::Place;
 use crate::client::{Connection, Service, collection_name};
 use crate::export_file::ExportFile;
+use crate::sender::{Sender, progress};
 
 /// Documents of one write into a data folder, and bytes of their texts.
 const MAX_WRITE_DOCUMENTS: usize = 500;
@@ -131,11 +132,14 @@ impl Import {
         let name = self.file.display().to_string();
         let mut sender = Sender::new(&service, bar.clone());
         while let Some(document) = export.next()? {
-            sender.push(&name, export.line(), &document.to_encode())?;
+            sender.push(
+                Place::new(&name, Some(export.line())),
+                &document.to_encode(),
+            )?;
             bar.set_position(export.bytes());
         }
         sender.flush()?;
-        let counts = sender.finish();
+        let counts = sender.finish().documents;
         let stored = counts.created + counts.updated + counts.unchanged;
         writeln!(
             stdout(),

@@ -1,249 +1,146 @@
 //! `siamese ingest`
 
-use std::io::{IsTerminal, Write, stderr, stdout};
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::io::{Write, stdout};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde::Deserialize;
+use anyhow::{Context, Result, bail};
 
-use crate::client::{Connection, Problem, Service, ServiceError};
-use crate::ingest::{self, SourceFile};
+use crate::account::{Account, Place};
+use crate::client::{Connection, Service};
+use crate::reading::{self, ENDINGS, Found, Item, ReadOptions, SeenIds, SourceFile};
+use crate::sender::{Sender, progress};
 
-/// Documents of one request: an interrupted ingest has at most these to send again.
-const MAX_REQUEST_DOCUMENTS: usize = 512;
-/// Size of one request.
-const MAX_REQUEST_BYTES: usize = 4 << 20;
-/// Times a busy service is asked again.
-const MAX_ATTEMPTS: usize = 60;
-/// Failures that are printed; the rest is counted.
-const MAX_SHOWN_FAILURES: u64 = 20;
+/// Reasons for skipping files that are printed.
+const MAX_SHOWN_REASONS: usize = 10;
 
-/// Store files: JSON lines, CSV, plain text, Markdown
+/// Store files: JSON, CSV, plain text, Markdown, HTML, PDF
 ///
 /// What is stored already and has not changed is not encoded again, so an interrupted ingest is
-/// simply started again.
+/// simply started again. A file or row that cannot be read is named, and the rest is stored; the exit
+/// code is 1 then.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ingest {
-    /// Files, or folders to walk through
+    /// Files, or folders to walk through; `-` is standard input
     #[arg(required = true, value_name = "FILE|DIR")]
     paths: Vec<PathBuf>,
+    /// Write what became of each file, and every failure with its line, as JSON
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    #[command(flatten)]
+    options: ReadOptions,
     #[command(flatten)]
     connection: Connection,
 }
 
-/// Documents by outcome.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    /// New.
-    pub(crate) created: u64,
-    /// Changed.
-    pub(crate) updated: u64,
-    /// As they were.
-    pub(crate) unchanged: u64,
-    /// Refused, or no documents at all.
-    pub(crate) failed: u64,
-}
-
-/// One line of the service's answer.
-#[derive(Debug, Deserialize)]
-struct Answer {
-    line: Option<usize>,
-    status: Option<String>,
-    error: Option<Problem>,
-}
-
 impl Ingest {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let files = ingest::find(&self.paths)?;
-        if files.is_empty() {
-            bail!("there are no .jsonl, .ndjson, .csv, .txt or .md files in what was named");
+        // Before the work, so that the account of it is not lost when it cannot be written.
+        let report = self.report.as_deref().map(create).transpose()?;
+        let found = reading::find(&self.paths, &self.options)?;
+        if found.files.is_empty() && found.failed.is_empty() {
+            bail!("nothing to read: there are no {ENDINGS} files in what was named");
         }
         let service = Service::new(&self.connection);
         service.ensure_collection()?;
-        let bytes = files.iter().map(|file| file.bytes).sum();
+        let bytes = found.files.iter().map(|file| file.bytes).sum();
         let mut sender = Sender::new(&service, progress(bytes));
-        for file in &files {
-            sender.file(file)?;
+        let outcome = self.send(&found, &mut sender);
+        let mut account = sender.finish();
+        account.ended_early = outcome.as_ref().err().map(|error| format!("{error:#}"));
+        if let Some(report) = report {
+            account.write(report).context("cannot write the report")?;
         }
-        let counts = sender.finish();
-        writeln!(
-            stdout(),
-            "{} created, {} updated, {} unchanged, {} failed",
-            counts.created,
-            counts.updated,
-            counts.unchanged,
-            counts.failed
-        )?;
-        Ok(if counts.failed == 0 {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
+        print(&account)?;
+        outcome?;
+        Ok(match account.documents.failed {
+            0 => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
         })
     }
-}
 
-/// A bar over so many bytes; hidden when nobody looks.
-pub(crate) fn progress(bytes: u64) -> ProgressBar {
-    let bar = ProgressBar::new(bytes);
-    let template = "{bar:30} {percent:>3} %  {msg}  {elapsed}, {eta} left";
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    if !stderr().is_terminal() {
-        bar.set_draw_target(ProgressDrawTarget::hidden());
-    }
-    bar
-}
-
-/// Gathers documents into requests and keeps the account.
-pub(crate) struct Sender<'a> {
-    service: &'a Service,
-    bar: ProgressBar,
-    counts: Counts,
-    body: Vec<u8>,
-    /// File and line of each document in the body.
-    places: Vec<(String, u64)>,
-}
-
-impl<'a> Sender<'a> {
-    pub(crate) fn new(service: &'a Service, bar: ProgressBar) -> Self {
-        let (counts, body, places) = (Counts::default(), Vec::new(), Vec::new());
-        Self {
-            service,
-            bar,
-            counts,
-            body,
-            places,
+    /// Sends what can be read and notes what cannot.
+    ///
+    /// # Errors
+    /// When the service takes nothing more.
+    fn send(&self, found: &Found, sender: &mut Sender<'_>) -> Result<()> {
+        for (file, reason) in &found.failed {
+            sender.failed(&Place::new(file, None), reason);
         }
+        for (file, reason) in &found.skipped {
+            sender.skipped(file, reason);
+        }
+        let mut ids = SeenIds::default();
+        for file in &found.files {
+            ids.begin(&file.shown);
+            self.send_file(file, &mut ids, sender)?;
+            sender.passed(file.bytes);
+        }
+        sender.flush()
     }
 
-    /// Sends the documents of one file. A bad document is told and counted.
-    fn file(&mut self, file: &SourceFile) -> Result<()> {
-        let name = file.path.display().to_string();
-        let documents = ingest::read(file)?;
-        for document in documents {
-            match document {
-                Ok(document) => {
-                    self.body.extend(serde_json::to_vec(&document.json)?);
-                    self.body.push(b'\n');
-                    self.places.push((name.clone(), document.line));
-                    self.send_if_full()?;
-                }
-                Err(bad) => self.failed(&name, bad.line, &bad.reason),
+    fn send_file(
+        &self,
+        file: &SourceFile,
+        ids: &mut SeenIds,
+        sender: &mut Sender<'_>,
+    ) -> Result<()> {
+        let whole = Place::new(&file.shown, None);
+        let at = |line| Place {
+            line,
+            ..whole.clone()
+        };
+        for item in reading::read(file, &self.options) {
+            match item {
+                Item::Document(document) => match ids.note(&document) {
+                    None => sender.push(at(document.line), &serde_json::to_string(&document)?)?,
+                    Some(clash) => sender.failed(&at(document.line), clash),
+                },
+                Item::Failed(trouble) => sender.failed(&at(trouble.line), trouble.reason),
+                Item::Warning(trouble) => sender.warned(&at(trouble.line), trouble.reason),
+                Item::Skipped(trouble) => sender.skipped(&file.shown, trouble.reason),
             }
-        }
-        // What the last request of a file holds is sent with the next, but counted here.
-        self.bar.inc(file.bytes);
-        self.send_if_last()
-    }
-
-    fn send_if_full(&mut self) -> Result<()> {
-        if self.places.len() >= MAX_REQUEST_DOCUMENTS || self.body.len() >= MAX_REQUEST_BYTES {
-            self.send()?;
         }
         Ok(())
     }
+}
 
-    fn send_if_last(&mut self) -> Result<()> {
-        let is_last = self
-            .bar
-            .length()
-            .is_none_or(|length| self.bar.position() >= length);
-        if is_last { self.send() } else { Ok(()) }
+fn create(path: &Path) -> Result<fs_err::File> {
+    fs_err::File::create(path).context("cannot write the report")
+}
+
+/// Says what became of the files.
+fn print(account: &Account) -> Result<()> {
+    let (documents, mut out) = (account.documents, stdout());
+    write!(
+        out,
+        "{} created, {} updated, {} unchanged, {} failed",
+        documents.created, documents.updated, documents.unchanged, documents.failed
+    )?;
+    match account.warnings.count() {
+        0 => {}
+        1 => write!(out, ", 1 warning")?,
+        warnings => write!(out, ", {warnings} warnings")?,
     }
-
-    /// Sends what was gathered; a busy service is asked again after the time it names.
-    fn send(&mut self) -> Result<()> {
-        if self.places.is_empty() {
-            return Ok(());
-        }
-        for attempt in 1.. {
-            match self.service.post_lines(&self.body) {
-                Ok(answers) => {
-                    self.read(answers)?;
-                    break;
-                }
-                Err(ServiceError::Busy { retry_after, .. }) if attempt < MAX_ATTEMPTS => {
-                    std::thread::sleep(retry_after);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        self.body.clear();
-        self.places.clear();
-        Ok(())
+    match account.skipped.count() {
+        0 => {}
+        skipped => write!(out, ", {skipped} skipped")?,
     }
-
-    fn read(&mut self, answers: impl Iterator<Item = std::io::Result<String>>) -> Result<()> {
-        let mut answered = 0;
-        for answer in answers {
-            let answer: Answer = serde_json::from_str(&answer?)?;
-            match (answer.line, answer.status.as_deref(), answer.error) {
-                (Some(_), Some("created"), _) => self.counts.created += 1,
-                (Some(_), Some("updated"), _) => self.counts.updated += 1,
-                (Some(_), Some("unchanged"), _) => self.counts.unchanged += 1,
-                (Some(line), _, Some(problem)) => self.refused(line, &problem),
-                (None, _, Some(problem)) => {
-                    bail!("the service ended the stream: {}", problem.detail)
-                }
-                _ => continue,
-            }
-            answered += 1;
-            self.bar.set_message(format!("{} documents", self.stored()));
-        }
-        if answered < self.places.len() {
-            bail!("the service ended the stream early; start the ingest again to go on");
-        }
-        Ok(())
+    writeln!(out)?;
+    let mut reasons = BTreeMap::<_, Vec<_>>::new();
+    for entry in account.skipped.list() {
+        reasons
+            .entry(entry.reason())
+            .or_default()
+            .push(entry.file());
     }
-
-    fn refused(&mut self, line: usize, problem: &Problem) {
-        let place = line
-            .checked_sub(1)
-            .and_then(|line| self.places.get(line))
-            .cloned();
-        let (name, line) = place.unwrap_or_default();
-        let reason = format!("{}{} ({})", problem.detail, problem.place(), problem.code);
-        self.failed(&name, line, &reason);
-    }
-
-    fn failed(&mut self, name: &str, line: u64, reason: &str) {
-        self.counts.failed += 1;
-        if self.counts.failed <= MAX_SHOWN_FAILURES {
-            self.bar.suspend(|| eprintln!("{name}:{line}: {reason}"));
-        } else if self.counts.failed == MAX_SHOWN_FAILURES + 1 {
-            self.bar
-                .suspend(|| eprintln!("further failures are only counted"));
+    for (reason, files) in reasons.iter().take(MAX_SHOWN_REASONS) {
+        let first = files.first().copied().unwrap_or_default();
+        match files.len() {
+            1 => eprintln!("skipped {first}: {reason}"),
+            more => eprintln!("skipped {first} and {} more: {reason}", more - 1),
         }
     }
-
-    fn stored(&self) -> u64 {
-        self.counts.created + self.counts.updated + self.counts.unchanged
-    }
-
-    /// Adds one line as it is, for documents that are lines already.
-    pub(crate) fn line(&mut self, name: &str, number: u64, json: &str) -> Result<()> {
-        self.bar.inc(1);
-        self.push(name, number, json)
-    }
-
-    /// As [`Self::line`]; the caller moves the bar.
-    pub(crate) fn push(&mut self, name: &str, number: u64, json: &str) -> Result<()> {
-        self.body.extend_from_slice(json.as_bytes());
-        self.body.push(b'\n');
-        self.places.push((name.to_owned(), number));
-        self.send_if_full()
-    }
-
-    /// Sends what is left and gives the account.
-    pub(crate) fn flush(&mut self) -> Result<()> {
-        self.send()
-    }
-
-    pub(crate) fn finish(self) -> Counts {
-        self.bar.finish_and_clear();
-        self.counts
-    }
+    Ok(())
 }

@@ -12,6 +12,7 @@ mod ingest;
 mod mode;
 mod model;
 mod openapi;
+mod read_pdf;
 mod search;
 mod serve;
 mod similarity;
@@ -47,6 +48,8 @@ enum Command {
     AcceptLoss(accept_loss::AcceptLoss),
     Healthcheck(healthcheck::Healthcheck),
     Openapi(openapi::Openapi),
+    #[command(hide = true)]
+    ReadPdf(read_pdf::ReadPdf),
 }
 
 impl Arguments {
@@ -71,6 +74,7 @@ impl Arguments {
             Command::AcceptLoss(command) => command.run(),
             Command::Healthcheck(command) => command.run(),
             Command::Openapi(command) => command.run(),
+            Command::ReadPdf(command) => command.run(),
         }
     }
 }

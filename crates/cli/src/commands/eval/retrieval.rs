@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 
 use super::progress;
 use crate::client::{Connection, Service, address, collection_name};
-use crate::commands::ingest::Sender;
 use crate::commands::mode::Mode;
 use crate::eval::{self, DataSet, Query, Run, Scores};
+use crate::sender::Sender;
 
 /// Hits of each question, enough for recall@100.
 const TOP_K: usize = 100;
@@ -213,7 +213,7 @@ fn ingest(service: &Service, data: &DataSet) -> Result<()> {
         sender.line("corpus.jsonl", line, &document?.to_string())?;
     }
     sender.flush()?;
-    let counts = sender.finish();
+    let counts = sender.finish().documents;
     if counts.failed > 0 {
         bail!(
             "{} documents were refused, so the figures would mean nothing",

@@ -1,0 +1,71 @@
+//! The columns of a table by their names.
+
+use std::collections::HashSet;
+
+use super::records::Record;
+use crate::reading::document::{Trouble, free_name};
+use crate::reading::field_names::{FieldNames, Fields};
+
+/// Columns of a table; spreadsheets have as many.
+const MAX_COLUMNS: usize = 16_384;
+/// Columns that are listed when none of them is the text.
+const MAX_SHOWN_COLUMNS: usize = 20;
+
+/// Every column with a name of its own.
+#[derive(Debug)]
+pub(super) struct Header {
+    pub(super) names: Vec<String>,
+    pub(super) fields: Fields,
+    /// The column of the text.
+    pub(super) text: usize,
+    /// What people should know about it.
+    pub(super) remarks: Vec<Trouble>,
+}
+
+impl Header {
+    /// Takes the first row as names. A name that stands there twice gets a number, so that neither
+    /// column is lost; a column without one is called by its place.
+    ///
+    /// # Errors
+    /// When no column is called like a text.
+    pub(super) fn of(record: &Record, wanted: &FieldNames) -> Result<Self, Trouble> {
+        if record.fields.len() > MAX_COLUMNS {
+            return Err(Trouble::at(
+                record.line,
+                format!("more than {MAX_COLUMNS} columns"),
+            ));
+        }
+        let (mut names, mut taken, mut remarks) =
+            (Vec::<String>::new(), HashSet::new(), Vec::new());
+        for (name, place) in record.fields.iter().zip(1..) {
+            let name = name.trim();
+            let named = match name {
+                "" => format!("column_{place}"),
+                name => name.to_owned(),
+            };
+            let free = free_name(&named, |name| taken.contains(name));
+            if free != named {
+                let remark = format!("a second column is called {named:?}; it becomes {free:?}");
+                remarks.push(Trouble::at(record.line, remark));
+            }
+            taken.insert(free.clone());
+            names.push(free);
+        }
+        let shown: Vec<_> = names.iter().map(String::as_str).collect();
+        let fields = wanted.find(&shown);
+        let Some(text) = fields.text else {
+            let columns = shown.get(..MAX_SHOWN_COLUMNS).unwrap_or(&shown).join(", ");
+            let reason = format!(
+                "no column is called {}; its columns are {columns}. --text-field says which is the text",
+                wanted.texts()
+            );
+            return Err(Trouble::at(record.line, reason));
+        };
+        Ok(Self {
+            names,
+            fields,
+            text,
+            remarks,
+        })
+    }
+}
