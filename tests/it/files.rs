@@ -304,3 +304,52 @@ fn a_report_that_cannot_be_written_is_told_before_the_work() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write the report"));
 }
+
+#[test]
+fn many_failures_of_one_file_do_not_hide_those_of_another() {
+    let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = server(data.path());
+    write(folder.path(), "a.jsonl", "nonsense\n".repeat(50));
+    write(
+        folder.path(),
+        "b.jsonl",
+        "{\"text\": \"x\"}\n{\"text\": \"\"}\n",
+    );
+    let output = ingest(&server, folder.path(), &["a.jsonl", "b.jsonl"]);
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(stdout(&output).starts_with("1 created, 0 updated, 0 unchanged, 51 failed"));
+    assert!(
+        words.contains("a.jsonl:1: ") && words.contains("b.jsonl:2: "),
+        "{words}"
+    );
+    assert!(
+        words.lines().count() < 20 && words.contains("--report"),
+        "{words}"
+    );
+}
+
+#[test]
+fn an_ingest_without_a_service_says_so_in_its_report() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.txt", "x");
+    let mut command = Command::new(binary());
+    command.args([
+        "ingest",
+        "a.txt",
+        "--report",
+        "r.json",
+        "--url",
+        "http://127.0.0.1:9",
+    ]);
+    let output = command.current_dir(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1);
+    let report: Value =
+        serde_json::from_slice(&fs_err::read(folder.path().join("r.json")).unwrap()).unwrap();
+    assert!(
+        report["ended_early"]
+            .as_str()
+            .unwrap()
+            .contains("siamese serve")
+    );
+}

@@ -1,6 +1,8 @@
 //! Sends documents to a service, some hundred in a request, and keeps the account.
 
+use std::collections::HashMap;
 use std::io::{IsTerminal, stderr};
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -15,8 +17,10 @@ const MAX_REQUEST_DOCUMENTS: usize = 512;
 const MAX_REQUEST_BYTES: usize = 4 << 20;
 /// Times a busy service is asked again.
 const MAX_ATTEMPTS: usize = 60;
-/// Failures, and warnings, that are printed as they come; the rest is counted.
-const MAX_SHOWN: u64 = 20;
+/// Failures and warnings that are printed as they come, of one file and of all; the rest is counted.
+/// One bad file does not keep people from seeing that there is another.
+pub(crate) const MAX_SHOWN_OF_FILE: u64 = 10;
+const MAX_SHOWN: u64 = 1000;
 
 /// One line of the service's answer.
 #[derive(Debug, Deserialize)]
@@ -56,6 +60,14 @@ pub(crate) struct Sender<'a> {
     body: Vec<u8>,
     /// Where each document in the body comes from.
     places: Vec<Place>,
+    told: Told,
+}
+
+/// How much has been printed.
+#[derive(Debug, Default)]
+struct Told {
+    all: u64,
+    files: HashMap<Arc<str>, u64>,
 }
 
 impl<'a> Sender<'a> {
@@ -66,6 +78,7 @@ impl<'a> Sender<'a> {
             account: Account::default(),
             body: Vec::new(),
             places: Vec::new(),
+            told: Told::default(),
         }
     }
 
@@ -161,23 +174,35 @@ impl<'a> Sender<'a> {
     /// Notes that something was not stored, and tells it.
     pub(crate) fn failed(&mut self, place: &Place, reason: impl Into<String>) {
         let entry = Entry::new(place, reason);
-        self.tell(self.account.failed.count(), "failures", &entry);
+        self.tell(place, &entry.to_string());
         self.account.fail(entry);
     }
 
     /// Notes something to know about what was stored, and tells it.
     pub(crate) fn warned(&mut self, place: &Place, reason: impl Into<String>) {
-        let entry = Entry::new(place, format!("warning: {}", reason.into()));
-        self.tell(self.account.warnings.count(), "warnings", &entry);
-        self.account.warnings.push(entry);
+        let reason = reason.into();
+        self.tell(
+            place,
+            &Entry::new(place, format!("warning: {reason}")).to_string(),
+        );
+        self.account.warnings.push(Entry::new(place, reason));
     }
 
-    fn tell(&self, told: u64, what: &str, entry: &Entry) {
-        if told < MAX_SHOWN {
-            self.bar.suspend(|| eprintln!("{entry}"));
-        } else if told == MAX_SHOWN {
+    fn tell(&mut self, place: &Place, sentence: &str) {
+        let of_file = self.told.files.entry(Arc::clone(&place.file)).or_default();
+        *of_file += 1;
+        self.told.all += 1;
+        let file = &place.file;
+        if self.told.all > MAX_SHOWN {
+            if self.told.all == MAX_SHOWN + 1 {
+                self.bar
+                    .suspend(|| eprintln!("what follows is only counted"));
+            }
+        } else if *of_file <= MAX_SHOWN_OF_FILE {
+            self.bar.suspend(|| eprintln!("{sentence}"));
+        } else if *of_file == MAX_SHOWN_OF_FILE + 1 {
             self.bar
-                .suspend(|| eprintln!("further {what} are only counted"));
+                .suspend(|| eprintln!("{file}: what follows is only counted"));
         }
     }
 

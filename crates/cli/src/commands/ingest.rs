@@ -7,10 +7,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-use crate::account::{Account, Place};
+use crate::account::{Account, Counts, Place};
 use crate::client::{Connection, Service};
 use crate::reading::{self, ENDINGS, Found, Item, ReadOptions, SeenIds, SourceFile};
-use crate::sender::{Sender, progress};
+use crate::sender::{MAX_SHOWN_OF_FILE, Sender, progress};
 
 /// Reasons for skipping files that are printed.
 const MAX_SHOWN_REASONS: usize = 10;
@@ -29,9 +29,9 @@ pub(crate) struct Ingest {
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     #[command(flatten)]
-    options: ReadOptions,
-    #[command(flatten)]
     connection: Connection,
+    #[command(flatten)]
+    options: ReadOptions,
 }
 
 impl Ingest {
@@ -43,16 +43,21 @@ impl Ingest {
             bail!("nothing to read: there are no {ENDINGS} files in what was named");
         }
         let service = Service::new(&self.connection);
-        service.ensure_collection()?;
         let bytes = found.files.iter().map(|file| file.bytes).sum();
         let mut sender = Sender::new(&service, progress(bytes));
-        let outcome = self.send(&found, &mut sender);
+        let made = service.ensure_collection().map_err(Into::into);
+        let outcome = made.and_then(|()| self.send(&found, &mut sender));
         let mut account = sender.finish();
         account.ended_early = outcome.as_ref().err().map(|error| format!("{error:#}"));
         if let Some(report) = report {
             account.write(report).context("cannot write the report")?;
         }
-        print(&account)?;
+        if outcome.is_ok() || account.documents != Counts::default() {
+            print(&account)?;
+        }
+        if account.failed.count() > MAX_SHOWN_OF_FILE && self.report.is_none() {
+            eprintln!("--report FILE lists every failure with its file and line");
+        }
         outcome?;
         Ok(match account.documents.failed {
             0 => ExitCode::SUCCESS,

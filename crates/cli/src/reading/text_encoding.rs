@@ -293,6 +293,7 @@ mod tests {
             "Straße",
             "señor",
             "Ærø",
+            "Méller & Séhne",
             "naïve façade",
             "text\ngrün\n",
         ] {

@@ -11,10 +11,12 @@ const DELIMITERS: [u8; 4] = *b",;\t|";
 const SAMPLE_BYTES: u64 = 64 << 10;
 const SAMPLE_ROWS: usize = 50;
 
-/// What separates the columns, and how many lines stand before the header.
+/// What separates the columns and keeps them together, and how many lines stand before the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Dialect {
     pub(super) delimiter: u8,
+    /// Whether quotes hold separators and line breaks together.
+    pub(super) quotes: bool,
     /// 1 after `sep=;`, the line by which spreadsheets tell each other.
     pub(super) lines_before: u64,
 }
@@ -37,6 +39,7 @@ impl Dialect {
             .unwrap_or_else(|| recognise(sample, names));
         Ok(Self {
             delimiter: recognised,
+            quotes: true,
             lines_before: u64::from(declared.is_some()),
         })
     }

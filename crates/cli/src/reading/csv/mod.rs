@@ -26,7 +26,10 @@ use super::{ReadOptions, SourceFile, Utf8File};
 pub(super) fn read(file: &SourceFile, options: &ReadOptions) -> Result<Items, Trouble> {
     let text = Utf8File::open(&file.path, options.encoding)?;
     let names = FieldNames::new(options);
-    let dialect = Dialect::of(&text, &names, options.delimiter)?;
+    let mut dialect = Dialect::of(&text, &names, options.delimiter)?;
+    // Columns between tabs are quoted by spreadsheets and by nobody else.
+    let plain = dialect.delimiter == b'\t' && Records::of(&text, dialect)?.quotes_mean_nothing();
+    dialect.quotes = !plain;
     let Some(first) = Records::of(&text, dialect)?.next() else {
         return Ok(Box::new(std::iter::once(Item::Skipped(
             Trouble::with_file("empty"),
@@ -51,13 +54,10 @@ pub(super) fn read(file: &SourceFile, options: &ReadOptions) -> Result<Items, Tr
         types,
         ids: RowIds::new(&file.id),
     };
-    let items = records.filter_map(move |record| {
+    let items = records.flat_map(move |record| {
         // The text is kept as long as its rows are read: it may be a temporary file.
         let _ = &text;
-        match record.and_then(|record| rows.document(&record)) {
-            Ok(document) => document.map(Item::Document),
-            Err(trouble) => Some(Item::Failed(trouble)),
-        }
+        rows.items(record)
     });
     Ok(Box::new(
         remarks.into_iter().map(Item::Warning).chain(items),
@@ -95,6 +95,22 @@ struct Rows {
 }
 
 impl Rows {
+    /// What a row yields.
+    fn items(&mut self, record: Result<Record, Trouble>) -> impl Iterator<Item = Item> + use<> {
+        let odd = record.as_ref().is_ok_and(|record| record.has_odd_quotes);
+        let line = record.as_ref().map_or(0, |record| record.line);
+        let remark = odd.then(|| {
+            let reason = "text follows a quote that closes; the quotes around are left out";
+            Item::Warning(Trouble::at(line, reason))
+        });
+        let document = record.and_then(|record| self.document(&record));
+        let (remark, item) = match document {
+            Ok(document) => (remark, document.map(Item::Document)),
+            Err(trouble) => (None, Some(Item::Failed(trouble))),
+        };
+        remark.into_iter().chain(item)
+    }
+
     /// The document of a row; `None` when the row is blank.
     fn document(&mut self, row: &Record) -> Result<Option<Document>, Trouble> {
         if row.fields.iter().all(|value| value.trim().is_empty()) {
@@ -226,6 +242,26 @@ mod tests {
             Item::Failed(trouble) => json!(trouble.line),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn quotes_that_are_lost_are_told_and_between_tabs_they_are_kept() {
+        let items = rows("text,n\n\"Big\" bang,1\nplain,2\n");
+        assert!(matches!(&items[0], Item::Warning(trouble) if trouble.line == Some(2)));
+        assert_eq!(json(&items[1])["text"], "Big bang");
+        assert_eq!(items.len(), 3);
+        let items = read_bytes(
+            "a.tsv",
+            b"text\tn\n\"Big\" bang\t1\n\"open\t2\n5\" x 7\"\t3\n",
+        );
+        let texts: Vec<_> = items
+            .iter()
+            .map(|item| json(item)["text"].clone())
+            .collect();
+        assert_eq!(texts, ["\"Big\" bang", "\"open", "5\" x 7\""]);
+        let items = read_bytes("a.tsv", b"text\tn\n\"two\nlines\"\t1\n\"open\t2\nx\t3\n");
+        assert_eq!(json(&items[0])["text"], "two\nlines");
+        assert!(matches!(&items[1], Item::Failed(trouble) if trouble.line == Some(4)));
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub(super) struct Record {
     /// The line where it begins.
     pub(super) line: u64,
     pub(super) fields: StringRecord,
+    /// Whether something other than a separator follows a quote that closes.
+    pub(super) has_odd_quotes: bool,
 }
 
 /// The rows of a file, the header included.
@@ -30,6 +32,8 @@ pub(super) struct Record {
 pub(super) struct Records {
     lines: Lines,
     delimiter: u8,
+    /// Whether quotes are more than characters.
+    quotes: bool,
     parser: csv_core::Reader,
     /// Lines to read again.
     pending: VecDeque<Result<Line, Trouble>>,
@@ -38,7 +42,7 @@ pub(super) struct Records {
 
 /// Lines that make a row, as far as their quotes tell.
 enum Row {
-    Whole(Vec<Line>),
+    Whole(Vec<Line>, Quotes),
     /// Its quotes are out of order.
     Broken(Vec<Line>),
     /// It is longer than a row may be.
@@ -56,10 +60,30 @@ impl Records {
             delimiter: dialect.delimiter,
             parser: csv_core::ReaderBuilder::new()
                 .delimiter(dialect.delimiter)
+                .quoting(dialect.quotes)
                 .build(),
+            quotes: dialect.quotes,
             pending: VecDeque::new(),
             reread_bytes: 0,
         })
+    }
+
+    /// Whether quotes are out of order in some rows and hold a line break in none: then they are
+    /// nothing but characters.
+    pub(super) fn quotes_mean_nothing(mut self) -> bool {
+        let mut any_odd = false;
+        while let Some(line) = self.line() {
+            let Ok(line) = line else { continue };
+            match self.row(line) {
+                Row::Whole(lines, _) if lines.len() > 1 => return false,
+                Row::Whole(_, quotes) => any_odd |= quotes.are_odd,
+                Row::Broken(lines) | Row::TooLong(lines) => {
+                    any_odd = true;
+                    self.give_up(lines, "");
+                }
+            }
+        }
+        any_odd
     }
 
     fn line(&mut self) -> Option<Result<Line, Trouble>> {
@@ -69,6 +93,9 @@ impl Records {
     /// The lines that belong to a row that begins with `first`.
     fn row(&mut self, first: Line) -> Row {
         let mut quotes = Quotes::new(self.delimiter);
+        if !self.quotes {
+            return Row::Whole(vec![first], quotes);
+        }
         quotes.see(&first.bytes);
         let mut bytes = first.bytes.len();
         let mut lines = vec![first];
@@ -92,7 +119,7 @@ impl Records {
                 return Row::Broken(lines);
             }
         }
-        Row::Whole(lines)
+        Row::Whole(lines, quotes)
     }
 
     /// Fails the first of the lines, and has the others read as rows of their own.
@@ -114,7 +141,7 @@ impl Records {
         Trouble::at(number, reason)
     }
 
-    fn record(&mut self, lines: &[Line]) -> Result<Record, Trouble> {
+    fn record(&mut self, lines: &[Line], has_odd_quotes: bool) -> Result<Record, Trouble> {
         let mut bytes = Vec::new();
         for line in lines {
             if let Err(error) = str::from_utf8(&line.bytes) {
@@ -127,7 +154,11 @@ impl Records {
         }
         let line = lines.first().map_or(0, |line| line.number);
         match self.fields(&mut bytes) {
-            Some(fields) => Ok(Record { line, fields }),
+            Some(fields) => Ok(Record {
+                line,
+                fields,
+                has_odd_quotes,
+            }),
             None => Err(Trouble::at(line, "not a row of CSV")),
         }
     }
@@ -160,7 +191,7 @@ impl Iterator for Records {
                 Err(trouble) => return Some(Err(trouble)),
             };
             return Some(match self.row(first) {
-                Row::Whole(lines) => self.record(&lines),
+                Row::Whole(lines, quotes) => self.record(&lines, quotes.are_odd),
                 Row::Broken(lines) => {
                     Err(self.give_up(lines, "a quote is opened and not closed in this row"))
                 }
@@ -234,6 +265,7 @@ mod tests {
         let file = Utf8File::open(&path, None).unwrap();
         let dialect = Dialect {
             delimiter: b',',
+            quotes: true,
             lines_before: 0,
         };
         let records = Records::of(&file, dialect).unwrap();
@@ -307,6 +339,7 @@ mod tests {
         let file = Utf8File::open(&path, None).unwrap();
         let dialect = Dialect {
             delimiter: b',',
+            quotes: true,
             lines_before: 0,
         };
         let outcomes = Records::of(&file, dialect)

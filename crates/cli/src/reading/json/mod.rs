@@ -205,6 +205,13 @@ mod tests {
     }
 
     #[test]
+    fn an_id_of_mongodb_is_its_hexadecimal_digits() {
+        let line = br#"{"_id": {"$oid": "507f1f77bcf86cd799439011"}, "text": "x"}"#;
+        let expected = json!({"id": "507f1f77bcf86cd799439011", "text": "x"});
+        assert_eq!(json(&read_bytes("a.jsonl", line)[0]), expected);
+    }
+
+    #[test]
     fn what_is_no_document_says_why() {
         for (line, words) in [
             ("{\"a\": 1}", "none of text"),
@@ -212,6 +219,7 @@ mod tests {
             ("{\"text\": \" \"}", "is empty"),
             ("{\"text\": null}", "is empty"),
             ("{\"text\": \"x\", \"id\": true}", "a boolean"),
+            ("{\"text\": \"x\", \"id\": {\"a\": 1}}", "an object"),
             ("{\"text\": \"x\", \"text\": \"y\"}", "twice"),
             ("[\"x\"]", "not a JSON object"),
             ("{\"text\": \"\\ud800\"}", "escape"),

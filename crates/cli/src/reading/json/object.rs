@@ -162,12 +162,24 @@ fn scalar(name: &str, value: &RawValue) -> Result<Option<String>, String> {
                 .map_err(|_| format!("{name:?} has an escape that is no character"));
         }
         Some(b'n') => return Ok(None),
-        Some(b'{') => "an object",
+        Some(b'{') => match object_id(json) {
+            Some(id) => return Ok(Some(id)),
+            None => "an object",
+        },
         Some(b'[') => "a list",
         Some(b't' | b'f') => "a boolean",
         _ => return Ok(Some(json.to_owned())),
     };
     Err(format!("{name:?} is {kind} instead of a string"))
+}
+
+/// An id as MongoDB exports it: `{"$oid": "507f1f77bcf86cd799439011"}`.
+fn object_id(json: &str) -> Option<String> {
+    let object = serde_json::from_str::<Object>(json).ok()?;
+    match &object.0[..] {
+        [(key, value)] if key == "$oid" => serde_json::from_str(value.get()).ok(),
+        _ => None,
+    }
 }
 
 /// Adds a key to the metadata; the keys of an object called `metadata` one by one.
