@@ -303,6 +303,33 @@ fn a_report_that_cannot_be_written_is_told_before_the_work() {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write the report"));
+    let mut command = Command::new(binary());
+    command
+        .args(["ingest", "a.txt", "--report", "./a.txt"])
+        .current_dir(folder.path());
+    assert_eq!(command.output().unwrap().status.code(), Some(1));
+    assert_eq!(
+        fs_err::read_to_string(folder.path().join("a.txt")).unwrap(),
+        "x"
+    );
+}
+
+#[test]
+fn a_document_that_is_too_large_for_a_request_fails_alone() {
+    let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = ServerOptions::tiny(data.path())
+        .setting("LIMITS__MAX_TEXT_BYTES", 1000)
+        .start();
+    write(folder.path(), "a.txt", "x");
+    write(folder.path(), "b.txt", "x ".repeat(5_000_000));
+    write(folder.path(), "c.txt", "x ".repeat(9_000_000));
+    write(folder.path(), "d.txt", "x ".repeat(600));
+    write(folder.path(), "e.txt", "y");
+    let output = ingest(&server, folder.path(), &["."]);
+    assert!(
+        stdout(&output).starts_with("2 created, 0 updated, 0 unchanged, 3 failed"),
+        "{output:?}"
+    );
 }
 
 #[test]

@@ -57,9 +57,9 @@ pub(crate) struct Sender<'a> {
     service: &'a Service,
     bar: ProgressBar,
     account: Account,
-    body: Vec<u8>,
-    /// Where each document in the body comes from.
-    places: Vec<Place>,
+    /// Documents of the next request, each with its place.
+    waiting: Vec<(Place, String)>,
+    waiting_bytes: usize,
     told: Told,
 }
 
@@ -76,8 +76,8 @@ impl<'a> Sender<'a> {
             service,
             bar,
             account: Account::default(),
-            body: Vec::new(),
-            places: Vec::new(),
+            waiting: Vec::new(),
+            waiting_bytes: 0,
             told: Told::default(),
         }
     }
@@ -91,58 +91,80 @@ impl<'a> Sender<'a> {
     /// As [`Self::line`]; the caller moves the bar.
     pub(crate) fn push(&mut self, place: Place, json: &str) -> Result<()> {
         // A large document does not make the request of those before it larger.
-        if self.body.len() + json.len() > MAX_REQUEST_BYTES {
+        if self.waiting_bytes + json.len() > MAX_REQUEST_BYTES {
             self.flush()?;
         }
-        self.body.extend_from_slice(json.as_bytes());
-        self.body.push(b'\n');
-        self.places.push(place);
-        if self.places.len() >= MAX_REQUEST_DOCUMENTS {
+        self.waiting_bytes += json.len();
+        self.waiting.push((place, json.to_owned()));
+        if self.waiting.len() >= MAX_REQUEST_DOCUMENTS {
             self.flush()?;
         }
         Ok(())
     }
 
-    /// Sends what was gathered; a busy service is asked again after the time it names.
+    /// Sends what was gathered.
     pub(crate) fn flush(&mut self) -> Result<()> {
-        if self.places.is_empty() {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
+        self.send(&waiting)
+    }
+
+    /// Sends documents; a busy service is asked again after the time it names. A request that is too
+    /// large for the service is sent in halves, so that a document that is fails alone.
+    fn send(&mut self, documents: &[(Place, String)]) -> Result<()> {
+        if documents.is_empty() {
             return Ok(());
         }
+        let body: String = documents
+            .iter()
+            .flat_map(|(_, json)| [json, "\n"])
+            .collect();
         for attempt in 1.. {
-            match self.service.post_lines(&self.body) {
+            match self.service.post_lines(body.as_bytes()) {
                 Ok(answers) => {
-                    self.read(answers)?;
+                    self.read(documents, answers)?;
                     break;
                 }
                 Err(ServiceError::Busy { retry_after, .. }) if attempt < MAX_ATTEMPTS => {
                     std::thread::sleep(retry_after);
                 }
+                Err(error @ ServiceError::Refused { status: 413, .. }) => {
+                    if let [(place, _)] = documents {
+                        self.failed(place, error.to_string());
+                        break;
+                    }
+                    let (first, second) = documents.split_at(documents.len() / 2);
+                    self.send(first)?;
+                    return self.send(second);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
-        self.body.clear();
-        self.places.clear();
         Ok(())
     }
 
-    fn read(&mut self, answers: impl Iterator<Item = std::io::Result<String>>) -> Result<()> {
+    fn read(
+        &mut self,
+        documents: &[(Place, String)],
+        answers: impl Iterator<Item = std::io::Result<String>>,
+    ) -> Result<()> {
         let mut answered = 0;
         for answer in answers {
             let answer: Answer = serde_json::from_str(&answer?)?;
             if let (None, Some(problem)) = (answer.line, &answer.error) {
                 bail!("the service ended the stream: {}", problem.detail);
             }
-            let place = answer.line.and_then(|line| line.checked_sub(1));
-            let Some(place) = place.and_then(|place| self.places.get(place)).cloned() else {
+            let line = answer.line.and_then(|line| line.checked_sub(1));
+            let Some((place, _)) = line.and_then(|line| documents.get(line)) else {
                 continue;
             };
-            self.answered(&place, answer);
+            self.answered(place, answer);
             answered += 1;
             let counts = self.account.documents;
             let stored = counts.created + counts.updated + counts.unchanged;
             self.bar.set_message(format!("{stored} documents"));
         }
-        if answered < self.places.len() {
+        if answered < documents.len() {
             bail!("the service ended the stream early; start again to go on");
         }
         Ok(())

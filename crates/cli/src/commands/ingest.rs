@@ -37,7 +37,11 @@ pub(crate) struct Ingest {
 impl Ingest {
     pub(crate) fn run(self) -> Result<ExitCode> {
         // Before the work, so that the account of it is not lost when it cannot be written.
-        let report = self.report.as_deref().map(create).transpose()?;
+        let report = self
+            .report
+            .as_deref()
+            .map(|path| self.create(path))
+            .transpose()?;
         let found = reading::find(&self.paths, &self.options)?;
         if found.files.is_empty() && found.failed.is_empty() {
             bail!("nothing to read: there are no {ENDINGS} files in what was named");
@@ -63,6 +67,19 @@ impl Ingest {
             0 => ExitCode::SUCCESS,
             _ => ExitCode::FAILURE,
         })
+    }
+
+    /// Makes the report's file, which must not be one of those to read.
+    fn create(&self, path: &Path) -> Result<fs_err::File> {
+        let real = |path: &Path| path.canonicalize().ok();
+        let report = real(path);
+        if report.is_some() && self.paths.iter().any(|named| real(named) == report) {
+            bail!(
+                "{} is to be read; the report would replace it",
+                path.display()
+            );
+        }
+        fs_err::File::create(path).context("cannot write the report")
     }
 
     /// Sends what can be read and notes what cannot.
@@ -109,10 +126,6 @@ impl Ingest {
         }
         Ok(())
     }
-}
-
-fn create(path: &Path) -> Result<fs_err::File> {
-    fs_err::File::create(path).context("cannot write the report")
 }
 
 /// Says what became of the files.

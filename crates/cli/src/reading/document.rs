@@ -78,8 +78,11 @@ impl From<std::io::Error> for Trouble {
 
 /// What the system said. `fs_err` puts the path before it, which people see before each reason anyway.
 pub(super) fn cause(error: &std::io::Error) -> String {
-    let inner = error.get_ref().and_then(std::error::Error::source);
-    inner.map_or_else(|| error.to_string(), ToString::to_string)
+    let sentence = error.to_string();
+    match sentence.rsplit_once("`: ") {
+        Some((_, cause)) if error.get_ref().is_some() => cause.to_owned(),
+        _ => sentence,
+    }
 }
 
 /// A value as the JSON that the service reads; `null` for what JSON cannot hold.
@@ -107,6 +110,17 @@ pub(super) fn free_name(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn a_failure_to_open_is_what_the_system_says() {
+        let error = fs_err::File::open("/nowhere/a.txt").unwrap_err();
+        assert_eq!(cause(&error), "No such file or directory (os error 2)");
+        assert_eq!(
+            cause(&std::io::Error::from_raw_os_error(13)),
+            "Permission denied (os error 13)"
+        );
+    }
 
     #[test]
     fn a_key_that_is_taken_gets_a_number() {

@@ -11,7 +11,7 @@ use super::document::Trouble;
 use super::text_encoding::{Recognised, recognise};
 
 /// Bytes of a text that is one document; the service takes far less.
-const MAX_WHOLE_BYTES: u64 = 64 << 20;
+const MAX_WHOLE_BYTES: u64 = 16 << 20;
 
 /// A file whose bytes are UTF-8 from a place on, as far as they are in order.
 #[derive(Debug)]
