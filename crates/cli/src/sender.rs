@@ -218,13 +218,13 @@ impl<'a> Sender<'a> {
         if self.told.all > MAX_SHOWN {
             if self.told.all == MAX_SHOWN + 1 {
                 self.bar
-                    .suspend(|| eprintln!("what follows is only counted"));
+                    .suspend(|| eprintln!("further problems are only counted"));
             }
         } else if *of_file <= MAX_SHOWN_OF_FILE {
             self.bar.suspend(|| eprintln!("{sentence}"));
         } else if *of_file == MAX_SHOWN_OF_FILE + 1 {
             self.bar
-                .suspend(|| eprintln!("{file}: what follows is only counted"));
+                .suspend(|| eprintln!("{file}: further problems are only counted"));
         }
     }
 

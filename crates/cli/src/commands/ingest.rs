@@ -44,7 +44,7 @@ impl Ingest {
             .transpose()?;
         let found = reading::find(&self.paths, &self.options)?;
         if found.files.is_empty() && found.failed.is_empty() {
-            bail!("nothing to read: there are no {ENDINGS} files in what was named");
+            bail!("nothing to read: no {ENDINGS} files there");
         }
         let service = Service::new(&self.connection);
         let bytes = found.files.iter().map(|file| file.bytes).sum();
@@ -75,7 +75,7 @@ impl Ingest {
         let report = real(path);
         if report.is_some() && self.paths.iter().any(|named| real(named) == report) {
             bail!(
-                "{} is to be read; the report would replace it",
+                "--report {} would overwrite a file that is to be read",
                 path.display()
             );
         }

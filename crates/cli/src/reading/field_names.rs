@@ -25,9 +25,9 @@ pub(super) struct Fields {
 
 impl FieldNames {
     pub(super) fn new(options: &ReadOptions) -> Self {
-        let names = |said: &Option<String>, usual: &[&str]| {
+        let names = |said: &[String], usual: &[&str]| {
             let usual = usual.iter().map(|name| (*name).to_owned());
-            said.clone().into_iter().chain(usual).collect()
+            said.iter().cloned().chain(usual).collect()
         };
         Self {
             text: names(&options.text_field, &TEXT),
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn what_was_said_comes_before_the_usual_names() {
         let options = ReadOptions {
-            text_field: Some("summary".to_owned()),
+            text_field: vec!["abstract".to_owned(), "summary".to_owned()],
             ..ReadOptions::default()
         };
         let names = FieldNames::new(&options);
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn one_field_is_not_two_things() {
         let options = ReadOptions {
-            text_field: Some("title".to_owned()),
+            text_field: vec!["title".to_owned()],
             ..ReadOptions::default()
         };
         let fields = FieldNames::new(&options).find(&["title"]);

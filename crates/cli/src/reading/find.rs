@@ -92,8 +92,9 @@ impl Search<'_> {
         let (copy, bytes) = copied(&mut std::io::stdin().lock()).map_err(|error| cause(&error))?;
         let format = match self.options.format {
             Some(format) => format,
-            None => looks_like_json(&copy)
-                .ok_or("say what standard input holds, such as --format csv")?,
+            None => looks_like_json(&copy).ok_or(
+                "cannot tell what standard input holds; say so, for example with --format csv",
+            )?,
         };
         self.found.files.push(SourceFile {
             path: copy.to_path_buf(),
@@ -113,7 +114,7 @@ impl Search<'_> {
             .options
             .format
             .or_else(|| Format::of(path))
-            .ok_or_else(|| format!("none of {ENDINGS}; --format says how to read it"))?;
+            .ok_or_else(|| format!("not one of {ENDINGS}; use --format to say how to read it"))?;
         if metadata.is_file() {
             self.add(path, format, metadata.len());
             return Ok(());
@@ -178,11 +179,11 @@ impl Search<'_> {
         match Format::of(path) {
             _ if metadata.is_dir() => {
                 // It may lead anywhere, even back to here.
-                self.skip(path, "a link to a folder; name it to have it read");
+                self.skip(path, "a link to a folder; name it yourself to have it read");
             }
             _ if !metadata.is_file() => self.skip(path, "not a file"),
             Some(format) => self.add(path, format, metadata.len()),
-            None => self.skip(path, &format!("none of {ENDINGS}")),
+            None => self.skip(path, &format!("not one of {ENDINGS}")),
         }
     }
 

@@ -59,7 +59,9 @@ impl<'a> FrontMatter<'a> {
             Ok(_) => none,
             Err(reason) => Self {
                 body,
-                trouble: Some(format!("its front matter is kept as text: {reason}")),
+                trouble: Some(format!(
+                    "the front matter cannot be read and is kept as text: {reason}"
+                )),
                 ..none
             },
         }

@@ -109,7 +109,7 @@ pub(super) fn too_long() -> String {
 /// What is said of a line that is not UTF-8.
 pub(super) fn not_utf8(error: &std::str::Utf8Error) -> String {
     let byte = error.valid_up_to() + 1;
-    format!("byte {byte} of the line is not UTF-8; --encoding says what the file is in")
+    format!("byte {byte} of the line is not UTF-8; use --encoding if the file is not")
 }
 
 #[cfg(test)]

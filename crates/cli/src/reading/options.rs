@@ -10,15 +10,16 @@ use super::Format;
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "How files are read")]
 pub(crate) struct ReadOptions {
-    /// Column or key that holds the text; `text`, `body`, `content` or `question` where it is missing
+    /// Column or key that holds the text; `text`, `body`, `content` or `question` where it is missing.
+    /// Several may be given, best first, here and below
     #[arg(long, value_name = "NAME")]
-    pub(crate) text_field: Option<String>,
+    pub(crate) text_field: Vec<String>,
     /// Column or key that holds the id; `id` or `_id` where it is missing
     #[arg(long, value_name = "NAME")]
-    pub(crate) id_field: Option<String>,
+    pub(crate) id_field: Vec<String>,
     /// Column or key that holds the title; `title` where it is missing
     #[arg(long, value_name = "NAME")]
-    pub(crate) title_field: Option<String>,
+    pub(crate) title_field: Vec<String>,
     /// Separator of CSV files, such as `;` or `tab`; recognised when absent
     #[arg(long, value_name = "CHARACTER", value_parser = delimiter)]
     pub(crate) delimiter: Option<u8>,

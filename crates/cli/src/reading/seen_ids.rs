@@ -56,7 +56,7 @@ impl SeenIds {
             0 => file.to_owned(),
             line => format!("{file}:{line}"),
         };
-        format!("not stored: its id {id:?} is that of {place}, which it would replace")
+        format!("not stored: {place} has the same id, {id:?}, and would be replaced")
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) fn recognise(
                 Ok(plain(Some(encoding)))
             }
             _ => Err(Trouble::with_file(
-                "not text, or UTF-16 without a byte order mark; --encoding utf-16le (or utf-16be) says so",
+                "not text, or UTF-16 without a byte order mark; use --encoding utf-16le (or utf-16be) if it is",
             )),
         };
     }
@@ -68,7 +68,9 @@ fn by_mark(path: &Path) -> Result<Option<Recognised>, Trouble> {
     let mut start = Vec::new();
     File::open(path)?.take(4).read_to_end(&mut start)?;
     if start == [0xff, 0xfe, 0, 0] || start == [0, 0, 0xfe, 0xff] {
-        return Err(Trouble::with_file("UTF-32 is not read; store it as UTF-8"));
+        return Err(Trouble::with_file(
+            "UTF-32 is not supported; save it as UTF-8",
+        ));
     }
     let Some((encoding, mark_bytes)) = Encoding::for_bom(&start) else {
         return Ok(None);
@@ -187,7 +189,9 @@ fn guessed(path: &Path, census: &Census, fault: Fault) -> Result<Recognised, Tro
     };
     let refused = match guess {
         Some(guess) if guess == WINDOWS_1252 => {
-            let remark = format!("{place}; read as windows-1252, --encoding says otherwise");
+            let remark = format!(
+                "{place}; the file was read as windows-1252 (use --encoding if it is something else)"
+            );
             return Ok(Recognised {
                 encoding: Some(guess),
                 mark_bytes: 0,
@@ -197,11 +201,11 @@ fn guessed(path: &Path, census: &Census, fault: Fault) -> Result<Recognised, Tro
         Some(guess) => {
             let name = guess.name();
             format!(
-                "{place}; if this is {name}, say --encoding {}",
+                "{place}; it looks like {name}: use --encoding {} if it is",
                 name.to_lowercase()
             )
         }
-        None => format!("{place}, and this is hardly text; --encoding says what it is"),
+        None => format!("{place}, and the file does not look like text; use --encoding if it is"),
     };
     Err(Trouble::at(fault.line, refused))
 }

@@ -81,7 +81,7 @@ impl Utf8File {
             let byte = self.start + valid as u64;
             Trouble::at(
                 line,
-                format!("byte {byte} is not UTF-8; --encoding says what the file is in"),
+                format!("byte {byte} is not UTF-8; use --encoding if the file is not"),
             )
         })
     }

@@ -45,7 +45,8 @@ impl Header {
             };
             let free = free_name(&named, |name| taken.contains(name));
             if free != named {
-                let remark = format!("a second column is called {named:?}; it becomes {free:?}");
+                let remark =
+                    format!("a second column is named {named:?}; it is stored as {free:?}");
                 remarks.push(Trouble::at(record.line, remark));
             }
             taken.insert(free.clone());
@@ -56,7 +57,7 @@ impl Header {
         let Some(text) = fields.text else {
             let columns = shown.get(..MAX_SHOWN_COLUMNS).unwrap_or(&shown).join(", ");
             let reason = format!(
-                "no column is called {}; its columns are {columns}. --text-field says which is the text",
+                "no column is named {}; the columns are {columns}. Use --text-field to name the one with the text",
                 wanted.texts()
             );
             return Err(Trouble::at(record.line, reason));

@@ -40,7 +40,7 @@ pub(super) fn read(file: &SourceFile, options: &ReadOptions) -> Result<Items, Tr
     let mut records = Records::of(&text, dialect)?;
     records.next();
     if Records::of(&text, dialect)?.nth(1).is_none() {
-        let skipped = Item::Skipped(Trouble::with_file("no rows under its header"));
+        let skipped = Item::Skipped(Trouble::with_file("no rows below the header"));
         return Ok(Box::new(std::iter::once(skipped)));
     }
     let remarks: Vec<_> = text
@@ -100,7 +100,7 @@ impl Rows {
         let odd = record.as_ref().is_ok_and(|record| record.has_odd_quotes);
         let line = record.as_ref().map_or(0, |record| record.line);
         let remark = odd.then(|| {
-            let reason = "text follows a quote that closes; the quotes around are left out";
+            let reason = "text follows a closing quote; the quotes were dropped";
             Item::Warning(Trouble::at(line, reason))
         });
         let document = record.and_then(|record| self.document(&record));
@@ -121,7 +121,7 @@ impl Rows {
             let values = row.fields.len();
             return Err(Trouble::at(
                 row.line,
-                format!("{values} values, but the header has {columns}"),
+                format!("{values} values, but the header has {columns} columns"),
             ));
         }
         let fields = self.header.fields;
@@ -137,7 +137,7 @@ impl Rows {
                 .unwrap_or_default();
             return Err(Trouble::at(
                 row.line,
-                format!("column {name:?}, the text, is empty"),
+                format!("the text is empty (column {name:?})"),
             ));
         }
         let mut metadata = Metadata::new();
@@ -280,9 +280,9 @@ mod tests {
         let [Item::Failed(trouble)] = &items[..] else {
             panic!("{items:?}");
         };
-        assert!(trouble.reason.contains("its columns are a, b"), "{trouble}");
+        assert!(trouble.reason.contains("the columns are a, b"), "{trouble}");
         let options = ReadOptions {
-            text_field: Some("b".to_owned()),
+            text_field: vec!["b".to_owned()],
             ..ReadOptions::default()
         };
         assert_eq!(

@@ -132,7 +132,7 @@ impl Records {
             self.lines.stop();
             return Trouble::at(
                 number,
-                "too many quotes are out of order; the rest of the file is not read",
+                "too many unclosed quotes; the rest of the file was not read",
             );
         }
         for line in rest.into_iter().rev() {

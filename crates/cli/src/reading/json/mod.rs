@@ -194,9 +194,9 @@ mod tests {
     #[test]
     fn fields_may_have_other_names() {
         let options = ReadOptions {
-            text_field: Some("summary".to_owned()),
-            id_field: Some("nr".to_owned()),
-            title_field: Some("name".to_owned()),
+            text_field: vec!["summary".to_owned()],
+            id_field: vec!["nr".to_owned()],
+            title_field: vec!["name".to_owned()],
             ..ReadOptions::default()
         };
         let line = br#"{"nr": 7, "name": "T", "summary": "x", "text": "long", "id": "other"}"#;
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn what_is_no_document_says_why() {
         for (line, words) in [
-            ("{\"a\": 1}", "none of text"),
+            ("{\"a\": 1}", "none of its keys is text"),
             ("{\"text\": [\"x\"]}", "a list instead of a string"),
             ("{\"text\": \" \"}", "is empty"),
             ("{\"text\": null}", "is empty"),

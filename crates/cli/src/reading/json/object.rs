@@ -103,9 +103,9 @@ impl Objects {
             Trouble::at(
                 line,
                 match key {
-                    Some(key) => format!("{key:?}, the text, is empty"),
+                    Some(key) => format!("the text is empty (key {key:?})"),
                     None => format!(
-                        "no text: none of {}. --text-field says which key it is",
+                        "no text: none of its keys is {}. Use --text-field to name the one with the text",
                         self.names.texts()
                     ),
                 },

@@ -75,7 +75,7 @@ impl JsonValues {
                 }
                 b']' | b'}' | b':' => {
                     let reason = format!(
-                        "{:?} stands where a value should; the rest of the file is not read",
+                        "unexpected {:?}; the rest of the file was not read",
                         char::from(byte)
                     );
                     return Err(Trouble::at(self.line, reason));

@@ -81,7 +81,7 @@ impl PageItems {
     /// What is said at the end of pages that have no text, such as scans.
     fn remark(&self) -> Option<Item> {
         if self.with_text == 0 && !self.any_failed {
-            let reason = "none of its pages has text; a scan has to be recognised (OCR) first";
+            let reason = "none of its pages has text; a scan needs OCR first";
             return Some(Item::Failed(Trouble::with_file(reason)));
         }
         let shown: Vec<_> = self

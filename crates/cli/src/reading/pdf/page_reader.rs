@@ -101,7 +101,7 @@ fn open(path: &Path) -> Result<Document, String> {
 }
 
 fn protected() -> String {
-    "protected by a password; store it without one".to_owned()
+    "protected by a password; save it without one".to_owned()
 }
 
 fn title(document: &Document) -> Option<String> {

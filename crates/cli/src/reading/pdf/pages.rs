@@ -66,8 +66,8 @@ impl Pages {
                 format!("not read within {} s", PAGE_PATIENCE.as_secs())
             }
             Err(RecvTimeoutError::Disconnected) => match reader.child.wait() {
-                Ok(status) => format!("the process that reads it ended ({})", ending(status)),
-                Err(error) => format!("the process that reads it ended ({error})"),
+                Ok(status) => format!("reading it crashed ({})", ending(status)),
+                Err(error) => format!("reading it crashed ({error})"),
             },
         };
         self.broken_off(reason)
