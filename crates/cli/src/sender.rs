@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{IsTerminal, stderr};
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Deserialize;
 
@@ -150,7 +150,8 @@ impl<'a> Sender<'a> {
     ) -> Result<()> {
         let mut answered = 0;
         for answer in answers {
-            let answer: Answer = serde_json::from_str(&answer?)?;
+            let answer = answer.context("the service broke off; start again to go on")?;
+            let answer: Answer = serde_json::from_str(&answer)?;
             if let (None, Some(problem)) = (answer.line, &answer.error) {
                 bail!("the service ended the stream: {}", problem.detail);
             }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::account::{Account, Counts, Place};
 use crate::client::{Connection, Service};
-use crate::reading::{self, ENDINGS, Found, Item, ReadOptions, SeenIds, SourceFile};
+use crate::reading::{self, ENDINGS, Found, Item, ReadOptions};
 use crate::sender::{MAX_SHOWN_OF_FILE, Sender, progress};
 
 /// Reasons for skipping files that are printed.
@@ -93,38 +93,23 @@ impl Ingest {
         for (file, reason) in &found.skipped {
             sender.skipped(file, reason);
         }
-        let mut ids = SeenIds::default();
-        for file in &found.files {
-            ids.begin(&file.shown);
-            self.send_file(file, &mut ids, sender)?;
-            sender.passed(file.bytes);
-        }
-        sender.flush()
-    }
-
-    fn send_file(
-        &self,
-        file: &SourceFile,
-        ids: &mut SeenIds,
-        sender: &mut Sender<'_>,
-    ) -> Result<()> {
-        let whole = Place::new(&file.shown, None);
-        let at = |line| Place {
-            line,
-            ..whole.clone()
-        };
-        for item in reading::read(file, &self.options) {
+        let mut last = found.files.first();
+        for (file, item) in reading::items(&found.files, &self.options) {
+            if let Some(read) = last.filter(|last| !std::ptr::eq(*last, file)) {
+                sender.passed(read.bytes);
+            }
+            last = Some(file);
+            let at = |line| Place::new(&file.shown, line);
             match item {
-                Item::Document(document) => match ids.note(&document) {
-                    None => sender.push(at(document.line), &serde_json::to_string(&document)?)?,
-                    Some(clash) => sender.failed(&at(document.line), clash),
-                },
+                Item::Document(document) => {
+                    sender.push(at(document.line), &serde_json::to_string(&document)?)?;
+                }
                 Item::Failed(trouble) => sender.failed(&at(trouble.line), trouble.reason),
                 Item::Warning(trouble) => sender.warned(&at(trouble.line), trouble.reason),
                 Item::Skipped(trouble) => sender.skipped(&file.shown, trouble.reason),
             }
         }
-        Ok(())
+        sender.flush()
     }
 }
 

@@ -4,6 +4,7 @@
 //! is elsewhere. So no two files of a run have one name, and it does not matter how the file or its
 //! folder was spelled: `notes`, `./notes/`, the absolute path.
 
+use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use super::seen_ids::hash;
@@ -53,12 +54,24 @@ fn joined(path: &Path) -> String {
     let mut parts = Vec::new();
     for component in path.components() {
         match component {
-            Component::Normal(part) => parts.push(part.to_string_lossy()),
-            Component::Prefix(prefix) => parts.push(prefix.as_os_str().to_string_lossy()),
+            Component::Normal(part) => parts.push(readable(part)),
+            Component::Prefix(prefix) => parts.push(readable(prefix.as_os_str())),
             Component::RootDir | Component::CurDir | Component::ParentDir => {}
         }
     }
     parts.join("/")
+}
+
+/// A name as text. Bytes that are not UTF-8 become `%FF`, so that two names stay two.
+fn readable(name: &OsStr) -> String {
+    let mut text = String::new();
+    for chunk in name.as_encoded_bytes().utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
 }
 
 /// An absolute path without `.` and `..`. Symbolic links stay: a file is called what people call it.
@@ -121,6 +134,18 @@ mod tests {
         let ids = ids("/home/ada/work");
         assert_eq!(ids.of(Path::new("/srv/a/readme.md")), "srv/a/readme.md");
         assert_eq!(ids.of(Path::new("../b/readme.md")), "home/ada/b/readme.md");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_that_are_not_utf8_stay_apart() {
+        use std::os::unix::ffi::OsStrExt;
+        let ids = ids("/home/ada/work");
+        let of = |name: &[u8]| ids.of(Path::new(OsStr::from_bytes(name)));
+        assert_eq!(
+            (of(b"a\xfe.md"), of(b"a\xff.md")),
+            ("a%FE.md".to_owned(), "a%FF.md".to_owned())
+        );
     }
 
     #[test]

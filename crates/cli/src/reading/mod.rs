@@ -23,16 +23,30 @@ mod seen_ids;
 mod text_encoding;
 mod utf8_file;
 
-pub(crate) use document::{Document, Item, Items};
+pub(crate) use document::Item;
+use document::Items;
 pub(crate) use find::{Found, SourceFile, find};
 pub(crate) use format::{ENDINGS, Format};
 pub(crate) use options::ReadOptions;
 pub(crate) use pdf::write_pages;
-pub(crate) use seen_ids::SeenIds;
+use seen_ids::SeenIds;
 use utf8_file::Utf8File;
 
+/// Everything that files hold, in their order, each item with its file. A document that would replace
+/// another one of them is a failed item.
+pub(crate) fn items<'a>(
+    files: &'a [SourceFile],
+    options: &'a ReadOptions,
+) -> impl Iterator<Item = (&'a SourceFile, Item)> {
+    let mut ids = SeenIds::default();
+    let items = files
+        .iter()
+        .flat_map(|file| read(file, options).map(move |item| (file, item)));
+    items.map(move |(file, item)| (file, ids.checked(&file.shown, item)))
+}
+
 /// Reads a file. One that cannot be read at all is one failed item.
-pub(crate) fn read(file: &SourceFile, options: &ReadOptions) -> Items {
+fn read(file: &SourceFile, options: &ReadOptions) -> Items {
     let items = match file.format {
         Format::Jsonl => json::read_lines(file, options),
         Format::Json => json::read_values(file, options),

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
 
-use super::Document;
+use super::document::{Document, Item, Trouble};
 
 /// Ids of this run. One takes about 40 bytes, so a million of them some 40 MB.
 #[derive(Debug, Default)]
-pub(crate) struct SeenIds {
+pub(super) struct SeenIds {
     files: Vec<String>,
     first: HashMap<u64, First>,
 }
@@ -22,25 +22,35 @@ struct First {
 }
 
 impl SeenIds {
-    /// Begins a file; what is noted next is in it.
-    pub(crate) fn begin(&mut self, file: &str) {
-        self.files.push(file.to_owned());
+    /// Lets an item of a file pass, unless it is a document that would replace another one.
+    pub(super) fn checked(&mut self, file: &str, item: Item) -> Item {
+        if self.files.last().is_none_or(|last| last != file) {
+            self.files.push(file.to_owned());
+        }
+        match item {
+            Item::Document(document) => match self.clash(&document) {
+                Some(reason) => Item::Failed(Trouble {
+                    line: document.line,
+                    reason,
+                }),
+                None => Item::Document(document),
+            },
+            other => other,
+        }
     }
 
-    /// Notes a document. Returns a sentence when its id is that of another one with other content,
-    /// which it would replace.
-    pub(crate) fn note(&mut self, document: &Document) -> Option<String> {
+    /// Notes a document of the last file. Returns a sentence when its id is that of another one with
+    /// other content.
+    fn clash(&mut self, document: &Document) -> Option<String> {
         let content = hash(&[
             document.title.as_deref().unwrap_or_default(),
             &document.text,
             &serde_json::to_string(&document.metadata).unwrap_or_default(),
         ]);
+        let line = document.line.and_then(|line| u32::try_from(line).ok());
         let here = First {
             file: u32::try_from(self.files.len()).unwrap_or_default(),
-            line: document
-                .line
-                .and_then(|line| u32::try_from(line).ok())
-                .unwrap_or_default(),
+            line: line.unwrap_or_default(),
             content,
         };
         let first = *self.first.entry(hash(&[&document.id])).or_insert(here);
@@ -79,32 +89,36 @@ mod tests {
     use super::*;
     use crate::reading::document::Metadata;
 
-    fn document(id: &str, text: &str, line: u64) -> Document {
-        Document {
+    fn document(id: &str, text: &str, line: u64) -> Item {
+        Item::Document(Document {
             id: id.to_owned(),
             title: None,
             text: text.to_owned(),
             metadata: Metadata::new(),
             line: Some(line),
-        }
+        })
     }
 
     #[test]
     fn an_id_of_another_file_is_noticed_with_its_place() {
         let mut ids = SeenIds::default();
-        ids.begin("customers.csv");
-        assert_eq!(ids.note(&document("1", "Ada", 2)), None);
-        ids.begin("tickets.csv");
-        let sentence = ids.note(&document("1", "The lamp blinks", 2)).unwrap();
-        assert!(sentence.contains("customers.csv:2"), "{sentence}");
-        assert!(sentence.contains("\"1\""), "{sentence}");
+        let first = ids.checked("customers.csv", document("1", "Ada", 2));
+        assert!(matches!(first, Item::Document(_)));
+        let second = ids.checked("tickets.csv", document("1", "The lamp blinks", 7));
+        let Item::Failed(trouble) = second else {
+            panic!("{second:?}");
+        };
+        assert_eq!(trouble.line, Some(7));
+        assert!(trouble.reason.contains("customers.csv:2"), "{trouble}");
+        assert!(trouble.reason.contains("\"1\""), "{trouble}");
     }
 
     #[test]
     fn the_same_document_twice_is_no_trouble() {
         let mut ids = SeenIds::default();
-        ids.begin("a.csv");
-        assert_eq!(ids.note(&document("1", "Ada", 2)), None);
-        assert_eq!(ids.note(&document("1", "Ada", 9)), None);
+        for line in [2, 9] {
+            let item = ids.checked("a.csv", document("1", "Ada", line));
+            assert!(matches!(item, Item::Document(_)));
+        }
     }
 }
