@@ -4,6 +4,8 @@
 //! million deep, or in the wrong order, is read like any other.
 
 use std::cell::RefCell;
+use std::io::Read;
+use std::time::{Duration, Instant};
 
 use encoding_rs::Encoding;
 use html5ever::tendril::StrTendril;
@@ -11,13 +13,15 @@ use html5ever::tokenizer::states::RawKind;
 use html5ever::tokenizer::{
     BufferQueue, Tag, TagKind, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts,
 };
-use std::io::Read;
 
 use super::document::{Items, Metadata, Trouble, raw};
 use super::{ReadOptions, SourceFile, Utf8File, plain_text};
 
 /// Where a page says its encoding, if it does.
 const HEAD_BYTES: u64 = 1024;
+/// Bytes that are read between two looks at the clock, and how long a page may take.
+const PIECE_BYTES: usize = 4096;
+const PATIENCE: Duration = Duration::from_secs(60);
 /// What pages say of themselves that becomes metadata.
 const META_NAMES: [&str; 4] = ["author", "date", "description", "keywords"];
 
@@ -28,7 +32,7 @@ const META_NAMES: [&str; 4] = ["author", "date", "description", "keywords"];
 pub(super) fn read(file: &SourceFile, options: &ReadOptions) -> Result<Items, Trouble> {
     let said = options.encoding.or(declared(file)?);
     let source = Utf8File::open(&file.path, said)?;
-    let page = Page::of(&source.whole()?);
+    let page = Page::of(&source.whole()?)?;
     Ok(plain_text::one(
         file,
         source.remark,
@@ -85,15 +89,28 @@ enum Placement {
 }
 
 impl Page {
-    fn of(html: &str) -> Self {
+    /// Reads a page piece by piece, to see how long it takes: the tokenizer compares each attribute with
+    /// all others of its tag, and there are pages made to exploit that.
+    fn of(html: &str) -> Result<Self, Trouble> {
+        let started_at = Instant::now();
         let sink = Sink(RefCell::new(Self::default()));
         let tokenizer = Tokenizer::new(sink, TokenizerOpts::default());
         let input = BufferQueue::default();
-        input.push_back(html.into());
-        // Scripts are raw text here, so that the tokenizer never waits for one to be run.
-        let _ = tokenizer.feed(&input);
+        let mut rest = html;
+        while !rest.is_empty() {
+            let (piece, after) =
+                rest.split_at(rest.floor_char_boundary(PIECE_BYTES.min(rest.len())));
+            input.push_back(piece.into());
+            // Scripts are raw text here, so that the tokenizer never waits for one to be run.
+            let _ = tokenizer.feed(&input);
+            rest = after;
+            if started_at.elapsed() > PATIENCE {
+                let reason = format!("not read within {} s", PATIENCE.as_secs());
+                return Err(Trouble::with_file(reason));
+            }
+        }
         tokenizer.end();
-        tokenizer.sink.0.into_inner()
+        Ok(tokenizer.sink.0.into_inner())
     }
 
     fn title(&self) -> Option<String> {
@@ -327,7 +344,7 @@ mod tests {
     use crate::reading::testing::{json, read_bytes};
 
     fn text(html: &str) -> String {
-        Page::of(html).text()
+        Page::of(html).unwrap().text()
     }
 
     #[test]

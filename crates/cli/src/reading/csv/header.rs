@@ -1,9 +1,9 @@
 //! The columns of a table by their names.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::records::Record;
-use crate::reading::document::{Trouble, free_name};
+use crate::reading::document::Trouble;
 use crate::reading::field_names::{FieldNames, Fields};
 
 /// Columns of a table; spreadsheets have as many.
@@ -35,15 +35,21 @@ impl Header {
                 format!("more than {MAX_COLUMNS} columns"),
             ));
         }
-        let (mut names, mut taken, mut remarks) =
-            (Vec::<String>::new(), HashSet::new(), Vec::new());
+        let (mut names, mut remarks) = (Vec::<String>::new(), Vec::new());
+        let (mut taken, mut numbers) = (HashSet::new(), HashMap::new());
         for (name, place) in record.fields.iter().zip(1..) {
             let name = name.trim();
             let named = match name {
                 "" => format!("column_{place}"),
                 name => name.to_owned(),
             };
-            let free = free_name(&named, |name| taken.contains(name));
+            // From the number that the last column of this name got, so that thousands of them are no work.
+            let number = numbers.entry(named.clone()).or_insert(1_usize);
+            let mut free = named.clone();
+            while taken.contains(&free) {
+                *number += 1;
+                free = format!("{named}_{number}");
+            }
             if free != named {
                 let remark =
                     format!("a second column is named {named:?}; it is stored as {free:?}");

@@ -17,6 +17,9 @@ use crate::reading::lines::{Line, Lines, MAX_LINE_BYTES, not_utf8, too_long};
 /// Bytes that are read once more after quotes that are out of order, in one file.
 const MAX_REREAD_BYTES: usize = 1 << 30;
 
+/// Memory of a line beside its bytes, so that a million short lines after a quote are bounded, too.
+const LINE_OVERHEAD_BYTES: usize = 64;
+
 /// A row that is not blank.
 #[derive(Debug, Clone)]
 pub(super) struct Record {
@@ -106,7 +109,7 @@ impl Records {
             match self.line() {
                 Some(Ok(line)) => {
                     quotes.see(&line.bytes);
-                    bytes += line.bytes.len();
+                    bytes += line.bytes.len() + LINE_OVERHEAD_BYTES;
                     lines.push(line);
                 }
                 None => return Row::Broken(lines),
