@@ -30,10 +30,11 @@ fn words_are_found_in_text_and_title_whatever_their_case() {
         server.client().post("/search", body).ok()
     };
     let answer = search("err_42");
-    assert_eq!(ids(&answer), ["e42", "twice"]);
+    // The last has a part of the word only.
+    assert_eq!(ids(&answer), ["e42", "twice", "e43"]);
     assert_eq!(
         answer["total"],
-        json!({"value": 2, "relation": "exact", "counted": "having_words"})
+        json!({"value": 3, "relation": "exact", "counted": "having_words"})
     );
     assert_eq!(answer["timings"]["encode_ms"], 0.0);
     assert_eq!(ids(&search("DRUCKER")), ["e42"]);
@@ -41,7 +42,117 @@ fn words_are_found_in_text_and_title_whatever_their_case() {
     assert!(ids(&search("printer")).is_empty());
     assert!(ids(&search("???")).is_empty());
     server.client().delete("/documents/e42").ok();
-    assert_eq!(ids(&search("err_42")), ["twice"]);
+    assert_eq!(ids(&search("err_42")), ["twice", "e43"]);
+}
+
+#[test]
+fn words_are_found_however_they_are_spelt_and_by_their_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let texts = [
+        (
+            "hidden",
+            "my pass\u{ad}word and a co\u{200b}operative \u{202e}user\u{202c}",
+        ),
+        ("nfd", "re\u{301}sume\u{301} in the Cafe\u{301}"),
+        ("street", "in der Straße"),
+        ("wide", "Ｔｏｋｙｏ and a ﬁlm"),
+        ("plane", "l’avion part"),
+        ("arabic", "كِتَابٌ جديد"),
+        ("file", "see report.pdf"),
+        ("mail", "write to jane@example.org by e\u{2011}mail"),
+        ("code", "call get_user_name in C++ v1.2.3"),
+    ];
+    let documents = texts.map(|(id, text)| json!({"id": id, "text": text}));
+    let client = server.client();
+    client
+        .post("/documents", json!({"documents": documents}))
+        .ok();
+    let found = |query: &str| {
+        let body = json!({"query": query, "mode": "lexical", "include": ["highlights"]});
+        client.post("/search", body).ok()
+    };
+    for (query, id, marked) in [
+        ("password", "hidden", "pass\u{ad}word"),
+        ("cooperative", "hidden", "co\u{200b}operative"),
+        ("USER", "hidden", "user"),
+        ("résumé", "nfd", "re\u{301}sume\u{301}"),
+        ("cafe", "nfd", "Cafe\u{301}"),
+        ("STRASSE", "street", "Straße"),
+        ("tokyo", "wide", "Ｔｏｋｙｏ"),
+        ("film", "wide", "ﬁlm"),
+        ("avion", "plane", "avion"),
+        ("l'avion", "plane", "l’avion"),
+        ("كتاب", "arabic", "كِتَابٌ"),
+        ("pdf", "file", "pdf"),
+        ("report.pdf", "file", "report.pdf"),
+        ("example", "mail", "example"),
+        ("email", "mail", "e\u{2011}mail"),
+        ("getUserName", "code", "get_user_name"),
+        ("c++", "code", "C++"),
+        ("1.2.3", "code", "v1.2.3"),
+    ] {
+        let answer = found(query);
+        let hit = &answer["hits"][0];
+        assert_eq!(hit["id"], id, "{query}");
+        let text = texts.iter().find(|(other, _)| *other == id).unwrap().1;
+        let place = |end: &str| hit["highlights"][0][end].as_u64().unwrap() as usize;
+        assert_eq!(&text[place("start")..place("end")], marked, "{query}");
+    }
+}
+
+#[test]
+fn a_collection_of_a_language_finds_other_forms_of_a_word() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let client = server.client();
+    let put = |name: &str, body: Value| {
+        let (path, body) = (format!("/collections/{name}"), body.to_string());
+        client.send(
+            Method::PUT,
+            &path,
+            Some("application/json"),
+            body.as_bytes(),
+        )
+    };
+    let made = put("english", json!({"language": "en", "fold_accents": false}));
+    assert_eq!(made.status, 201);
+    let described = client.get("/collections/english").ok();
+    assert_eq!(
+        (&described["language"], &described["fold_accents"]),
+        (&json!("en"), &json!(false))
+    );
+    let default = client.get("/collections/default").ok();
+    assert_eq!(
+        (&default["language"], &default["fold_accents"]),
+        (&json!(null), &json!(true))
+    );
+    let documents = json!({"documents": [
+        {"id": "lamp", "text": "The lamps were flickering."},
+        {"id": "cafe", "text": "A café of the town."},
+    ]});
+    client
+        .post("/collections/english/documents", documents)
+        .ok();
+    let found = |query: &str, mode: &str| {
+        let body = json!({"query": query, "mode": mode});
+        client.post("/collections/english/search", body).ok()
+    };
+    assert_eq!(ids(&found("a flicker of the lamp", "lexical")), ["lamp"]);
+    assert_eq!(found("lamp", "hybrid")["hits"][0]["id"], "lamp");
+    assert!(ids(&found("cafe", "lexical")).is_empty());
+    assert_eq!(ids(&found("of the", "lexical")).len(), 2);
+    put("english", json!({"language": "de", "fold_accents": false})).problem(409, "conflict");
+    let problem = put("other", json!({"language": "klingon"}));
+    let problem = problem.problem(422, "invalid_request");
+    assert_eq!(problem["pointer"], "/language");
+    assert!(problem["detail"].as_str().unwrap().contains("en, es"));
+    let export = client.get("/collections/english/export").text;
+    let head: Value = serde_json::from_str(export.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        (&head["export"]["language"], &head["export"]["fold_accents"]),
+        (&json!("en"), &json!(false))
+    );
 }
 
 #[test]

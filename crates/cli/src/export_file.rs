@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use siamese_index::{
     Chunking, CollectionSettings, DocumentDraft, DocumentWrite, EncoderIdentity, GraphSettings,
-    ImportedDocument, NewPassage, PassageSize,
+    ImportedDocument, Language, NewPassage, PassageSize, WordSettings,
 };
 
 /// The newest version of the lines that is read here.
@@ -32,11 +32,16 @@ pub(crate) struct Head {
     /// See `chunking`.
     pub(crate) index: Value,
     /// Whether words are indexed; exports of older services do not say.
-    #[serde(default = "indexes_words")]
+    #[serde(default = "by_default")]
     pub(crate) lexical: bool,
+    /// The language in which words are stemmed.
+    pub(crate) language: Option<String>,
+    /// Whether accents do not count in words; exports of older services do not say.
+    #[serde(default = "by_default")]
+    pub(crate) fold_accents: bool,
 }
 
-fn indexes_words() -> bool {
+fn by_default() -> bool {
     true
 }
 
@@ -205,6 +210,20 @@ impl Head {
                 ef_search: number(&self.index, "ef_search")? as usize,
             },
             lexical: self.lexical,
+            words: self.words()?,
+        })
+    }
+
+    fn words(&self) -> Result<WordSettings> {
+        let language = |code| {
+            let language = Language::from_code(code);
+            language.with_context(|| {
+                format!("the export's head has a language that is not known: {code:?}")
+            })
+        };
+        Ok(WordSettings {
+            language: self.language.as_deref().map(language).transpose()?,
+            folds_accents: self.fold_accents,
         })
     }
 }
@@ -359,5 +378,23 @@ mod tests {
         };
         let settings = file.head.settings().unwrap();
         assert_eq!(settings.chunking, Chunking::Fixed(size));
+        assert_eq!(settings.words, WordSettings::default());
+    }
+
+    #[test]
+    fn the_settings_of_words_come_with_an_export() {
+        let with = |language: &str| {
+            let rest =
+                format!("\"lexical\":true,\"language\":{language},\"fold_accents\":false}}}}");
+            let head = HEAD.strip_suffix("}}").unwrap().to_owned() + "," + &rest;
+            ExportFile::read(head.as_bytes()).unwrap().head.settings()
+        };
+        let words = with("\"el\"").unwrap().words;
+        assert_eq!(
+            (words.language, words.folds_accents),
+            (Some(Language::Greek), false)
+        );
+        assert_eq!(with("null").unwrap().words.language, None);
+        assert!(with("\"xx\"").unwrap_err().to_string().contains("\"xx\""));
     }
 }

@@ -17,7 +17,7 @@ use std::time::Instant;
 use serde_json::Value;
 use siamese_index::{
     DocumentDraft, DocumentWrite, EncoderIdentity, Fusion, Index, IndexOptions, Metadata,
-    NewPassage, Question, SearchOptions, WordQuery,
+    NewPassage, Question, SearchOptions, WordQuery, WordSettings,
 };
 
 const BATCH_DOCUMENTS: usize = 32;
@@ -84,7 +84,7 @@ fn search_by(index: &Index, queries: &[String], when: &str) {
     let vector = [0.3, 0.1, 0.2, 0.4];
     let queries: Vec<WordQuery> = queries
         .iter()
-        .map(|text| WordQuery::new(text).unwrap())
+        .map(|text| WordQuery::new(text, WordSettings::default()).unwrap())
         .collect();
     let measure = |name: &str, ask: &dyn Fn(&WordQuery)| {
         let mut micros: Vec<f64> = Vec::with_capacity(queries.len());

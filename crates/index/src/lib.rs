@@ -45,10 +45,13 @@ pub use document::{
     NewPassage, StoredDocument, StoredPassage,
 };
 pub use error::Error;
-pub use filter::{Comparison, Condition, FieldPath, FieldPathError, Filter, Number, Scalar};
+pub use filter::{
+    Comparison, Condition, FieldPath, FieldPathError, Filter, Number, Scalar,
+   
+};
 pub use health::{Health, HealthCondition};
 pub use index::{DEFAULT_COLLECTION, EncoderIdentity, Index, PutOutcome};
-pub use lexical::{MAX_QUERY_WORDS, WordQuery};
+pub use lexical::{Language, MAX_QUERY_WORDS, WordQuery, WordSettings};
 pub use memory::MemoryUse;
 pub use options::{IndexOptions, Reclaim};
 pub use priority::step_back;

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use crate::Error;
+use crate::lexical::WordSettings;
 
 /// Settings of a collection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct CollectionSettings {
     pub graph: GraphSettings,
     /// Whether its words are indexed, so that it can be searched by them.
     pub lexical: bool,
+    /// How words are told apart, where they are indexed.
+    pub words: WordSettings,
 }
 
 impl Default for CollectionSettings {
@@ -21,6 +24,7 @@ impl Default for CollectionSettings {
             chunking: Chunking::default(),
             graph: GraphSettings::default(),
             lexical: true,
+            words: WordSettings::default(),
         }
     }
 }

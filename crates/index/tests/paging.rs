@@ -9,7 +9,7 @@ use serde_json::json;
 use siamese_index::{
     Collection, Condition, DocumentDraft, DocumentWrite, EncoderIdentity, FieldPath, Filter,
     Fusion, HitSet, Index, IndexOptions, Moment, NewPassage, Question, Scalar, SearchOptions,
-    SearchResults, WordQuery,
+    SearchResults, WordQuery, WordSettings,
 };
 
 const DOCUMENTS: usize = 150;
@@ -89,7 +89,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn page(&mut self, limit: usize) -> SearchResults {
         let vector = [0.4, -0.3, 0.8, 0.1];
-        let words = WordQuery::new("red lamp the").unwrap();
+        let words = WordQuery::new("red lamp the", WordSettings::default()).unwrap();
         let both = |fusion| Question::Both {
             vector: &vector,
             words: &words,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use siamese_index::{
     Chunking, Collection, CollectionSettings, DocumentDraft, DocumentWrite, EncoderIdentity, Index,
-    IndexOptions, Metadata, NewPassage, PassageSize, SearchOptions,
+    IndexOptions, Metadata, NewPassage, PassageSize, SearchOptions, WordQuery, WordSettings,
 };
 
 /// The encoder that made the folders.
@@ -156,5 +156,34 @@ fn a_folder_of_format_3_keeps_documents_and_collections_without_words() {
             .unwrap();
         assert_eq!(results.hits[0].id, "cat");
         add(&collection);
+    }
+}
+
+#[test]
+fn words_that_format_4_told_apart_otherwise_are_found_as_they_are_told_apart_now() {
+    let folder = copy_of("format-4");
+    assert!(folder.path().join("lexical/0/0").is_dir());
+    for round in 0..2 {
+        let index = open(folder.path());
+        assert!(!index.collection("plain").unwrap().settings().lexical);
+        let collection = index.collection("default").unwrap();
+        let settings = collection.settings();
+        assert_eq!(settings.words, WordSettings::default());
+        assert_eq!(collection.stats().documents, 3 + round);
+        for (query, expected) in [
+            ("strasse", "cat"),
+            ("AVION", "cat"),
+            ("report", "dog"),
+            ("sings", "bird"),
+        ] {
+            let words = WordQuery::new(query, settings.words).unwrap();
+            let found = collection
+                .search(&words, &SearchOptions::default())
+                .unwrap();
+            let ids: Vec<&str> = found.hits.iter().map(|hit| hit.id.as_str()).collect();
+            assert_eq!(ids, [expected], "{query}");
+        }
+        add(&collection);
+        assert!(index.settle());
     }
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use siamese_index::{
     Chunking, CollectionSettings, DocumentDraft, DocumentWrite, EncoderIdentity, Error,
-    GraphSettings, Index, IndexOptions, NewPassage, PassageSize, SearchOptions, SnapshotOptions,
-    restore_snapshot, verify_snapshot,
+    GraphSettings, Index, IndexOptions, Language, NewPassage, PassageSize, SearchOptions,
+    SnapshotOptions, WordSettings, restore_snapshot, verify_snapshot,
 };
 
 /// Large enough for a vector to be cut into pieces.
@@ -55,6 +55,10 @@ fn other_settings() -> CollectionSettings {
             ef_search: 20,
         },
         lexical: false,
+        words: WordSettings {
+            language: Some(Language::Greek),
+            folds_accents: false,
+        },
     }
 }
 

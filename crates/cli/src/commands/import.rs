@@ -124,6 +124,8 @@ impl Import {
                 "chunking": export.head.chunking,
                 "index": export.head.index,
                 "lexical": export.head.lexical,
+                "language": export.head.language,
+                "fold_accents": export.head.fold_accents,
             });
             service
                 .put_collection(&settings)

@@ -90,9 +90,12 @@ impl Collection {
     ) -> Vec<WordCounts> {
         let DocumentDraft { title, text, .. } = document.draft();
         let passages = document.passages.iter().flatten();
-        let is_indexed = self.settings().lexical;
-        let words = |passage: &NewPassage| match is_indexed {
-            true => WordCounts::of(title.as_deref(), &text[passage.start..passage.end]),
+        let settings = self.settings();
+        let words = |passage: &NewPassage| match settings.lexical {
+            true => {
+                let text = &text[passage.start..passage.end];
+                WordCounts::of(title.as_deref(), text, settings.words)
+            }
             false => WordCounts::default(),
         };
         passages.map(words).collect()

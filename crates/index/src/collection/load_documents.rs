@@ -12,7 +12,9 @@ use roaring::RoaringBitmap;
 
 use super::body::{Body, metadata_of};
 use super::load::Source;
-use crate::lexical::{LexicalSegmentList, LexicalSnapshot, Piece, PieceBuilder, WordCounts};
+use crate::lexical::{
+    LexicalSegmentList, LexicalSnapshot, Piece, PieceBuilder, WordCounts, WordSettings,
+};
 use crate::memory::MemoryShare;
 use crate::metadata_index::MetadataIndex;
 use crate::store::{CollectionId, Counters, Key, KeyRange, PassageRecord, Store};
@@ -36,23 +38,23 @@ pub(super) struct LoadedDocuments {
 }
 
 /// Reads all documents, by one pass over passages and one over bodies. `words` is nothing where words
-/// are not indexed, and otherwise the segments, if there are any.
+/// are not indexed, and otherwise how they are told apart, with the segments, if there are any.
 pub(super) fn documents(
     source: &Source<'_>,
-    words: Option<Option<LexicalSegmentList>>,
+    words: Option<(WordSettings, Option<LexicalSegmentList>)>,
     counters: &Counters,
 ) -> Result<LoadedDocuments, Error> {
     let Source {
         store, collection, ..
     } = *source;
-    let Some(found) = words else {
+    let Some((settings, found)) = words else {
         let nothing = LexicalSegmentList::default();
-        return Ok(Loading::new(source, nothing, false).run(collection)?.0);
+        return Ok(Loading::new(source, nothing, None).run(collection)?.0);
     };
     if let Some(list) = found.filter(|list| list.end <= counters.next_passage)
-        && confirms(store, collection, &list)?
+        && confirms(store, collection, settings, &list)?
     {
-        let (loaded, is_whole) = Loading::new(source, list, true).run(collection)?;
+        let (loaded, is_whole) = Loading::new(source, list, Some(settings)).run(collection)?;
         if is_whole {
             return Ok(loaded);
         }
@@ -62,7 +64,9 @@ pub(super) fn documents(
         );
     }
     let nothing = LexicalSegmentList::default();
-    Ok(Loading::new(source, nothing, true).run(collection)?.0)
+    Ok(Loading::new(source, nothing, Some(settings))
+        .run(collection)?
+        .0)
 }
 
 /// Compares some passages of each segment with the record. They differ when a store was put back
@@ -70,12 +74,13 @@ pub(super) fn documents(
 fn confirms(
     store: &Store,
     collection: CollectionId,
+    settings: WordSettings,
     list: &LexicalSegmentList,
 ) -> Result<bool, Error> {
     let segments = list.segments.iter();
     for (passage, checksum) in segments.flat_map(|segment| segment.samples(COMPARED_PASSAGES)) {
         // A passage that has been removed has no words any more.
-        if let Some(words) = words(store, collection, passage)?
+        if let Some(words) = words(store, collection, settings, passage)?
             && words.checksum() != checksum
         {
             tracing::warn!(
@@ -92,6 +97,7 @@ fn confirms(
 fn words(
     store: &Store,
     collection: CollectionId,
+    settings: WordSettings,
     passage: u32,
 ) -> Result<Option<WordCounts>, Error> {
     let Some(bytes) = store.get(&Key::passage(collection, passage))? else {
@@ -107,12 +113,12 @@ fn words(
     }
     let body = Body::from_bytes(&bytes);
     let body = body.ok_or_else(|| store.corrupt("a document's body cannot be read"))?;
-    Ok(Some(words_in(&body, &record)))
+    Ok(Some(words_in(&body, &record, settings)))
 }
 
-fn words_in(body: &Body, passage: &PassageRecord) -> WordCounts {
+fn words_in(body: &Body, passage: &PassageRecord, settings: WordSettings) -> WordCounts {
     let text = body.text.get(passage.start as usize..passage.end as usize);
-    WordCounts::of(body.title.as_deref(), text.unwrap_or_default())
+    WordCounts::of(body.title.as_deref(), text.unwrap_or_default(), settings)
 }
 
 /// One pass over the record.
@@ -128,14 +134,14 @@ struct Loading<'a> {
     pieces_bytes: u64,
     piece: PieceBuilder,
     memory: &'a MemoryShare,
-    /// Whether words are wanted.
-    reads_words: bool,
+    /// How words are told apart; nothing where they are not wanted.
+    words: Option<WordSettings>,
     /// Whether the segments hold all that they should.
     is_whole: bool,
 }
 
 impl<'a> Loading<'a> {
-    fn new(source: &Source<'a>, segments: LexicalSegmentList, reads_words: bool) -> Self {
+    fn new(source: &Source<'a>, segments: LexicalSegmentList, words: Option<WordSettings>) -> Self {
         Self {
             store: source.store,
             memory: source.memory,
@@ -146,7 +152,7 @@ impl<'a> Loading<'a> {
             pieces: Vec::new(),
             pieces_bytes: 0,
             piece: PieceBuilder::default(),
-            reads_words,
+            words,
             is_whole: true,
         }
     }
@@ -195,8 +201,8 @@ impl<'a> Loading<'a> {
             return Err(unreadable_body(self.store));
         };
         self.metadata.add(document, *first..last + 1, &metadata);
-        if self.reads_words {
-            self.words(document, &bytes, passages)?;
+        if let Some(settings) = self.words {
+            self.words(document, &bytes, passages, settings)?;
         }
         Ok(())
     }
@@ -207,6 +213,7 @@ impl<'a> Loading<'a> {
         document: u32,
         bytes: &[u8],
         passages: &[(u32, PassageRecord)],
+        settings: WordSettings,
     ) -> Result<(), Error> {
         let end = self.segments.end;
         if passages.first().is_some_and(|(first, _)| *first < end) {
@@ -223,7 +230,7 @@ impl<'a> Loading<'a> {
             self.pieces.push(piece);
         }
         for (passage, record) in passages {
-            let words = words_in(&body, record);
+            let words = words_in(&body, record, settings);
             self.piece.add(*passage, document, words);
         }
         Ok(())

@@ -173,7 +173,8 @@ impl Collection {
             memory: &memory,
         };
         let snapshot = Arc::new(load::snapshot(&source, &folders.segments, &counters)?);
-        let words = record.settings.lexical.then(|| folders.lexical.open());
+        let CollectionSettings { lexical, words, .. } = record.settings;
+        let words = lexical.then(|| (words, folders.lexical.open()));
         // Vectors count while words and metadata are loaded.
         memory.set(snapshot.bytes());
         let documents = load_documents::documents(&source, words, &counters)?;

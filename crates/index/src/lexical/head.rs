@@ -71,12 +71,16 @@ impl Head {
 #[cfg(test)]
 mod tests {
     use super::super::builder::PieceBuilder;
-    use super::super::words::WordCounts;
+    use super::super::words::{WordCounts, WordSettings};
     use super::*;
 
     fn push(head: &mut Head, passage: u32) {
         let mut builder = PieceBuilder::default();
-        builder.add(passage, passage, WordCounts::of(None, "word"));
+        builder.add(
+            passage,
+            passage,
+            WordCounts::of(None, "word", WordSettings::default()),
+        );
         head.push(builder.finish());
     }
 

@@ -9,7 +9,7 @@ use crate::store::{Reader, Writer, fsync_folder};
 
 /// Raised with every change of the files, of tantivy's format, and of what a word is: segments of
 /// another version are made anew.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Segments that a manifest may name, and files of a segment.
 const MAX_SEGMENTS: u32 = 4096;
 const MAX_FILES: u32 = 64;

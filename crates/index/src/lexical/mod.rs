@@ -6,9 +6,12 @@
 
 mod bm25;
 mod builder;
+mod compound;
+mod connector;
 mod documents;
 mod folder;
 mod head;
+mod language;
 mod manifest;
 mod merge_policy;
 mod part;
@@ -19,10 +22,13 @@ mod scores;
 mod segment;
 mod segment_list;
 mod snapshot;
+mod spelling;
+mod visible;
 mod words;
 
 pub(crate) use builder::PieceBuilder;
 pub(crate) use folder::LexicalFolder;
+pub use language::Language;
 pub(crate) use merge_policy::to_merge;
 pub(crate) use piece::Piece;
 pub use query::{MAX_QUERY_WORDS, WordQuery};
@@ -31,3 +37,4 @@ pub(crate) use segment::{LexicalFailure, LexicalSegment};
 pub(crate) use segment_list::LexicalSegmentList;
 pub(crate) use snapshot::LexicalSnapshot;
 pub(crate) use words::WordCounts;
+pub use words::WordSettings;

@@ -58,7 +58,7 @@ use write_batch::Changes;
 pub(crate) const MAX_VALUE_BYTES: usize = 3500;
 
 /// The newest format that this version writes and reads.
-pub(crate) const FORMAT_VERSION: u32 = 4;
+pub(crate) const FORMAT_VERSION: u32 = 5;
 
 /// How many writes have been applied; a write is durable when a later flush has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

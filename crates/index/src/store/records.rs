@@ -3,13 +3,15 @@
 use super::CollectionId;
 use super::value::{Reader, Writer};
 use crate::content_hash::ContentHash;
-use crate::{Chunking, CollectionSettings, GraphSettings, PassageSize};
+use crate::{Chunking, CollectionSettings, GraphSettings, Language, PassageSize, WordSettings};
 
 const VERSION: u8 = 1;
 /// Collections since format 2, which say how their vectors are indexed.
 const COLLECTION_VERSION: u8 = 2;
 /// Collections whose words are not indexed. What else they say is the same.
 const WITHOUT_WORDS_VERSION: u8 = 3;
+/// Collections since format 5, which say how their words are told apart.
+const WORD_SETTINGS_VERSION: u8 = 4;
 /// Counters since format 2, which count removals.
 const COUNTERS_VERSION: u8 = 2;
 
@@ -49,19 +51,21 @@ pub(crate) struct CollectionRecord {
 
 impl CollectionRecord {
     pub(crate) fn to_bytes(self) -> Vec<u8> {
-        let version = if self.settings.lexical {
-            COLLECTION_VERSION
-        } else {
-            WITHOUT_WORDS_VERSION
-        };
-        let writer = Writer::version(version)
+        let writer = Writer::version(WORD_SETTINGS_VERSION)
             .u32(self.id.0)
             .u64(self.created_at_ms);
-        let graph = self.settings.graph;
-        write_chunking(writer, self.settings.chunking)
+        let CollectionSettings {
+            chunking,
+            graph,
+            lexical,
+            words,
+        } = self.settings;
+        write_chunking(writer, chunking)
             .u32(graph.m as u32)
             .u32(graph.ef_construction as u32)
             .u32(graph.ef_search as u32)
+            .raw(&[lexical.into(), words.folds_accents.into()])
+            .text(words.language.map_or("", Language::code))
             .finish()
     }
 
@@ -70,7 +74,7 @@ impl CollectionRecord {
         let (id, created_at_ms) = (CollectionId(reader.u32()?), reader.u64()?);
         let chunking = match version {
             1 => chunking(reader.array()?, None)?,
-            COLLECTION_VERSION | WITHOUT_WORDS_VERSION => read_chunking(&mut reader)?,
+            COLLECTION_VERSION..=WORD_SETTINGS_VERSION => read_chunking(&mut reader)?,
             _ => return None,
         };
         let graph = if version == 1 {
@@ -83,13 +87,18 @@ impl CollectionRecord {
             }
         };
         graph.check().ok()?;
+        let (lexical, words) = match version {
+            WORD_SETTINGS_VERSION => read_words(&mut reader)?,
+            _ => (version != WITHOUT_WORDS_VERSION, WordSettings::default()),
+        };
         let record = Self {
             id,
             created_at_ms,
             settings: CollectionSettings {
                 chunking,
                 graph,
-                lexical: version != WITHOUT_WORDS_VERSION,
+                lexical,
+                words,
             },
         };
         reader.is_done().then_some(record)
@@ -107,6 +116,23 @@ fn write_chunking(writer: Writer, chunking: Chunking) -> Writer {
         .raw(&[mode])
         .u32(size.map_or(0, |size| size.max_tokens))
         .u32(size.map_or(0, |size| size.overlap_tokens))
+}
+
+/// Whether words are indexed, and how they are told apart.
+fn read_words(reader: &mut Reader<'_>) -> Option<(bool, WordSettings)> {
+    let [lexical, folds_accents] = reader.array()?;
+    if lexical > 1 || folds_accents > 1 {
+        return None;
+    }
+    let language = match reader.text()? {
+        "" => None,
+        code => Some(Language::from_code(code)?),
+    };
+    let words = WordSettings {
+        language,
+        folds_accents: folds_accents == 1,
+    };
+    Some((lexical == 1, words))
 }
 
 fn read_chunking(reader: &mut Reader<'_>) -> Option<Chunking> {
@@ -310,10 +336,16 @@ mod tests {
             let mut record = collection(chunking);
             for lexical in [true, false] {
                 record.settings.lexical = lexical;
-                assert_eq!(
-                    CollectionRecord::from_bytes(&record.to_bytes()),
-                    Some(record)
-                );
+                for language in Language::ALL.map(Some).into_iter().chain([None]) {
+                    record.settings.words = WordSettings {
+                        language,
+                        folds_accents: language.is_some() != lexical,
+                    };
+                    assert_eq!(
+                        CollectionRecord::from_bytes(&record.to_bytes()),
+                        Some(record)
+                    );
+                }
             }
         }
     }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use siamese_index::{
     Collection, Comparison, Condition, FacetRequest, FieldPath, Filter, Fusion, Question, Scalar,
-    SearchOptions, SearchResults, WordQuery,
+    SearchOptions, SearchResults, WordQuery, WordSettings,
 };
 
 use crate::brute_force::{best, cosine, reciprocal, scaled, word_scores};
@@ -85,7 +85,7 @@ pub(crate) fn check_counts(results: &SearchResults, model: &Model, expected: &BT
 }
 
 pub(crate) fn check_words(collection: &Collection, model: &Model, asked: &Asked) {
-    let query = WordQuery::new(&text(&asked.words)).unwrap();
+    let query = WordQuery::new(&text(&asked.words), WordSettings::default()).unwrap();
     let scores = word_scores(model, &asked.words);
     let min = asked.min_score.map(f64::from);
     if min.is_some_and(|min| scores.values().any(|s| (best(s) - min).abs() < 1e-4)) {
@@ -137,7 +137,7 @@ pub(crate) fn check_matches(query: &WordQuery, text: &str, asked: &Asked) {
 /// Fewer documents than the lists of both sides hold, so everything is ranked by both.
 pub(crate) fn check_both(collection: &Collection, model: &Model, asked: &Asked) {
     let direction = [0.3, -0.2, 0.9, 0.1];
-    let query = WordQuery::new(&text(&asked.words)).unwrap();
+    let query = WordQuery::new(&text(&asked.words), WordSettings::default()).unwrap();
     let min = asked.min_score.map(f64::from);
     let cosines: BTreeMap<&str, f64> = model
         .iter()

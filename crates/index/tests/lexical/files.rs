@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use siamese_index::{
     Collection, CollectionSettings, DocumentDraft, DocumentWrite, Error, Metadata, NewPassage,
-    SearchOptions, WordQuery,
+    SearchOptions, WordQuery, WordSettings,
 };
 
 use crate::written::{open, vector};
@@ -32,7 +32,7 @@ fn many(range: std::ops::Range<usize>) -> Vec<DocumentWrite> {
 }
 
 fn found(collection: &Collection, text: &str) -> Vec<(String, f32)> {
-    let query = WordQuery::new(text).unwrap();
+    let query = WordQuery::new(text, WordSettings::default()).unwrap();
     let options = SearchOptions {
         limit: 1000,
         ..SearchOptions::default()
@@ -212,7 +212,7 @@ fn a_collection_without_words_has_no_files_of_them_and_refuses_to_search_by_them
             (stats.lexical_head_passages, stats.lexical_segments),
             (0, 0)
         );
-        let words = WordQuery::new("common").unwrap();
+        let words = WordQuery::new("common", WordSettings::default()).unwrap();
         let refused = collection.search(&words, &SearchOptions::default());
         assert!(matches!(refused, Err(Error::WordsNotIndexed { .. })));
         let by_vector = collection.search(&vector("x", 7), &SearchOptions::default());

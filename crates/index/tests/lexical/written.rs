@@ -10,7 +10,7 @@ use siamese_index::{
     NewPassage,
 };
 
-pub(crate) const WORDS: [&str; 8] = ["red", "lamp", "Tür", "the", "a", "東", "ERR_42", "don't"];
+pub(crate) const WORDS: [&str; 8] = ["red", "lamp", "Tür", "the", "a", "東", "ERR42", "Δότ"];
 
 /// One less than there are colours.
 pub(crate) const MAX_FACET_VALUES: usize = 2;

@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize, Serializer};
 use siamese_encoder::Encoder;
 use siamese_index::{
-    Chunking, Collection, CollectionSettings, Error, GraphSettings, PassageSize, PutOutcome,
-    check_collection_name,
+    Chunking, Collection, CollectionSettings, Error, GraphSettings, Language, PassageSize,
+    PutOutcome, WordSettings, check_collection_name,
 };
 use utoipa::ToSchema;
 
@@ -29,6 +29,9 @@ use crate::service::{
     min_passage_tokens, window,
 };
 
+/// Characters of an unknown language that are repeated in the error.
+const MAX_SHOWN_CODE_CHARS: usize = 40;
+
 /// Settings of a collection, chosen when it is made.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
@@ -42,6 +45,40 @@ pub(crate) struct CollectionRequest {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, default = true)]
     lexical: Option<bool>,
+    /// The language of the texts, by its code in ISO 639-1. Searches by words then find other forms of a
+    /// word (`lamps` finds `lamp`) and pass over words that are in every text. Without it, words are found
+    /// as they are written.
+    #[schema(example = "en")]
+    language: Option<String>,
+    /// Whether accents do not count in searches by words: `cafe` finds `café`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, default = true)]
+    fold_accents: Option<bool>,
+}
+
+impl CollectionRequest {
+    /// How words are told apart.
+    ///
+    /// # Errors
+    /// 422 for a language that is not known.
+    fn words(&self) -> Result<WordSettings, ApiError> {
+        let default = WordSettings::default();
+        let language = self.language.as_deref().map(language).transpose()?;
+        Ok(WordSettings {
+            language: language.or(default.language),
+            folds_accents: self.fold_accents.unwrap_or(default.folds_accents),
+        })
+    }
+}
+
+fn language(code: &str) -> Result<Language, ApiError> {
+    Language::from_code(code).ok_or_else(|| {
+        let codes = Language::ALL.map(Language::code).join(", ");
+        let code: String = code.chars().take(MAX_SHOWN_CODE_CHARS).collect();
+        let detail =
+            format!("{code:?} is not a language that words are stemmed in; these are: {codes}");
+        ApiError::invalid("/language", detail)
+    })
 }
 
 /// How vectors are indexed (HNSW). What is left out has its default.
@@ -231,6 +268,11 @@ pub(crate) struct CollectionDescription {
     chunking: ChunkingShape,
     /// Whether words are indexed.
     lexical: bool,
+    /// The language in which words are stemmed (ISO 639-1), if there is one.
+    #[schema(example = "en")]
+    language: Option<&'static str>,
+    /// Whether accents do not count in searches by words.
+    fold_accents: bool,
     index: IndexDescription,
     /// RFC 3339, UTC.
     #[schema(format = DateTime)]
@@ -247,13 +289,20 @@ pub(crate) struct CollectionList {
 impl From<&Collection> for CollectionDescription {
     fn from(collection: &Collection) -> Self {
         let stats = collection.stats();
-        let graph = collection.settings().graph;
+        let CollectionSettings {
+            chunking,
+            graph,
+            lexical,
+            words,
+        } = collection.settings();
         Self {
             name: collection.name().to_owned(),
             documents: stats.documents,
             passages: stats.passages,
-            chunking: collection.settings().chunking.into(),
-            lexical: collection.settings().lexical,
+            chunking: chunking.into(),
+            lexical,
+            language: words.language.map(Language::code),
+            fold_accents: words.folds_accents,
             index: IndexDescription {
                 m: graph.m,
                 ef_construction: graph.ef_construction,
@@ -310,6 +359,7 @@ pub(crate) async fn put(
 ) -> Result<Response, ApiError> {
     check_name(&name)?;
     let engine = app.engine()?;
+    let words = request.words()?;
     let chunking = match request.chunking {
         Some(chunking) => chunking.checked(&engine.encoder)?,
         None => default_chunking(&engine.encoder),
@@ -318,6 +368,7 @@ pub(crate) async fn put(
         chunking,
         graph: graph_settings(request.index.unwrap_or_default())?,
         lexical: request.lexical.unwrap_or(true),
+        words,
     };
     let index = Arc::clone(&engine.index);
     blocking_write(move || {

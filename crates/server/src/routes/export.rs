@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use siamese_encoder::Encoder;
-use siamese_index::{Collection, GraphSettings};
+use siamese_index::{Collection, GraphSettings, Language};
 use utoipa::{IntoParams, ToSchema};
 
 use super::collections::ChunkingShape;
@@ -80,6 +80,8 @@ struct Head {
     chunking: ChunkingShape,
     index: GraphShape,
     lexical: bool,
+    language: Option<&'static str>,
+    fold_accents: bool,
 }
 
 #[derive(Clone, Serialize)]
@@ -203,6 +205,8 @@ fn head(collection: &Collection, encoder: &Encoder, vectors: bool) -> Head {
         chunking: settings.chunking.into(),
         index: settings.graph.into(),
         lexical: settings.lexical,
+        language: settings.words.language.map(Language::code),
+        fold_accents: settings.words.folds_accents,
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) struct Retrieval {
     #[arg(long, value_name = "N", value_parser = hits_to_rerank)]
     rerank: Option<usize>,
     #[command(flatten)]
-    chunking: ChunkingArguments,
+    settings: CollectionArguments,
     /// Print the figures as JSON
     #[arg(long)]
     json: bool,
@@ -63,9 +63,9 @@ pub(crate) struct Retrieval {
     url: String,
 }
 
-/// How the collection makes passages, when it is made for this.
+/// Settings of the collection, when it is made for this.
 #[derive(Debug, clap::Args)]
-struct ChunkingArguments {
+struct CollectionArguments {
     /// How long texts become passages; the service's default when absent
     #[arg(long = "chunking", value_enum)]
     mode: Option<ChunkingMode>,
@@ -75,6 +75,9 @@ struct ChunkingArguments {
     /// Tokens that the next passage repeats at most
     #[arg(long, requires = "mode")]
     overlap_tokens: Option<u32>,
+    /// Language in which words are stemmed, such as `en`; none when absent
+    #[arg(long, value_name = "CODE")]
+    language: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -108,7 +111,7 @@ impl Retrieval {
         let service = self.service(&data);
         let capabilities = Capabilities::of(&service)?;
         let modes = self.modes(capabilities)?;
-        self.chunking.make_collection(&service)?;
+        self.settings.make_collection(&service)?;
         ingest(&service, &data)?;
         let figures = modes
             .into_iter()
@@ -150,19 +153,31 @@ impl Retrieval {
     }
 }
 
-impl ChunkingArguments {
+impl CollectionArguments {
     /// Makes the collection as asked for. One that is there with other settings is refused by the
     /// service; without wishes it is taken as it is.
     fn make_collection(&self, service: &Service) -> Result<()> {
-        let Some(mode) = self.mode else {
+        if self.mode.is_none() && self.language.is_none() {
             return Ok(service.ensure_collection()?);
-        };
-        let mut chunking = Map::new();
+        }
+        let mut settings = Map::new();
+        if let Some(mode) = self.mode {
+            settings.insert("chunking".to_owned(), self.chunking(mode));
+        }
+        if let Some(language) = &self.language {
+            settings.insert("language".to_owned(), language.as_str().into());
+        }
+        service.put_collection(&Value::Object(settings))?;
+        Ok(())
+    }
+
+    fn chunking(&self, mode: ChunkingMode) -> Value {
         let mode = match mode {
             ChunkingMode::Sentence => "sentence",
             ChunkingMode::Fixed => "fixed",
             ChunkingMode::Off => "off",
         };
+        let mut chunking = Map::new();
         chunking.insert("mode".to_owned(), mode.into());
         let sizes = [
             ("max_tokens", self.max_tokens),
@@ -173,8 +188,7 @@ impl ChunkingArguments {
                 chunking.insert(name.to_owned(), size.into());
             }
         }
-        service.put_collection(&json!({ "chunking": chunking }))?;
-        Ok(())
+        chunking.into()
     }
 }
 

@@ -346,7 +346,10 @@ fn answer<'a>(
         facets: chosen.facets,
         filter: search.options.filter.clone(),
         group_by: search.choice.group_by.clone(),
-        highlighted: search.highlights.then(|| search.words()).transpose()?,
+        highlighted: search
+            .highlights
+            .then(|| search.words(collection))
+            .transpose()?,
         moment: chosen.moment,
         next,
         next_cursor: None,
@@ -372,18 +375,18 @@ impl Search {
     fn query(&self, collection: &Collection, own: Vec<Embedding>) -> Result<Query, ApiError> {
         Ok(match self.mode {
             Mode::Semantic => Query::Semantic(self.searched_for.vector(collection, own)?),
-            Mode::Lexical => Query::Lexical(self.words()?),
+            Mode::Lexical => Query::Lexical(self.words(collection)?),
             Mode::Hybrid(fusion) => Query::Hybrid {
                 vector: self.searched_for.vector(collection, own)?,
-                words: self.words()?,
+                words: self.words(collection)?,
                 fusion,
             },
         })
     }
 
-    fn words(&self) -> Result<WordQuery, ApiError> {
+    fn words(&self, collection: &Collection) -> Result<WordQuery, ApiError> {
         let text: String = self.searched_for.texts().collect();
-        Ok(WordQuery::new(&text)?)
+        Ok(WordQuery::new(&text, collection.settings().words)?)
     }
 
     fn counted(&self) -> Counted {
