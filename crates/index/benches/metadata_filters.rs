@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use siamese_index::{
     Collection, Comparison, Condition, DocumentDraft, DocumentWrite, EncoderIdentity, FacetRequest,
-    FieldPath, Filter, Index, IndexOptions, Metadata, NewPassage, Scalar, SearchOptions,
+    FieldPath, Filter, Index, IndexOptions, Metadata, NewPassage, Scalar, SearchOptions, Timestamp,
 };
 
 const DEFAULT_DOCUMENTS: usize = 100_000;
@@ -39,6 +39,7 @@ fn main() {
         single_writes(&collection, documents, with_metadata);
         if with_metadata {
             questions(&collection);
+            facets(&collection);
         }
     }
 }
@@ -148,6 +149,16 @@ fn questions(collection: &Collection) {
             below("created", json!("2015")),
         ),
         (
+            "created < 2015 as moments",
+            field(
+                "created",
+                Condition::ComparesMoment(
+                    Comparison::Less,
+                    Timestamp::parse("2015-01-01").unwrap(),
+                ),
+            ),
+        ),
+        (
             "url contains 77 (distinct strings)",
             field("url", Condition::Contains(scalar(json!("77")))),
         ),
@@ -170,10 +181,16 @@ fn questions(collection: &Collection) {
         let median = measure(|| passing = collection.count_matching(&filter).unwrap());
         println!("filter {name}: {median:.3} ms, {passing} pass");
     }
+}
+
+fn facets(collection: &Collection) {
+    let percent = FieldPath::parse("percent").unwrap();
+    let half = Scalar::of(&json!(50)).unwrap();
+    let below_half = Filter::Field(percent, Condition::Compares(Comparison::Less, half));
     for path in ["status", "tags", "author.name", "url"] {
         let options = SearchOptions {
             limit: 1,
-            filter: Some(below("percent", json!(50))),
+            filter: Some(below_half.clone()),
             facets: FacetRequest {
                 paths: vec![FieldPath::parse(path).unwrap()],
                 max_values: 10,

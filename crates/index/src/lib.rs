@@ -46,8 +46,8 @@ pub use document::{
 };
 pub use error::Error;
 pub use filter::{
-    Comparison, Condition, FieldPath, FieldPathError, Filter, Number, Scalar,
-   
+    Comparison, Condition, FieldPath, FieldPathError, Filter, Number, Scalar, Timestamp,
+    TimestampError,
 };
 pub use health::{Health, HealthCondition};
 pub use index::{DEFAULT_COLLECTION, EncoderIdentity, Index, PutOutcome};

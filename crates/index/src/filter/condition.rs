@@ -1,7 +1,7 @@
 //! What a field is asked.
 
 use super::walk::Found;
-use super::{Scalar, ScalarRef};
+use super::{Scalar, ScalarRef, Timestamp};
 
 /// A question about the values at one path. It is met when any of them meets it.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +16,10 @@ pub enum Condition {
     Contains(Scalar),
     /// A text begins with this one.
     Prefix(String),
+    /// A text names one of these moments. Ascending: made by [`Condition::one_of_moments`].
+    AtOneOf(Vec<Timestamp>),
+    /// A text names a moment that compares like this with the one given.
+    ComparesMoment(Comparison, Timestamp),
 }
 
 /// How two values compare.
@@ -40,6 +44,14 @@ impl Condition {
         Self::OneOf(values)
     }
 
+    /// A text names one of these moments.
+    pub fn one_of_moments(moments: impl IntoIterator<Item = Timestamp>) -> Self {
+        let mut moments: Vec<Timestamp> = moments.into_iter().collect();
+        moments.sort_unstable();
+        moments.dedup();
+        Self::AtOneOf(moments)
+    }
+
     pub(crate) fn accepts(&self, found: Found<'_>) -> bool {
         match (self, found) {
             (Self::Exists, found) => found == Found::Field,
@@ -60,6 +72,12 @@ impl Condition {
                 .is_ok(),
             (Self::Compares(comparison, limit), _) => comparison.holds(value, limit.by_ref()),
             (Self::Prefix(prefix), ScalarRef::Text(text)) => text.starts_with(prefix),
+            (Self::AtOneOf(moments), ScalarRef::Text(text)) => {
+                Timestamp::parse(text).is_ok_and(|moment| moments.binary_search(&moment).is_ok())
+            }
+            (Self::ComparesMoment(comparison, limit), ScalarRef::Text(text)) => {
+                Timestamp::parse(text).is_ok_and(|moment| comparison.accepts(moment.cmp(limit)))
+            }
             _ => false,
         }
     }

@@ -8,6 +8,7 @@ mod condition;
 mod field_path;
 mod number;
 mod scalar;
+mod timestamp;
 mod tree;
 pub(crate) mod walk;
 
@@ -16,4 +17,5 @@ pub use field_path::{FieldPath, FieldPathError};
 pub use number::Number;
 pub use scalar::Scalar;
 pub(crate) use scalar::ScalarRef;
+pub use timestamp::{Timestamp, TimestampError};
 pub use tree::Filter;

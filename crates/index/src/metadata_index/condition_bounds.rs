@@ -4,7 +4,7 @@ use super::bounds::Bounds;
 use super::document_union::DocumentUnion;
 use super::path_values::{MAX_INDEXED_TEXT_BYTES, PathValues, Postings};
 use crate::filter::walk::Found;
-use crate::filter::{Comparison, Condition, Number, Scalar, ScalarRef};
+use crate::filter::{Comparison, Condition, Number, Scalar, ScalarRef, Timestamp};
 
 /// Whether a text passes of which only the beginning is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,10 +50,18 @@ fn add_whole<'a>(
         }
         Condition::Contains(Scalar::Null | Scalar::Bool(_) | Scalar::Number(_)) => {}
         _ => {
-            let lowest = lowest(condition);
+            let moments = TextsOfMoments::of(condition);
+            let lowest = match &moments {
+                Some(moments) => ScalarRef::Text(&moments.first),
+                None => lowest(condition),
+            };
+            let is_past = |value| match &moments {
+                Some(moments) => value > ScalarRef::Text(&moments.last),
+                None => is_past(value, condition),
+            };
             let candidates = postings
                 .iter_from(|value| value.by_ref() < lowest)
-                .take_while(|(value, _)| !is_past(value.by_ref(), condition));
+                .take_while(|(value, _)| !is_past(value.by_ref()));
             for (value, posting) in candidates {
                 if condition.accepts(Found::Bare(value.by_ref())) {
                     union.add(posting);
@@ -68,6 +76,31 @@ fn add_equal<'a>(union: &mut DocumentUnion<'a>, postings: &'a Postings, wanted: 
         if let Some(posting) = postings.get(|other| other.cmp(value)) {
             union.add(posting);
         }
+    }
+}
+
+/// The texts between which all dates that meet a condition stand. Dates sort by their days, but for their zones;
+/// so few texts are read that name other moments, and no index of moments is kept.
+struct TextsOfMoments {
+    first: String,
+    last: String,
+}
+
+impl TextsOfMoments {
+    /// Nothing for conditions on anything else.
+    fn of(condition: &Condition) -> Option<Self> {
+        let (first, last) = match condition {
+            Condition::AtOneOf(moments) => (moments.first().copied(), moments.last().copied()),
+            Condition::ComparesMoment(Comparison::Greater | Comparison::AtLeast, limit) => {
+                (Some(*limit), None)
+            }
+            Condition::ComparesMoment(_, limit) => (None, Some(*limit)),
+            _ => return None,
+        };
+        Some(Self {
+            first: first.map_or_else(|| "0".to_owned(), Timestamp::first_text),
+            last: last.map_or_else(|| "9~".to_owned(), Timestamp::last_text),
+        })
     }
 }
 

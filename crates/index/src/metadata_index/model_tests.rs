@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{FacetCounts, MetadataIndex};
 use crate::Metadata;
-use crate::filter::{Comparison, Condition, FieldPath, Filter, Scalar};
+use crate::filter::{Comparison, Condition, FieldPath, Filter, Scalar, Timestamp};
 
 const KEYS: [&str; 6] = ["a", "b", "c.d", "é\\", "", "$f"];
 
@@ -33,6 +33,9 @@ fn text() -> impl Strategy<Value = String> {
         "日本",
         "2024-01-02",
         "2024-01-02T03:04:05Z",
+        "2024-01-01T23:00:00-04:00",
+        "2024-01-02 05:04:05.000+02:00",
+        "2024-01-03T03:04:05+23:00",
     ];
     prop_oneof![
         8 => prop::sample::select(short.to_vec()).prop_map(str::to_owned),
@@ -88,20 +91,29 @@ fn path() -> impl Strategy<Value = FieldPath> {
     })
 }
 
-fn condition() -> impl Strategy<Value = Condition> {
-    let operand = || scalar().prop_map(|value| Scalar::of(&value).unwrap());
-    let comparison = prop::sample::select(vec![
+fn comparison() -> impl Strategy<Value = Comparison> {
+    prop::sample::select(vec![
         Comparison::Greater,
         Comparison::AtLeast,
         Comparison::Less,
         Comparison::AtMost,
-    ]);
+    ])
+}
+
+fn moment() -> impl Strategy<Value = Timestamp> {
+    text().prop_filter_map("a date", |text| Timestamp::parse(&text).ok())
+}
+
+fn condition() -> impl Strategy<Value = Condition> {
+    let operand = || scalar().prop_map(|value| Scalar::of(&value).unwrap());
     prop_oneof![
         1 => Just(Condition::Exists),
         3 => prop::collection::vec(operand(), 1..4).prop_map(Condition::one_of),
-        3 => (comparison, operand()).prop_map(|(how, limit)| Condition::Compares(how, limit)),
+        3 => (comparison(), operand()).prop_map(|(how, limit)| Condition::Compares(how, limit)),
         3 => operand().prop_map(Condition::Contains),
         2 => text().prop_map(Condition::Prefix),
+        1 => prop::collection::vec(moment(), 1..3).prop_map(Condition::one_of_moments),
+        2 => (comparison(), moment()).prop_map(|(how, limit)| Condition::ComparesMoment(how, limit)),
     ]
 }
 
@@ -178,6 +190,19 @@ fn json_of(scalar: &Scalar) -> Value {
     }
 }
 
+fn holds(how: Comparison, order: std::cmp::Ordering) -> bool {
+    match how {
+        Comparison::Greater => order.is_gt(),
+        Comparison::AtLeast => order.is_ge(),
+        Comparison::Less => order.is_lt(),
+        Comparison::AtMost => order.is_le(),
+    }
+}
+
+fn moment_of(value: &Value) -> Option<Timestamp> {
+    Timestamp::parse(value.as_str()?).ok()
+}
+
 fn asked(found: &Value, condition: &Condition) -> bool {
     let equal = |left: &Value, right: &Scalar| {
         compare(left, &json_of(right)).is_some_and(std::cmp::Ordering::is_eq)
@@ -192,13 +217,16 @@ fn asked(found: &Value, condition: &Condition) -> bool {
         Condition::Compares(how, limit) => values.iter().any(|value| {
             let ordered = value.is_number() || value.is_string();
             let order = compare(value, &json_of(limit)).filter(|_| ordered);
-            order.is_some_and(|order| match how {
-                Comparison::Greater => order.is_gt(),
-                Comparison::AtLeast => order.is_ge(),
-                Comparison::Less => order.is_lt(),
-                Comparison::AtMost => order.is_le(),
-            })
+            order.is_some_and(|order| holds(*how, order))
         }),
+        Condition::AtOneOf(moments) => values.iter().any(|value| {
+            moments
+                .iter()
+                .any(|moment| moment_of(value) == Some(*moment))
+        }),
+        Condition::ComparesMoment(how, limit) => values
+            .iter()
+            .any(|value| moment_of(value).is_some_and(|moment| holds(*how, moment.cmp(limit)))),
         Condition::Contains(part) => match (found, part) {
             (Value::Array(_), part) => values.iter().any(|value| equal(value, part)),
             (Value::String(text), Scalar::Text(part)) => text.contains(&**part),

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use siamese_index::{Comparison, Condition, FieldPath, Filter, Scalar};
+use siamese_index::{Comparison, Condition, FieldPath, Filter, Scalar, Timestamp};
 use utoipa::ToSchema;
 
 use crate::config::Limits;
@@ -13,6 +13,18 @@ use crate::extract::pointer_token;
 
 const OPERATORS: &str =
     "$eq, $ne, $in, $nin, $gt, $gte, $lt, $lte, $exists, $contains, $prefix, $not";
+
+/// The key of a value that stands for a moment, not for a string.
+const DATE: &str = "$date";
+
+/// Characters of a text that is no date that are repeated in the error.
+const MAX_SHOWN_DATE_CHARS: usize = 40;
+
+/// What a condition compares with.
+enum Operand {
+    Value(Scalar),
+    Moment(Timestamp),
+}
 
 /// Conditions on metadata: fields with what they must meet, and `$and`, `$or`, `$not`. An empty
 /// one lets everything pass.
@@ -129,6 +141,10 @@ impl FilterReader<'_> {
         let path = FieldPath::parse(path)
             .map_err(|error| ApiError::invalid(pointer, error.to_string()))?;
         match value {
+            Value::Object(object) if object.contains_key(DATE) => {
+                self.count_clause(pointer)?;
+                Ok(Filter::Field(path, self.equal(value, pointer)?))
+            }
             Value::Object(conditions) => self.conditions(&path, conditions, pointer, depth),
             Value::Array(_) => Err(ApiError::invalid(
                 pointer,
@@ -136,8 +152,7 @@ impl FilterReader<'_> {
             )),
             value => {
                 self.count_clause(pointer)?;
-                let value = self.scalar(value, pointer)?;
-                Ok(Filter::Field(path, Condition::one_of([value])))
+                Ok(Filter::Field(path, self.equal(value, pointer)?))
             }
         }
     }
@@ -180,8 +195,11 @@ impl FilterReader<'_> {
         let (condition, is_negated) = match operator {
             "$eq" => (self.equal(operand, pointer)?, false),
             "$ne" => (self.equal(operand, pointer)?, true),
-            "$in" => (self.one_of(operand, pointer)?, false),
-            "$nin" => (self.one_of(operand, pointer)?, true),
+            "$in" => return self.one_of(path, operand, pointer),
+            "$nin" => {
+                let one_of = self.one_of(path, operand, pointer)?;
+                return Ok(Filter::Not(Box::new(one_of)));
+            }
             "$gt" => (self.compares(Comparison::Greater, operand, pointer)?, false),
             "$gte" => (self.compares(Comparison::AtLeast, operand, pointer)?, false),
             "$lt" => (self.compares(Comparison::Less, operand, pointer)?, false),
@@ -208,10 +226,18 @@ impl FilterReader<'_> {
     }
 
     fn equal(&self, operand: &Value, pointer: &str) -> Result<Condition, ApiError> {
-        Ok(Condition::one_of([self.scalar(operand, pointer)?]))
+        Ok(match self.operand(operand, pointer)? {
+            Operand::Value(value) => Condition::one_of([value]),
+            Operand::Moment(moment) => Condition::one_of_moments([moment]),
+        })
     }
 
-    fn one_of(&mut self, operand: &Value, pointer: &str) -> Result<Condition, ApiError> {
+    fn one_of(
+        &mut self,
+        path: &FieldPath,
+        operand: &Value,
+        pointer: &str,
+    ) -> Result<Filter, ApiError> {
         let values = operand.as_array().filter(|values| !values.is_empty());
         let values = values.ok_or_else(|| {
             ApiError::invalid(pointer, "a list of values, with at least one, stands here")
@@ -226,13 +252,22 @@ impl FilterReader<'_> {
             );
             return Err(ApiError::invalid(pointer, detail));
         }
-        let read = |(place, value)| self.scalar(value, &below(pointer, place));
-        let values: Vec<Scalar> = values
-            .iter()
-            .enumerate()
-            .map(read)
-            .collect::<Result<_, _>>()?;
-        Ok(Condition::one_of(values))
+        let (mut scalars, mut moments) = (Vec::new(), Vec::new());
+        for (place, value) in values.iter().enumerate() {
+            match self.operand(value, &below(pointer, place))? {
+                Operand::Value(value) => scalars.push(value),
+                Operand::Moment(moment) => moments.push(moment),
+            }
+        }
+        let field = |condition| Filter::Field(path.clone(), condition);
+        Ok(match (scalars.is_empty(), moments.is_empty()) {
+            (_, true) => field(Condition::one_of(scalars)),
+            (true, false) => field(Condition::one_of_moments(moments)),
+            (false, false) => Filter::Any(vec![
+                field(Condition::one_of(scalars)),
+                field(Condition::one_of_moments(moments)),
+            ]),
+        })
     }
 
     fn compares(
@@ -241,13 +276,14 @@ impl FilterReader<'_> {
         operand: &Value,
         pointer: &str,
     ) -> Result<Condition, ApiError> {
-        match self.scalar(operand, pointer)? {
-            limit @ (Scalar::Number(_) | Scalar::Text(_)) => {
+        match self.operand(operand, pointer)? {
+            Operand::Value(limit @ (Scalar::Number(_) | Scalar::Text(_))) => {
                 Ok(Condition::Compares(comparison, limit))
             }
-            Scalar::Null | Scalar::Bool(_) => Err(ApiError::invalid(
+            Operand::Moment(limit) => Ok(Condition::ComparesMoment(comparison, limit)),
+            Operand::Value(Scalar::Null | Scalar::Bool(_)) => Err(ApiError::invalid(
                 pointer,
-                "numbers and strings have an order; null, true and false have none",
+                "numbers, strings and dates have an order; null, true and false have none",
             )),
         }
     }
@@ -259,6 +295,31 @@ impl FilterReader<'_> {
         Ok(Condition::Prefix(text.to_owned()))
     }
 
+    /// A value, or `{"$date": ..}`.
+    fn operand(&self, value: &Value, pointer: &str) -> Result<Operand, ApiError> {
+        let date = value
+            .as_object()
+            .and_then(|object| Some((object, object.get(DATE)?)));
+        let Some((object, date)) = date else {
+            return self.scalar(value, pointer).map(Operand::Value);
+        };
+        if let Some(other) = object.keys().find(|key| *key != DATE) {
+            let detail = format!("{DATE} stands alone in its object; nothing may stand beside it");
+            return Err(ApiError::invalid(below(pointer, other), detail));
+        }
+        let pointer = below(pointer, DATE);
+        let Some(text) = date.as_str() else {
+            return Err(ApiError::invalid(pointer, "$date takes a string"));
+        };
+        self.check_text(text, &pointer)?;
+        let moment = Timestamp::parse(text);
+        let moment = moment.map_err(|error| {
+            let shown: String = text.chars().take(MAX_SHOWN_DATE_CHARS).collect();
+            ApiError::invalid(pointer, format!("{shown:?} is {error}"))
+        })?;
+        Ok(Operand::Moment(moment))
+    }
+
     fn scalar(&self, value: &Value, pointer: &str) -> Result<Scalar, ApiError> {
         if let Value::String(text) = value {
             self.check_text(text, pointer)?;
@@ -266,8 +327,8 @@ impl FilterReader<'_> {
         Scalar::of(value).ok_or_else(|| {
             ApiError::invalid(
                 pointer,
-                "a string, a number, true, false or null stands here; arrays and objects are not \
-                 compared as a whole",
+                "a string, a number, true, false or null stands here, or a date where values are \
+                 compared; arrays and other objects are not compared as a whole",
             )
         })
     }
@@ -396,6 +457,97 @@ mod tests {
             assert!(passes(filter.clone(), json!({"f": passing})), "{filter}");
             assert!(!passes(filter.clone(), json!({"f": failing})), "{filter}");
         }
+    }
+
+    #[test]
+    fn dates_compare_as_moments_whatever_their_spelling() {
+        let date = json!({"$date": "2024-05-01T12:00:00+02:00"});
+        let same = [
+            "2024-05-01T10:00:00Z",
+            "2024-05-01T10:00:00.000",
+            "2024-05-01 03:00:00-0700",
+        ];
+        let other = [
+            json!("2024-05-01T12:00:00Z"),
+            json!("2024-05-01"),
+            json!(1_714_557_600),
+            json!("x"),
+        ];
+        for condition in [
+            date.clone(),
+            json!({"$eq": date}),
+            json!({"$in": [date]}),
+            json!({"$in": ["y", date]}),
+            json!({"$gte": date, "$lte": date}),
+            json!({"$not": {"$ne": date}}),
+            json!({"$not": {"$nin": [date, 7]}}),
+        ] {
+            let filter = json!({"f": condition});
+            for value in same {
+                assert!(
+                    passes(filter.clone(), json!({"f": value})),
+                    "{filter} {value}"
+                );
+                assert!(
+                    passes(filter.clone(), json!({"f": ["x", value]})),
+                    "{filter} {value}"
+                );
+            }
+            for value in &other {
+                assert!(
+                    !passes(filter.clone(), json!({"f": value})),
+                    "{filter} {value}"
+                );
+            }
+        }
+        let since = json!({"f": {"$gt": date, "$lt": {"$date": "2024-05-02"}}});
+        assert!(passes(
+            since.clone(),
+            json!({"f": "2024-05-02T01:00:00+02:00"})
+        ));
+        assert!(!passes(since, json!({"f": "2024-05-02T00:00:00"})));
+        assert!(
+            passes(
+                json!({"f": {"$gte": "2024-05-01"}}),
+                json!({"f": "2024-05-01T"})
+            ),
+            "strings stay strings"
+        );
+    }
+
+    #[test]
+    fn what_is_no_date_is_refused_where_it_stands() {
+        let detail = refused(
+            json!({"f": {"$gte": {"$date": "2024-13-01"}}}),
+            "/filter/f/$gte/$date",
+        );
+        assert!(
+            detail.contains("2024-13-01") && detail.contains("+02:00"),
+            "{detail}"
+        );
+        refused(json!({"f": {"$date": 1}}), "/filter/f/$date");
+        refused(
+            json!({"f": {"$in": ["a", {"$date": null}]}}),
+            "/filter/f/$in/1/$date",
+        );
+        refused(
+            json!({"f": {"$date": "2024-05-01", "$gt": 1}}),
+            "/filter/f/$gt",
+        );
+        refused(
+            json!({"f": {"$eq": {"$date": "2024-05-01", "x": 1}}}),
+            "/filter/f/$eq/x",
+        );
+        refused(
+            json!({"f": {"$prefix": {"$date": "2024-05-01"}}}),
+            "/filter/f/$prefix",
+        );
+        refused(
+            json!({"f": {"$contains": {"$date": "2024-05-01"}}}),
+            "/filter/f/$contains",
+        );
+        refused(json!({"$date": "2024-05-01"}), "/filter/$date");
+        refused(json!({"f": {"$date": "2".repeat(5000)}}), "/filter/f/$date");
     }
 
     #[test]
