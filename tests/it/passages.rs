@@ -126,6 +126,35 @@ fn with_chunking_off_a_long_text_is_cut_with_a_warning_and_counted() {
 }
 
 #[test]
+fn a_text_that_the_model_has_no_tokens_for_is_stored_with_a_warning_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let client = server.client();
+    let stored = |text: &str| {
+        let document = json!({"id": text, "text": text});
+        store(client, "/documents", document)["warnings"].clone()
+    };
+    let warnings = stored("ሰላም ለዓለም ሰላም");
+    assert_eq!(warnings[0]["code"], "unknown_to_model");
+    assert!(
+        warnings[0]["detail"]
+            .as_str()
+            .unwrap()
+            .starts_with("3 of the text's 3 tokens")
+    );
+    assert_eq!(stored("a cat sleeps on the sofa ሰላም"), json!(null));
+    let metrics = client.get("/metrics").text;
+    assert!(
+        metrics.contains("siamese_unknown_texts_total 1"),
+        "{metrics}"
+    );
+    let found = client
+        .post("/search", json!({"query": "ለዓለም", "mode": "lexical"}))
+        .ok();
+    assert_eq!(found["hits"][0]["id"], "ሰላም ለዓለም ሰላም");
+}
+
+#[test]
 fn chunking_is_described_kept_and_refused_when_it_does_not_fit_the_window() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());

@@ -21,6 +21,9 @@ pub struct TokenizedText {
     /// Tokens at the start that belong to a prompt which pooling leaves out.
     pub(crate) prompt_tokens: usize,
     tokens_seen: usize,
+    /// Kept tokens that are the text's own, and those of them that the vocabulary lacks.
+    own_tokens: usize,
+    unknown_tokens: usize,
 }
 
 impl TokenizedText {
@@ -32,6 +35,17 @@ impl TokenizedText {
     /// Tokens that are encoded, special tokens included; what the text costs in a batch.
     pub fn tokens_kept(&self) -> usize {
         self.ids.len()
+    }
+
+    /// Tokens that are encoded and are neither prompt nor special ones.
+    pub fn own_tokens(&self) -> usize {
+        self.own_tokens
+    }
+
+    /// Those of its own tokens that stand for something that the model has no token for. The model cannot tell
+    /// them apart.
+    pub fn unknown_tokens(&self) -> usize {
+        self.unknown_tokens
     }
 
     /// Whether the text passed the encoder's window.
@@ -55,6 +69,8 @@ pub(crate) struct TextTokenizer {
     max_tokens: usize,
     /// Whether tokens of a pair's second text are marked as such.
     marks_segments: bool,
+    /// The token for what the vocabulary lacks, if there is one; byte-level vocabularies lack nothing.
+    unknown: Option<u32>,
 }
 
 impl TextTokenizer {
@@ -63,7 +79,8 @@ impl TextTokenizer {
         let path = folder.join("tokenizer.json");
         let bytes = read(&path)?;
         let mut tokenizer =
-            Tokenizer::from_bytes(bytes).map_err(|error| Error::damaged(&path, error))?;
+            Tokenizer::from_bytes(&bytes).map_err(|error| Error::damaged(&path, error))?;
+        let unknown = unknown_token(&tokenizer, &bytes);
         tokenizer.with_padding(None);
         tokenizer
             .with_truncation(None)
@@ -73,6 +90,7 @@ impl TextTokenizer {
             do_lower_case,
             max_tokens: usize::MAX,
             marks_segments: true,
+            unknown,
         })
     }
 
@@ -125,12 +143,28 @@ impl TextTokenizer {
         }
         ids.extend(&encoding.get_ids()[before..]);
         type_ids.extend(&encoding.get_type_ids()[before..]);
+        let ids = self.cut(&ids, closing);
+        let opening = special.len() - special.iter().skip_while(|mask| **mask == 1).count();
+        let own_tokens = ids.len().saturating_sub(opening + closing);
+        let unknown_tokens = self.unknown_among(&ids);
+        // Prompts are known, and are only counted where it matters.
+        let prompt_tokens = match prompt.is_empty() || unknown_tokens == 0 {
+            true => 0,
+            false => self.encode_piece(prompt)?.len(),
+        };
         Ok(TokenizedText {
             tokens_seen,
-            ids: self.cut(&ids, closing),
+            ids,
             type_ids: self.cut(&type_ids, closing),
             prompt_tokens: 0,
+            own_tokens: own_tokens.saturating_sub(prompt_tokens),
+            unknown_tokens,
         })
+    }
+
+    fn unknown_among(&self, ids: &[u32]) -> usize {
+        let is_unknown = |id: &&u32| self.unknown == Some(**id);
+        ids.iter().filter(is_unknown).count()
     }
 
     /// Tokens of a piece of a text, without special ones.
@@ -182,6 +216,8 @@ impl TextTokenizer {
                 vec![0; encoding.len()]
             },
             prompt_tokens: 0,
+            own_tokens: encoding.len().saturating_sub(special),
+            unknown_tokens: self.unknown_among(encoding.get_ids()),
         })
     }
 
@@ -235,6 +271,25 @@ impl TextTokenizer {
         kept.extend_from_slice(&values[values.len() - closing..]);
         kept
     }
+}
+
+/// The token that a tokenizer's file names for what its vocabulary lacks: by its text, or in unigram
+/// models by its number.
+fn unknown_token(tokenizer: &Tokenizer, bytes: &[u8]) -> Option<u32> {
+    #[derive(serde::Deserialize)]
+    struct File {
+        model: Model,
+    }
+    #[derive(serde::Deserialize)]
+    struct Model {
+        unk_token: Option<String>,
+        unk_id: Option<u32>,
+    }
+    let File { model } = serde_json::from_slice(bytes).ok()?;
+    let by_text = model
+        .unk_token
+        .and_then(|token| tokenizer.token_to_id(&token));
+    by_text.or(model.unk_id)
 }
 
 /// A text in pieces of at most [`MAX_PIECE_BYTES`]; none of an empty one.

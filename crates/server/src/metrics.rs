@@ -24,6 +24,7 @@ const ENCODE_DROPPED: &str = "siamese_encode_dropped_total";
 const CACHED_QUERIES: &str = "siamese_query_cache_total";
 const QUEUE_TOKENS: &str = "siamese_encode_queue_tokens";
 const TRUNCATED: &str = "siamese_truncated_texts_total";
+const UNKNOWN: &str = "siamese_unknown_texts_total";
 const WRITTEN: &str = "siamese_documents_written_total";
 const DELETED: &str = "siamese_documents_deleted_total";
 const DOCUMENTS: &str = "siamese_documents";
@@ -158,6 +159,10 @@ fn describe() {
         TRUNCATED,
         "Texts and pairs longer than their model's window, cut there"
     );
+    describe_counter!(
+        UNKNOWN,
+        "Texts of which over half the tokens are unknown to the model"
+    );
     describe_counter!(WRITTEN, "Documents written, by outcome");
     describe_counter!(DELETED, "Documents deleted");
     describe_gauge!(DISK_BYTES, "Size of the data folder");
@@ -241,6 +246,7 @@ fn start_at_zero() {
         counter!(CACHED_QUERIES, "result" => result).absolute(0);
     }
     counter!(TRUNCATED).absolute(0);
+    counter!(UNKNOWN).absolute(0);
     counter!(DELETED).absolute(0);
     gauge!(DISK_BYTES).set(0.0);
     gauge!(ANSWER_BYTES).set(0.0);
@@ -341,6 +347,11 @@ pub(crate) fn queue_tokens(lane: Lane, tokens: usize) {
 /// Texts cut at the encoder's window.
 pub(crate) fn truncated(texts: usize) {
     counter!(TRUNCATED).increment(texts as u64);
+}
+
+/// Texts that the model has mostly no tokens for.
+pub(crate) fn mostly_unknown(texts: usize) {
+    counter!(UNKNOWN).increment(texts as u64);
 }
 
 /// Documents written with one outcome.

@@ -22,8 +22,41 @@ pub(crate) struct Embedding {
     pub(crate) tokens_seen: usize,
     /// Tokens that were encoded; fewer than seen when the text passed the window.
     pub(crate) tokens_kept: usize,
+    pub(crate) vocabulary: Vocabulary,
     pub(crate) queued: Duration,
     pub(crate) encoding: Duration,
+}
+
+/// How much of a text the model has tokens for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Vocabulary {
+    /// The text's own tokens, of which the model does not know the unknown ones.
+    pub(crate) tokens: usize,
+    pub(crate) unknown_tokens: usize,
+}
+
+impl Vocabulary {
+    fn of(text: &TokenizedText) -> Self {
+        Self {
+            tokens: text.own_tokens(),
+            unknown_tokens: text.unknown_tokens(),
+        }
+    }
+
+    /// Texts like this have nearly the same vector, whatever they say.
+    pub(crate) fn is_mostly_unknown(self) -> bool {
+        2 * self.unknown_tokens > self.tokens
+    }
+}
+
+/// That of several texts together.
+impl std::iter::Sum for Vocabulary {
+    fn sum<I: Iterator<Item = Self>>(texts: I) -> Self {
+        texts.fold(Self::default(), |sum, text| Self {
+            tokens: sum.tokens + text.tokens,
+            unknown_tokens: sum.unknown_tokens + text.unknown_tokens,
+        })
+    }
 }
 
 impl Embedding {
@@ -107,24 +140,30 @@ impl Engine {
     ) -> Result<Vec<Embedding>, ApiError> {
         let counts: Vec<_> = tokenized
             .iter()
-            .map(|text| (text.tokens_seen(), text.tokens_kept()))
+            .map(|text| (text.tokens_seen(), text.tokens_kept(), Vocabulary::of(text)))
             .collect();
-        metrics::truncated(counts.iter().filter(|(seen, kept)| seen > kept).count());
+        metrics::truncated(counts.iter().filter(|(seen, kept, _)| seen > kept).count());
+        let unknown = counts
+            .iter()
+            .filter(|(.., known)| known.is_mostly_unknown());
+        metrics::mostly_unknown(unknown.count());
         let encoded = self
             .queue
             .encode(tokenized, lane, admission)
             .await
             .map_err(|error| self.queue_error(error))?;
-        let embeddings = encoded
-            .into_iter()
-            .zip(counts)
-            .map(|(encoded, (seen, kept))| Embedding {
-                vector: encoded.vector,
-                tokens_seen: seen,
-                tokens_kept: kept,
-                queued: encoded.queued,
-                encoding: encoded.encoding,
-            });
+        let embeddings =
+            encoded
+                .into_iter()
+                .zip(counts)
+                .map(|(encoded, (seen, kept, vocabulary))| Embedding {
+                    vector: encoded.vector,
+                    tokens_seen: seen,
+                    tokens_kept: kept,
+                    vocabulary,
+                    queued: encoded.queued,
+                    encoding: encoded.encoding,
+                });
         Ok(embeddings.collect())
     }
 

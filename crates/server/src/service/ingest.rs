@@ -9,7 +9,7 @@ use siamese_index::{
 };
 
 use super::chunking::{ChunkError, ChunkedText, Chunker};
-use super::{Embedding, blocking_steps, blocking_write};
+use super::{Embedding, Vocabulary, blocking_steps, blocking_write};
 use crate::app::Engine;
 use crate::error::{ApiError, ErrorCode};
 use crate::metrics;
@@ -58,6 +58,8 @@ pub(crate) enum Warning {
     Truncated { seen: usize, kept: usize },
     /// Only the first `kept` of the title's `seen` tokens stand before each passage.
     TitleTruncated { seen: usize, kept: usize },
+    /// The model has no tokens for most of the text.
+    UnknownToModel { tokens: usize, unknown: usize },
 }
 
 /// The result for one document.
@@ -287,7 +289,24 @@ fn warnings(chunked: &ChunkedText, embeddings: &[Embedding]) -> Vec<Warning> {
         .cut_title
         .map(|(seen, kept)| Warning::TitleTruncated { seen, kept });
     let text = embeddings.iter().find_map(truncation);
-    title.into_iter().chain(text).collect()
+    title
+        .into_iter()
+        .chain(text)
+        .chain(unknown(embeddings))
+        .collect()
+}
+
+fn unknown(embeddings: &[Embedding]) -> Option<Warning> {
+    let vocabulary: Vocabulary = embeddings
+        .iter()
+        .map(|embedding| embedding.vocabulary)
+        .sum();
+    vocabulary
+        .is_mostly_unknown()
+        .then_some(Warning::UnknownToModel {
+            tokens: vocabulary.tokens,
+            unknown: vocabulary.unknown_tokens,
+        })
 }
 
 fn truncation(embedding: &Embedding) -> Option<Warning> {

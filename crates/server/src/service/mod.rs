@@ -18,7 +18,7 @@ pub(crate) use chunking::{
     default_chunking, default_overlap, default_passage_tokens, min_passage_tokens, window,
 };
 pub(crate) use embed_texts::{EmbedTask, Prompt, TextEmbedding, embed_texts};
-pub(crate) use embedding::Embedding;
+pub(crate) use embedding::{Embedding, Vocabulary};
 pub(crate) use file_stream::file_stream;
 pub(crate) use ingest::{DocumentOutcome, Drafts, Warning, WriteStatus, ingest};
 pub(crate) use ingest_stream::{StreamEvent, ingest_stream};

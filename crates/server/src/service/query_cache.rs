@@ -66,12 +66,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::service::Vocabulary;
 
     fn embedding(value: f32) -> Embedding {
         Embedding {
             vector: vec![value],
             tokens_seen: 3,
             tokens_kept: 3,
+            vocabulary: Vocabulary::default(),
             queued: Duration::from_millis(5),
             encoding: Duration::from_millis(7),
         }

@@ -88,7 +88,8 @@ pub(crate) enum DocumentStatus {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct WarningShape {
     /// `truncated`: the text is longer than the encoder's window. `title_truncated`: the title
-    /// would take more than half of a passage.
+    /// would take more than half of a passage. `unknown_to_model`: the model has no tokens for over half of
+    /// the text, so its vector says little; searches by words find it.
     #[schema(example = "truncated")]
     code: &'static str,
     /// A sentence with the figures.
@@ -108,6 +109,13 @@ impl From<Warning> for WarningShape {
                 code: "title_truncated",
                 detail: format!(
                     "the title has {seen} tokens, of which the first {kept} stand before each passage"
+                ),
+            },
+            Warning::UnknownToModel { tokens, unknown } => Self {
+                code: "unknown_to_model",
+                detail: format!(
+                    "{unknown} of the text's {tokens} tokens are unknown to the model, which cannot tell \
+                     them apart; search for such texts by words"
                 ),
             },
         }
