@@ -147,6 +147,27 @@ fn diversity_puts_near_copies_apart() {
 }
 
 #[test]
+fn diversity_finds_something_else_behind_hundreds_of_copies() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let client = server.client();
+    fill(client);
+    for first in [0, 200] {
+        let copy = |n: usize| json!({"id": format!("copy-{n}"), "text": "A cat sleeps."});
+        let copies: Vec<Value> = (first..first + 200).map(copy).collect();
+        client.post("/documents", json!({"documents": copies})).ok();
+    }
+    let body = json!({"query": "A cat sleeps.", "top_k": 4, "diversity": 0.7});
+    let diverse = client.post("/search", body).ok();
+    let copies = ids(&diverse);
+    let copies = copies.iter().filter(|id| id.starts_with("copy-")).count();
+    assert_eq!(copies, 1, "{diverse}");
+    let body = json!({"query": "A cat sleeps.", "top_k": 4, "diversity": 0});
+    let plain = client.post("/search", body).ok();
+    assert!(ids(&plain).iter().all(|id| id.starts_with("copy-")));
+}
+
+#[test]
 fn groups_keep_their_best_hits() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());

@@ -2,7 +2,7 @@
 
 use siamese_index::{Collection, Facet, HitSet, Moment, SearchOptions, SearchResults, Total};
 
-use super::diversity::diverse;
+use super::diversity::Candidates;
 use super::groups::{Grouping, grouped};
 use super::mode::Query;
 use super::{FoundHit, Search, auto_cut};
@@ -11,6 +11,8 @@ use crate::error::{ApiError, ErrorCode};
 /// Candidates are asked for in this multiple of the hits wanted, and again in this multiple of
 /// the candidates before, until there are enough groups.
 const GROUP_CANDIDATES_PER_HIT: usize = 4;
+/// For diversity, candidates are asked for again in this multiple of those before, while they are mostly copies.
+const MORE_CANDIDATES: usize = 4;
 
 /// Hits that were chosen, and what the index says of all that match.
 pub(super) struct Chosen {
@@ -94,7 +96,8 @@ fn by_score(
     })
 }
 
-/// Chooses among the best, which is a list that ends.
+/// Chooses among the best, which is a list that ends. Where these are mostly copies of each other, it asks for
+/// more and more until there is something to choose among.
 fn by_diversity(
     collection: &Collection,
     query: &Query,
@@ -103,15 +106,24 @@ fn by_diversity(
 ) -> Result<Chosen, ApiError> {
     let choice = &search.choice;
     let pool = choice.max_diversity_candidates.max(search.wanted());
-    let mut chosen = match &choice.group_by {
-        Some(grouping) => by_group(collection, query, search, grouping, pool)?,
-        None => by_score(collection, query, search, pool, false)?,
+    let max = choice.max_group_candidates.max(pool);
+    let mut limit = pool;
+    let (mut chosen, candidates) = loop {
+        let mut chosen = match &choice.group_by {
+            Some(grouping) => by_group(collection, query, search, grouping, limit)?,
+            None => by_score(collection, query, search, limit, false)?,
+        };
+        let is_all = chosen.hits.len() < limit || limit == max;
+        let hits = std::mem::take(&mut chosen.hits);
+        let candidates = Candidates::of(collection, hits, pool)?;
+        if is_all || candidates.are_varied {
+            break (chosen, candidates);
+        }
+        limit = limit.saturating_mul(MORE_CANDIDATES).min(max);
     };
-    chosen.hits.truncate(pool);
-    let candidates = chosen.hits.len();
-    let wanted = search.wanted_and_shown();
-    chosen.hits = diverse(collection, chosen.hits, diversity, wanted)?;
-    chosen.has_more = candidates > chosen.hits.len();
+    let count = candidates.len();
+    chosen.hits = candidates.chosen(diversity, search.wanted_and_shown());
+    chosen.has_more = count > chosen.hits.len();
     Ok(chosen)
 }
 

@@ -6,32 +6,93 @@ use siamese_index::Collection;
 use super::FoundHit;
 use crate::error::ApiError;
 
-/// Chooses `wanted` of `hits`, which come best first, and puts them in the order of choice.
-///
-/// Each choice maximises `(1 - diversity) * score - diversity * s`, where `s` is the largest cosine
-/// of the hit's best passage with that of a hit chosen before. Diversity 0 keeps the order of
-/// scores. A choice depends only on those before it, so pages continue each other.
-///
-/// # Errors
-/// When the store fails.
-pub(super) fn diverse(
-    collection: &Collection,
+/// Cosine from which two passages are copies of each other, but for a word or a number.
+const COPY_COSINE: f32 = 0.95;
+/// Of the candidates, one in so many should be no copy of another, or there is little to choose among.
+const CANDIDATES_PER_ORIGINAL: usize = 4;
+
+/// What there is to choose from.
+#[derive(Debug, Default)]
+pub(super) struct Candidates {
     hits: Vec<FoundHit>,
-    diversity: f32,
-    wanted: usize,
-) -> Result<Vec<FoundHit>, ApiError> {
-    let scores: Vec<f32> = hits.iter().map(|found| found.hit.score).collect();
-    let vectors = hits.iter().map(|found| collection.hit_vector(&found.hit));
-    let vectors = vectors.collect::<Result<Vec<_>, _>>()?;
-    let cosine = |left: usize, right: usize| match (&vectors[left], &vectors[right]) {
-        // Stored vectors have length 1.
-        (Some(left), Some(right)) => left.iter().zip(right).map(|(a, b)| a * b).sum(),
-        _ => 0.0,
-    };
-    let order = order(&scores, cosine, diversity, wanted);
-    let mut hits: Vec<Option<FoundHit>> = hits.into_iter().map(Some).collect();
-    let chosen = order.into_iter().filter_map(|place| hits[place].take());
-    Ok(chosen.collect())
+    vectors: Vec<Option<Vec<f32>>>,
+    /// Places of those that are no copies of one before.
+    originals: Vec<usize>,
+    /// Whether there are as many originals as there should be.
+    pub(super) are_varied: bool,
+}
+
+impl Candidates {
+    /// The first `pool` of `hits`, which come best first. Where they are mostly copies of each other, also
+    /// originals from further down.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) fn of(
+        collection: &Collection,
+        hits: Vec<FoundHit>,
+        pool: usize,
+    ) -> Result<Self, ApiError> {
+        let wanted = (pool / CANDIDATES_PER_ORIGINAL).max(1);
+        let mut candidates = Self::default();
+        for found in hits {
+            candidates.are_varied = candidates.originals.len() >= wanted;
+            let is_full = candidates.hits.len() >= pool;
+            if is_full && candidates.are_varied {
+                break;
+            }
+            let vector = collection.hit_vector(&found.hit)?;
+            let is_original = !candidates.are_varied && !candidates.has_like(vector.as_deref());
+            if is_original {
+                candidates.originals.push(candidates.hits.len());
+            }
+            if is_original || !is_full {
+                candidates.hits.push(found);
+                candidates.vectors.push(vector);
+            }
+        }
+        candidates.are_varied = candidates.originals.len() >= wanted;
+        Ok(candidates)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.hits.len()
+    }
+
+    /// Chooses `wanted` hits and puts them in the order of choice.
+    ///
+    /// Each choice maximises `(1 - diversity) * score - diversity * s`, where `s` is the largest cosine
+    /// of the hit's best passage with that of a hit chosen before. Diversity 0 keeps the order of
+    /// scores. A choice depends only on those before it, so pages continue each other.
+    pub(super) fn chosen(self, diversity: f32, wanted: usize) -> Vec<FoundHit> {
+        let scores: Vec<f32> = self.hits.iter().map(|found| found.hit.score).collect();
+        let likeness = |left: usize, right: usize| {
+            let (left, right) = (&self.vectors[left], &self.vectors[right]);
+            let both = left.as_ref().zip(right.as_ref());
+            both.map_or(0.0, |(left, right)| cosine(left, right))
+        };
+        let order = order(&scores, likeness, diversity, wanted);
+        let mut hits: Vec<Option<FoundHit>> = self.hits.into_iter().map(Some).collect();
+        let chosen = order.into_iter().filter_map(|place| hits[place].take());
+        chosen.collect()
+    }
+
+    fn has_like(&self, vector: Option<&[f32]>) -> bool {
+        let Some(vector) = vector else {
+            return false;
+        };
+        // Copies mostly follow what they are copies of.
+        let mut originals = self.originals.iter().rev();
+        originals.any(|place| {
+            let original = self.vectors[*place].as_deref();
+            original.is_some_and(|original| cosine(original, vector) >= COPY_COSINE)
+        })
+    }
+}
+
+/// Stored vectors have length 1.
+fn cosine(left: &[f32], right: &[f32]) -> f32 {
+    left.iter().zip(right).map(|(a, b)| a * b).sum()
 }
 
 /// Places in the order of choice; of equals, the one with the higher score comes first.
