@@ -74,8 +74,9 @@ impl Timestamp {
 
     /// The day before or after; a zone is less than a day from UTC.
     fn day_text(self, days: i64) -> String {
-        let since = SignedDuration::from_secs(self.seconds + days * SECONDS_PER_DAY);
-        let day = EPOCH.saturating_add(since);
+        // Rounded down, as the days before 1970 count, too.
+        let days = self.seconds.div_euclid(SECONDS_PER_DAY) + days;
+        let day = EPOCH.saturating_add(SignedDuration::from_hours(24 * days));
         match day.year() {
             ..0 => "0000".to_owned(),
             _ => day.to_string(),
@@ -256,6 +257,17 @@ mod tests {
             assert_eq!(parsed(text), None, "{text}");
         }
         assert!(parsed(&format!("2024-05-01T10:00:00.{}", "1".repeat(MAX_BYTES))).is_none());
+    }
+
+    #[test]
+    fn days_before_1970_are_not_passed_over() {
+        let text = "1940-08-22T23:00:00-21:00";
+        let moment = parsed(text).unwrap();
+        assert!(*text >= *moment.first_text() && *text <= *moment.last_text());
+        assert_eq!(
+            parsed("1969-12-31T12:00").unwrap().first_text(),
+            "1969-12-30"
+        );
     }
 
     proptest! {
