@@ -2,7 +2,7 @@
 //!
 //! A handler that is dropped, because its caller hung up or was answered 504, leaves its jobs behind
 //! on their threads. So each job gets a [`Cancel`] that tells it, and takes with it what the request
-//! holds of the budget for bodies.
+//! holds of the budget for bodies. Long ones take turns, so that short ones do not wait for them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::body_budget::held_share;
 use crate::error::{ApiError, ErrorCode};
+use crate::turns::{Next, Turns};
 
 /// Jobs that may run at the same time; others wait, at most one or two for each of
 /// `server.max_concurrent_requests`.
@@ -22,22 +23,37 @@ const MAX_WRITES: usize = 64;
 static JOBS: Semaphore = Semaphore::const_new(MAX_JOBS);
 static WRITES: Semaphore = Semaphore::const_new(MAX_WRITES);
 
-/// Tells long work that nobody waits for it any more. Clones are one.
+/// Tells long work that nobody waits for it any more, and when to let others have their turn. Clones
+/// are one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Cancel(Arc<AtomicBool>);
+pub(crate) struct Cancel(Arc<Job>);
+
+#[derive(Debug, Default)]
+struct Job {
+    is_cancelled: AtomicBool,
+    /// None of what is not a job of [`blocking_steps`].
+    turns: Option<Turns>,
+}
 
 impl Cancel {
+    fn with_turns(turns: Turns) -> Self {
+        Self(Arc::new(Job {
+            is_cancelled: AtomicBool::new(false),
+            turns: Some(turns),
+        }))
+    }
+
     /// Ends whatever looks at it.
     pub(crate) fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.is_cancelled.store(true, Ordering::Relaxed);
     }
 
     /// Whether nobody waits any more.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.is_cancelled.load(Ordering::Relaxed)
     }
 
-    /// Ends work between two of its steps.
+    /// Ends work that nobody waits for any more.
     ///
     /// # Errors
     /// When nobody waits any more, so nobody reads the error.
@@ -48,18 +64,56 @@ impl Cancel {
         }
         Ok(())
     }
+
+    /// Between two steps of a job, on its thread: lets others have their turn when it is time, and ends
+    /// work that nobody waits for any more.
+    ///
+    /// # Errors
+    /// As [`Self::check`], and 503 when too many long jobs wait.
+    pub(crate) fn step(&self) -> Result<(), ApiError> {
+        self.before(Next::Unknown)
+    }
+
+    /// As [`Self::step`], before one that is known to take long.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub(crate) fn long_step(&self) -> Result<(), ApiError> {
+        self.before(Next::Long)
+    }
+
+    fn before(&self, next: Next) -> Result<(), ApiError> {
+        self.check()?;
+        if let Some(turns) = &self.0.turns {
+            turns.step(next)?;
+        }
+        self.check()
+    }
+}
+
+/// A job on its thread, until it ends or panics.
+struct Running<'a>(&'a Cancel);
+
+impl<'a> Running<'a> {
+    fn begin(job: &'a Cancel) -> Self {
+        if let Some(turns) = &job.0.turns {
+            turns.begin();
+        }
+        Self(job)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some(turns) = &self.0.0.turns {
+            turns.end();
+        }
+    }
 }
 
 /// Cancels when it is dropped, as part of a future that is given up.
-#[derive(Debug, Default)]
-pub(crate) struct CancelOnDrop(Cancel);
-
-impl CancelOnDrop {
-    /// What it cancels.
-    pub(crate) fn token(&self) -> Cancel {
-        self.0.clone()
-    }
-}
+#[derive(Debug)]
+struct CancelOnDrop(Cancel);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
@@ -76,19 +130,31 @@ where
     T: Send + 'static,
     F: FnOnce() -> Result<T, ApiError> + Send + 'static,
 {
-    run(&JOBS, move |_| work()).await
+    blocking_steps(move |_| work()).await
+}
+
+/// The same for work that is known to be long before it starts.
+///
+/// # Errors
+/// As [`blocking`], and 503 when too many such jobs wait.
+pub(crate) async fn blocking_long<T, F>(work: F) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, ApiError> + Send + 'static,
+{
+    run(Turns::of_long().await?, move |_| work()).await
 }
 
 /// The same for work in several steps, which asks between them whether to go on.
 ///
 /// # Errors
-/// As [`blocking`].
+/// As [`blocking`], and 503 when too many jobs turn out to be long.
 pub(crate) async fn blocking_steps<T, F>(work: F) -> Result<T, ApiError>
 where
     T: Send + 'static,
     F: FnOnce(&Cancel) -> Result<T, ApiError> + Send + 'static,
 {
-    run(&JOBS, work).await
+    run_in(&JOBS, work).await
 }
 
 /// The same for writes to the index.
@@ -100,25 +166,35 @@ where
     T: Send + 'static,
     F: FnOnce() -> Result<T, ApiError> + Send + 'static,
 {
-    run(&WRITES, move |_| work()).await
+    run_in(&WRITES, move |_| work()).await
 }
 
-async fn run<T, F>(room: &'static Semaphore, work: F) -> Result<T, ApiError>
+async fn run_in<T, F>(room: &'static Semaphore, work: F) -> Result<T, ApiError>
 where
     T: Send + 'static,
     F: FnOnce(&Cancel) -> Result<T, ApiError> + Send + 'static,
 {
-    let permit = room.acquire().await.map_err(ApiError::internal)?;
+    let place = room.acquire().await.map_err(ApiError::internal)?;
+    run(Turns::of_short(place), work).await
+}
+
+async fn run<T, F>(turns: Turns, work: F) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    F: FnOnce(&Cancel) -> Result<T, ApiError> + Send + 'static,
+{
     let (span, share) = (tracing::Span::current(), held_share());
-    let given_up = CancelOnDrop::default();
-    let cancel = given_up.token();
+    let cancel = Cancel::with_turns(turns);
+    let given_up = CancelOnDrop(cancel.clone());
     let job = tokio::task::spawn_blocking(move || {
         // Both are given back when the work is done, not when nobody waits for it any more.
-        let _held = (permit, share);
+        let _held = (Running::begin(&cancel), share);
         cancel.check()?;
         span.in_scope(|| work(&cancel))
     });
-    match job.await {
+    let outcome = job.await;
+    drop(given_up);
+    match outcome {
         Ok(outcome) => outcome,
         Err(error) => Err(ApiError::internal(error)),
     }
@@ -161,16 +237,18 @@ mod tests {
     async fn no_more_jobs_run_than_there_is_room_for_and_a_waiting_one_can_be_given_up() {
         static ROOM: Semaphore = Semaphore::const_new(1);
         let (release, released) = mpsc::channel::<()>();
-        let first = tokio::spawn(run(&ROOM, move |_| Ok(released.recv_timeout(LONG).is_ok())));
+        let first = tokio::spawn(run_in(&ROOM, move |_| {
+            Ok(released.recv_timeout(LONG).is_ok())
+        }));
         while ROOM.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        let second = tokio::spawn(run(&ROOM, |_| Ok(())));
+        let second = tokio::spawn(run_in(&ROOM, |_| Ok(())));
         tokio::task::yield_now().await;
         assert!(!second.is_finished());
         second.abort();
         release.send(()).unwrap();
         assert!(first.await.unwrap().unwrap());
-        assert!(run(&ROOM, |_| Ok(())).await.is_ok());
+        assert!(run_in(&ROOM, |_| Ok(())).await.is_ok());
     }
 }

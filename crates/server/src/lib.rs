@@ -27,6 +27,7 @@ mod routes;
 mod serve;
 mod service;
 mod stall_watch;
+mod turns;
 
 pub use exit::ForcedEnd;
 pub use openapi::{DescribeError, yaml as openapi_yaml};

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
 use tower::ServiceBuilder;
+use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
@@ -178,7 +179,12 @@ fn layered(routes: Router<App>, app: &App) -> Router<App> {
         )
         .layer(PropagateRequestIdLayer::x_request_id())
         // A gzip encoder takes 300 kB for each answer on its way; one of brotli takes megabytes.
-        .layer(CompressionLayer::new().no_br().compress_when(compressible))
+        .layer(
+            CompressionLayer::new()
+                .no_br()
+                .quality(CompressionLevel::Fastest)
+                .compress_when(compressible),
+        )
         .layer(axum::middleware::from_fn(middleware::security_headers))
         .layer(axum::middleware::from_fn(middleware::problem_documents))
         .layer(CatchPanicLayer::custom(middleware::panic_answer))

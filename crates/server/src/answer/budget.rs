@@ -102,9 +102,11 @@ impl Room {
     /// Takes room for so many more bytes: of the answer, or of what it is made from.
     ///
     /// # Errors
-    /// 503 when answers in flight have taken it all, unless this is the one answer that is finished all
+    /// When nobody waits any more; 503 when answers in flight have taken it all, unless this is the one answer that is finished all
     /// the same: several that grow together would all be refused otherwise.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), ApiError> {
+        // What needs room is much, so it takes long to make.
+        self.cancel.long_step()?;
         let budget = &self.budget;
         let grown = |used: usize| {
             used.checked_add(bytes)

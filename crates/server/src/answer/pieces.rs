@@ -7,7 +7,7 @@ use std::io;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use futures_util::stream;
+use futures_util::{Stream, stream};
 use memmap2::MmapMut;
 use serde::Serialize;
 
@@ -78,8 +78,7 @@ impl Pieces {
             // The usual case says how long it is.
             Body::from(self.last.into_bytes())
         } else {
-            let pieces = self.into_pieces().map(Ok::<_, Infallible>);
-            Body::from_stream(stream::iter(pieces))
+            Body::from_stream(sent(self.into_pieces()))
         };
         let mut response = Response::new(body);
         let json = HeaderValue::from_static("application/json");
@@ -95,6 +94,16 @@ impl Pieces {
             room: self.room,
         }
     }
+}
+
+/// Pieces one by one. Between them the worker does something else: a caller that reads as fast as it is
+/// written to, or an answer that is compressed, would keep it for the whole answer.
+fn sent(pieces: WrittenPieces) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    stream::unfold(pieces, |mut pieces| async {
+        let piece = pieces.next()?;
+        tokio::task::yield_now().await;
+        Some((Ok(piece), pieces))
+    })
 }
 
 impl io::Write for Pieces {

@@ -18,6 +18,10 @@ use crate::metrics::{self, ConnectionEnd};
 /// has hung up, for which work should end soon.
 const HALF_CLOSE_GRACE: Duration = Duration::from_secs(1);
 
+/// Bytes that a connection may read or write before its worker does something else. Whoever sends or
+/// reads as fast as the service does would keep it for megabytes.
+const MAX_BURST_BYTES: usize = 128 << 10;
+
 /// A socket, watched.
 #[derive(Debug)]
 pub(super) struct WatchedStream {
@@ -29,6 +33,8 @@ pub(super) struct WatchedStream {
     after_half_close: Option<Pin<Box<Sleep>>>,
     /// The other side did not read for too long.
     is_given_up: bool,
+    /// Bytes since the worker did something else.
+    burst: usize,
 }
 
 impl WatchedStream {
@@ -40,7 +46,18 @@ impl WatchedStream {
             patience: Box::pin(tokio::time::sleep(limit.window)),
             after_half_close: None,
             is_given_up: false,
+            burst: 0,
         }
+    }
+
+    /// Pending, once, when it is time for others; the connection goes on after them.
+    fn poll_burst(&mut self, context: &Context<'_>) -> Poll<()> {
+        if self.burst < MAX_BURST_BYTES {
+            return Poll::Ready(());
+        }
+        self.burst = 0;
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Ready when the end of what the other side sends means that it is gone. While an answer is owed
@@ -62,10 +79,12 @@ impl WatchedStream {
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if let Poll::Ready(written) = written {
-            self.connection
-                .has_sent(written.as_ref().copied().unwrap_or_default());
+            let bytes = written.as_ref().copied().unwrap_or_default();
+            self.burst += bytes;
+            self.connection.has_sent(bytes);
             return Poll::Ready(written);
         }
+        self.burst = 0;
         loop {
             let Verdict::LookAgainIn(pause) = self.connection.await_download(&self.limit) else {
                 if !std::mem::replace(&mut self.is_given_up, true) {
@@ -85,9 +104,16 @@ impl AsyncRead for WatchedStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        ready!(self.poll_burst(context));
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.socket).poll_read(context, buffer);
-        if buffer.filled().len() > before {
+        let bytes = buffer.filled().len() - before;
+        self.burst = if polled.is_ready() {
+            self.burst + bytes
+        } else {
+            0
+        };
+        if bytes > 0 {
             self.connection.has_read();
         } else if matches!(polled, Poll::Ready(Ok(()))) {
             ready!(self.poll_hang_up(context));
@@ -102,6 +128,7 @@ impl AsyncWrite for WatchedStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_burst(context));
         let written = Pin::new(&mut self.socket).poll_write(context, bytes);
         self.watch(context, written)
     }
@@ -111,6 +138,7 @@ impl AsyncWrite for WatchedStream {
         context: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_burst(context));
         let written = Pin::new(&mut self.socket).poll_write_vectored(context, buffers);
         self.watch(context, written)
     }

@@ -7,22 +7,18 @@ use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_path_to_error::Segment;
-use tokio::sync::Semaphore;
 
 use super::census::{CensusLimits, ListLimit, census};
 use crate::app::App;
-use crate::blocking::blocking;
+use crate::blocking::{blocking, blocking_long};
 use crate::body_budget::{SharedShare, held_share, resize};
 use crate::config::Limits;
 use crate::error::{ApiError, ErrorCode};
 
 /// Bodies up to this size are parsed where they are read; it takes less than to hand them over.
 const MAX_PARSED_AT_ONCE_BYTES: usize = 16 << 10;
-/// Larger bodies that are parsed at the same time, so that those who wait for something else get a
-/// core.
-const MAX_PARSES: usize = 4;
-
-static PARSES: Semaphore = Semaphore::const_new(MAX_PARSES);
+/// Larger ones are long work.
+const MAX_SHORT_BYTES: usize = 128 << 10;
 
 /// What a route reads as its body.
 pub(crate) trait JsonBody: DeserializeOwned + Send + 'static {
@@ -80,13 +76,25 @@ async fn read_json<T: JsonBody>(bytes: Vec<u8>, app: &App) -> Result<T::Checked,
     if bytes.len() <= MAX_PARSED_AT_ONCE_BYTES {
         return parse_and_check::<T>(bytes, app.limits(), share.as_ref());
     }
-    let permit = PARSES.acquire().await.map_err(ApiError::internal)?;
-    let app = app.clone();
-    blocking(move || {
-        let _held = permit;
-        parse_and_check::<T>(bytes, app.limits(), share.as_ref())
-    })
-    .await
+    let (app, length) = (app.clone(), bytes.len());
+    let parse = move || parse_and_check::<T>(bytes, app.limits(), share.as_ref());
+    parse_on_thread(length, parse).await
+}
+
+/// Parses JSON of so many bytes on a blocking thread.
+///
+/// # Errors
+/// [`blocking_long`]'s.
+pub(crate) async fn parse_on_thread<T, F>(bytes: usize, parse: F) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, ApiError> + Send + 'static,
+{
+    if bytes <= MAX_SHORT_BYTES {
+        blocking(parse).await
+    } else {
+        blocking_long(parse).await
+    }
 }
 
 fn parse_and_check<T: JsonBody>(

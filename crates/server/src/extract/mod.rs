@@ -10,7 +10,8 @@ pub(crate) use census::ListLimit;
 #[cfg(test)]
 pub(crate) use json::parse_json;
 pub(crate) use json::{
-    ApiJson, JsonBody, OptionalJson, media_type, parse_line, pointer_token, present, require_json,
+    ApiJson, JsonBody, OptionalJson, media_type, parse_line, parse_on_thread, pointer_token,
+    present, require_json,
 };
 pub(crate) use object::from_object_only;
 pub(crate) use params::{ApiPath, ApiQuery, CollectionName, DocumentId};

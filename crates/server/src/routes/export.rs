@@ -26,7 +26,7 @@ use crate::answer::{Pieces, Room, WrittenPieces};
 use crate::app::App;
 use crate::error::{ApiError, ErrorCode, Problem};
 use crate::extract::{ApiQuery, CollectionName};
-use crate::service::blocking;
+use crate::service::blocking_steps;
 
 const NDJSON: &str = "application/x-ndjson";
 /// Version of the lines.
@@ -156,6 +156,8 @@ impl Sending {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(piece) = self.pieces.as_mut().and_then(Iterator::next) {
+                // As between the pieces of any answer, the worker does something else.
+                tokio::task::yield_now().await;
                 return Some(piece);
             }
             let export = self.export.take()?;
@@ -167,7 +169,11 @@ impl Sending {
     async fn write(&mut self, mut export: Export) {
         for wait in 0..=ROOM_WAITS {
             let room = self.app.stream_room();
-            let next = blocking(move || Ok((export.next(room), export))).await;
+            let next = blocking_steps(move |cancel| {
+                cancel.step()?;
+                Ok((export.next(room.until(cancel)), export))
+            })
+            .await;
             let Ok((lines, same)) = next else {
                 return;
             };

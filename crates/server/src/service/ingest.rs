@@ -11,7 +11,7 @@ use siamese_index::{
 use super::chunking::{ChunkError, ChunkedText, Chunker};
 use super::{Embedding, Vocabulary, blocking_steps, blocking_write};
 use crate::app::Engine;
-use crate::error::{ApiError, ErrorCode};
+use crate::error::ApiError;
 use crate::metrics;
 use crate::queue::{Admission, Lane};
 
@@ -199,7 +199,7 @@ async fn plan(
         let drafts = drafts.iter().enumerate();
         drafts
             .map(|(place, draft)| {
-                cancel.check()?;
+                cancel.step()?;
                 let plans = collection.plan(std::slice::from_ref(&**draft))?;
                 let plan = plans.into_iter().next();
                 let plan = plan.ok_or_else(|| ApiError::internal("a draft has no plan"))?;
@@ -226,7 +226,7 @@ fn step(
                 ChunkError::TooManyPassages { .. } => {
                     ApiError::invalid(format!("/documents/{place}/text"), error.to_string())
                 }
-                ChunkError::Cancelled => ApiError::new(ErrorCode::Timeout, error.to_string()),
+                ChunkError::Ended(error) => error,
                 ChunkError::Encoder(error) => ApiError::internal(error),
             })
         }

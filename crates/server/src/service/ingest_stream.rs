@@ -12,12 +12,13 @@ use futures_util::{Stream, StreamExt, stream};
 use siamese_index::{Collection, DocumentDraft};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::Cancel;
 use super::ingest::{self, DocumentOutcome, Drafts, Prepared, WriteStatus};
 use super::lines::{End, Line, LineReader, ROOM_PATIENCE};
-use super::{Cancel, blocking};
 use crate::app::App;
 use crate::body_budget::BodyShare;
 use crate::error::{ApiError, ErrorCode};
+use crate::extract::parse_on_thread;
 use crate::metrics;
 use crate::queue::Admission;
 
@@ -282,7 +283,10 @@ async fn parsed(parse: ParseLine, line: Line) -> (u64, Parsed) {
         Line::Text { number, bytes } if bytes.len() <= MAX_PARSED_AT_ONCE_BYTES => {
             (number, parse(&bytes))
         }
-        Line::Text { number, bytes } => (number, blocking(move || parse(&bytes)).await),
+        Line::Text { number, bytes } => {
+            let length = bytes.len();
+            (number, parse_on_thread(length, move || parse(&bytes)).await)
+        }
         Line::TooLong { number } => {
             let detail = "the line is over limits.max_line_bytes";
             (

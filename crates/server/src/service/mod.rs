@@ -50,7 +50,7 @@ fn in_steps<T>(
 ) -> Result<Vec<T>, ApiError> {
     let mut done = Vec::with_capacity(texts.len());
     for step in texts.chunks(TEXTS_OF_STEP) {
-        cancel.check()?;
+        cancel.step()?;
         let step: Vec<&str> = step.iter().map(String::as_str).collect();
         done.extend(work(&step)?);
     }

@@ -120,13 +120,13 @@ fn tokenize(
     match &task.texts {
         RerankTexts::Given(texts) => {
             for text in texts {
-                cancel.check()?;
+                cancel.step()?;
                 portion.push(Cow::Borrowed(text))?;
             }
         }
         RerankTexts::Hits(collection, hits) => {
             for hit in hits {
-                cancel.check()?;
+                cancel.step()?;
                 portion.push(Cow::Owned(text_of(collection, hit)?))?;
             }
         }

@@ -101,7 +101,7 @@ fn stored_vectors(
     let vector = |operand: &Operand| match operand {
         Operand::Text(_) => Ok(Vec::new()),
         Operand::Document(id) => {
-            cancel.check()?;
+            cancel.step()?;
             stored_vector(collection, id).map(unit_length)
         }
     };

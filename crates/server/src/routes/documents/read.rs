@@ -61,7 +61,7 @@ pub(crate) async fn get(
 ) -> Result<Response, ApiError> {
     let collection = app.engine()?.collection(&collection)?;
     let with_vectors = query.include == Some(DocumentInclude::Vectors);
-    let (mut room, dimensions) = (app.room(), app.engine()?.encoder.info().dimensions);
+    let (room, dimensions) = (app.room(), app.engine()?.encoder.info().dimensions);
     blocking_steps(move |cancel| {
         let document = collection
             .get(&id)?
@@ -73,6 +73,7 @@ pub(crate) async fn get(
             0
         };
         let bytes = document.passages * (size_of::<PassageDescription>() + vector_bytes);
+        let mut room = room.until(cancel);
         room.hold(bytes)?;
         let mut description = DocumentDescription::new(document);
         description.passages = passages(&collection, &id, with_vectors)?;

@@ -9,6 +9,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use super::borders::{Border, Cut, cuts};
 use super::split::{Budget, halves, split};
 use crate::blocking::Cancel;
+use crate::error::ApiError;
 
 /// Makes passages of documents.
 #[derive(Debug, Clone, Copy)]
@@ -43,9 +44,9 @@ pub(crate) enum ChunkError {
         max_passages: usize,
         max_tokens: usize,
     },
-    /// Nobody waits for the passages any more.
-    #[error("nobody waits for the passages any more")]
-    Cancelled,
+    /// It was ended between two passages.
+    #[error("ended between two passages")]
+    Ended(ApiError),
     /// The tokenizer failed.
     #[error(transparent)]
     Encoder(#[from] Error),
@@ -102,9 +103,7 @@ impl Chunker<'_> {
             if range.end <= covered {
                 continue;
             }
-            if self.cancel.is_cancelled() {
-                return Err(ChunkError::Cancelled);
-            }
+            self.cancel.step().map_err(ChunkError::Ended)?;
             let span = byte_span(text, &cuts, &range);
             let tokenized = self.tokenize(&format!("{}{}", heading.text, &text[span.clone()]))?;
             // A word cut in two may have more tokens than its parts had in the whole text.

@@ -250,7 +250,7 @@ impl FirstStage {
     fn found(&self, cancel: &Cancel) -> Result<Vec<Found>, ApiError> {
         let mut embeddings = self.embeddings.iter();
         let answer = |search: &Search| {
-            cancel.check()?;
+            cancel.step()?;
             let found = answer(&self.collection, search, &mut embeddings)
                 .map_err(|error| error.within(&search.pointer))?;
             let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
