@@ -24,6 +24,7 @@ mod kill;
 mod kill_mixed;
 mod memory;
 mod modes;
+mod numbers;
 mod overload;
 mod paging;
 mod parity;

@@ -63,3 +63,4 @@ pub use snapshots::{
     verify_snapshot,
 };
 pub use vector_space::{VectorQuery, VectorSpace};
+pub use vectors::{cosine, normalized};

@@ -279,6 +279,16 @@ impl ApiError {
         )
     }
 
+    /// Writing an answer was stopped by whoever knows why and says so: a document that is no longer what was
+    /// found, most often, and then it is searched again. So nothing is logged as an error.
+    pub(crate) fn stopped(cause: impl std::fmt::Display) -> Self {
+        tracing::debug!(%cause, "an answer was stopped");
+        Self::new(
+            ErrorCode::Internal,
+            "an internal error; the server's log has the cause",
+        )
+    }
+
     /// The same error, pointing at a field.
     #[must_use]
     pub(crate) fn at(mut self, pointer: impl Into<String>) -> Self {

@@ -3,7 +3,7 @@
 use super::{Collection, Hit};
 use crate::document::check_vector;
 use crate::store::DocumentRecord;
-use crate::vectors::normalized;
+use crate::vectors::{cosine, normalized};
 use crate::{Error, StoredPassage};
 
 /// A passage of a hit.
@@ -69,9 +69,8 @@ impl Collection {
 
 fn score(number: u32, mut passage: StoredPassage, query: &[f32]) -> ScoredPassage {
     let vector = passage.vector.take().unwrap_or_default();
-    let dot: f32 = query.iter().zip(&vector).map(|(a, b)| a * b).sum();
     ScoredPassage {
-        score: dot.clamp(-1.0, 1.0),
+        score: cosine(query, &vector),
         passage,
         number,
     }

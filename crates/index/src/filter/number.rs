@@ -1,6 +1,7 @@
 //! JSON numbers in their exact order.
 
 use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
 
 /// A number of JSON, compared by its exact value: 1 equals 1.0, and every 64-bit integer differs
 /// from its neighbours, also beyond 2^53.
@@ -66,6 +67,12 @@ impl From<f64> for Number {
     fn from(value: f64) -> Self {
         let nearest = if value.is_finite() { value + 0.0 } else { 0.0 };
         Self { nearest, off_by: 0 }
+    }
+}
+
+impl Hash for Number {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        (self.nearest.to_bits(), self.off_by).hash(hasher);
     }
 }
 

@@ -1,6 +1,7 @@
 //! A value that a condition can be about.
 
 use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -22,7 +23,7 @@ pub enum Scalar {
 }
 
 /// A borrowed [`Scalar`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum ScalarRef<'a> {
     // The order of the variants is the order of types.
     Null,
@@ -92,3 +93,9 @@ impl PartialEq for Scalar {
 }
 
 impl Eq for Scalar {}
+
+impl Hash for Scalar {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.by_ref().hash(hasher);
+    }
+}

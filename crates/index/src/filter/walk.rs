@@ -33,6 +33,18 @@ pub(crate) fn any_at<'a>(
     field.is_some_and(|value| any_below(value, rest, visit))
 }
 
+/// The values that `path` leads to, those in arrays one by one, in their order.
+pub(crate) fn values_at<'a>(metadata: &'a Metadata, path: &FieldPath) -> Vec<ScalarRef<'a>> {
+    let mut values = Vec::new();
+    any_at(metadata, path, &mut |found| {
+        if let Found::Bare(value) | Found::Element(value) = found {
+            values.push(value);
+        }
+        false
+    });
+    values
+}
+
 fn any_below<'a>(
     value: &'a Value,
     keys: &[String],
@@ -117,5 +129,45 @@ fn element(value: &Value, path: &mut String, depth: usize, visitor: &mut impl Vi
             }
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::Scalar;
+
+    #[test]
+    fn a_path_leads_to_every_element_in_order() {
+        let Value::Object(metadata) = json!({
+            "a": {"b": 1},
+            "tags": ["x", ["y", null], {"z": 1}],
+            "authors": [{"name": "m"}, {"name": ["n", "o"]}, {}],
+        }) else {
+            return;
+        };
+        let values = |path: &str| {
+            let path = FieldPath::parse(path).unwrap();
+            let values = path.values(&metadata).into_iter();
+            values.map(|value| format!("{value:?}")).collect::<Vec<_>>()
+        };
+        let expected = |values: &[Value]| {
+            let values = values.iter().map(|value| Scalar::of(value).unwrap());
+            values.map(|value| format!("{value:?}")).collect::<Vec<_>>()
+        };
+        assert_eq!(values("a.b"), expected(&[json!(1)]));
+        assert_eq!(
+            values("tags"),
+            expected(&[json!("x"), json!("y"), json!(null)])
+        );
+        assert_eq!(
+            values("authors.name"),
+            expected(&[json!("m"), json!("n"), json!("o")])
+        );
+        for path in ["a", "a.c", "none", "a.b.c", ""] {
+            assert!(values(path).is_empty(), "{path}");
+        }
     }
 }

@@ -1,12 +1,15 @@
 //! Documents ranked by their best passages.
 
+use super::cosine::{ROUNDING, cosine};
+use super::row::Row;
 use super::scan::{Candidate, Scan};
 use super::top_k::TopK;
 
 /// Takes passages in and keeps the best documents. All passages of a document must come one after
 /// the other.
 #[derive(Debug)]
-pub(super) struct BestDocuments {
+pub(super) struct BestDocuments<'a> {
+    query: &'a [f32],
     top: TopK,
     min_score: Option<f32>,
     /// Documents that reach the threshold.
@@ -14,9 +17,10 @@ pub(super) struct BestDocuments {
     current: Option<Candidate>,
 }
 
-impl BestDocuments {
-    pub(super) fn new(scan: &Scan<'_>) -> Self {
+impl<'a> BestDocuments<'a> {
+    pub(super) fn new(scan: &Scan<'a>) -> Self {
         Self {
+            query: scan.query,
             top: TopK::new(scan.limit),
             min_score: scan.min_score,
             matching: 0,
@@ -24,8 +28,20 @@ impl BestDocuments {
         }
     }
 
+    /// A passage and the dot product of its vector with the query in f32. The cosine is computed only
+    /// where it can make a difference, which is for few of those that a scan comes by.
     #[inline]
-    pub(super) fn offer(&mut self, candidate: Candidate) {
+    pub(super) fn offer(&mut self, row: &Row<'_>, dot: f32) {
+        let score = if self.matters(dot) {
+            cosine(row.vector, self.query)
+        } else {
+            dot
+        };
+        let candidate = Candidate {
+            document: row.document,
+            passage: row.passage,
+            score,
+        };
         match &mut self.current {
             Some(best) if best.document == candidate.document => {
                 if candidate.score > best.score {
@@ -34,6 +50,15 @@ impl BestDocuments {
             }
             _ => self.end_document(Some(candidate)),
         }
+    }
+
+    /// Whether a score of about `dot` may be kept, or may be on either side of the threshold.
+    #[inline]
+    fn matters(&self, dot: f32) -> bool {
+        self.top.floor().is_none_or(|floor| dot >= floor - ROUNDING)
+            || self
+                .min_score
+                .is_some_and(|min| (dot - min).abs() <= ROUNDING)
     }
 
     /// Best first, and how many documents reach the threshold.

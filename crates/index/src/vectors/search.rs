@@ -2,7 +2,8 @@
 
 use super::best_documents::BestDocuments;
 use super::kernels::Kernels;
-use super::scan::{Candidate, Scan, Scanned};
+use super::row::Row;
+use super::scan::{Scan, Scanned};
 use super::segment_search::SegmentSearch;
 use super::snapshot::Snapshot;
 
@@ -10,19 +11,22 @@ impl Snapshot {
     /// The best documents, best first, and how many match.
     pub(crate) fn search(&self, scan: &Scan<'_>) -> Scanned {
         let mut best = BestDocuments::new(scan);
-        for candidate in self.scored_head(scan) {
-            best.offer(candidate);
+        let kernels = Kernels::detected();
+        for row in self.living_rows_of_head(scan) {
+            best.offer(&row, kernels.dot(row.vector, scan.query));
         }
         for segment in self.segment_searches(scan) {
             if scan.exact {
-                segment.exact().for_each(|candidate| best.offer(candidate));
-                continue;
+                for row in segment.eligible_rows() {
+                    best.offer(&row, kernels.dot(row.vector, scan.query));
+                }
+            } else {
+                let mut nearest = segment.nearest();
+                nearest.sort_unstable_by_key(|near| near.row.passage);
+                for near in nearest {
+                    best.offer(&near.row, near.dot);
+                }
             }
-            let mut nearest = segment.nearest();
-            nearest.sort_unstable_by_key(|candidate| candidate.passage);
-            nearest
-                .into_iter()
-                .for_each(|candidate| best.offer(candidate));
         }
         let (best, matching) = best.into_sorted();
         let is_complete = scan.exact || self.segments.segments.is_empty();
@@ -38,16 +42,10 @@ impl Snapshot {
         }
     }
 
-    fn scored_head(&self, scan: &Scan<'_>) -> impl Iterator<Item = Candidate> {
-        let kernels = Kernels::detected();
+    fn living_rows_of_head(&self, scan: &Scan<'_>) -> impl Iterator<Item = Row<'_>> {
         let is_living = |passage| self.dead.is_empty() || !self.dead.contains(passage);
         let rows = self.head.rows();
         rows.filter(move |row| is_living(row.passage) && scan.allows(row.passage))
-            .map(move |row| Candidate {
-                document: row.document,
-                passage: row.passage,
-                score: kernels.dot(row.vector, scan.query).clamp(-1.0, 1.0),
-            })
     }
 
     fn segment_searches<'a>(

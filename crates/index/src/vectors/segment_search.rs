@@ -4,7 +4,8 @@ use roaring::RoaringBitmap;
 
 use super::beam::Reached;
 use super::kernels::Kernels;
-use super::scan::{Candidate, Scan};
+use super::row::Row;
+use super::scan::Scan;
 use super::scratch::Scratch;
 use super::segment::{Segment, View, Walk, Walked};
 
@@ -28,6 +29,14 @@ const MAX_WIDENINGS: usize = 2;
 /// neighbours of equal score in another order.
 const RESCORED_PER_WANTED: usize = 2;
 const RESCORED_MORE: usize = 20;
+
+/// A passage that was found.
+#[derive(Debug)]
+pub(super) struct Near<'a> {
+    pub(super) row: Row<'a>,
+    /// The dot product with the query.
+    pub(super) dot: f32,
+}
 
 /// One search in one segment.
 #[derive(Debug)]
@@ -64,16 +73,15 @@ impl<'a> SegmentSearch<'a> {
         }
     }
 
-    /// Every eligible passage with its score, in the order of passages.
-    pub(super) fn exact(&self) -> impl Iterator<Item = Candidate> + '_ {
-        let kernels = Kernels::detected();
+    /// Every eligible passage, in the order of passages.
+    pub(super) fn eligible_rows(&self) -> impl Iterator<Item = Row<'a>> + '_ {
         let all = self.segment.passages();
         let rows = self.view.rows_of(self.eligible.as_ref().unwrap_or(all));
-        rows.map(move |row| self.candidate(row, kernels))
+        rows.map(|row| self.view.row(row))
     }
 
     /// Passages that hold the best documents, most likely, in no order.
-    pub(super) fn nearest(&self) -> Vec<Candidate> {
+    pub(super) fn nearest(&self) -> Vec<Near<'a>> {
         if self.wanted == 0 {
             return Vec::new();
         }
@@ -148,7 +156,7 @@ impl<'a> SegmentSearch<'a> {
     }
 
     /// The best of all eligible rows by their codes.
-    fn scanned(&self, walk: &Walk<'_>) -> Vec<Candidate> {
+    fn scanned(&self, walk: &Walk<'_>) -> Vec<Near<'a>> {
         let all = self.segment.passages();
         let rows = self.view.rows_of(self.eligible.as_ref().unwrap_or(all));
         let mut scored: Vec<Reached> = walk.scored(rows);
@@ -164,32 +172,28 @@ impl<'a> SegmentSearch<'a> {
         self.wanted * RESCORED_PER_WANTED + RESCORED_MORE
     }
 
-    /// Exact scores of the first candidates.
-    fn rescored(&self, walked: &[Reached]) -> Vec<Candidate> {
+    /// The first candidates by their vectors instead of their codes.
+    fn rescored(&self, walked: &[Reached]) -> Vec<Near<'a>> {
         let kernels = Kernels::detected();
         let walked = &walked[..walked.len().min(self.rescored_rows())];
         for next in walked {
             self.view.prefetch_vector(next.row);
         }
         let rows = walked.iter().map(|walked| walked.row);
-        rows.map(|row| self.candidate(row, kernels)).collect()
-    }
-
-    fn candidate(&self, row: u32, kernels: Kernels) -> Candidate {
-        let row = self.view.row(row);
-        Candidate {
-            document: row.document,
-            passage: row.passage,
-            score: kernels.dot(row.vector, self.scan.query).clamp(-1.0, 1.0),
-        }
+        rows.map(|row| {
+            let row = self.view.row(row);
+            let dot = kernels.dot(row.vector, self.scan.query);
+            Near { row, dot }
+        })
+        .collect()
     }
 
     /// Whether there are as many documents as are wanted, or no more passages to find.
-    fn is_enough(&self, found: &[Candidate]) -> bool {
+    fn is_enough(&self, found: &[Near<'_>]) -> bool {
         if found.len() >= self.count {
             return true;
         }
-        let mut documents: Vec<u32> = found.iter().map(|found| found.document).collect();
+        let mut documents: Vec<u32> = found.iter().map(|near| near.row.document).collect();
         documents.sort_unstable();
         documents.dedup();
         documents.len() >= self.scan.limit

@@ -45,6 +45,16 @@ impl TopK {
         }
     }
 
+    /// The score below which nothing is kept; none as long as anything is.
+    pub(crate) fn floor(&self) -> Option<f32> {
+        let is_full = self.worst_first.len() >= self.limit;
+        is_full.then(|| {
+            self.worst_first
+                .peek()
+                .map_or(f32::MAX, |worst| worst.0.score)
+        })
+    }
+
     pub(crate) fn offer(&mut self, candidate: Candidate) {
         if self.worst_first.len() < self.limit {
             self.worst_first.push(Worse(candidate));

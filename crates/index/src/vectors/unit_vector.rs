@@ -8,7 +8,8 @@ const ROUNDING: f64 = 1e-6;
 ///
 /// Lengths are computed in f64, so that very large and very small values neither overflow nor
 /// vanish.
-pub(crate) fn normalized(vector: &[f32]) -> Vec<f32> {
+#[must_use]
+pub fn normalized(vector: &[f32]) -> Vec<f32> {
     let squares: f64 = vector
         .iter()
         .map(|value| f64::from(*value) * f64::from(*value))

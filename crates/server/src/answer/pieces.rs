@@ -7,7 +7,7 @@ use std::io;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use memmap2::MmapMut;
 use serde::Serialize;
 
@@ -46,7 +46,7 @@ impl Pieces {
     pub(crate) fn write_json<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), ApiError> {
         serde_json::to_writer(&mut *self, value).map_err(|error| match self.refused.take() {
             Some(refused) => refused,
-            None => ApiError::internal(error),
+            None => ApiError::stopped(error),
         })
     }
 
@@ -104,6 +104,8 @@ fn sent(pieces: WrittenPieces) -> impl Stream<Item = Result<Bytes, Infallible>> 
         tokio::task::yield_now().await;
         Some((Ok(piece), pieces))
     })
+    // Whoever compresses an answer asks again after its end.
+    .fuse()
 }
 
 impl io::Write for Pieces {

@@ -89,7 +89,7 @@ pub(super) fn census(json: &[u8], limits: &CensusLimits) -> Result<usize, ApiErr
             }
             _ => {
                 census.value()?;
-                census.skip_plain();
+                census.skip_plain()?;
             }
         }
     }
@@ -106,6 +106,9 @@ struct Census<'a> {
     values: usize,
     memory_bytes: usize,
 }
+
+/// Any integer of so many digits has at most 64 bits.
+const MAX_SAFE_DIGITS: usize = 18;
 
 /// An array or object that is open.
 struct Level {
@@ -268,10 +271,19 @@ impl<'a> Census<'a> {
     }
 
     /// Passes over the rest of a number, a literal, or what should be one.
-    fn skip_plain(&mut self) {
+    fn skip_plain(&mut self) -> Result<(), ApiError> {
+        let start = self.place - 1;
         let rest = &self.json[self.place..];
         let ends = |byte: &u8| b",:]}[{\" \t\n\r".contains(byte);
         self.place += rest.iter().position(ends).unwrap_or(rest.len());
+        let plain = &self.json[start..self.place];
+        if plain.len() <= MAX_SAFE_DIGITS || is_kept(plain) {
+            return Ok(());
+        }
+        Err(ApiError::invalid(
+            self.pointer(self.levels.len()),
+            "the integer has more than 64 bits and would be rounded; send it as a string",
+        ))
     }
 
     /// The place within the first `levels` levels as a JSON pointer.
@@ -285,6 +297,22 @@ impl<'a> Census<'a> {
         });
         tokens.collect()
     }
+}
+
+/// Whether a number comes back as it is: integers of more than 64 bits become the nearest f64. Of a
+/// number with a fraction or an exponent nothing else is expected.
+fn is_kept(number: &[u8]) -> bool {
+    let digits = number.strip_prefix(b"-").unwrap_or(number);
+    let is_integer = digits.iter().all(u8::is_ascii_digit);
+    let Some(number) = str::from_utf8(number).ok().filter(|_| is_integer) else {
+        return true;
+    };
+    if number.parse::<i64>().is_ok() || number.parse::<u64>().is_ok() {
+        return true;
+    }
+    // All digits of the f64, which has at most 309 of them.
+    let nearest = number.parse::<f64>().unwrap_or(f64::INFINITY);
+    nearest.is_infinite() || format!("{nearest:.0}") == number
 }
 
 /// Where the closing quote of a string stands, or the end of the bytes when it is missing.
@@ -322,6 +350,31 @@ mod tests {
     fn refusal(json: &str, limits: &CensusLimits) -> Option<(String, String)> {
         let problem = census(json.as_bytes(), limits).err()?.problem(None);
         Some((problem.pointer.unwrap_or_default(), problem.detail))
+    }
+
+    #[test]
+    fn an_integer_that_would_be_rounded_is_pointed_at() {
+        let limits = limits(1000, 100);
+        for kept in [
+            "18446744073709551615",
+            "-9223372036854775808",
+            "100000000000000000000",
+            "12345678901234567890.5",
+            "0.1234567890123456789",
+            "1e400",
+        ] {
+            assert_eq!(refusal(&format!(r#"{{"x": [{kept}]}}"#), &limits), None);
+        }
+        for rounded in [
+            "18446744073709551617",
+            "-9223372036854775809",
+            "123456789012345678901234567890",
+        ] {
+            let (pointer, detail) =
+                refusal(&format!(r#"{{"x": [1, {rounded}]}}"#), &limits).unwrap();
+            assert_eq!(pointer, "/x/1");
+            assert!(detail.contains("more than 64 bits"), "{detail}");
+        }
     }
 
     fn pointer(json: &str) -> Option<String> {

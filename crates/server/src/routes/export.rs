@@ -13,7 +13,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use siamese_encoder::Encoder;
 use siamese_index::{Collection, GraphSettings, Language};
@@ -140,7 +140,8 @@ pub(crate) async fn get(
     let lines = stream::unfold(sending, |mut sending| async move {
         let piece = sending.next().await?;
         Some((Ok::<_, Infallible>(piece), sending))
-    });
+    })
+    .fuse();
     Ok(([(header::CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response())
 }
 

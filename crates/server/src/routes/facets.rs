@@ -72,7 +72,8 @@ pub(super) fn facet_shapes(
     fields.into_iter().zip(values).collect()
 }
 
-fn json_value(scalar: &Scalar) -> Value {
+/// A value as JSON.
+pub(super) fn json_value(scalar: &Scalar) -> Value {
     match scalar {
         Scalar::Null => Value::Null,
         Scalar::Bool(value) => Value::Bool(*value),

@@ -12,9 +12,10 @@ use siamese_index::{
 };
 use utoipa::ToSchema;
 
+use super::facets::json_value;
 use super::facets::{FacetShape, facet_shapes, others};
 use crate::error::ApiError;
-use crate::service::{Attempt, Counted, Found, FoundHit, Grouping, group_of, highlights};
+use crate::service::{Attempt, Counted, Found, FoundHit, Grouping, highlights};
 
 /// Parts of a hit that are left out unless asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
@@ -95,7 +96,8 @@ pub(crate) struct HitShape {
     /// a word of `query`.
     #[serde(skip_serializing_if = "Option::is_none")]
     passages: Option<Vec<ScoredPassageShape>>,
-    /// The value of the `group_by` field: a string, number or boolean.
+    /// The value of the `group_by` field that names the hit's group: a string, a number, true, false or
+    /// null. Of an array it is one element.
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<Value>,
 }
@@ -382,7 +384,9 @@ impl Hits {
             passages: with(Include::Passages).then(|| passages.collect()),
             vector: content.passage.vector,
             text: content.text,
-            group: grouping.and_then(|(by, metadata)| group_of(metadata, &by.field)),
+            group: grouping
+                .and_then(|(by, metadata)| by.group(found, metadata))
+                .map(|group| json_value(&group)),
             metadata: content.metadata.filter(|_| with(Include::Metadata)),
             passage,
         }

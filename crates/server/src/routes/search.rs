@@ -6,7 +6,7 @@ use std::time::Instant;
 use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
-use siamese_index::{GraphSettings, SearchOptions};
+use siamese_index::{FieldPath, GraphSettings, SearchOptions};
 use utoipa::ToSchema;
 
 use super::documents::{check_id, check_text};
@@ -100,9 +100,9 @@ pub(crate) struct SearchRequest {
     /// mode `semantic`.
     #[schema(minimum = 0, maximum = 1)]
     pub(super) diversity: Option<f32>,
-    /// Path of a metadata field, names between dots: at most `group_size` hits for each of its
-    /// values. Documents without a string, number or boolean there are left out, but counted in
-    /// `total`.
+    /// Path of a metadata field, as in filters: at most `group_size` hits for each of its values. Of an
+    /// array each element is a value, and the document a hit of the first that has room. Documents
+    /// without a value there are left out, but counted in `total`.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, min_length = 1, max_length = 512, example = "author")]
     group_by: Option<String>,
@@ -350,6 +350,8 @@ impl SearchRequest {
             );
             return Err(ApiError::invalid("/group_by", detail));
         }
+        let field = FieldPath::parse(&field)
+            .map_err(|error| ApiError::invalid("/group_by", error.to_string()))?;
         let size = self.group_size.unwrap_or(1);
         in_range("/group_size", size, 1, limits.max_top_k, "limits.max_top_k")?;
         Ok(Some(Grouping { field, size }))

@@ -26,7 +26,7 @@ pub(crate) use query_cache::QueryCache;
 pub(crate) use reranking::{OverWindow, PairScore, RerankTask, RerankTexts};
 pub(crate) use search::{
     Attempt, Choice, Counted, Cursors, Found, FoundHit, Grouping, Mode, Rerank, Search,
-    SearchedFor, group_of, highlights, search,
+    SearchedFor, highlights, search,
 };
 pub(crate) use similarity::{Compared, Metric, Operand, compared};
 

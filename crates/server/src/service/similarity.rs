@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use siamese_encoder::InputKind;
-use siamese_index::Collection;
+use siamese_index::{Collection, cosine, normalized};
 
 use super::search::stored_vector;
 use super::{Cancel, blocking_steps};
@@ -18,7 +18,7 @@ pub(crate) enum Metric {
     /// Cosine of the angle, -1 to 1.
     #[default]
     Cosine,
-    /// Dot product. Vectors are of unit length here, so it equals the cosine.
+    /// Dot product. Vectors are of unit length here, so it is the cosine.
     Dot,
     /// Negative Euclidean distance, as in sentence-transformers; 0 for equal vectors.
     Euclidean,
@@ -128,26 +128,30 @@ async fn with_texts(
     Ok(vectors)
 }
 
-/// The vector scaled to length 1; a zero vector stays as it is.
-fn unit_length(mut vector: Vec<f32>) -> Vec<f32> {
-    let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
-    if length > 0.0 {
-        vector.iter_mut().for_each(|value| *value /= length);
+/// The vector scaled to length 1 as the index does it; a zero vector stays as it is.
+fn unit_length(vector: Vec<f32>) -> Vec<f32> {
+    if vector.iter().all(|value| *value == 0.0) {
+        return vector;
     }
-    vector
+    normalized(&vector)
 }
 
 impl Metric {
     /// The score of two vectors of unit length.
     fn score(self, left: &[f32], right: &[f32]) -> f32 {
-        let pairs = left.iter().zip(right);
+        let differences = left.iter().zip(right);
+        let differences = differences.map(|(a, b)| f64::from(*a) - f64::from(*b));
         match self {
-            Self::Cosine => pairs.map(|(a, b)| a * b).sum::<f32>().clamp(-1.0, 1.0),
-            Self::Dot => pairs.map(|(a, b)| a * b).sum(),
-            Self::Euclidean => -pairs.map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt(),
-            Self::Manhattan => -pairs.map(|(a, b)| (a - b).abs()).sum::<f32>(),
+            Self::Cosine | Self::Dot => cosine(left, right),
+            Self::Euclidean => negative(differences.map(|by| by * by).sum::<f64>().sqrt()),
+            Self::Manhattan => negative(differences.map(f64::abs).sum()),
         }
     }
+}
+
+/// A distance as a score; that of equals is 0 and not -0.
+fn negative(distance: f64) -> f32 {
+    (0.0 - distance) as f32
 }
 
 #[cfg(test)]
@@ -177,8 +181,13 @@ mod tests {
     }
 
     #[test]
-    fn cosine_never_leaves_its_range() {
+    fn equals_have_one_and_no_distance_and_nothing_is_over_one() {
         let vector = unit_length(vec![0.1; 384]);
-        assert!(Metric::Cosine.score(&vector, &vector) <= 1.0);
+        for metric in [Metric::Cosine, Metric::Dot] {
+            assert_eq!(metric.score(&vector, &vector), 1.0);
+        }
+        for metric in [Metric::Euclidean, Metric::Manhattan] {
+            assert!(metric.score(&vector, &vector).is_sign_positive());
+        }
     }
 }

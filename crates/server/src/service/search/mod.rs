@@ -34,7 +34,7 @@ use crate::error::ApiError;
 use crate::queue::Lane;
 
 pub(crate) use cursors::Cursors;
-pub(crate) use groups::{Grouping, group_of};
+pub(crate) use groups::Grouping;
 pub(crate) use mode::{Mode, highlights};
 pub(crate) use query::SearchedFor;
 pub(super) use query::stored_vector;
@@ -123,6 +123,8 @@ pub(crate) struct FoundHit {
     pub(crate) first_score: Option<f32>,
     /// Best first; the hit's own is the first.
     pub(crate) passages: Vec<ScoredPassage>,
+    /// Which of the values that name groups it stands for, if there are groups.
+    pub(crate) group: usize,
 }
 
 impl From<Hit> for FoundHit {
@@ -131,6 +133,7 @@ impl From<Hit> for FoundHit {
             hit,
             first_score: None,
             passages: Vec::new(),
+            group: 0,
         }
     }
 }
