@@ -196,7 +196,7 @@ fn addresses_and_methods_that_are_not_there_are_problems_too() {
     client.get("/nowhere").problem(404, "not_found");
     let answer = client.delete("/search");
     answer.problem(405, "method_not_allowed");
-    assert_eq!(answer.headers["allow"], "POST");
+    assert_eq!(answer.headers["allow"], "POST,GET,HEAD");
     client
         .get("/collections/nope/documents")
         .problem(404, "collection_not_found");

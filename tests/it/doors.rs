@@ -187,3 +187,53 @@ fn what_callers_invent_leaves_nothing_in_the_metrics() {
         "{metrics}"
     );
 }
+
+#[test]
+fn pages_of_the_origins_in_the_settings_may_read_and_write_and_others_may_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerOptions::tiny(folder.path())
+        .setting(
+            "SERVER__ALLOWED_ORIGINS",
+            "[\"https://search.example.org\"]",
+        )
+        .start();
+    let preflight = |server: &Server, origin: &str| {
+        let headers = format!(
+            "Host: localhost\r\nOrigin: {origin}\r\nAccess-Control-Request-Method: PUT\r\n\
+             Access-Control-Request-Headers: content-type, authorization\r\n"
+        );
+        ask(server, "OPTIONS /search HTTP/1.1", &headers).to_lowercase()
+    };
+    let answer = preflight(&server, "https://search.example.org");
+    for part in [
+        "http/1.1 200 ",
+        "access-control-allow-origin: https://search.example.org",
+        "put",
+        "access-control-allow-headers: content-type, authorization",
+    ] {
+        assert!(answer.contains(part), "{part}: {answer}");
+    }
+    assert!(!preflight(&server, "https://evil.example").contains("access-control-allow-origin"));
+    // Refusals are read by the page, too.
+    for line in [
+        "GET /documents HTTP/1.1",
+        "GET /nothing HTTP/1.1",
+        "POST /search HTTP/1.1",
+    ] {
+        let headers = "Host: localhost\r\nOrigin: https://search.example.org\r\n";
+        let answer = ask(&server, line, headers).to_lowercase();
+        assert!(
+            answer.contains("access-control-allow-origin: https://search"),
+            "{line}: {answer}"
+        );
+        let headers = "Host: localhost\r\nOrigin: https://evil.example\r\n";
+        let answer = ask(&server, line, headers).to_lowercase();
+        assert!(
+            !answer.contains("access-control-allow-origin"),
+            "{line}: {answer}"
+        );
+    }
+    let plain = ServerOptions::tiny(&folder.path().join("plain")).start();
+    let answer = preflight(&plain, "https://search.example.org");
+    assert!(answer.starts_with("http/1.1 405 "), "{answer}");
+}

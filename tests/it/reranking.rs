@@ -289,7 +289,6 @@ fn wishes_that_do_not_fit_are_refused_and_pointed_at() {
             json!({"query": "x", "texts": ["x", long], "truncate": false}),
             "/texts/1",
         ),
-        (json!({"query": "x", "texts": ["x"], "top_n": 1}), "/top_n"),
     ] {
         let problem = client
             .post("/rerank", body.clone())

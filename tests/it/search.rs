@@ -164,3 +164,62 @@ fn an_exact_search_and_one_with_its_own_ef_find_the_same_here() {
         assert_eq!(problem["pointer"], "/ef");
     }
 }
+
+#[test]
+fn a_search_by_address_is_answered_as_one_by_body() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let client = server.client();
+    let documents: Vec<Value> = (0..20)
+        .map(|n| json!({"id": n.to_string(), "text": format!("rain {n}"), "metadata": {"n": n, "odd": n % 2}}))
+        .collect();
+    client
+        .post("/documents", json!({"documents": documents}))
+        .ok();
+    for (address, body) in [
+        ("q=rain", json!({"query": "rain"})),
+        (
+            "query=rain+7&top_k=2&offset=1",
+            json!({"query": "rain 7", "top_k": 2, "offset": 1}),
+        ),
+        (
+            "q=rain&filter=%7B%22n%22:%7B%22$gte%22:5%7D%7D&facets=odd&include=text,metadata",
+            json!({"query": "rain", "filter": {"n": {"$gte": 5}}, "facets": ["odd"],
+                   "include": ["text", "metadata"]}),
+        ),
+        ("id=3&exact=true&top_k=", json!({"id": "3", "exact": true})),
+        (
+            "q=rain&mode=lexical&min_score=0.001",
+            json!({"query": "rain", "mode": "lexical", "min_score": 0.001}),
+        ),
+    ] {
+        for prefix in ["", "/collections/default"] {
+            let by_address = client.get(&format!("{prefix}/search?{address}")).ok();
+            let by_body = client.post(&format!("{prefix}/search/"), body.clone()).ok();
+            for part in ["hits", "total", "facets"] {
+                assert_eq!(by_address[part], by_body[part], "{address} {part}");
+            }
+        }
+    }
+    for (address, pointer) in [
+        ("", ""),
+        ("q=", "/query"),
+        ("q=rain&top_k=0", "/top_k"),
+        ("q=rain&top_k=many", "/top_k"),
+        ("q=rain&filter=%7B", "/filter"),
+        (
+            "q=rain&filter=%7B%22a%22:%7B%22$x%22:1%7D%7D",
+            "/filter/a/$x",
+        ),
+        ("q=rain&nonsense=1", "/nonsense"),
+        ("q=rain&query=rain", "/query"),
+    ] {
+        let problem = client.get(&format!("/search?{address}"));
+        let problem = problem.problem(422, "invalid_request");
+        assert_eq!(
+            problem["pointer"].as_str().unwrap_or_default(),
+            pointer,
+            "{address}"
+        );
+    }
+}

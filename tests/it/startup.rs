@@ -2,9 +2,10 @@
 
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::json;
-use siamese_tests::{Server, ServerOptions, model_dir};
+use siamese_tests::{Server, ServerOptions, binary, model_dir};
 
 #[track_caller]
 pub(crate) fn one_sentence(options: ServerOptions, words: &[&str]) {
@@ -154,4 +155,26 @@ fn data_made_by_another_encoder_is_refused_and_both_are_named() {
         ServerOptions::new(&data).model(&model),
         &[&first, "other-model"],
     );
+}
+
+#[test]
+fn an_address_that_cannot_be_one_is_told_in_a_sentence_about_the_flag() {
+    for (listen, said) in [
+        ("localhost:99999", "0 to 65535"),
+        ("localhost", "localhost:8080"),
+        ("::1:8080", "[::1]:8080"),
+        ("search.internal:80", "localhost"),
+    ] {
+        let mut command = Command::new(binary());
+        let output = command
+            .args(["serve", "--listen", listen])
+            .output()
+            .unwrap();
+        let said_all = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success());
+        for part in ["--listen", listen, said] {
+            assert!(said_all.contains(part), "{part}: {said_all}");
+        }
+        assert!(!said_all.contains(".rs"), "{said_all}");
+    }
 }

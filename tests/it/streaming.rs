@@ -4,7 +4,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use siamese_tests::{IngestStream, Server, ServerOptions};
+use siamese_tests::{IngestStream, RawConnection, Server, ServerOptions};
 use ureq::http::Method;
 
 const NDJSON: Option<&str> = Some("application/x-ndjson");
@@ -185,4 +185,32 @@ fn a_client_that_hangs_up_does_not_disturb_the_server() {
         .client()
         .post("/search", json!({"query": "words"}))
         .ok();
+}
+
+/// Neither side waits for the other, though the answers are far more than sockets hold.
+#[test]
+fn a_client_that_reads_only_at_the_end_is_not_stuck() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerOptions::tiny(folder.path())
+        .setting("SERVER__WRITE_STALL_TIMEOUT_MS", 2000)
+        .start();
+    let line = "{\"id\": \"a\", \"text\": \"rain\", \"nonsense\": 1}\n";
+    let lines = 60_000;
+    let head = format!(
+        "POST /documents HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
+        (lines + 1) * line.len()
+    );
+    let mut connection = RawConnection::narrow_saying(server.port(), &head);
+    connection.send(line.repeat(lines).as_bytes()).unwrap();
+    // Longer than anybody may be slow who is not sending any more.
+    std::thread::sleep(Duration::from_secs(4));
+    connection.send(line.as_bytes()).unwrap();
+    let (answer, _) = connection.read_to_end();
+    assert!(answer.contains("\"omitted\""), "{} bytes", answer.len());
+    assert!(
+        answer.contains(&format!("\"failed\":{}", lines + 1)),
+        "{} bytes",
+        answer.len()
+    );
 }

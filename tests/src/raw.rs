@@ -50,6 +50,16 @@ impl RawConnection {
         connection
     }
 
+    /// Reads so many bytes.
+    ///
+    /// # Panics
+    /// When the connection ends before.
+    pub fn read_exactly(&mut self, bytes: usize) -> Vec<u8> {
+        let mut read = vec![0; bytes];
+        self.0.read_exact(&mut read).expect("more bytes");
+        read
+    }
+
     /// Sends bytes.
     ///
     /// # Errors

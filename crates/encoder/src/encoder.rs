@@ -14,7 +14,7 @@ use crate::encoder_id::{EncoderId, EncoderIdBuilder};
 use crate::forward::{self, TextStates};
 use crate::kernels::Kernels;
 use crate::model_folder::{self, ModelDescription, PoolingSettings, PromptSettings, Step};
-use crate::tokenize::{TextTokenizer, TokenizedText};
+use crate::tokenize::{TextInput, TextToken, TextTokenizer, TokenizedText, Truncation};
 use crate::{Error, PoolingMode, Precision};
 
 /// What a text is. Asymmetric models put different prompts before the two; others ignore it.
@@ -114,6 +114,7 @@ pub struct Encoder {
     backbone: Box<dyn Backbone>,
     pooling: PoolingSettings,
     steps: Vec<OpenStep>,
+    state_width: usize,
     /// For tokenising, and for a backbone without threads of its own.
     threads: ThreadPool,
 }
@@ -173,6 +174,7 @@ impl Encoder {
             backbone,
             pooling: description.pooling,
             steps,
+            state_width: description.transformer.hidden_size,
             threads: thread_pool(threads(options.threads))?,
         })
     }
@@ -192,14 +194,27 @@ impl Encoder {
     /// # Errors
     /// When the tokenizer fails.
     pub fn tokenize(&self, text: &str, kind: InputKind) -> Result<TokenizedText, Error> {
-        self.tokenize_after(self.prompt(kind), text)
+        self.tokenize_after(self.prompt(kind), TextInput::Text(text), Truncation::End)
     }
 
-    fn tokenize_after(&self, prompt: &str, text: &str) -> Result<TokenizedText, Error> {
-        let mut tokenized = self.tokenizer.tokenize(prompt, text)?;
+    fn tokenize_after(
+        &self,
+        prompt: &str,
+        input: TextInput<'_>,
+        truncation: Truncation,
+    ) -> Result<TokenizedText, Error> {
+        let mut tokenized = match input {
+            TextInput::Text(text) => self.tokenizer.tokenize(prompt, text, truncation)?,
+            TextInput::Ids(ids) => self.tokenizer.tokenize_ids(prompt, ids, truncation)?,
+        };
         if !self.pooling.include_prompt && !prompt.is_empty() {
             // The prompt alone ends with one special token more than it has inside a text.
-            tokenized.prompt_tokens = self.tokenizer.tokenize(prompt, "")?.tokens_kept() - 1;
+            let alone = self.tokenizer.tokenize(prompt, "", Truncation::End)?;
+            let cut = match truncation {
+                Truncation::End => 0,
+                Truncation::Start => tokenized.tokens_seen() - tokenized.tokens_kept(),
+            };
+            tokenized.prompt_tokens = (alone.tokens_kept() - 1).saturating_sub(cut);
         }
         Ok(tokenized)
     }
@@ -213,7 +228,8 @@ impl Encoder {
         texts: &[&str],
         kind: InputKind,
     ) -> Result<Vec<TokenizedText>, Error> {
-        self.tokenize_all_after(self.prompt(kind), texts)
+        let texts: Vec<_> = texts.iter().map(|text| TextInput::Text(text)).collect();
+        self.tokenize_all_after(self.prompt(kind), &texts, Truncation::End)
     }
 
     /// Token ids of many texts, each after `prompt`, in their order.
@@ -223,15 +239,57 @@ impl Encoder {
     pub fn tokenize_all_after(
         &self,
         prompt: &str,
-        texts: &[&str],
+        inputs: &[TextInput<'_>],
+        truncation: Truncation,
     ) -> Result<Vec<TokenizedText>, Error> {
         // Waking a thread takes as long as a short text.
-        if let [text] = texts {
-            return Ok(vec![self.tokenize_after(prompt, text)?]);
+        if let [input] = inputs {
+            return Ok(vec![self.tokenize_after(prompt, *input, truncation)?]);
         }
-        let tokenize = |text: &&str| self.tokenize_after(prompt, text);
+        let tokenize = |input: &TextInput<'_>| self.tokenize_after(prompt, *input, truncation);
         self.threads
-            .install(|| texts.par_iter().map(tokenize).collect())
+            .install(|| inputs.par_iter().map(tokenize).collect())
+    }
+
+    /// Whether the tokenizer has a token with this id.
+    pub fn has_token(&self, id: u32) -> bool {
+        self.tokenizer.has_token(id)
+    }
+
+    /// The number of tokens that the tokenizer has.
+    pub fn vocabulary_size(&self) -> usize {
+        self.tokenizer.vocabulary_size()
+    }
+
+    /// All tokens of a text, whatever the window, with the special ones around them if asked for.
+    /// Takes memory for each token.
+    ///
+    /// # Errors
+    /// When the tokenizer fails.
+    pub fn text_tokens(
+        &self,
+        text: &str,
+        with_special_tokens: bool,
+    ) -> Result<Vec<TextToken>, Error> {
+        self.tokenizer.text_tokens(text, with_special_tokens)
+    }
+
+    /// The token with this id as the vocabulary writes it, if there is one.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.tokenizer.token(id)
+    }
+
+    /// The text that tokens stand for.
+    ///
+    /// # Errors
+    /// When the tokenizer fails.
+    pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, Error> {
+        self.tokenizer.decode(ids, skip_special_tokens)
+    }
+
+    /// Length of the state of each token, of which [`TokenizedText::for_token_states`] returns all.
+    pub fn state_width(&self) -> usize {
+        self.state_width
     }
 
     /// Byte spans of a text's tokens, in order, without prompt, special tokens and window.
@@ -301,7 +359,11 @@ impl Encoder {
         states: TextStates<'_>,
         texts: &[&TokenizedText],
     ) -> Result<Vec<f32>, Error> {
-        let vector = self.vector(states, texts[index].prompt_tokens);
+        let text = texts[index];
+        let vector = match text.wants_token_states {
+            true => states.values.to_vec(),
+            false => self.vector(states, text.prompt_tokens),
+        };
         match vector.iter().all(|value| value.is_finite()) {
             true => Ok(vector),
             false => Err(Error::NonFinite { index }),

@@ -41,4 +41,4 @@ pub use error::Error;
 pub use kernels::Precision;
 pub use pooling::PoolingMode;
 pub use reranker::{Reranker, RerankerInfo, RerankerOptions};
-pub use tokenize::TokenizedText;
+pub use tokenize::{TextInput, TextToken, TokenizedText, Truncation};

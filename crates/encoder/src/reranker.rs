@@ -16,7 +16,7 @@ use crate::encoder::{folder_name, thread_pool, threads, window};
 use crate::forward;
 use crate::kernels::Kernels;
 use crate::model_folder::{self, CrossEncoderDescription};
-use crate::tokenize::{TextTokenizer, TokenizedText};
+use crate::tokenize::{TextTokenizer, TokenizedText, Truncation};
 use crate::{Error, Precision};
 
 /// How to open a reranker; the default is the model as it is, on the best device.
@@ -115,6 +115,7 @@ impl Reranker {
 
     /// Token ids of the query with each passage, on all threads, in their order. A pair over the
     /// window is cut: first the longer of the two texts, until both are equally long, then both.
+    /// `truncation` says at which end.
     ///
     /// # Errors
     /// When the tokenizer fails.
@@ -122,8 +123,9 @@ impl Reranker {
         &self,
         query: &str,
         passages: &[&str],
+        truncation: Truncation,
     ) -> Result<Vec<TokenizedText>, Error> {
-        let query = self.tokenizer.first_of_pairs(query)?;
+        let query = self.tokenizer.first_of_pairs(query, truncation)?;
         let tokenize = |passage: &&str| self.tokenizer.tokenize_pair(&query, passage);
         self.threads
             .install(|| passages.par_iter().map(tokenize).collect())
@@ -174,7 +176,7 @@ impl Reranker {
     /// # Errors
     /// As [`Self::tokenize_pairs`] and [`Self::logits`].
     pub fn rerank(&self, query: &str, passages: &[&str]) -> Result<Vec<f32>, Error> {
-        let pairs = self.tokenize_pairs(query, passages)?;
+        let pairs = self.tokenize_pairs(query, passages, Truncation::End)?;
         let logits = self.logits(&pairs.iter().collect::<Vec<_>>())?;
         Ok(logits.into_iter().map(|logit| self.score(logit)).collect())
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use tokenizers::{Encoding, PostProcessor, Tokenizer, TruncationDirection};
+use tokenizers::{Encoding, PostProcessor, Token, Tokenizer, TruncationDirection};
 
 use crate::Error;
 use crate::model_folder::read;
@@ -20,6 +20,8 @@ pub struct TokenizedText {
     pub(crate) type_ids: Vec<u32>,
     /// Tokens at the start that belong to a prompt which pooling leaves out.
     pub(crate) prompt_tokens: usize,
+    /// Whether the states of all tokens are wanted instead of one vector.
+    pub(crate) wants_token_states: bool,
     tokens_seen: usize,
     /// Kept tokens that are the text's own, and those of them that the vocabulary lacks.
     own_tokens: usize,
@@ -48,9 +50,127 @@ impl TokenizedText {
         self.unknown_tokens
     }
 
+    /// The same text, of which [`crate::Encoder`] returns the last states of all its tokens, one after the
+    /// other, instead of one vector.
+    #[must_use]
+    pub fn for_token_states(self) -> Self {
+        Self {
+            wants_token_states: true,
+            ..self
+        }
+    }
+
     /// Whether the text passed the encoder's window.
     pub fn is_truncated(&self) -> bool {
         self.tokens_seen > self.ids.len()
+    }
+}
+
+/// Which end of a text over the window is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Truncation {
+    /// What comes last.
+    #[default]
+    End,
+    /// What comes first.
+    Start,
+}
+
+/// What to encode.
+#[derive(Debug, Clone, Copy)]
+pub enum TextInput<'a> {
+    /// A text.
+    Text(&'a str),
+    /// The ids of a text's tokens, with the special tokens around them or without.
+    Ids(&'a [u32]),
+}
+
+/// A token of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextToken {
+    /// Its place in the vocabulary.
+    pub id: u32,
+    /// The characters that it stands for; none of a special token that belongs to no text.
+    pub span: Option<Range<usize>>,
+}
+
+/// How many special tokens stand around a text.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    opening: usize,
+    closing: usize,
+}
+
+impl Frame {
+    fn of(encoding: &Encoding) -> Self {
+        let special = encoding.get_special_tokens_mask();
+        let closing = special.iter().rev().take_while(|mask| **mask == 1).count();
+        let before = &special[..special.len() - closing];
+        Self {
+            opening: before.iter().take_while(|mask| **mask == 1).count(),
+            closing,
+        }
+    }
+
+    fn tokens(self) -> usize {
+        self.opening + self.closing
+    }
+}
+
+/// The tokens of a text that fit into the window.
+#[derive(Debug)]
+struct Kept {
+    ids: Vec<u32>,
+    type_ids: Vec<u32>,
+    room: usize,
+    truncation: Truncation,
+    seen: usize,
+}
+
+impl Kept {
+    fn new(room: usize, truncation: Truncation) -> Self {
+        Self {
+            ids: Vec::new(),
+            type_ids: Vec::new(),
+            room,
+            truncation,
+            seen: 0,
+        }
+    }
+
+    fn push(&mut self, ids: &[u32], type_ids: &[u32]) {
+        self.seen += ids.len();
+        match self.truncation {
+            Truncation::End => {
+                let fitting = ids.len().min(self.room - self.ids.len());
+                self.ids.extend_from_slice(&ids[..fitting]);
+                self.type_ids.extend_from_slice(&type_ids[..fitting]);
+            }
+            Truncation::Start => {
+                self.ids.extend_from_slice(ids);
+                self.type_ids.extend_from_slice(type_ids);
+                let over = self.ids.len().saturating_sub(self.room);
+                self.ids.drain(..over);
+                self.type_ids.drain(..over);
+            }
+        }
+    }
+
+    /// The tokens with the special ones of `encoding` around them.
+    fn framed(self, frame: Frame, encoding: &Encoding) -> TokenizedText {
+        let framed = |inner: Vec<u32>, all: &[u32]| {
+            let (opening, closing) = (&all[..frame.opening], &all[all.len() - frame.closing..]);
+            [opening, &inner, closing].concat()
+        };
+        TokenizedText {
+            ids: framed(self.ids, encoding.get_ids()),
+            type_ids: framed(self.type_ids, encoding.get_type_ids()),
+            prompt_tokens: 0,
+            wants_token_states: false,
+            tokens_seen: self.seen + frame.tokens(),
+            own_tokens: 0,
+            unknown_tokens: 0,
+        }
     }
 }
 
@@ -59,6 +179,8 @@ impl TokenizedText {
 pub(crate) struct FirstOfPairs {
     encoding: Encoding,
     tokens: usize,
+    /// Which end of both texts is left out.
+    truncation: Truncation,
 }
 
 /// The tokenizer of a model folder.
@@ -117,7 +239,12 @@ impl TextTokenizer {
     ///
     /// Surrounding white space stays: sentence-transformers strips it before 5.4 and not since,
     /// and tokenizers of BERT ignore it.
-    pub(crate) fn tokenize(&self, prompt: &str, text: &str) -> Result<TokenizedText, Error> {
+    pub(crate) fn tokenize(
+        &self,
+        prompt: &str,
+        text: &str,
+        truncation: Truncation,
+    ) -> Result<TokenizedText, Error> {
         let whole = format!("{prompt}{text}");
         let lower = self.do_lower_case.then(|| whole.to_lowercase());
         let (first, rest) = first_piece(lower.as_deref().unwrap_or(&whole));
@@ -125,40 +252,133 @@ impl TextTokenizer {
             .tokenizer
             .encode_fast(first, true)
             .map_err(Error::Tokenize)?;
-        let special = encoding.get_special_tokens_mask();
-        let closing = special.iter().rev().take_while(|mask| **mask == 1).count();
-        let before = encoding.len() - closing;
-        let (mut ids, mut type_ids) = (
-            encoding.get_ids()[..before].to_vec(),
-            encoding.get_type_ids()[..before].to_vec(),
+        let frame = Frame::of(&encoding);
+        let inner = frame.opening..encoding.len() - frame.closing;
+        let mut kept = Kept::new(self.max_tokens.saturating_sub(frame.tokens()), truncation);
+        kept.push(
+            &encoding.get_ids()[inner.clone()],
+            &encoding.get_type_ids()[inner],
         );
-        let mut tokens_seen = encoding.len();
         for piece in pieces(rest) {
             let piece = self.encode_piece(piece)?;
-            tokens_seen += piece.len();
-            if ids.len() < self.max_tokens {
-                ids.extend(piece.get_ids());
-                type_ids.extend(piece.get_type_ids());
-            }
+            kept.push(piece.get_ids(), piece.get_type_ids());
         }
-        ids.extend(&encoding.get_ids()[before..]);
-        type_ids.extend(&encoding.get_type_ids()[before..]);
-        let ids = self.cut(&ids, closing);
-        let opening = special.len() - special.iter().skip_while(|mask| **mask == 1).count();
-        let own_tokens = ids.len().saturating_sub(opening + closing);
-        let unknown_tokens = self.unknown_among(&ids);
+        self.counted(kept.framed(frame, &encoding), frame, prompt)
+    }
+
+    /// As [`Self::tokenize`], of a text whose tokens are known already, with the special tokens
+    /// around it or without them.
+    pub(crate) fn tokenize_ids(
+        &self,
+        prompt: &str,
+        ids: &[u32],
+        truncation: Truncation,
+    ) -> Result<TokenizedText, Error> {
+        let encoding = self.framed_token()?;
+        let frame = Frame::of(&encoding);
+        let special = encoding.get_ids();
+        let (opening, closing) = (
+            &special[..frame.opening],
+            &special[special.len() - frame.closing..],
+        );
+        let bare = ids
+            .strip_prefix(opening)
+            .and_then(|ids| ids.strip_suffix(closing));
+        let bare = bare.unwrap_or(ids);
+        let mut kept = Kept::new(self.max_tokens.saturating_sub(frame.tokens()), truncation);
+        if !prompt.is_empty() {
+            let (prompt, _) = self.without_special_tokens(prompt, Truncation::End)?;
+            kept.push(prompt.get_ids(), prompt.get_type_ids());
+        }
+        kept.push(bare, &vec![0; bare.len()]);
+        self.counted(kept.framed(frame, &encoding), frame, prompt)
+    }
+
+    /// Some token with the special tokens around it.
+    fn framed_token(&self) -> Result<Encoding, Error> {
+        let token = Token::new(0, String::new(), (0, 0));
+        self.tokenizer
+            .post_process(Encoding::from_tokens(vec![token], 0), None, true)
+            .map_err(Error::Tokenize)
+    }
+
+    /// Whether there is a token with this id.
+    pub(crate) fn has_token(&self, id: u32) -> bool {
+        self.tokenizer.id_to_token(id).is_some()
+    }
+
+    /// The number of tokens that there are.
+    pub(crate) fn vocabulary_size(&self) -> usize {
+        self.tokenizer.get_vocab_size(true)
+    }
+
+    /// All tokens of a text, with where they stand in it.
+    pub(crate) fn text_tokens(
+        &self,
+        text: &str,
+        with_special_tokens: bool,
+    ) -> Result<Vec<TextToken>, Error> {
+        let lower = self.do_lower_case.then(|| text.to_lowercase());
+        let mut tokens = Vec::new();
+        let mut offset = 0;
+        for piece in pieces(lower.as_deref().unwrap_or(text)) {
+            let encoding = self.tokenizer.encode_char_offsets(piece, false);
+            let encoding = encoding.map_err(Error::Tokenize)?;
+            let places = encoding.get_ids().iter().zip(encoding.get_offsets());
+            tokens.extend(places.map(|(id, (start, end))| TextToken {
+                id: *id,
+                span: Some(offset + start..offset + end),
+            }));
+            offset += piece.chars().count();
+        }
+        if !with_special_tokens {
+            return Ok(tokens);
+        }
+        let encoding = self.framed_token()?;
+        let frame = Frame::of(&encoding);
+        let special = |ids: &[u32]| {
+            let special = ids.iter().map(|id| TextToken {
+                id: *id,
+                span: None,
+            });
+            special.collect::<Vec<_>>()
+        };
+        let ids = encoding.get_ids();
+        tokens.splice(0..0, special(&ids[..frame.opening]));
+        tokens.extend(special(&ids[ids.len() - frame.closing..]));
+        Ok(tokens)
+    }
+
+    /// The token with this id, as the vocabulary writes it.
+    pub(crate) fn token(&self, id: u32) -> Option<String> {
+        self.tokenizer.id_to_token(id)
+    }
+
+    /// The text that tokens stand for.
+    pub(crate) fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, Error> {
+        self.tokenizer
+            .decode(ids, skip_special_tokens)
+            .map_err(Error::Tokenize)
+    }
+
+    /// Counts the tokens of the text's own.
+    fn counted(
+        &self,
+        text: TokenizedText,
+        frame: Frame,
+        prompt: &str,
+    ) -> Result<TokenizedText, Error> {
+        let own_tokens = text.ids.len().saturating_sub(frame.tokens());
+        let unknown_tokens = self.unknown_among(&text.ids);
         // Prompts are known, and are only counted where it matters.
         let prompt_tokens = match prompt.is_empty() || unknown_tokens == 0 {
             true => 0,
             false => self.encode_piece(prompt)?.len(),
         };
         Ok(TokenizedText {
-            tokens_seen,
-            ids,
-            type_ids: self.cut(&type_ids, closing),
-            prompt_tokens: 0,
             own_tokens: own_tokens.saturating_sub(prompt_tokens),
             unknown_tokens,
+            ..text
         })
     }
 
@@ -180,11 +400,19 @@ impl TextTokenizer {
     }
 
     /// Tokenises the first text of pairs.
-    pub(crate) fn first_of_pairs(&self, text: &str) -> Result<FirstOfPairs, Error> {
-        let (mut encoding, tokens) = self.without_special_tokens(text)?;
+    pub(crate) fn first_of_pairs(
+        &self,
+        text: &str,
+        truncation: Truncation,
+    ) -> Result<FirstOfPairs, Error> {
+        let (mut encoding, tokens) = self.without_special_tokens(text, truncation)?;
         // Of a longer text no more than a window is ever kept.
-        keep(&mut encoding, self.max_tokens);
-        Ok(FirstOfPairs { encoding, tokens })
+        keep(&mut encoding, self.max_tokens, truncation);
+        Ok(FirstOfPairs {
+            encoding,
+            tokens,
+            truncation,
+        })
     }
 
     /// Tokenises a pair, cut at the window as [`longest_first`] says.
@@ -193,7 +421,8 @@ impl TextTokenizer {
         first: &FirstOfPairs,
         second: &str,
     ) -> Result<TokenizedText, Error> {
-        let (mut second, second_tokens) = self.without_special_tokens(second)?;
+        let truncation = first.truncation;
+        let (mut second, second_tokens) = self.without_special_tokens(second, truncation)?;
         // As the tokenizer does for pairs; not every post-processor sets them itself.
         second.set_type_ids(vec![1; second.len()]);
         let special = self.special_tokens_of_a_pair();
@@ -201,8 +430,8 @@ impl TextTokenizer {
         let room = self.max_tokens.saturating_sub(special);
         let (kept_of_first, kept_of_second) = longest_first(first.tokens, second_tokens, room);
         let mut first = first.encoding.clone();
-        keep(&mut first, kept_of_first);
-        keep(&mut second, kept_of_second);
+        keep(&mut first, kept_of_first, truncation);
+        keep(&mut second, kept_of_second, truncation);
         let encoding = self
             .tokenizer
             .post_process(first, Some(second), true)
@@ -216,13 +445,18 @@ impl TextTokenizer {
                 vec![0; encoding.len()]
             },
             prompt_tokens: 0,
+            wants_token_states: false,
             own_tokens: encoding.len().saturating_sub(special),
             unknown_tokens: self.unknown_among(encoding.get_ids()),
         })
     }
 
-    /// A text's tokens, at least the first window of them, and their number.
-    fn without_special_tokens(&self, text: &str) -> Result<(Encoding, usize), Error> {
+    /// A text's tokens, at least the window of them that `truncation` leaves, and their number.
+    fn without_special_tokens(
+        &self,
+        text: &str,
+        truncation: Truncation,
+    ) -> Result<(Encoding, usize), Error> {
         let lower = self.do_lower_case.then(|| text.to_lowercase());
         let (first, rest) = first_piece(lower.as_deref().unwrap_or(text));
         let mut encoding = self.encode_piece(first)?;
@@ -230,7 +464,10 @@ impl TextTokenizer {
         for piece in pieces(rest) {
             let piece = self.encode_piece(piece)?;
             tokens += piece.len();
-            if encoding.len() < self.max_tokens {
+            if truncation == Truncation::Start {
+                encoding.merge_with(piece, false);
+                keep(&mut encoding, self.max_tokens, truncation);
+            } else if encoding.len() < self.max_tokens {
                 encoding.merge_with(piece, false);
             }
         }
@@ -259,17 +496,6 @@ impl TextTokenizer {
             *span = text.floor_char_boundary(span.start)..text.ceil_char_boundary(span.end);
         }
         Ok(spans)
-    }
-
-    /// The first values that fit into the window, and the `closing` ones of special tokens.
-    fn cut(&self, values: &[u32], closing: usize) -> Vec<u32> {
-        if values.len() <= self.max_tokens {
-            return values.to_vec();
-        }
-        let closing = closing.min(self.max_tokens);
-        let mut kept = values[..self.max_tokens - closing].to_vec();
-        kept.extend_from_slice(&values[values.len() - closing..]);
-        kept
     }
 }
 
@@ -321,8 +547,12 @@ fn first_piece(text: &str) -> (&str, &str) {
     text.split_at(end)
 }
 
-fn keep(encoding: &mut Encoding, tokens: usize) {
-    encoding.truncate(tokens, 0, TruncationDirection::Right);
+fn keep(encoding: &mut Encoding, tokens: usize, truncation: Truncation) {
+    let direction = match truncation {
+        Truncation::End => TruncationDirection::Right,
+        Truncation::Start => TruncationDirection::Left,
+    };
+    encoding.truncate(tokens, 0, direction);
     encoding.take_overflowing();
 }
 

@@ -12,7 +12,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use siamese_encoder::{Error, Precision, Reranker, RerankerOptions};
+use siamese_encoder::{Error, Precision, Reranker, RerankerOptions, Truncation};
 
 const MODELS: [&str; 5] = [
     "bert",
@@ -71,7 +71,11 @@ fn scores_are_those_of_sentence_transformers_alone_and_in_batches() {
             let alone = reranker.rerank(query, &[passage]).unwrap();
             let what = format!("{name}: {query:?}, {passage:?}");
             assert_close(&what, alone[0], *expected, 1e-5);
-            tokenized.extend(reranker.tokenize_pairs(query, &[passage]).unwrap());
+            tokenized.extend(
+                reranker
+                    .tokenize_pairs(query, &[passage], Truncation::End)
+                    .unwrap(),
+            );
         }
         let together = reranker.logits(&tokenized.iter().collect::<Vec<_>>());
         for (logit, expected) in together.unwrap().into_iter().zip(&references.logits) {
@@ -117,7 +121,9 @@ fn a_reranker_says_what_it_is() {
 fn a_pair_over_the_window_is_cut_and_says_so() {
     let reranker = open(&model("bert"));
     let long = "rain ".repeat(60);
-    let pairs = reranker.tokenize_pairs("mill", &[&long, "rain"]).unwrap();
+    let pairs = reranker
+        .tokenize_pairs("mill", &[&long, "rain"], Truncation::End)
+        .unwrap();
     assert_eq!(
         (pairs[0].tokens_kept(), pairs[0].is_truncated()),
         (24, true)
@@ -136,7 +142,7 @@ fn a_window_of_its_own_is_followed_up_to_the_models() {
         Reranker::open(&model("bert"), &options)
     };
     let pairs = open(10).unwrap();
-    let pairs = pairs.tokenize_pairs("rain", &["rain ".repeat(30).as_str()]);
+    let pairs = pairs.tokenize_pairs("rain", &["rain ".repeat(30).as_str()], Truncation::End);
     assert_eq!(pairs.unwrap()[0].tokens_kept(), 10);
     for refused in [4, 25] {
         let error = open(refused).map(|_| ()).unwrap_err();

@@ -12,7 +12,9 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use siamese_encoder::{Encoder, EncoderOptions, Error, InputKind, PoolingMode, Precision};
+use siamese_encoder::{
+    Encoder, EncoderOptions, Error, InputKind, PoolingMode, Precision, TextInput, Truncation,
+};
 
 const MODELS: [&str; 5] = [
     "bert-old-dialect",
@@ -224,6 +226,84 @@ fn truncation_is_reported_and_the_tokenizers_own_is_not_followed() {
     let short = encoder.tokenize("rain", InputKind::Query).unwrap();
     assert!(short.tokens_kept() < 9, "padded to {}", short.tokens_kept());
     assert!(!short.is_truncated());
+}
+
+/// Vectors of inputs without a prompt.
+fn vectors(encoder: &Encoder, inputs: &[TextInput<'_>], truncation: Truncation) -> Vec<Vec<f32>> {
+    let texts = encoder.tokenize_all_after("", inputs, truncation).unwrap();
+    encoder
+        .encode_tokenized(&texts.iter().collect::<Vec<_>>())
+        .unwrap()
+}
+
+#[test]
+fn the_ids_of_a_texts_tokens_have_the_vector_of_the_text() {
+    for name in MODELS {
+        let encoder = open(&model(name), &EncoderOptions::default());
+        for text in ["rain falls", "the mill by the river", ""] {
+            let ids = |with_special: bool| -> Vec<u32> {
+                let tokens = encoder.text_tokens(text, with_special).unwrap();
+                tokens.iter().map(|token| token.id).collect()
+            };
+            let (bare, framed) = (ids(false), ids(true));
+            assert!(framed.len() > bare.len(), "{name}");
+            let inputs = [
+                TextInput::Text(text),
+                TextInput::Ids(&bare),
+                TextInput::Ids(&framed),
+            ];
+            let vectors = vectors(&encoder, &inputs, Truncation::End);
+            assert_eq!(vectors[0], vectors[1], "{name} {text:?}");
+            assert_eq!(vectors[0], vectors[2], "{name} {text:?}");
+        }
+        assert!(encoder.has_token(0));
+        assert!(!encoder.has_token(encoder.vocabulary_size() as u32 + 1000));
+    }
+}
+
+#[test]
+fn a_text_over_the_window_loses_the_end_that_is_named() {
+    let encoder = open(&model("bert-old-dialect"), &EncoderOptions::default());
+    // Long enough for several pieces.
+    for filling in [60, 20_000] {
+        let (rain, mill) = ("rain ".repeat(filling), "mill ".repeat(30));
+        let (start, end) = (format!("{rain}{mill}"), format!("{mill}{rain}"));
+        let of = |text: &str, truncation| {
+            let inputs = [TextInput::Text(text), TextInput::Text(&mill)];
+            let vectors = vectors(&encoder, &inputs, truncation);
+            vectors[0] == vectors[1]
+        };
+        assert!(of(&start, Truncation::Start) && of(&end, Truncation::End));
+        assert!(!of(&start, Truncation::End) && !of(&end, Truncation::Start));
+    }
+}
+
+#[test]
+fn tokens_stand_where_the_text_has_them() {
+    let encoder = open(&model("bert-old-dialect"), &EncoderOptions::default());
+    let text = "Le café: rain";
+    let tokens = encoder.text_tokens(text, true).unwrap();
+    assert_eq!(
+        (&tokens[0].span, &tokens[tokens.len() - 1].span),
+        (&None, &None)
+    );
+    let last = tokens[tokens.len() - 2].span.clone().unwrap();
+    let letters: String = text.chars().skip(last.start).take(last.len()).collect();
+    assert!("rain".ends_with(&letters), "{letters}");
+    let ids: Vec<u32> = tokens.iter().map(|token| token.id).collect();
+    assert!(encoder.decode(&ids, true).unwrap().ends_with("rain"));
+}
+
+#[test]
+fn the_states_of_all_tokens_are_returned_where_they_are_wanted() {
+    let encoder = open(&model("bert-old-dialect"), &EncoderOptions::default());
+    let text = encoder.tokenize("rain falls", InputKind::Query).unwrap();
+    let tokens = text.tokens_kept();
+    let states = encoder
+        .encode_tokenized(&[&text.clone().for_token_states(), &text])
+        .unwrap();
+    assert_eq!(states[0].len(), tokens * encoder.state_width());
+    assert_eq!(states[1].len(), encoder.info().dimensions);
 }
 
 #[test]

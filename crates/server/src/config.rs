@@ -14,7 +14,11 @@ use serde::Deserialize;
 use siamese_index::Reclaim;
 
 pub use crate::connections::{PeerNetwork, PeerNetworkError};
+use crate::listen_address;
+pub use crate::listen_address::parse_listen_address;
 use crate::machine_memory;
+use crate::origin::is_origin;
+pub use crate::settings_error::SettingsError;
 
 /// The documented default file, as shipped in `config/default.toml`.
 pub const DEFAULT_TOML: &str = include_str!("../../../config/default.toml");
@@ -74,6 +78,7 @@ pub struct Settings {
 #[serde(deny_unknown_fields)]
 pub struct ServerSettings {
     /// Address and port to listen on.
+    #[serde(deserialize_with = "listen_address::deserialize")]
     pub listen: SocketAddr,
     /// Names that the service answers to beside loopback and its address.
     pub allowed_hosts: Vec<String>,
@@ -118,10 +123,8 @@ impl ServerSettings {
                 return Err(SettingsError::Zero { key });
             }
             if value > MAX_TIME_MS {
-                return Err(SettingsError::TooLarge {
-                    key,
-                    max: MAX_TIME_MS,
-                });
+                let max = MAX_TIME_MS;
+                return Err(SettingsError::TooLarge { key, value, max });
             }
         }
         Ok(())
@@ -395,48 +398,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// Why settings were refused.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SettingsError {
-    /// The file named by `--config` is not there.
-    #[error("no settings file at {path}", path = path.display())]
-    MissingFile {
-        /// The path that was given.
-        path: PathBuf,
-    },
-    /// A key is unknown, or a value is of the wrong type or form.
-    #[error("settings: {0}")]
-    Invalid(#[from] Box<figment::Error>),
-    /// A limit is zero.
-    #[error("settings: {key} must be at least 1")]
-    Zero {
-        /// Section and key.
-        key: &'static str,
-    },
-    /// A time is longer than clocks can add.
-    #[error("settings: {key} must be at most {max}")]
-    TooLarge {
-        /// Section and key.
-        key: &'static str,
-        /// What is possible.
-        max: u64,
-    },
-    /// One forward pass could never be filled from the queue.
-    #[error(
-        "settings: queue.max_batch_tokens must not exceed queue.max_query_tokens, queue.max_rerank_tokens or queue.max_bulk_tokens"
-    )]
-    BatchOverQueue,
-    /// Work on the store would never end.
-    #[error("settings: {key} must be 0, which switches it off, or at least {min_ratio}")]
-    StoreRatio {
-        /// Section and key.
-        key: &'static str,
-        /// What would be enough.
-        min_ratio: f64,
-    },
-}
-
 impl Settings {
     /// Reads defaults, file, environment (`SIAMESE__SECTION__KEY`) and flags.
     ///
@@ -460,8 +421,15 @@ impl Settings {
         self.check_store_ratios()?;
         let queue = &self.queue;
         let smallest = queue.max_query_tokens.min(queue.max_bulk_tokens);
-        if queue.max_batch_tokens > smallest.min(queue.max_rerank_tokens) {
-            return Err(SettingsError::BatchOverQueue);
+        let smallest = smallest.min(queue.max_rerank_tokens).get();
+        let batch = queue.max_batch_tokens.get();
+        if batch > smallest {
+            return Err(SettingsError::BatchOverQueue { batch, smallest });
+        }
+        let mut origins = self.server.allowed_origins.iter();
+        if let Some(origin) = origins.find(|origin| !is_origin(origin)) {
+            let origin = origin.clone();
+            return Err(SettingsError::Origin { origin });
         }
         Ok(())
     }
@@ -551,7 +519,11 @@ impl Settings {
             ),
         ] {
             if ratio != 0.0 && (ratio.is_nan() || ratio < min_ratio) {
-                return Err(SettingsError::StoreRatio { key, min_ratio });
+                return Err(SettingsError::StoreRatio {
+                    key,
+                    ratio,
+                    min_ratio,
+                });
             }
         }
         Ok(())
@@ -678,6 +650,65 @@ mod tests {
     #[test]
     fn a_batch_larger_than_its_queue_is_refused() {
         let error = load_with_file("[queue]\nmax_batch_tokens = 1000000\n").unwrap_err();
-        assert!(matches!(error, SettingsError::BatchOverQueue));
+        assert!(matches!(error, SettingsError::BatchOverQueue { .. }));
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_its_setting_and_what_is_possible() {
+        for (toml, parts) in [
+            (
+                "[limits]\nmax_top_k = -1",
+                ["limits.max_top_k", "is -1", "0 or more"],
+            ),
+            (
+                "[limits]\nmax_top_k = \"many\"",
+                ["limits.max_top_k", "is \"many\"", "a whole number"],
+            ),
+            (
+                "[server]\nmax_connections = 0",
+                ["server.max_connections", "is 0", "1 or more"],
+            ),
+            (
+                "[log]\nformat = \"xml\"",
+                ["log.format", "is \"xml\"", "text, json"],
+            ),
+            (
+                "[server]\nlisten = \"localhost:99999\"",
+                ["server.listen", "the port 99999", "0 to 65535"],
+            ),
+            (
+                "[server]\nallowed_origins = [\"example.org\"]",
+                ["server.allowed_origins", "\"example.org\"", "https://"],
+            ),
+            (
+                "[limits]\nmax_topk = 7",
+                ["limits.max_topk", "not a setting", "max_top_k"],
+            ),
+            ("limits = 3", ["limits", "is 3", "a table of settings"]),
+        ] {
+            let error = load_with_file(toml).unwrap_err().to_string();
+            for part in parts {
+                assert!(error.contains(part), "{part}: {error}");
+            }
+            assert!(!error.contains(".rs"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_a_flag_says_is_named_with_the_flag() {
+        let load = |listen: &str| {
+            Settings::load(&Overrides {
+                listen: Some(listen.to_owned()),
+                ..Overrides::default()
+            })
+        };
+        for listen in ["localhost:8080", ":8080", "8080", "[::1]:8080"] {
+            assert_eq!(load(listen).unwrap().server.listen.port(), 8080);
+        }
+        let error = load("127.0.0.1:http").unwrap_err().to_string();
+        assert!(
+            error.contains("--listen") && !error.contains(".rs"),
+            "{error}"
+        );
     }
 }

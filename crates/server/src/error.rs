@@ -9,6 +9,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::routes::dialect::{Dialect, Members};
+
 /// The longest sentence or pointer of a problem document, bytes. What quotes more of the request than
 /// this is cut in its middle.
 const MAX_QUOTING_BYTES: usize = 2048;
@@ -43,6 +45,8 @@ pub(crate) enum ErrorCode {
     DocumentNotFound,
     /// No such collection.
     CollectionNotFound,
+    /// No such model.
+    ModelNotFound,
     /// The service was started without a reranker.
     RerankerNotFound,
     /// No such snapshot.
@@ -91,6 +95,7 @@ impl ErrorCode {
         Self::NotFound,
         Self::DocumentNotFound,
         Self::CollectionNotFound,
+        Self::ModelNotFound,
         Self::RerankerNotFound,
         Self::SnapshotNotFound,
         Self::CursorExpired,
@@ -138,6 +143,7 @@ impl ErrorCode {
             Self::NotFound => (StatusCode::NOT_FOUND, "There is nothing at this address"),
             Self::DocumentNotFound => (StatusCode::NOT_FOUND, "There is no such document"),
             Self::CollectionNotFound => (StatusCode::NOT_FOUND, "There is no such collection"),
+            Self::ModelNotFound => (StatusCode::NOT_FOUND, "There is no such model"),
             Self::RerankerNotFound => (StatusCode::NOT_FOUND, "There is no reranker"),
             Self::SnapshotNotFound => (StatusCode::NOT_FOUND, "There is no such snapshot"),
             Self::CursorExpired => (StatusCode::GONE, "The cursor has expired"),
@@ -208,6 +214,15 @@ pub(crate) struct Problem {
     /// The request's id, as in the `x-request-id` header and in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) request_id: Option<String>,
+}
+
+/// A problem document with the members that clients of another service read.
+#[derive(Serialize)]
+struct ProblemWithMembers {
+    #[serde(flatten)]
+    problem: Problem,
+    #[serde(flatten)]
+    members: Option<Members>,
 }
 
 /// A failed request.
@@ -327,6 +342,11 @@ impl ApiError {
         self
     }
 
+    /// The field at fault.
+    pub(crate) fn pointer(&self) -> Option<&str> {
+        self.pointer.as_deref()
+    }
+
     /// The code.
     pub(crate) fn code(&self) -> ErrorCode {
         self.code
@@ -347,10 +367,12 @@ impl ApiError {
     }
 
     /// The whole answer. The error itself rides along as an extension, so that the outermost
-    /// layer, which knows the request's id, can render it again with that id.
-    pub(crate) fn render(self, request_id: Option<String>) -> Response {
+    /// layer, which knows the request's id and path, can render it again for them.
+    pub(crate) fn render(self, request_id: Option<String>, dialect: Option<Dialect>) -> Response {
         let problem = self.problem(request_id);
-        let mut response = (self.code.status(), Json(problem)).into_response();
+        let members = dialect.map(|dialect| dialect.members(&problem));
+        let body = ProblemWithMembers { problem, members };
+        let mut response = (self.code.status(), Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,
@@ -377,7 +399,7 @@ fn shortened(mut text: String) -> String {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        self.render(None)
+        self.render(None, None)
     }
 }
 

@@ -46,6 +46,8 @@ impl AllowedHosts {
                 self.check_authority(&host.ok_or_else(|| bad("the header Host is no host"))?)
             }
             (Some(_), Some(_)) => Err(bad("the header Host stands there more than once")),
+            // In HTTP/2 the host is a part of the target.
+            (None, _) if version == Version::HTTP_2 && uri.authority().is_some() => Ok(()),
             // What speaks HTTP/1.0 without a host is a script or a probe, and no browser.
             (None, _) if version < Version::HTTP_11 => Ok(()),
             (None, _) => Err(bad("the header Host is missing")),
@@ -182,5 +184,10 @@ mod tests {
         let none = HeaderMap::new();
         assert_eq!(code("/", Version::HTTP_11, &none), Some(ErrorCode::BadHost));
         assert_eq!(code("/", Version::HTTP_10, &none), None);
+        let second = Version::HTTP_2;
+        assert_eq!(code("/", second, &none), Some(ErrorCode::BadHost));
+        assert_eq!(code("http://localhost/", second, &none), None);
+        let foreign = code("http://evil.example/", second, &none);
+        assert_eq!(foreign, Some(ErrorCode::HostNotAllowed));
     }
 }

@@ -20,9 +20,12 @@ use crate::error::{ApiError, ErrorCode};
 use crate::host::AllowedHosts;
 use crate::metrics;
 use crate::origin::AllowedOrigins;
+use crate::routes::dialect::Dialect;
 use crate::routes::docs::DOCS_POLICY;
+use crate::routes::health::is_probe;
 
-const REQUEST_ID: &str = "x-request-id";
+/// The header with the id of a request.
+pub(crate) const REQUEST_ID: &str = "x-request-id";
 /// Longer ids than this are replaced, so that a log line stays a line.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 /// What `Retry-After` says when too many requests are in progress.
@@ -83,7 +86,8 @@ pub(crate) fn log_response<B>(response: &axum::http::Response<B>, latency: Durat
     }
 }
 
-/// Every error leaves as a problem document with the request's id, whoever made it.
+/// Every error leaves as a problem document with the request's id, whoever made it, and with what
+/// clients of other services read on their routes.
 pub(crate) async fn problem_documents(request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     let path = request.uri().path().to_owned();
@@ -96,11 +100,13 @@ pub(crate) async fn problem_documents(request: Request, next: Next) -> Response 
         Some(error) => error.clone(),
         None => bare_error(status, &path),
     };
-    let allow = response.headers().get(header::ALLOW).cloned();
-    let mut rendered = error.render(id);
-    if let Some(allow) = allow {
-        rendered.headers_mut().insert(header::ALLOW, allow);
-    }
+    // What may be asked for instead.
+    let kept = [header::ALLOW, header::ACCEPT_ENCODING].map(|name| {
+        let value = response.headers().get(&name).cloned();
+        value.map(|value| (name, value))
+    });
+    let mut rendered = error.render(id, Dialect::of(&path));
+    rendered.headers_mut().extend(kept.into_iter().flatten());
     rendered
 }
 
@@ -165,7 +171,7 @@ impl Room {
 /// Refuses requests over `server.max_concurrent_requests`, and requests on a connection over
 /// `server.max_connections`. Probes always pass.
 pub(crate) async fn admit(State(room): State<Room>, request: Request, next: Next) -> Response {
-    if matches!(request.uri().path(), "/livez" | "/readyz" | "/metrics") {
+    if is_probe(request.uri().path()) || request.uri().path() == "/metrics" {
         return next.run(request).await;
     }
     let connection = request.extensions().get::<Arc<Connection>>().cloned();
@@ -224,7 +230,7 @@ pub(crate) async fn guard_doors(
     next: Next,
 ) -> Response {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-    if !matches!(uri.path(), "/livez" | "/readyz") {
+    if !is_probe(uri.path()) {
         let host = doors.hosts.check(uri, request.version(), headers);
         let checked = host.and_then(|()| doors.origins.check(method, uri, headers));
         if let Err(error) = checked {

@@ -5,6 +5,9 @@ use utoipa::OpenApi;
 
 use crate::error::Problem;
 use crate::router::described_routes;
+use crate::routes::dialect::{
+    CohereProblem, Dialect, OpenAiProblem, TextEmbeddingsInferenceProblem,
+};
 
 /// Where the routes of one collection live a second time.
 const COLLECTION_PREFIX: &str = "/collections/{collection}/";
@@ -19,7 +22,7 @@ const COLLECTION_PREFIX: &str = "/collections/{collection}/";
                        `/collections/{collection}` as well. Errors are RFC 9457 problem documents.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, OpenAiProblem, TextEmbeddingsInferenceProblem, CohereProblem)),
     tags(
         (name = "documents", description = "Store, read and delete texts"),
         (name = "search", description = "Find by meaning"),
@@ -27,7 +30,7 @@ const COLLECTION_PREFIX: &str = "/collections/{collection}/";
         (name = "collections", description = "Named sets of documents"),
         (name = "encoder", description = "What makes the vectors"),
         (name = "reranker", description = "What scores pairs of texts"),
-        (name = "compatible", description = "In the shapes of OpenAI and text-embeddings-inference"),
+        (name = "compatible", description = "In the shapes of OpenAI, text-embeddings-inference and Cohere"),
         (name = "operations", description = "Probes and metrics")
     )
 )]
@@ -80,6 +83,8 @@ impl DescribeError {
 fn described(dimensions: Option<usize>) -> Result<Value, DescribeError> {
     let mut value = serde_json::to_value(described_routes()).map_err(DescribeError::new)?;
     describe_collection_routes(&mut value);
+    describe_rests_of_paths(&mut value);
+    describe_dialects(&mut value);
     require_one_form(&mut value);
     describe_vectors(&mut value, dimensions);
     describe_filters(&mut value);
@@ -122,6 +127,42 @@ fn collection_parameter() -> Value {
     })
 }
 
+/// A parameter that takes the rest of a path has a star for the router, which is no part of its name.
+fn describe_rests_of_paths(value: &mut Value) {
+    if let Some(paths) = value["paths"].as_object_mut() {
+        let described = std::mem::take(paths).into_iter();
+        *paths = described
+            .map(|(path, item)| (path.replace("{*", "{"), item))
+            .collect();
+    }
+}
+
+/// Problems have members for clients of other services on the routes that are for them.
+fn describe_dialects(value: &mut Value) {
+    let Some(paths) = value["paths"].as_object_mut() else {
+        return;
+    };
+    for (path, item) in paths {
+        let Some(dialect) = Dialect::of(path) else {
+            continue;
+        };
+        let schema = json!({ "allOf": [
+            { "$ref": "#/components/schemas/Problem" },
+            { "$ref": format!("#/components/schemas/{}", dialect.schema()) },
+        ]});
+        let operations = item.as_object_mut().into_iter().flat_map(Map::values_mut);
+        for response in operations
+            .filter_map(|operation| operation["responses"].as_object_mut())
+            .flat_map(Map::values_mut)
+        {
+            if let Some(problem) = response.pointer_mut("/content/application~1problem+json/schema")
+            {
+                *problem = schema.clone();
+            }
+        }
+    }
+}
+
 /// Says which fields go together, where a request has several forms.
 fn require_one_form(value: &mut Value) {
     let schemas = &mut value["components"]["schemas"];
@@ -142,9 +183,23 @@ fn require_one_form(value: &mut Value) {
         (&["inputs"], &["parameters"]),
     ]);
     schemas["Parameters"]["properties"]["truncate"]["enum"] = json!([true, null]);
-    let several = &mut schemas["TextList"]["oneOf"][1];
-    several["minItems"] = json!(1);
-    several["maxItems"] = json!(2048);
+    describe_texts(schemas);
+    schemas["MainTaskRequest"]["oneOf"] = forms(&[(&["inputs"], &[]), (&["query", "texts"], &[])]);
+}
+
+/// Texts to encode, as they are or as token ids, and token ids alone.
+fn describe_texts(schemas: &mut Value) {
+    let ids = json!({ "type": "array", "minItems": 1, "items": {
+        "$ref": "#/components/schemas/TokenId"
+    }});
+    let texts = json!({ "type": "array", "minItems": 1, "maxItems": 2048, "items": {
+        "anyOf": [{ "$ref": "#/components/schemas/PlainText" }, ids]
+    }});
+    schemas["EmbedInput"]["oneOf"] =
+        json!([{ "$ref": "#/components/schemas/PlainText" }, ids, texts]);
+    let lists = json!({ "type": "array", "minItems": 1, "maxItems": 2048, "items": ids });
+    schemas["TokenIdLists"]["oneOf"] = json!([ids, lists]);
+    schemas["TokenId"]["type"] = json!("integer");
 }
 
 /// Each form with the fields it needs and those it may have; those of other forms are forbidden.
@@ -172,7 +227,7 @@ fn describe_vectors(value: &mut Value, dimensions: Option<usize>) {
     if let Some(dimensions) = dimensions {
         vector["minItems"] = json!(dimensions);
         vector["maxItems"] = json!(dimensions);
-        for request in ["EmbeddingsRequest", "EmbedRequest"] {
+        for request in ["EmbeddingsRequest", "EmbedRequest", "MainTaskRequest"] {
             let kept = &mut value["components"]["schemas"][request]["properties"]["dimensions"];
             kept["maximum"] = json!(dimensions);
         }
@@ -260,11 +315,12 @@ mod tests {
             "SimilarityRequest",
             "DeleteRequest",
             "RerankWish",
-            "RerankRequest",
-            "EmbeddingsRequest",
-            "EmbedRequest",
         ] {
             assert_eq!(schemas[name]["additionalProperties"], false, "{name}");
+        }
+        // Clients of other services send fields of which some have no meaning here.
+        for name in ["RerankRequest", "EmbeddingsRequest", "EmbedRequest"] {
+            assert!(schemas[name]["additionalProperties"].is_null(), "{name}");
         }
     }
 }

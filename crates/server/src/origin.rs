@@ -1,14 +1,25 @@
-//! Which web pages may change something.
+//! Which web pages may use the service.
+//!
+//! Its own pages may, and those of the origins in the settings: they may change something, and read what
+//! is answered (CORS). Others may neither.
 
+use std::time::Duration;
+
+use axum::http::request::Parts;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, Method, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use tower_http::cors::{AllowHeaders, AllowOrigin, AllowPrivateNetwork, CorsLayer};
 
 use crate::error::{ApiError, ErrorCode};
+use crate::middleware::REQUEST_ID;
 
 /// What browsers say about where a request comes from.
 const SEC_FETCH_SITE: &str = "sec-fetch-site";
 
-/// The pages, beside the service's own, whose requests may change something.
+/// Time for which a browser need not ask again what a page may do.
+const PREFLIGHT_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// The pages, beside the service's own, that may use it.
 #[derive(Debug, Clone)]
 pub(crate) struct AllowedOrigins(Vec<String>);
 
@@ -49,11 +60,53 @@ impl AllowedOrigins {
         Ok(())
     }
 
+    /// What tells browsers that these pages may read answers; nothing when there are none.
+    pub(crate) fn cors(&self) -> Option<CorsLayer> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let allowed = self.clone();
+        let allows = move |origin: &HeaderValue, _: &Parts| {
+            origin.to_str().is_ok_and(|origin| allowed.allows(origin))
+        };
+        let methods = [
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ];
+        let exposed = [header::RETRY_AFTER, HeaderName::from_static(REQUEST_ID)];
+        Some(
+            CorsLayer::new()
+                .allow_origin(AllowOrigin::predicate(allows))
+                .allow_methods(methods)
+                .allow_headers(AllowHeaders::mirror_request())
+                .expose_headers(exposed)
+                // A page from elsewhere in the network may ask a service on this machine.
+                .allow_private_network(AllowPrivateNetwork::yes())
+                .max_age(PREFLIGHT_LIFETIME),
+        )
+    }
+
     fn allows(&self, origin: &str) -> bool {
         let origin = origin.to_ascii_lowercase();
         let mut allowed = self.0.iter();
         allowed.any(|allowed| allowed == "*" || *allowed == origin)
     }
+}
+
+/// Whether this is how a browser names the pages of a site, or stands for all of them.
+pub(crate) fn is_origin(text: &str) -> bool {
+    let uri = text.trim_end_matches('/').parse::<Uri>();
+    text == "*"
+        || uri.is_ok_and(|uri| {
+            uri.scheme().is_some()
+                && uri.authority().is_some()
+                && uri.path() == "/"
+                && uri.query().is_none()
+        })
 }
 
 /// Whether the page was loaded from the host and port that the request is for. The scheme is not
@@ -83,12 +136,9 @@ mod tests {
 
     fn is_allowed(method: &Method, headers: &[(&'static str, &str)]) -> bool {
         let allowed = AllowedOrigins::new(&["https://search.example.org/".to_owned()]);
-        let headers = headers.iter().map(|(name, value)| {
-            (
-                header::HeaderName::from_static(name),
-                value.parse().unwrap(),
-            )
-        });
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()));
         let headers: HeaderMap = headers.collect();
         allowed
             .check(method, &Uri::from_static("/documents"), &headers)
@@ -115,6 +165,28 @@ mod tests {
             &[HOST, ("sec-fetch-site", "none")],
         ] {
             assert!(is_allowed(&Method::POST, headers), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn origins_are_told_from_what_is_none() {
+        for origin in [
+            "*",
+            "https://a.example",
+            "http://localhost:3000/",
+            "http://[::1]:8080",
+        ] {
+            assert!(is_origin(origin), "{origin}");
+        }
+        for text in [
+            "",
+            "a.example",
+            "https://",
+            "https://a.example/path",
+            "null",
+            "**",
+        ] {
+            assert!(!is_origin(text), "{text}");
         }
     }
 

@@ -22,12 +22,16 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::app::App;
 use crate::body_budget;
+use crate::body_encoding;
 use crate::middleware;
 use crate::openapi;
+use crate::origin::AllowedOrigins;
 use crate::routes::{
-    collections, docs, documents, embed, encoder, export, health, info, rerank, reranker, search,
-    search_batch, similarity, snapshots, v1,
+    cohere, collections, docs, documents, embed, embed_all, encoder, export, health, info,
+    main_task, predict, rerank, reranker, search, search_batch, search_query, similarity,
+    snapshots, tokenize, v1,
 };
+use crate::tidy_path::tidy_path;
 
 /// Where the routes of one collection live a second time.
 const COLLECTION_PREFIX: &str = "/collections/{collection}";
@@ -37,13 +41,15 @@ pub(crate) fn router(app: App) -> Router {
     let routes = documented_routes(Bounds::of(&app)).merge(untimed_routes());
     let (routes, _) = routes.split_for_parts();
     let routes = routes
-        .route("/", get(docs::page))
         .route("/page.css", get(docs::page_style))
         .route("/page.js", get(docs::page_script))
         .route("/openapi.yaml", get(docs::openapi_yaml))
         .route("/openapi.json", get(docs::openapi_json))
         .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")));
-    layered(routes, &app).with_state(app)
+    let routes = layered(routes, &app).with_state(app);
+    // A layer of a router runs after the route was chosen.
+    let tidied = ServiceBuilder::new().map_request(tidy_path).service(routes);
+    Router::new().fallback_service(tidied)
 }
 
 /// The description of every documented route, before [`openapi`] refines it.
@@ -90,19 +96,28 @@ fn documented_routes(bounds: Bounds) -> OpenApiRouter<App> {
         .merge(model_routes(bounds))
         .merge(json_routes(bounds))
         .merge(streaming_routes(bounds))
-        .nest(COLLECTION_PREFIX, json_routes(bounds))
-        .nest(COLLECTION_PREFIX, streaming_routes(bounds))
+        // Both at once: of two descriptions of a path below a prefix, only the later one is kept.
+        .nest(
+            COLLECTION_PREFIX,
+            json_routes(bounds).merge(streaming_routes(bounds)),
+        )
 }
 
 /// Routes that read no body, or a small one.
 fn quick_routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::head())
+        .routes(routes!(docs::page))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
         .routes(routes!(encoder::encoder))
         .routes(routes!(reranker::reranker))
+        .routes(routes!(health::health))
+        .routes(routes!(health::ping))
         .routes(routes!(v1::models::list))
+        .routes(routes!(v1::models::list_without_version))
+        .routes(routes!(v1::models::get))
+        .routes(routes!(v1::models::get_without_version))
         .routes(routes!(info::info))
         .routes(routes!(collections::list))
         .routes(routes!(
@@ -118,7 +133,17 @@ fn model_routes(bounds: Bounds) -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(rerank::post))
         .routes(routes!(v1::embeddings::post))
+        .routes(routes!(v1::embeddings::post_without_version))
         .routes(routes!(embed::post))
+        .routes(routes!(embed_all::post))
+        .routes(routes!(predict::post))
+        .routes(routes!(tokenize::tokenize))
+        .routes(routes!(tokenize::decode))
+        .routes(routes!(main_task::post))
+        .routes(routes!(cohere::embed::post_v1))
+        .routes(routes!(cohere::embed::post_v2))
+        .routes(routes!(cohere::rerank::post_v1))
+        .routes(routes!(cohere::rerank::post_v2))
         .layer(RequestBodyLimitLayer::new(bounds.max_body_bytes))
         .layer(bounds.bulk())
 }
@@ -140,7 +165,18 @@ fn json_routes(bounds: Bounds) -> OpenApiRouter<App> {
             documents::patch::patch,
             documents::delete::one
         ))
-        .routes(routes!(search::post))
+        // Beside `POST /documents/delete` the router takes this path for no id.
+        .route(
+            "/documents/delete",
+            get(documents::read::get)
+                .patch(documents::patch::patch)
+                .delete(documents::delete::one),
+        )
+        .routes(routes!(
+            documents::patch::patch_by_query,
+            documents::delete::one_by_query
+        ))
+        .routes(routes!(search::post, search_query::get))
         .routes(routes!(search_batch::post))
         .layer(bounds.request())
         .merge(bulk)
@@ -185,6 +221,7 @@ fn layered(routes: Router<App>, app: &App) -> Router<App> {
                 .quality(CompressionLevel::Fastest)
                 .compress_when(compressible),
         )
+        .option_layer(AllowedOrigins::new(&settings.server.allowed_origins).cors())
         .layer(axum::middleware::from_fn(middleware::security_headers))
         .layer(axum::middleware::from_fn(middleware::problem_documents))
         .layer(CatchPanicLayer::custom(middleware::panic_answer))
@@ -196,6 +233,10 @@ fn layered(routes: Router<App>, app: &App) -> Router<App> {
         .layer(axum::middleware::from_fn_with_state(
             room,
             middleware::admit,
+        ))
+        .layer(axum::middleware::from_fn_with_state(
+            app.clone(),
+            body_encoding::decode_body,
         ));
     routes
         .route_layer(axum::middleware::from_fn_with_state(

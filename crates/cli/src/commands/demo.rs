@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
-use siamese_server::config::{Overrides, Settings};
+use siamese_server::config::{Overrides, Settings, parse_listen_address};
 
 use super::search::{hits, shortened};
 use super::serve::end_process;
@@ -43,7 +43,8 @@ pub(crate) struct Demo {
     #[arg(long)]
     exit: bool,
     /// Address and port to listen on; another free port is taken when this one is in use
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080",
+          value_parser = parse_listen_address)]
     listen: SocketAddr,
     /// Path of a sentence-transformers folder, or a name in the models folder
     #[arg(long, value_name = "DIR|NAME")]

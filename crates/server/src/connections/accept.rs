@@ -9,25 +9,31 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use hyper::body::{Body as HttpBody, Incoming};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use super::bodies::{AnswerBody, PacedBody};
-use super::connection::{Connection, Purpose};
+use super::bodies::{AnswerBody, Exchange, PacedBody};
+use super::connection::Purpose;
 use super::table::{Connections, Place};
 use super::watched_stream::WatchedStream;
 use crate::extract::media_type;
-use crate::metrics;
+use crate::metrics::{self, ConnectionEnd};
 use crate::routes::documents::is_ndjson;
 
 /// Size of a request's head, and of the pieces in which bodies are read and written. With hyper's
 /// default of 400 kB, a thousand half heads would take 400 MB.
 const MAX_BUFFER_BYTES: usize = 64 << 10;
+/// Requests in progress on one connection of HTTP/2; the client sends further ones when one is done.
+const MAX_STREAMS: u32 = 32;
+/// Bytes of bodies that a connection of HTTP/2 may have sent and nobody has read.
+const CONNECTION_WINDOW_BYTES: u32 = 128 << 10;
+/// Time between two looks at whether answers on streams are read.
+const STREAM_LOOK_PERIOD: Duration = Duration::from_secs(1);
 /// Pauses after the system could not accept a connection.
 const MIN_ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 const MAX_ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -105,46 +111,51 @@ impl HttpServer {
 
     fn spawn(&self, socket: TcpStream, place: Place) {
         let (router, connections) = (self.router.clone(), self.connections.clone());
+        let tasks = self.tasks.clone();
         self.tasks.spawn(async move {
             // Only how soon small answers leave depends on it.
             drop(socket.set_nodelay(true));
-            drive(socket, router, &connections, place).await;
+            drive(socket, router, &connections, &tasks, place).await;
         });
     }
 }
 
 /// Speaks HTTP on one connection until it ends, is closed, or has been silent for too long.
-async fn drive(socket: TcpStream, router: Router, connections: &Connections, place: Place) {
+async fn drive(
+    socket: TcpStream,
+    router: Router,
+    connections: &Connections,
+    tasks: &TaskTracker,
+    place: Place,
+) {
     let limits = connections.limits();
     let connection = Arc::clone(&place);
     let stream = WatchedStream::new(socket, Arc::clone(&connection), limits.download);
     let service = {
-        let (connection, upload) = (Arc::clone(&connection), limits.upload);
+        let connection = Arc::clone(&connection);
+        let (upload, download) = (limits.upload, limits.download);
         service_fn(move |request: Request<Incoming>| {
-            connection.begin_exchange(!request.body().is_end_stream());
+            let has_body = !request.body().is_end_stream();
+            let exchange = Exchange::begin(&connection, request.version(), has_body, download);
             let is_bound = !is_ndjson(&media_type(request.headers()));
-            let request = request.map(|body| {
-                Body::new(PacedBody::new(
-                    body,
-                    Arc::clone(&connection),
-                    upload,
-                    is_bound,
-                ))
-            });
-            answer(router.clone(), request, Arc::clone(&connection))
+            let of = Arc::clone(exchange.connection());
+            let request = request.map(|body| Body::new(PacedBody::new(body, of, upload, is_bound)));
+            answer(router.clone(), request, exchange)
         })
     };
-    let mut http = http1::Builder::new();
-    http.max_buf_size(MAX_BUFFER_BYTES)
-        .keep_alive(place.purpose == Purpose::Everything);
+    let http = http_of(place.purpose, tasks);
     let conversation = http.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(conversation);
     loop {
+        if connection.has_stalled_stream(&limits.download) {
+            return metrics::connection_ended(ConnectionEnd::WriteStall);
+        }
         let next_look = match connection.deadline(limits) {
             Some((deadline, end)) if deadline <= Instant::now() => {
                 return metrics::connection_ended(end);
             }
             Some((deadline, _)) => deadline,
+            None if connection.has_streams() => Instant::now() + STREAM_LOOK_PERIOD,
             None => Instant::now() + limits.header_timeout,
         };
         tokio::select! {
@@ -157,14 +168,48 @@ async fn drive(socket: TcpStream, router: Router, connections: &Connections, pla
     }
 }
 
+/// HTTP/1.1, or HTTP/2 when the client begins with it. One over the limits on connections is there for
+/// one request.
+fn http_of(purpose: Purpose, tasks: &TaskTracker) -> auto::Builder<Tracked> {
+    let mut http = auto::Builder::new(Tracked(tasks.clone()));
+    http.http1()
+        .max_buf_size(MAX_BUFFER_BYTES)
+        .keep_alive(purpose == Purpose::Everything);
+    http.http2()
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_BUFFER_BYTES as u32)
+        .initial_stream_window_size(MAX_BUFFER_BYTES as u32)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(MAX_BUFFER_BYTES)
+        .max_pending_accept_reset_streams(MAX_STREAMS as usize);
+    match purpose {
+        Purpose::Everything => http,
+        Purpose::Probes => http.http1_only(),
+    }
+}
+
+/// Tasks of streams, which are waited for as those of connections are.
+#[derive(Debug, Clone)]
+struct Tracked(TaskTracker);
+
+impl<F> hyper::rt::Executor<F> for Tracked
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    fn execute(&self, task: F) {
+        self.0.spawn(task);
+    }
+}
+
 async fn answer(
     router: Router,
     mut request: Request<Body>,
-    connection: Arc<Connection>,
+    exchange: Exchange,
 ) -> Result<Response<AnswerBody>, Infallible> {
-    request.extensions_mut().insert(Arc::clone(&connection));
+    let of = Arc::clone(exchange.connection());
+    request.extensions_mut().insert(of);
     let response = router.oneshot(request).await?;
-    Ok(response.map(|body| AnswerBody::new(body, connection)))
+    Ok(response.map(|body| AnswerBody::new(body, exchange)))
 }
 
 /// Whether only the caller that was to be accepted is concerned, who is gone.

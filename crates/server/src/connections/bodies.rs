@@ -5,14 +5,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
+use axum::http::Version;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 
-use super::connection::Connection;
+use super::connection::{Connection, StreamEnd};
 use super::pace::{PaceLimit, Verdict};
 use crate::metrics::{self, ConnectionEnd};
+
+/// Bytes that are given to a stream of HTTP/2 at once. They are kept until its window has room for them,
+/// beyond the end of the request.
+const MAX_PIECE_BYTES: usize = 8 << 10;
 
 /// The service waited long enough for a request's body.
 #[derive(Debug, thiserror::Error)]
@@ -99,19 +104,116 @@ impl HttpBody for PacedBody {
 /// An answer's body. When it is dropped, nothing more of it will be made.
 #[derive(Debug)]
 pub(super) struct AnswerBody {
+    // What the body holds is given back to the exchange before that ends.
     body: Body,
+    /// In HTTP/2, what is left of a large piece.
+    rest: Bytes,
+    exchange: Exchange,
+}
+
+/// A request and its answer; it ends when this is dropped.
+#[derive(Debug)]
+pub(super) enum Exchange {
+    /// The only one of its connection at this time.
+    Alone(Arc<Connection>),
+    /// One of several.
+    Beside(Stream),
+}
+
+/// A stream of an HTTP/2 connection, while it has a request in progress.
+#[derive(Debug)]
+pub(super) struct Stream {
+    stream: Arc<Connection>,
     connection: Arc<Connection>,
+    limit: PaceLimit,
+    /// Bytes of the answer that the other side has not asked to go on after.
+    offered: Option<usize>,
+    is_over: bool,
+}
+
+impl Exchange {
+    /// Notes the begin of a request.
+    pub(super) fn begin(
+        connection: &Arc<Connection>,
+        version: Version,
+        has_body: bool,
+        download: PaceLimit,
+    ) -> Self {
+        if version != Version::HTTP_2 {
+            connection.begin_exchange(has_body);
+            return Self::Alone(Arc::clone(connection));
+        }
+        Self::Beside(Stream {
+            stream: connection.open_stream(has_body),
+            connection: Arc::clone(connection),
+            limit: download,
+            offered: None,
+            is_over: false,
+        })
+    }
+
+    /// What is noted about the request.
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        match self {
+            Self::Alone(connection) => connection,
+            Self::Beside(stream) => &stream.stream,
+        }
+    }
+}
+
+impl Exchange {
+    /// The frame, for which the other side is waited for in HTTP/2.
+    fn offered(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        if let Self::Beside(stream) = self {
+            stream.offer(&frame);
+        }
+        frame
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let end = match self.is_over {
+            true => StreamEnd::Answered,
+            false => StreamEnd::GivenUp,
+        };
+        self.connection.close_stream(&self.stream, end);
+    }
+}
+
+impl Stream {
+    /// The window has room for more: what was offered before has been taken.
+    fn wants_more(&mut self) {
+        if let Some(bytes) = self.offered.take() {
+            self.stream.has_sent(bytes);
+        }
+    }
+
+    /// Waits for the other side until it wants more.
+    fn offer(&mut self, frame: &Frame<Bytes>) {
+        self.offered = Some(frame.data_ref().map_or(0, Bytes::len));
+        self.stream.await_download(&self.limit);
+    }
 }
 
 impl AnswerBody {
-    pub(super) fn new(body: Body, connection: Arc<Connection>) -> Self {
-        Self { body, connection }
+    pub(super) fn new(body: Body, mut exchange: Exchange) -> Self {
+        if let Exchange::Beside(stream) = &mut exchange {
+            stream.is_over = body.is_end_stream();
+        }
+        Self {
+            body,
+            rest: Bytes::new(),
+            exchange,
+        }
     }
 }
 
 impl Drop for AnswerBody {
     fn drop(&mut self) {
-        self.connection.end_answer();
+        if let Exchange::Alone(connection) = &self.exchange {
+            connection.end_answer();
+        }
     }
 }
 
@@ -123,11 +225,37 @@ impl HttpBody for AnswerBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let this = &mut *self;
+        if let Exchange::Beside(stream) = &mut this.exchange {
+            stream.wants_more();
+        }
+        if !this.rest.is_empty() {
+            let piece = this.rest.split_to(this.rest.len().min(MAX_PIECE_BYTES));
+            return Poll::Ready(Some(Ok(this.exchange.offered(Frame::data(piece)))));
+        }
+        let mut polled = Pin::new(&mut this.body).poll_frame(context);
+        if let (Exchange::Beside(_), Poll::Ready(Some(Ok(frame)))) = (&this.exchange, &mut polled)
+            && let Some(data) = frame.data_mut()
+            && data.len() > MAX_PIECE_BYTES
+        {
+            this.rest = data.split_off(MAX_PIECE_BYTES);
+        }
+        if let (Exchange::Beside(stream), Poll::Ready(frame)) = (&mut this.exchange, &polled) {
+            match frame {
+                Some(Ok(frame)) => stream.offer(frame),
+                Some(Err(_)) | None => stream.is_over = true,
+            }
+        }
+        polled
     }
 
+    /// In HTTP/2, what is after the last byte is asked for when the window has had room for it; only
+    /// then has the answer been taken.
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match &self.exchange {
+            Exchange::Beside(stream) => stream.is_over,
+            Exchange::Alone(_) => self.body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -1,7 +1,7 @@
 //! What is known about one open connection while others look at it.
 
-use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::cmp::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit};
@@ -34,6 +34,9 @@ pub(super) enum Phase {
 }
 
 /// One connection. The socket and its buffers belong to the task that drives it.
+///
+/// In HTTP/2, a connection has several streams. What bodies and handlers note about a connection, they note
+/// about the stream of their request, which is one of these for its own.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(super) id: u64,
@@ -60,6 +63,12 @@ struct State {
     is_upload_over: bool,
     /// All of the present request has come.
     is_request_complete: bool,
+    /// Whether the connection speaks HTTP/2.
+    has_streams: bool,
+    /// Those with a request in progress.
+    streams: Vec<Arc<Connection>>,
+    /// Streams that the other side gave up, less those that came to their end.
+    resets: u32,
 }
 
 /// How much a connection deserves to be closed for another one, the most deserving first.
@@ -75,6 +84,19 @@ pub(super) enum Dispensable {
     Fresh { minus_s: f64 },
 }
 
+/// How a stream has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StreamEnd {
+    /// All of the answer was taken.
+    Answered,
+    /// The other side did not want the rest, or all of it.
+    GivenUp,
+}
+
+/// Streams that a connection may give up on top of those whose answer it takes: each has cost the work
+/// until then, and the next one is not refused as long as this one is in progress.
+const MAX_RESETS: u32 = 200;
+
 /// Time that a new connection has to itself to send its request.
 const FRESH: Duration = Duration::from_millis(250);
 /// Time that a connection over the limits has to send the head of a probe.
@@ -83,10 +105,10 @@ const PROBE_HEADER_TIMEOUT: Duration = Duration::from_secs(2);
 const SLOW_AFTER: Duration = Duration::from_secs(1);
 
 impl Connection {
-    pub(super) fn new(id: u64, address: IpAddr, purpose: Purpose) -> Self {
+    pub(super) fn new(id: u64, peer: Peer, purpose: Purpose) -> Self {
         Self {
             id,
-            peer: Peer::of(address),
+            peer,
             purpose,
             close: Notify::new(),
             drain: Notify::new(),
@@ -100,8 +122,60 @@ impl Connection {
                 held: Vec::new(),
                 is_upload_over: false,
                 is_request_complete: false,
+                has_streams: false,
+                streams: Vec::new(),
+                resets: 0,
             }),
         }
+    }
+
+    /// Notes a request beside others of the same connection.
+    pub(super) fn open_stream(&self, has_body: bool) -> Arc<Self> {
+        let stream = Arc::new(Self::new(self.id, self.peer, self.purpose));
+        stream.begin_exchange(has_body);
+        let mut state = self.lock();
+        state.has_streams = true;
+        state.has_been_served = true;
+        state.phase = Phase::Exchange;
+        state.streams.push(Arc::clone(&stream));
+        stream
+    }
+
+    /// Notes that a stream has ended: after its answer, or because the other side gave it up.
+    pub(super) fn close_stream(&self, stream: &Arc<Self>, end: StreamEnd) {
+        let held = std::mem::take(&mut stream.lock().held);
+        let mut state = self.lock();
+        state.streams.retain(|other| !Arc::ptr_eq(other, stream));
+        if state.streams.is_empty() {
+            state.phase = Phase::Waiting {
+                since: Instant::now(),
+            };
+        }
+        state.resets = match end {
+            StreamEnd::Answered => state.resets.saturating_sub(1),
+            StreamEnd::GivenUp => state.resets + 1,
+        };
+        let is_flood = state.resets > MAX_RESETS;
+        drop(state);
+        drop(held);
+        if is_flood {
+            self.close.notify_one();
+        }
+    }
+
+    /// Whether a stream's answer is not read although the others may be.
+    pub(super) fn has_stalled_stream(&self, limit: &PaceLimit) -> bool {
+        let streams = self.lock().streams.clone();
+        let now = Instant::now();
+        let has_stalled = |stream: &Arc<Self>| {
+            !stream.is_receiving() && stream.lock().download.has_stalled(limit, now)
+        };
+        streams.iter().any(has_stalled)
+    }
+
+    /// Whether it has streams, of which each waits for its reader by itself.
+    pub(super) fn has_streams(&self) -> bool {
+        self.lock().has_streams
     }
 
     /// Whether it is over the limits on connections.
@@ -134,6 +208,10 @@ impl Connection {
     /// Bytes have come from the socket.
     pub(super) fn has_read(&self) {
         let mut state = self.lock();
+        if state.has_streams {
+            // What comes between requests may be a ping or the like.
+            return;
+        }
         if let Phase::Waiting { since } = state.phase {
             // A new connection has one timeout for silence and head together.
             let since = if state.has_been_served {
@@ -165,7 +243,21 @@ impl Connection {
     pub(super) fn owes_answer(&self) -> bool {
         let state = self.lock();
         let is_answering = matches!(state.phase, Phase::Exchange | Phase::Flushing);
-        state.is_request_complete && is_answering
+        let is_complete = |stream: &Arc<Self>| stream.lock().is_request_complete;
+        let has_request = state.is_request_complete || state.streams.iter().any(is_complete);
+        has_request && is_answering
+    }
+
+    /// Whether the request is still coming while it is answered. Who sends need not read at the same time.
+    pub(super) fn is_receiving(&self) -> bool {
+        let state = self.lock();
+        state.phase == Phase::Exchange && !state.is_request_complete && !state.has_streams
+    }
+
+    /// Whether something of a request has not been read, and will not be.
+    pub(super) fn has_unread_request(&self) -> bool {
+        let state = self.lock();
+        state.has_been_served && !state.is_request_complete && !state.has_streams
     }
 
     /// The last part of the answer has been made.
@@ -243,6 +335,13 @@ impl Connection {
                         Dispensable::Silent { minus_s }
                     },
                 )
+            }
+            Phase::Exchange if state.has_streams => {
+                let streams = state.streams.iter();
+                let slow = streams
+                    .filter_map(|stream| stream.dispensable(min_bytes_per_second, now))
+                    .filter(|how| matches!(how, Dispensable::Slow { .. }));
+                slow.min_by(|one, other| one.partial_cmp(other).unwrap_or(Ordering::Equal))
             }
             Phase::Exchange | Phase::Flushing => slow(&state.upload)
                 .or_else(|| slow(&state.download))

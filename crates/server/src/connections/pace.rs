@@ -56,6 +56,11 @@ impl Pace {
         Verdict::LookAgainIn(limit.window)
     }
 
+    /// Whether the other side is being waited for, and has become too slow.
+    pub(super) fn has_stalled(&mut self, limit: &PaceLimit, now: Instant) -> bool {
+        self.waiting_since.is_some() && self.wait(limit, now) == Verdict::TooSlow
+    }
+
     /// Returns the rate when it is being waited, and has been for a while, at less than `min_bytes_per_second`.
     pub(super) fn slower_than(
         &self,

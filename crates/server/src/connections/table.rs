@@ -74,7 +74,7 @@ impl Connections {
         let purpose = table.purpose(address, self.limits());
         let id = table.next_id;
         table.next_id += 1;
-        let connection = Arc::new(Connection::new(id, address, purpose));
+        let connection = Arc::new(Connection::new(id, Peer::of(address), purpose));
         table.insert(Arc::clone(&connection));
         Place {
             connections: self.clone(),

@@ -21,6 +21,10 @@ const HALF_CLOSE_GRACE: Duration = Duration::from_secs(1);
 /// Bytes that a connection may read or write before its worker does something else. Whoever sends or
 /// reads as fast as the service does would keep it for megabytes.
 const MAX_BURST_BYTES: usize = 128 << 10;
+/// Time in which a client that is still sending can read that its request was refused.
+const LINGER: Duration = Duration::from_secs(2);
+/// What is read of the rest of its request at once, and thrown away.
+const LINGER_BUFFER_BYTES: usize = 8 << 10;
 
 /// A socket, watched.
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub(super) struct WatchedStream {
     patience: Pin<Box<Sleep>>,
     /// The other side has said that it sends no more; the time it still gets.
     after_half_close: Option<Pin<Box<Sleep>>>,
+    /// The time the other side still gets to read a refusal.
+    lingering: Option<Pin<Box<Sleep>>>,
     /// The other side did not read for too long.
     is_given_up: bool,
     /// Bytes since the worker did something else.
@@ -45,6 +51,7 @@ impl WatchedStream {
             limit,
             patience: Box::pin(tokio::time::sleep(limit.window)),
             after_half_close: None,
+            lingering: None,
             is_given_up: false,
             burst: 0,
         }
@@ -72,6 +79,25 @@ impl WatchedStream {
         after_half_close.as_mut().poll(context)
     }
 
+    /// Ready when the other side has hung up, or had time to. It may be sending a request that was refused,
+    /// and a socket that is closed before that was read takes the refusal with it.
+    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let lingering = self
+            .lingering
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        if lingering.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        let mut unread = [0; LINGER_BUFFER_BYTES];
+        loop {
+            let mut buffer = ReadBuf::new(&mut unread);
+            match ready!(Pin::new(&mut self.socket).poll_read(context, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => {}
+                _ => return Poll::Ready(()),
+            }
+        }
+    }
+
     /// Notes what was written, or how long nothing could be.
     fn watch(
         &mut self,
@@ -86,7 +112,11 @@ impl WatchedStream {
         }
         self.burst = 0;
         loop {
-            let Verdict::LookAgainIn(pause) = self.connection.await_download(&self.limit) else {
+            let verdict = match self.connection.is_receiving() {
+                true => Verdict::LookAgainIn(self.limit.window),
+                false => self.connection.await_download(&self.limit),
+            };
+            let Verdict::LookAgainIn(pause) = verdict else {
                 if !std::mem::replace(&mut self.is_given_up, true) {
                     metrics::connection_ended(ConnectionEnd::WriteStall);
                 }
@@ -157,6 +187,10 @@ impl AsyncWrite for WatchedStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
+        ready!(Pin::new(&mut self.socket).poll_shutdown(context))?;
+        if self.connection.has_unread_request() {
+            ready!(self.poll_linger(context));
+        }
+        Poll::Ready(Ok(()))
     }
 }

@@ -35,6 +35,26 @@ pub(crate) struct ListLimit {
     pub(crate) max: usize,
     /// The name of the limit.
     pub(crate) limit: &'static str,
+    /// Whether numbers count as items.
+    pub(crate) counts_numbers: bool,
+}
+
+impl ListLimit {
+    /// A limit on items of any kind.
+    pub(crate) fn new(
+        pointer: &'static str,
+        items: &'static str,
+        max: usize,
+        limit: &'static str,
+    ) -> Self {
+        Self {
+            pointer,
+            items,
+            max,
+            limit,
+            counts_numbers: true,
+        }
+    }
 }
 
 /// What holds for every body, and for the lists of one.
@@ -77,18 +97,18 @@ pub(super) fn census(json: &[u8], limits: &CensusLimits) -> Result<usize, ApiErr
             b':' => census.colon(),
             b',' => census.comma(),
             b'[' | b'{' => {
-                census.value()?;
+                census.value(false)?;
                 census.open(*byte == b'[')?;
             }
             b']' | b'}' => {
                 census.levels.pop();
             }
             b'"' => {
-                census.value()?;
+                census.value(false)?;
                 census.string()?;
             }
             _ => {
-                census.value()?;
+                census.value(true)?;
                 census.skip_plain()?;
             }
         }
@@ -160,8 +180,8 @@ impl<'a> Census<'a> {
         }
     }
 
-    /// Counts a value or a key that begins here.
-    fn value(&mut self) -> Result<(), ApiError> {
+    /// Counts a value or a key that begins here; a plain one is a number or a literal.
+    fn value(&mut self, is_plain: bool) -> Result<(), ApiError> {
         self.values += 1;
         if self.values > self.limits.max_values {
             return Err(ApiError::new(
@@ -184,7 +204,7 @@ impl<'a> Census<'a> {
             (false, _) => VALUE_BYTES,
         };
         match level.limit {
-            Some(list) if level.entries > list.max => {
+            Some(list) if level.entries > list.max && (list.counts_numbers || !is_plain) => {
                 // The pointer is that of the list, not of its item.
                 Err(self.too_many(&list))
             }
@@ -334,16 +354,15 @@ mod tests {
     use super::*;
 
     fn limits(max_values: usize, max_string: usize) -> CensusLimits {
-        let list = |pointer, max| ListLimit {
-            pointer,
-            items: "things",
-            max,
-            limit: "limits.max_things",
+        let list = |pointer, max| ListLimit::new(pointer, "things", max, "limits.max_things");
+        let texts = ListLimit {
+            counts_numbers: false,
+            ..list("/e", 2)
         };
         CensusLimits {
             max_values,
             max_string: ("limits.max_text_bytes", max_string),
-            lists: vec![list("/a", 2), list("/b/c", 1), list("/d/*", 2)],
+            lists: vec![list("/a", 2), list("/b/c", 1), list("/d/*", 2), texts],
         }
     }
 
@@ -394,6 +413,10 @@ mod tests {
             (r#"{"d":{"*":[1,2,3]}}"#, None),
             (r#"{"x":{"a":[1,2,3]},"y":"\"a\":[1,2,3]"}"#, None),
             (r#"[[1,2,3],[1,2,3]]"#, None),
+            (r#"{"e":[1,2,3]}"#, None),
+            (r#"{"e":[[1,2,3],[1,2,3]]}"#, None),
+            (r#"{"e":[[],[],[]]}"#, Some("/e")),
+            (r#"{"e":[1,2,"a"]}"#, Some("/e")),
         ] {
             assert_eq!(pointer(json).as_deref(), expected, "{json}");
         }

@@ -12,6 +12,7 @@ use super::census::{CensusLimits, ListLimit, census};
 use crate::app::App;
 use crate::blocking::{blocking, blocking_long};
 use crate::body_budget::{SharedShare, held_share, resize};
+use crate::body_encoding::Undecodable;
 use crate::config::Limits;
 use crate::error::{ApiError, ErrorCode};
 
@@ -48,7 +49,7 @@ impl<T: JsonBody> FromRequest<App> for ApiJson<T> {
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         require_json(request.headers())?;
         let bytes = read_body(request, app.limits().max_body_bytes).await?;
-        read_json::<T>(bytes, app).await.map(Self)
+        parse_body::<T>(bytes, app).await.map(Self)
     }
 }
 
@@ -66,12 +67,18 @@ impl<T: JsonBody + Default> FromRequest<App> for OptionalJson<T> {
             return T::default().check(app.limits()).map(Self);
         }
         content_type?;
-        read_json::<T>(bytes, app).await.map(Self)
+        parse_body::<T>(bytes, app).await.map(Self)
     }
 }
 
-/// Counts, parses and checks a body; a large one on a blocking thread.
-async fn read_json<T: JsonBody>(bytes: Vec<u8>, app: &App) -> Result<T::Checked, ApiError> {
+/// Counts, parses and checks what stands for a body; a large one on a blocking thread.
+///
+/// # Errors
+/// As for a body.
+pub(crate) async fn parse_body<T: JsonBody>(
+    bytes: Vec<u8>,
+    app: &App,
+) -> Result<T::Checked, ApiError> {
     let share = held_share();
     if bytes.len() <= MAX_PARSED_AT_ONCE_BYTES {
         return parse_and_check::<T>(bytes, app.limits(), share.as_ref());
@@ -173,7 +180,8 @@ async fn read_body(request: Request, max_bytes: usize) -> Result<Vec<u8>, ApiErr
     Ok(body)
 }
 
-fn announced_bytes(headers: &HeaderMap) -> Option<u64> {
+/// How long the body is said to be.
+pub(crate) fn announced_bytes(headers: &HeaderMap) -> Option<u64> {
     headers
         .get(header::CONTENT_LENGTH)?
         .to_str()
@@ -182,7 +190,8 @@ fn announced_bytes(headers: &HeaderMap) -> Option<u64> {
         .ok()
 }
 
-fn too_large(max_bytes: usize) -> ApiError {
+/// The body is longer than may be.
+pub(crate) fn too_large(max_bytes: usize) -> ApiError {
     let detail = format!("the body is over limits.max_body_bytes = {max_bytes}");
     ApiError::new(ErrorCode::PayloadTooLarge, detail)
 }
@@ -191,6 +200,9 @@ fn broken(error: &axum::Error, max_bytes: usize) -> ApiError {
     if is_over_limit(error) {
         return too_large(max_bytes);
     }
+    if let Some(undecodable) = undecodable(error) {
+        return ApiError::new(ErrorCode::MalformedJson, undecodable.to_string());
+    }
     ApiError::new(
         ErrorCode::MalformedJson,
         "the body ended before it was complete",
@@ -198,14 +210,16 @@ fn broken(error: &axum::Error, max_bytes: usize) -> ApiError {
 }
 
 fn is_over_limit(error: &axum::Error) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        if inner.is::<http_body_util::LengthLimitError>() {
-            return true;
-        }
-        source = inner.source();
-    }
-    false
+    causes(error).any(|cause| cause.is::<http_body_util::LengthLimitError>())
+}
+
+/// Why a body could not be decompressed, if that is what is wrong with it.
+pub(crate) fn undecodable(error: &axum::Error) -> Option<&Undecodable> {
+    causes(error).find_map(|cause| cause.downcast_ref())
+}
+
+fn causes(error: &axum::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(std::error::Error::source(error), |cause| cause.source())
 }
 
 /// Reads one JSON value of a known shape.
@@ -244,13 +258,23 @@ fn shape_error(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError
     let pointer = json_pointer(error.path());
     let error = error.into_inner();
     if !error.is_data() {
-        return syntax_error(&error);
+        let syntax = syntax_error(&error);
+        return match pointer.as_str() {
+            "" => syntax,
+            pointer => syntax.at(pointer),
+        };
     }
     ApiError::invalid(pointer, without_position(&error.to_string()))
 }
 
 fn syntax_error(error: &serde_json::Error) -> ApiError {
-    ApiError::new(ErrorCode::MalformedJson, error.to_string())
+    let mut detail = error.to_string();
+    if detail.contains("surrogate") || detail.contains("hex escape") {
+        detail.push_str(
+            "; an escape from \\ud800 to \\udfff is half of a character, and two halves stand together",
+        );
+    }
+    ApiError::new(ErrorCode::MalformedJson, detail)
 }
 
 /// serde_json ends its messages with a position, which a pointer says better.
@@ -324,6 +348,23 @@ mod tests {
         assert_eq!(refusal(b"{").0, ErrorCode::MalformedJson);
         assert_eq!(refusal(br#"{"items":[]} x"#).0, ErrorCode::MalformedJson);
         assert_eq!(refusal(b"").0, ErrorCode::MalformedJson);
+    }
+
+    #[test]
+    fn half_a_character_is_pointed_at() {
+        for half in [
+            r"\ud800",
+            r"\udc00",
+            r"\ud800x",
+            r"\ud800\n",
+            r"\ud800\u0041",
+        ] {
+            let body = format!(r#"{{"items":[{{"text":"a"}},{{"text":"{half}"}}]}}"#);
+            let (code, pointer, detail) = refusal(body.as_bytes());
+            assert_eq!(code, ErrorCode::MalformedJson);
+            assert_eq!(pointer.as_deref(), Some("/items/1/text"), "{half}");
+            assert!(detail.contains("half of a character"), "{detail}");
+        }
     }
 
     #[test]

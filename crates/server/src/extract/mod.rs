@@ -10,9 +10,11 @@ pub(crate) use census::ListLimit;
 #[cfg(test)]
 pub(crate) use json::parse_json;
 pub(crate) use json::{
-    ApiJson, JsonBody, OptionalJson, media_type, parse_line, parse_on_thread, pointer_token,
-    present, require_json,
+    ApiJson, JsonBody, OptionalJson, announced_bytes, media_type, parse_body, parse_line,
+    parse_on_thread, pointer_token, present, require_json, too_large, undecodable,
 };
 pub(crate) use object::from_object_only;
-pub(crate) use params::{ApiPath, ApiQuery, CollectionName, DocumentId};
+pub(crate) use params::{
+    ApiPath, ApiQuery, CollectionName, DEFAULT_COLLECTION, DocumentId, query_pairs,
+};
 pub(crate) use whole_number::whole_number;

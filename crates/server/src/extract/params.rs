@@ -4,6 +4,7 @@ use std::ops::Deref;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequestParts, Path, Query, RawPathParams};
+use axum::http::Uri;
 use axum::http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -11,7 +12,7 @@ use crate::app::App;
 use crate::error::{ApiError, ErrorCode};
 
 /// The collection of routes that name none.
-const DEFAULT_COLLECTION: &str = "default";
+pub(crate) const DEFAULT_COLLECTION: &str = "default";
 
 /// Path parameters; a refusal is a 404, since such an address leads nowhere.
 #[derive(Debug)]
@@ -68,6 +69,20 @@ impl FromRequestParts<App> for CollectionName {
     }
 }
 
+/// The parameters of an address, in their order.
+///
+/// # Errors
+/// 422 when they cannot be read.
+pub(crate) fn query_pairs(uri: &Uri) -> Result<Vec<(String, String)>, ApiError> {
+    Query::try_from_uri(uri)
+        .map(|Query(pairs)| pairs)
+        .map_err(|rejection| ApiError::new(ErrorCode::InvalidRequest, rejection.body_text()))
+}
+
+/// `POST /documents/delete` has a path of its own, in which no parameter stands for the document with
+/// this id.
+const SHADOWED_ID: &str = "delete";
+
 /// The `{id}` of a document's address, percent-decoded.
 #[derive(Debug)]
 pub(crate) struct DocumentId(pub(crate) String);
@@ -77,8 +92,7 @@ impl FromRequestParts<App> for DocumentId {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let id = path_param(parts, app, "id").await?;
-        id.map(Self)
-            .ok_or_else(|| ApiError::new(ErrorCode::NotFound, "the path names no document"))
+        Ok(Self(id.unwrap_or_else(|| SHADOWED_ID.to_owned())))
     }
 }
 

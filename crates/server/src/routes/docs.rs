@@ -35,7 +35,13 @@ fn dimensions(app: &App) -> Option<usize> {
         .map(|engine| engine.encoder.info().dimensions)
 }
 
-/// `GET /`: a page to search with. It needs nothing from elsewhere.
+/// A page to search with.
+///
+/// It needs nothing from elsewhere.
+#[utoipa::path(
+    get, path = "/", operation_id = "page", tag = "operations",
+    responses((status = 200, body = String, content_type = "text/html"))
+)]
 pub(crate) async fn page() -> Response {
     let headers = [(header::CONTENT_SECURITY_POLICY, PAGE_POLICY)];
     (headers, Html(include_str!("../../assets/index.html"))).into_response()

@@ -5,28 +5,27 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::embed_input::EmbedInput;
 use super::problems::{AnswerProblems, BodyProblems, EngineProblems};
-use super::similarity::TruncationDirection;
-use super::text_list::TextList;
+use super::truncation::TruncationDirection;
 use crate::answer;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiJson, JsonBody, ListLimit, from_object_only, whole_number};
-use crate::service::{EmbedTask, OverWindow, Prompt, blocking_steps, embed_texts};
+use crate::service::{EmbedTask, Prompt, blocking_steps, embed_texts};
 
-/// Texts to encode, as text-embeddings-inference takes them.
+/// Texts to encode, as text-embeddings-inference takes them. Fields of other names are passed over.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(remote = "Self", deny_unknown_fields)]
+#[serde(remote = "Self")]
 pub(crate) struct EmbedRequest {
     /// A text or a list of texts.
-    inputs: TextList,
+    inputs: EmbedInput,
     /// Cut a text at the encoder's window; with `false` it is refused. The default is true.
     truncate: Option<bool>,
-    /// Texts are cut at the end.
-    #[serde(rename = "truncation_direction")]
+    /// Which end of a text over the window is left out; `right` when absent.
     #[schema(inline)]
-    _truncation_direction: Option<TruncationDirection>,
+    truncation_direction: Option<TruncationDirection>,
     /// Name of one of the model's prompts; the model's default prompt when absent, if it has one.
     prompt_name: Option<String>,
     /// Scale vectors to length 1, which some models do by themselves. The default is true.
@@ -43,7 +42,7 @@ impl JsonBody for EmbedRequest {
     type Checked = EmbedTask;
 
     fn lists(limits: &Limits) -> Vec<ListLimit> {
-        vec![TextList::limit("/inputs", limits)]
+        vec![EmbedInput::limit("/inputs", limits)]
     }
 
     fn check(self, limits: &Limits) -> Result<Self::Checked, ApiError> {
@@ -52,10 +51,7 @@ impl JsonBody for EmbedRequest {
             prompt: self.prompt_name.map_or(Prompt::Default, Prompt::Named),
             dimensions: self.dimensions,
             normalize: self.normalize.unwrap_or(true),
-            over_window: match self.truncate {
-                Some(false) => OverWindow::Refuse,
-                Some(true) | None => OverWindow::Cut,
-            },
+            over_window: TruncationDirection::over_window(self.truncation_direction, self.truncate),
             pointer: "/inputs",
         })
     }
@@ -73,6 +69,14 @@ pub(crate) async fn post(
     State(app): State<App>,
     ApiJson(task): ApiJson<EmbedRequest>,
 ) -> Result<Response, ApiError> {
+    answer(&app, task).await
+}
+
+/// A list of vectors, one for each text.
+///
+/// # Errors
+/// As [`embed_texts`].
+pub(super) async fn answer(app: &App, task: EmbedTask) -> Result<Response, ApiError> {
     let embeddings = embed_texts(app.engine()?, task).await?;
     let room = app.room();
     blocking_steps(move |cancel| {

@@ -127,6 +127,30 @@ pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Readiness>, Ap
     }))
 }
 
+/// Is the service ready? As text-embeddings-inference answers it: as `/readyz`, without saying more.
+#[utoipa::path(
+    get, path = "/health", operation_id = "health", tag = "compatible",
+    responses((status = 200, body = Health), EngineProblems)
+)]
+pub(crate) async fn health(state: State<App>) -> Result<Json<Health>, ApiError> {
+    let Json(_) = readyz(state).await?;
+    Ok(Json(Health { status: "ok" }))
+}
+
+/// As `/health`, as text-embeddings-inference and Amazon SageMaker call it.
+#[utoipa::path(
+    get, path = "/ping", operation_id = "ping", tag = "compatible",
+    responses((status = 200, body = Health), EngineProblems)
+)]
+pub(crate) async fn ping(state: State<App>) -> Result<Json<Health>, ApiError> {
+    health(state).await
+}
+
+/// Whether a path is that of a probe, which is always answered.
+pub(crate) fn is_probe(path: &str) -> bool {
+    matches!(path, "/livez" | "/readyz" | "/health" | "/ping")
+}
+
 /// Metrics in the Prometheus text format.
 #[utoipa::path(
     get, path = "/metrics", tag = "operations",

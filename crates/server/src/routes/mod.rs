@@ -2,10 +2,14 @@
 //!
 //! Shapes are checked here and turned into the types of `service`; nothing below sees JSON.
 
+pub(crate) mod cohere;
 pub(crate) mod collections;
+pub(crate) mod dialect;
 pub(crate) mod docs;
 pub(crate) mod documents;
 pub(crate) mod embed;
+pub(crate) mod embed_all;
+mod embed_input;
 pub(crate) mod encoder;
 pub(crate) mod export;
 pub(crate) mod facets;
@@ -14,14 +18,18 @@ pub(crate) mod health;
 pub(crate) mod hits;
 pub(crate) mod info;
 mod item;
+pub(crate) mod main_task;
 mod mode;
+pub(crate) mod predict;
 pub(crate) mod problems;
 pub(crate) mod rerank;
 pub(crate) mod reranker;
 pub(crate) mod search;
 pub(crate) mod search_batch;
+pub(crate) mod search_query;
 pub(crate) mod similarity;
 pub(crate) mod snapshots;
-mod text_list;
 mod timestamp;
+pub(crate) mod tokenize;
+mod truncation;
 pub(crate) mod v1;

@@ -70,6 +70,12 @@ problems! {
 }
 
 problems! {
+    /// Any operation on one model, which may not be there.
+    ModelProblems:
+    (404, "`model_not_found`"),
+}
+
+problems! {
     /// Any operation of the reranker, which may not be there.
     RerankerProblems:
     (404, "`reranker_not_found`: the service was started without one"),

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::documents::check_text;
 use super::problems::{AnswerProblems, BodyProblems, EngineProblems, RerankerProblems};
-use super::similarity::TruncationDirection;
+use super::truncation::TruncationDirection;
 use crate::answer;
 use crate::app::App;
 use crate::config::Limits;
@@ -30,29 +30,29 @@ pub(crate) struct RerankWish {
     top_n: Option<usize>,
 }
 
-/// A query and texts to put into order, as text-embeddings-inference takes them.
+/// A query and texts to put into order, as text-embeddings-inference takes them. Fields of other names are
+/// passed over.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(remote = "Self", deny_unknown_fields)]
+#[serde(remote = "Self")]
 pub(crate) struct RerankRequest {
     /// What the texts should answer.
     #[schema(min_length = 1, pattern = r"\S", example = "I cannot sign in any more")]
-    query: String,
+    pub(super) query: String,
     /// At most `limits.max_rerank_candidates`.
     #[schema(min_items = 1, max_items = 200)]
-    texts: Vec<String>,
+    pub(super) texts: Vec<String>,
     /// Cut a pair of query and text at the reranker's window; with `false` it is refused. The
     /// default is true.
-    truncate: Option<bool>,
-    /// Texts are cut at the end.
-    #[serde(rename = "truncation_direction")]
+    pub(super) truncate: Option<bool>,
+    /// Which end of query and text is left out over the window; `right` when absent.
     #[schema(inline)]
-    _truncation_direction: Option<TruncationDirection>,
+    pub(super) truncation_direction: Option<TruncationDirection>,
     /// Return the model's logits instead of their logistic function.
     #[serde(default)]
-    raw_scores: bool,
+    pub(super) raw_scores: bool,
     /// Return the texts, too.
     #[serde(default)]
-    return_text: bool,
+    pub(super) return_text: bool,
 }
 
 from_object_only!(RerankWish, RerankRequest);
@@ -61,12 +61,12 @@ impl JsonBody for RerankRequest {
     type Checked = Self;
 
     fn lists(limits: &Limits) -> Vec<ListLimit> {
-        vec![ListLimit {
-            pointer: "/texts",
-            items: "texts",
-            max: limits.max_rerank_candidates,
-            limit: "limits.max_rerank_candidates",
-        }]
+        vec![ListLimit::new(
+            "/texts",
+            "texts",
+            limits.max_rerank_candidates,
+            "limits.max_rerank_candidates",
+        )]
     }
 
     fn check(self, limits: &Limits) -> Result<Self, ApiError> {
@@ -100,10 +100,16 @@ pub(crate) async fn post(
     State(app): State<App>,
     ApiJson(request): ApiJson<RerankRequest>,
 ) -> Result<Response, ApiError> {
-    let over_window = match request.truncate {
-        Some(false) => OverWindow::Refuse,
-        Some(true) | None => OverWindow::Cut,
-    };
+    answer(&app, request).await
+}
+
+/// The texts of a request in their order.
+///
+/// # Errors
+/// As [`ranked`].
+pub(super) async fn answer(app: &App, request: RerankRequest) -> Result<Response, ApiError> {
+    let over_window =
+        TruncationDirection::over_window(request.truncation_direction, request.truncate);
     let mut texts = if request.return_text {
         request.texts.clone()
     } else {
@@ -113,10 +119,7 @@ pub(crate) async fn post(
         query: request.query,
         texts: RerankTexts::Given(request.texts),
     };
-    let scores = app.engine()?.rerank(vec![task], over_window).await?;
-    let mut scores: Vec<_> = scores.into_iter().flatten().enumerate().collect();
-    // Large logits have equal logistic functions.
-    scores.sort_by(|(_, left), (_, right)| right.logit.total_cmp(&left.logit));
+    let scores = ranked(app, task, over_window).await?;
     let ranked = move |(index, pair): (usize, PairScore)| RankedText {
         index,
         score: match request.raw_scores {
@@ -133,30 +136,55 @@ pub(crate) async fn post(
     .await
 }
 
+/// Texts of a task by their place, the best first.
+///
+/// # Errors
+/// 404 without a reranker, 422 for a pair over the window that may not be cut, 503 when too much waits.
+pub(super) async fn ranked(
+    app: &App,
+    task: RerankTask,
+    over_window: OverWindow,
+) -> Result<Vec<(usize, PairScore)>, ApiError> {
+    let scores = app.engine()?.rerank(vec![task], over_window).await?;
+    let mut scores: Vec<_> = scores.into_iter().flatten().enumerate().collect();
+    // Large logits have equal logistic functions.
+    scores.sort_by(|(_, left), (_, right)| right.logit.total_cmp(&left.logit));
+    Ok(scores)
+}
+
 /// What text-embeddings-inference makes of a logit, whatever activation the model asks for.
-fn logistic(logit: f32) -> f32 {
+pub(super) fn logistic(logit: f32) -> f32 {
     1.0 / (1.0 + (-logit).exp())
 }
 
 impl RerankRequest {
     fn check_texts(&self, limits: &Limits) -> Result<(), ApiError> {
-        check_text(
-            &self.query,
-            limits.max_query_bytes,
-            "limits.max_query_bytes",
-        )
-        .map_err(|error| error.at("/query"))?;
-        if self.texts.is_empty() {
-            return Err(ApiError::invalid("/texts", "there are no texts"));
-        }
-        let max = limits.max_text_bytes;
-        let over = self.texts.iter().position(|text| text.len() > max);
-        over.map_or(Ok(()), |place| {
-            let bytes = self.texts[place].len();
-            let detail = format!("it has {bytes} bytes, over limits.max_text_bytes = {max}");
-            Err(ApiError::invalid(format!("/texts/{place}"), detail))
-        })
+        check_query_and_texts(&self.query, &self.texts, "/texts", limits)
     }
+}
+
+/// Whether a query and the texts at `pointer` are within their limits.
+///
+/// # Errors
+/// 422.
+pub(super) fn check_query_and_texts(
+    query: &str,
+    texts: &[String],
+    pointer: &str,
+    limits: &Limits,
+) -> Result<(), ApiError> {
+    check_text(query, limits.max_query_bytes, "limits.max_query_bytes")
+        .map_err(|error| error.at("/query"))?;
+    if texts.is_empty() {
+        return Err(ApiError::invalid(pointer, "there are no texts"));
+    }
+    let max = limits.max_text_bytes;
+    let over = texts.iter().position(|text| text.len() > max);
+    over.map_or(Ok(()), |place| {
+        let bytes = texts[place].len();
+        let detail = format!("it has {bytes} bytes, over limits.max_text_bytes = {max}");
+        Err(ApiError::invalid(format!("{pointer}/{place}"), detail))
+    })
 }
 
 impl RerankWish {

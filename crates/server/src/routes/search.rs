@@ -166,9 +166,22 @@ pub(crate) async fn post(
     collection: CollectionName,
     ApiJson((search, layout)): ApiJson<SearchRequest>,
 ) -> Result<Response, ApiError> {
+    answer(&app, &collection, search, layout).await
+}
+
+/// The answer to a search in a collection.
+///
+/// # Errors
+/// 404 for a collection or a document that is not there, and as [`service::search`].
+pub(super) async fn answer(
+    app: &App,
+    collection: &str,
+    search: Search,
+    layout: Layout,
+) -> Result<Response, ApiError> {
     let started_at = Instant::now();
     let engine = app.engine()?;
-    let collection = engine.collection(&collection)?;
+    let collection = engine.collection(collection)?;
     let (answering, of) = (app.clone(), Arc::clone(&collection));
     let render = move |found: Vec<Found>, attempt: Attempt| {
         let room = answering.room().until(&attempt.cancel);
@@ -187,12 +200,7 @@ impl SearchRequest {
         [positive, negative, facets]: [&'static str; 3],
         limits: &Limits,
     ) -> Vec<ListLimit> {
-        let list = |pointer, items, max, limit| ListLimit {
-            pointer,
-            items,
-            max,
-            limit,
-        };
+        let list = |pointer, items, max, limit| ListLimit::new(pointer, items, max, limit);
         let (examples, limit) = (limits.max_search_examples, "limits.max_search_examples");
         vec![
             list(positive, "items", examples, limit),

@@ -35,12 +35,12 @@ impl JsonBody for SearchBatchRequest {
     type Checked = (Vec<Search>, Vec<Layout>);
 
     fn lists(limits: &Limits) -> Vec<ListLimit> {
-        let searches = ListLimit {
-            pointer: "/searches",
-            items: "searches",
-            max: limits.max_searches_per_batch,
-            limit: "limits.max_searches_per_batch",
-        };
+        let searches = ListLimit::new(
+            "/searches",
+            "searches",
+            limits.max_searches_per_batch,
+            "limits.max_searches_per_batch",
+        );
         let pointers = [
             "/searches/*/positive",
             "/searches/*/negative",

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::item::{Item, PlainText};
 use super::problems::{AnswerProblems, BodyProblems, DocumentProblems, EngineProblems};
+use super::truncation::TruncationDirection;
 use crate::answer;
 use crate::app::App;
 use crate::config::Limits;
@@ -30,7 +31,7 @@ pub(crate) enum MetricShape {
 }
 
 /// One of four forms: `pairs`; `source` and `targets`; `left` and optionally `right`; or `inputs`.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct SimilarityRequest {
     /// Pairs of items; the answer has one score for each.
@@ -66,7 +67,7 @@ pub(crate) struct SimilarityRequest {
 
 /// One sentence against many, as text-embeddings-inference takes it.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(remote = "Self", deny_unknown_fields)]
+#[serde(remote = "Self")]
 pub(crate) struct Inputs {
     #[schema(min_length = 1, pattern = r"\S")]
     source_sentence: String,
@@ -74,16 +75,16 @@ pub(crate) struct Inputs {
     sentences: Vec<PlainText>,
 }
 
-/// Parameters of text-embeddings-inference. Texts are always cut at the window, on the right.
+/// Parameters of text-embeddings-inference. Texts are always cut at the window, on the right. Fields of
+/// other names are passed over.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(remote = "Self", deny_unknown_fields)]
+#[serde(remote = "Self")]
 pub(crate) struct Parameters {
     /// Only `true`: texts over the window are cut.
     truncate: Option<bool>,
-    /// Texts are cut at the end.
-    #[serde(rename = "truncation_direction")]
+    /// Only `right`: texts are cut at the end.
     #[schema(inline)]
-    _truncation_direction: Option<TruncationDirection>,
+    truncation_direction: Option<TruncationDirection>,
 }
 
 from_object_only!(SimilarityRequest, Inputs, Parameters);
@@ -92,12 +93,8 @@ impl JsonBody for SimilarityRequest {
     type Checked = Comparison;
 
     fn lists(limits: &Limits) -> Vec<ListLimit> {
-        let list = |pointer, max| ListLimit {
-            pointer,
-            items: "items",
-            max,
-            limit: "limits.max_similarity_items",
-        };
+        let list =
+            |pointer, max| ListLimit::new(pointer, "items", max, "limits.max_similarity_items");
         let max = limits.max_similarity_items;
         let pointers = [
             "/pairs",
@@ -113,15 +110,6 @@ impl JsonBody for SimilarityRequest {
     fn check(self, limits: &Limits) -> Result<Self::Checked, ApiError> {
         self.checked(limits)
     }
-}
-
-/// Which end of a long text is left out.
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum TruncationDirection {
-    /// The end of the text.
-    #[serde(alias = "Right")]
-    Right,
 }
 
 /// Scores, in the order of `pairs` or `targets`.
@@ -181,8 +169,20 @@ pub(crate) async fn post(
     collection: CollectionName,
     ApiJson(comparison): ApiJson<SimilarityRequest>,
 ) -> Result<Response, ApiError> {
+    compare(&app, &collection, comparison).await
+}
+
+/// The answer to a comparison in a collection.
+///
+/// # Errors
+/// 404 for a collection or a document that is not there, and as [`compared`].
+pub(super) async fn compare(
+    app: &App,
+    collection: &str,
+    comparison: Comparison,
+) -> Result<Response, ApiError> {
     let engine = app.engine()?;
-    let collection = engine.collection(&collection)?;
+    let collection = engine.collection(collection)?;
     let Comparison {
         operands,
         pairs,
@@ -297,6 +297,20 @@ impl SimilarityRequest {
     }
 }
 
+impl Inputs {
+    /// One sentence against many.
+    ///
+    /// # Errors
+    /// 422 for a text that is blank or too long, or too many of them.
+    pub(super) fn checked(self, limits: &Limits) -> Result<Comparison, ApiError> {
+        let request = SimilarityRequest {
+            inputs: Some(self),
+            ..SimilarityRequest::default()
+        };
+        request.checked(limits)
+    }
+}
+
 fn plain(text: String) -> Item {
     Item::Plain(PlainText::from(text))
 }
@@ -314,6 +328,13 @@ fn check_parameters(parameters: Option<&Parameters>, has_inputs: bool) -> Result
     if parameters.truncate == Some(false) {
         let detail = "truncate: false is not supported; texts over the window are cut";
         return Err(ApiError::invalid("/parameters/truncate", detail));
+    }
+    if parameters.truncation_direction == Some(TruncationDirection::Left) {
+        let detail = "texts over the window are cut at the end here, that is at the right";
+        return Err(ApiError::invalid(
+            "/parameters/truncation_direction",
+            detail,
+        ));
     }
     Ok(())
 }

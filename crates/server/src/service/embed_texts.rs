@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use siamese_encoder::{Encoder, InputKind, TokenizedText};
+use siamese_encoder::{self as encoder, Encoder, InputKind, TokenizedText};
 
 use super::{OverWindow, blocking_steps, in_steps};
+use crate::answer::Room;
 use crate::app::Engine;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorCode};
 use crate::queue::{Admission, Lane};
 
 /// What is put before each text.
@@ -20,10 +21,66 @@ pub(crate) enum Prompt {
     Default,
 }
 
+impl Prompt {
+    /// What the encoder has by this name.
+    ///
+    /// # Errors
+    /// 422 when it has nothing.
+    pub(crate) fn text(&self, encoder: &Encoder) -> Result<String, ApiError> {
+        let info = encoder.info();
+        let name = match self {
+            Self::Of(kind) => return Ok(encoder.prompt(*kind).to_owned()),
+            Self::Named(name) => name,
+            Self::Default => match &info.default_prompt_name {
+                Some(name) => name,
+                None => return Ok(String::new()),
+            },
+        };
+        info.prompts.get(name).cloned().ok_or_else(|| {
+            let names: Vec<_> = info.prompts.keys().map(String::as_str).collect();
+            let detail = format!(
+                "the model has no prompt {name:?}; it has: {}",
+                if names.is_empty() {
+                    "none".to_owned()
+                } else {
+                    names.join(", ")
+                }
+            );
+            ApiError::invalid("/prompt_name", detail)
+        })
+    }
+}
+
+/// A text to encode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TextInput {
+    /// As it is.
+    Text(String),
+    /// As the ids of its tokens.
+    Ids(Vec<u32>),
+}
+
+impl TextInput {
+    /// The text, if it is one.
+    pub(crate) fn into_text(self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Ids(_) => None,
+        }
+    }
+
+    fn as_encoder_input(&self) -> encoder::TextInput<'_> {
+        match self {
+            Self::Text(text) => encoder::TextInput::Text(text),
+            Self::Ids(ids) => encoder::TextInput::Ids(ids),
+        }
+    }
+}
+
 /// Texts to encode, and how.
 #[derive(Debug, Clone)]
 pub(crate) struct EmbedTask {
-    pub(crate) texts: Vec<String>,
+    pub(crate) texts: Vec<TextInput>,
     pub(crate) prompt: Prompt,
     /// Keep only the first values of each vector.
     pub(crate) dimensions: Option<usize>,
@@ -52,14 +109,69 @@ pub(crate) async fn embed_texts(
     engine: &Engine,
     task: EmbedTask,
 ) -> Result<Vec<TextEmbedding>, ApiError> {
+    check_dimensions(&engine.encoder, task.dimensions)?;
+    let (dimensions, normalize) = (task.dimensions, task.normalize);
+    let tokenized = tokenized(engine, task).await?;
+    let lane = Lane::for_texts(tokenized.len());
+    let embeddings = engine
+        .embed_tokenized(tokenized, lane, Admission::Refuse)
+        .await?;
+    let embeddings = embeddings.into_iter().map(|embedding| TextEmbedding {
+        vector: shaped(embedding.vector, dimensions, normalize),
+        tokens: embedding.tokens_kept,
+    });
+    Ok(embeddings.collect())
+}
+
+/// The last states of all tokens of texts, one after the other for each text, in order. They take memory
+/// of `room`.
+///
+/// # Errors
+/// As [`embed_texts`], and 422 when the answer would be over `max_response_bytes`.
+pub(crate) async fn token_states(
+    engine: &Engine,
+    task: EmbedTask,
+    room: &mut Room,
+    max_response_bytes: usize,
+) -> Result<Vec<Vec<f32>>, ApiError> {
+    let tokenized = tokenized(engine, task).await?;
+    let tokens: usize = tokenized.iter().map(TokenizedText::tokens_kept).sum();
+    let bytes = tokens * engine.encoder.state_width() * size_of::<f32>();
+    // As JSON a number takes more than as four bytes.
+    if bytes > max_response_bytes {
+        let detail = format!(
+            "the states of {tokens} tokens take {bytes} bytes, over limits.max_response_bytes = \
+             {max_response_bytes}; ask for fewer texts at once"
+        );
+        return Err(ApiError::new(ErrorCode::ResponseTooLarge, detail));
+    }
+    room.hold(bytes)?;
+    let lane = Lane::for_texts(tokenized.len());
+    let wanted = tokenized.into_iter().map(TokenizedText::for_token_states);
+    let embeddings = engine
+        .embed_tokenized(wanted.collect(), lane, Admission::Refuse)
+        .await?;
+    Ok(embeddings
+        .into_iter()
+        .map(|embedding| embedding.vector)
+        .collect())
+}
+
+async fn tokenized(engine: &Engine, task: EmbedTask) -> Result<Vec<TokenizedText>, ApiError> {
     let encoder = Arc::clone(&engine.encoder);
-    check_dimensions(&encoder, task.dimensions)?;
-    let prompt = prompt(&encoder, &task.prompt)?;
-    let (texts, over_window, pointer) = (task.texts, task.over_window, task.pointer);
-    let tokenized = blocking_steps(move |cancel| {
+    let prompt = task.prompt.text(&encoder)?;
+    let EmbedTask {
+        texts,
+        over_window,
+        pointer,
+        ..
+    } = task;
+    blocking_steps(move |cancel| {
+        check_token_ids(&encoder, &texts, pointer)?;
         let tokenized = in_steps(&texts, cancel, |texts| {
+            let texts: Vec<_> = texts.iter().map(TextInput::as_encoder_input).collect();
             encoder
-                .tokenize_all_after(&prompt, texts)
+                .tokenize_all_after(&prompt, &texts, over_window.truncation())
                 .map_err(ApiError::internal)
         })?;
         if over_window == OverWindow::Refuse {
@@ -67,16 +179,32 @@ pub(crate) async fn embed_texts(
         }
         Ok(tokenized)
     })
-    .await?;
-    let lane = Lane::for_texts(tokenized.len());
-    let embeddings = engine
-        .embed_tokenized(tokenized, lane, Admission::Refuse)
-        .await?;
-    let embeddings = embeddings.into_iter().map(|embedding| TextEmbedding {
-        vector: shaped(embedding.vector, task.dimensions, task.normalize),
-        tokens: embedding.tokens_kept,
-    });
-    Ok(embeddings.collect())
+    .await
+}
+
+/// Whether the encoder's tokenizer has all these tokens.
+///
+/// # Errors
+/// 422 for one that it has not.
+pub(crate) fn check_token_ids(
+    encoder: &Encoder,
+    texts: &[TextInput],
+    pointer: &str,
+) -> Result<(), ApiError> {
+    for (place, text) in texts.iter().enumerate() {
+        let TextInput::Ids(ids) = text else {
+            continue;
+        };
+        if let Some(unknown) = ids.iter().find(|id| !encoder.has_token(**id)) {
+            let detail = format!(
+                "text {place} has the token id {unknown}, which is not one of this encoder's {} tokens. Send \
+                 texts instead: LangChain does so with check_embedding_ctx_length=False",
+                encoder.vocabulary_size()
+            );
+            return Err(ApiError::invalid(pointer, detail));
+        }
+    }
+    Ok(())
 }
 
 fn check_dimensions(encoder: &Encoder, dimensions: Option<usize>) -> Result<(), ApiError> {
@@ -88,30 +216,6 @@ fn check_dimensions(encoder: &Encoder, dimensions: Option<usize>) -> Result<(), 
         )),
         _ => Ok(()),
     }
-}
-
-fn prompt(encoder: &Encoder, wanted: &Prompt) -> Result<String, ApiError> {
-    let info = encoder.info();
-    let name = match wanted {
-        Prompt::Of(kind) => return Ok(encoder.prompt(*kind).to_owned()),
-        Prompt::Named(name) => name,
-        Prompt::Default => match &info.default_prompt_name {
-            Some(name) => name,
-            None => return Ok(String::new()),
-        },
-    };
-    info.prompts.get(name).cloned().ok_or_else(|| {
-        let names: Vec<_> = info.prompts.keys().map(String::as_str).collect();
-        let detail = format!(
-            "the model has no prompt {name:?}; it has: {}",
-            if names.is_empty() {
-                "none".to_owned()
-            } else {
-                names.join(", ")
-            }
-        );
-        ApiError::invalid("/prompt_name", detail)
-    })
 }
 
 fn refuse_truncated(

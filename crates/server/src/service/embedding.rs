@@ -119,8 +119,9 @@ impl Engine {
         let encoder = Arc::clone(&self.encoder);
         let tokenized = blocking_steps(move |cancel| {
             in_steps(&texts, cancel, |texts| {
+                let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
                 encoder
-                    .tokenize_all(texts, kind)
+                    .tokenize_all(&texts, kind)
                     .map_err(ApiError::internal)
             })
         })

@@ -262,6 +262,11 @@ impl Windows {
                 ErrorCode::MalformedJson,
                 "the body broke off; what came after the last complete line was not read",
             )),
+            End::Undecodable => Some(ApiError::new(
+                ErrorCode::MalformedJson,
+                "the body could not be decompressed further as its Content-Encoding says; what came after \
+                 the last complete line was not read",
+            )),
             End::NoRoom => Some(ApiError::overloaded(
                 "bodies of other requests take limits.max_bodies_in_flight_bytes; later lines were not read",
                 ROOM_RETRY_AFTER_S,

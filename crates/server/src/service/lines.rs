@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use tokio::sync::watch;
 
 use crate::body_budget::BodyShare;
+use crate::extract::undecodable;
 
 /// How long a stream waits for memory that other requests hold.
 pub(super) const ROOM_PATIENCE: Duration = Duration::from_secs(10);
@@ -30,6 +31,8 @@ pub(super) enum End {
     Complete,
     /// The client hung up or broke the protocol.
     Broken,
+    /// What came is not compressed as the client says.
+    Undecodable,
     /// Nothing came for the idle timeout.
     Idle,
     /// The server is stopping.
@@ -104,6 +107,7 @@ impl LineReader {
             chunk = self.body.next() => match chunk {
                 None => Err(End::Complete),
                 Some(Ok(chunk)) => Ok(chunk),
+                Some(Err(error)) if undecodable(&error).is_some() => Err(End::Undecodable),
                 Some(Err(_)) => Err(End::Broken),
             },
             _ = self.stopping.changed() => Err(End::Stopping),

@@ -17,7 +17,9 @@ mod similarity;
 pub(crate) use chunking::{
     default_chunking, default_overlap, default_passage_tokens, min_passage_tokens, window,
 };
-pub(crate) use embed_texts::{EmbedTask, Prompt, TextEmbedding, embed_texts};
+pub(crate) use embed_texts::{
+    EmbedTask, Prompt, TextEmbedding, TextInput, check_token_ids, embed_texts, token_states,
+};
 pub(crate) use embedding::{Embedding, Vocabulary};
 pub(crate) use file_stream::file_stream;
 pub(crate) use ingest::{DocumentOutcome, Drafts, Warning, WriteStatus, ingest};
@@ -43,16 +45,15 @@ const TEXTS_OF_STEP: usize = 16;
 ///
 /// # Errors
 /// What `work` returns.
-fn in_steps<T>(
-    texts: &[String],
+fn in_steps<I, T>(
+    texts: &[I],
     cancel: &Cancel,
-    work: impl Fn(&[&str]) -> Result<Vec<T>, ApiError>,
+    work: impl Fn(&[I]) -> Result<Vec<T>, ApiError>,
 ) -> Result<Vec<T>, ApiError> {
     let mut done = Vec::with_capacity(texts.len());
     for step in texts.chunks(TEXTS_OF_STEP) {
         cancel.step()?;
-        let step: Vec<&str> = step.iter().map(String::as_str).collect();
-        done.extend(work(&step)?);
+        done.extend(work(step)?);
     }
     Ok(done)
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use siamese_encoder::{Reranker, TokenizedText};
+use siamese_encoder::{Reranker, TokenizedText, Truncation};
 use siamese_index::{Collection, Hit, HitParts};
 
 use super::chunking::with_title;
@@ -47,10 +47,26 @@ pub(crate) struct PairScore {
 /// What to do with a pair over the reranker's window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OverWindow {
-    /// Read as much as fits.
-    Cut,
+    /// Read as much as fits, and leave out this end.
+    Cut(Truncation),
     /// Refuse the request.
     Refuse,
+}
+
+impl Default for OverWindow {
+    fn default() -> Self {
+        Self::Cut(Truncation::default())
+    }
+}
+
+impl OverWindow {
+    /// Which end of a text is left out, if any.
+    pub(super) fn truncation(self) -> Truncation {
+        match self {
+            Self::Cut(truncation) => truncation,
+            Self::Refuse => Truncation::default(),
+        }
+    }
 }
 
 /// Tokenised pairs, task by task.
@@ -80,7 +96,10 @@ impl Engine {
         let reranker = Arc::clone(self.reranker()?);
         let tokenizer = Arc::clone(&reranker);
         let tokenized: TokenizedTasks = blocking_steps(move |cancel| {
-            let tokenized = tasks.iter().map(|task| tokenize(&tokenizer, task, cancel));
+            let truncation = over_window.truncation();
+            let tokenized = tasks
+                .iter()
+                .map(|task| tokenize(&tokenizer, task, truncation, cancel));
             tokenized.collect()
         })
         .await?;
@@ -108,11 +127,13 @@ impl Engine {
 fn tokenize(
     reranker: &Reranker,
     task: &RerankTask,
+    truncation: Truncation,
     cancel: &Cancel,
 ) -> Result<Vec<TokenizedText>, ApiError> {
     let mut portion = Portion {
         reranker,
         query: &task.query,
+        truncation,
         texts: Vec::new(),
         bytes: 0,
         pairs: Vec::new(),
@@ -140,6 +161,7 @@ fn tokenize(
 struct Portion<'a> {
     reranker: &'a Reranker,
     query: &'a str,
+    truncation: Truncation,
     texts: Vec<Cow<'a, str>>,
     bytes: usize,
     pairs: Vec<TokenizedText>,
@@ -157,7 +179,9 @@ impl<'a> Portion<'a> {
 
     fn tokenize(&mut self) -> Result<(), ApiError> {
         let texts: Vec<&str> = self.texts.iter().map(|text| &**text).collect();
-        let pairs = self.reranker.tokenize_pairs(self.query, &texts);
+        let pairs = self
+            .reranker
+            .tokenize_pairs(self.query, &texts, self.truncation);
         self.pairs.extend(pairs.map_err(ApiError::internal)?);
         self.texts.clear();
         self.bytes = 0;

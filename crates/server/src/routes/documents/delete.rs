@@ -7,17 +7,19 @@ use serde::{Deserialize, Serialize};
 use siamese_index::{Collection, Filter};
 use utoipa::ToSchema;
 
+use super::IdQuery;
 use super::input::check_id;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{
-    ApiJson, CollectionName, DocumentId, JsonBody, ListLimit, from_object_only, present,
+    ApiJson, ApiQuery, CollectionName, DocumentId, JsonBody, ListLimit, from_object_only, present,
 };
 use crate::metrics;
 use crate::routes::filter::FilterShape;
 use crate::routes::problems::{
-    BodyProblems, CollectionProblems, DocumentProblems, EngineProblems, WriteProblems,
+    BodyProblems, CollectionProblems, DocumentProblems, EngineProblems, ParameterProblems,
+    WriteProblems,
 };
 use crate::service::blocking_write;
 
@@ -35,7 +37,28 @@ pub(crate) async fn one(
     collection: CollectionName,
     DocumentId(id): DocumentId,
 ) -> Result<StatusCode, ApiError> {
-    let collection = app.engine()?.collection(&collection)?;
+    delete_one(&app, &collection, id).await
+}
+
+/// Delete a document whose id is a parameter.
+#[utoipa::path(
+    delete, path = "/documents", operation_id = "delete_document_by_id", tag = "documents",
+    params(IdQuery),
+    responses(
+        (status = 204, description = "Deleted, durably"),
+        DocumentProblems, ParameterProblems, WriteProblems, EngineProblems
+    )
+)]
+pub(crate) async fn one_by_query(
+    State(app): State<App>,
+    collection: CollectionName,
+    ApiQuery(IdQuery { id }): ApiQuery<IdQuery>,
+) -> Result<StatusCode, ApiError> {
+    delete_one(&app, &collection, id).await
+}
+
+async fn delete_one(app: &App, collection: &str, id: String) -> Result<StatusCode, ApiError> {
+    let collection = app.engine()?.collection(collection)?;
     blocking_write(move || {
         let deleted = collection.delete(std::slice::from_ref(&id))?;
         if !deleted.contains(&true) {
@@ -124,12 +147,12 @@ impl JsonBody for DeleteRequest {
     type Checked = (Selection, bool);
 
     fn lists(limits: &Limits) -> Vec<ListLimit> {
-        vec![ListLimit {
-            pointer: "/ids",
-            items: "ids",
-            max: limits.max_ids_per_request,
-            limit: "limits.max_ids_per_request",
-        }]
+        vec![ListLimit::new(
+            "/ids",
+            "ids",
+            limits.max_ids_per_request,
+            "limits.max_ids_per_request",
+        )]
     }
 
     fn check(self, limits: &Limits) -> Result<Self::Checked, ApiError> {

@@ -8,17 +8,28 @@ pub(crate) mod write;
 mod input;
 pub(crate) use input::{check_id, check_text};
 mod stream;
+mod unread;
 pub(crate) use stream::is_ndjson;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use siamese_index::{StoredDocument, StoredPassage};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::timestamp::rfc3339;
 
 /// Bytes of a document's id.
 pub(crate) const MAX_ID_BYTES: usize = siamese_index::MAX_ID_BYTES;
+
+/// Which document, where its id is no part of the path.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct IdQuery {
+    /// The document's id. Every id can stand here; clients take some for steps in a path, such as `..`.
+    #[param(min_length = 1)]
+    pub(super) id: String,
+}
 
 /// A stored document.
 #[derive(Debug, Serialize, ToSchema)]

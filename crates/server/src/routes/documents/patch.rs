@@ -6,12 +6,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::DocumentDescription;
 use super::input::check_metadata;
+use super::{DocumentDescription, IdQuery};
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, CollectionName, DocumentId, JsonBody, from_object_only};
+use crate::extract::{ApiJson, ApiQuery, CollectionName, DocumentId, JsonBody, from_object_only};
 use crate::routes::problems::{BodyProblems, DocumentProblems, EngineProblems, WriteProblems};
 use crate::service::blocking_write;
 
@@ -51,7 +51,35 @@ pub(crate) async fn patch(
     DocumentId(id): DocumentId,
     ApiJson(metadata): ApiJson<PatchRequest>,
 ) -> Result<Json<DocumentDescription>, ApiError> {
-    let collection = app.engine()?.collection(&collection)?;
+    merge(&app, &collection, id, metadata).await
+}
+
+/// Merge metadata into that of a document whose id is a parameter.
+#[utoipa::path(
+    patch, path = "/documents", operation_id = "patch_document_by_id", tag = "documents",
+    params(IdQuery),
+    request_body = PatchRequest,
+    responses(
+        (status = 200, body = DocumentDescription),
+        DocumentProblems, BodyProblems, WriteProblems, EngineProblems
+    )
+)]
+pub(crate) async fn patch_by_query(
+    State(app): State<App>,
+    collection: CollectionName,
+    ApiQuery(IdQuery { id }): ApiQuery<IdQuery>,
+    ApiJson(metadata): ApiJson<PatchRequest>,
+) -> Result<Json<DocumentDescription>, ApiError> {
+    merge(&app, &collection, id, metadata).await
+}
+
+async fn merge(
+    app: &App,
+    collection: &str,
+    id: String,
+    metadata: Map<String, Value>,
+) -> Result<Json<DocumentDescription>, ApiError> {
+    let collection = app.engine()?.collection(collection)?;
     let max = app.limits().max_metadata_bytes;
     blocking_write(move || {
         let document = collection

@@ -20,7 +20,7 @@ use crate::app::App;
 use crate::error::{ApiError, ErrorCode};
 use crate::extract::{ApiQuery, CollectionName, DocumentId};
 use crate::routes::problems::{
-    AnswerProblems, CollectionProblems, DocumentProblems, EngineProblems, ParameterProblems,
+    AnswerProblems, DocumentProblems, EngineProblems, ParameterProblems,
 };
 use crate::service::blocking_steps;
 
@@ -59,8 +59,18 @@ pub(crate) async fn get(
     DocumentId(id): DocumentId,
     ApiQuery(query): ApiQuery<DocumentQuery>,
 ) -> Result<Response, ApiError> {
-    let collection = app.engine()?.collection(&collection)?;
     let with_vectors = query.include == Some(DocumentInclude::Vectors);
+    read_one(&app, &collection, id, with_vectors).await
+}
+
+/// A document, with the embeddings of its passages or without them.
+async fn read_one(
+    app: &App,
+    collection: &str,
+    id: String,
+    with_vectors: bool,
+) -> Result<Response, ApiError> {
+    let collection = app.engine()?.collection(collection)?;
     let (room, dimensions) = (app.room(), app.engine()?.encoder.info().dimensions);
     blocking_steps(move |cancel| {
         let document = collection
@@ -106,9 +116,13 @@ pub(crate) struct PageQuery {
     limit: Option<usize>,
     /// `next_cursor` of the page before: documents after it are listed.
     cursor: Option<String>,
-    /// `text` adds the texts.
+    /// `text` adds the texts; beside `id`, `vectors` adds each passage's embedding.
     #[param(inline)]
     include: Option<PageInclude>,
+    /// The document of this id instead of a page: the answer is that of `/documents/{id}`. For ids that a
+    /// path cannot carry, such as `..`, which clients take for a step up.
+    #[param(min_length = 1)]
+    id: Option<String>,
 }
 
 /// Parts of a page's documents that are left out unless asked for.
@@ -117,6 +131,8 @@ pub(crate) struct PageQuery {
 pub(crate) enum PageInclude {
     /// The texts.
     Text,
+    /// The embeddings of the passages of one document.
+    Vectors,
 }
 
 /// A page of documents, ordered by id.
@@ -206,13 +222,27 @@ impl Serialize for Documents {
     }
 }
 
-/// List documents, ordered by id.
+/// A page of documents, or one of them.
+#[derive(Debug, ToSchema)]
+#[serde(untagged)]
+#[expect(
+    dead_code,
+    reason = "describes an answer that is written as it is read"
+)]
+pub(crate) enum DocumentPageOrOne {
+    /// Without `id`.
+    Page(DocumentPage),
+    /// With `id`.
+    One(DocumentDescription),
+}
+
+/// List documents, ordered by id, or read one by its id.
 #[utoipa::path(
     get, path = "/documents", operation_id = "list_documents", tag = "documents",
     params(PageQuery),
     responses(
-        (status = 200, body = DocumentPage),
-        CollectionProblems, ParameterProblems, AnswerProblems, EngineProblems
+        (status = 200, body = DocumentPageOrOne),
+        DocumentProblems, ParameterProblems, AnswerProblems, EngineProblems
     )
 )]
 pub(crate) async fn list(
@@ -220,6 +250,18 @@ pub(crate) async fn list(
     collection: CollectionName,
     ApiQuery(query): ApiQuery<PageQuery>,
 ) -> Result<Response, ApiError> {
+    if let Some(id) = query.id {
+        if query.limit.is_some() || query.cursor.is_some() {
+            let detail = "limit and cursor are for pages, and do not go with id";
+            return Err(ApiError::new(ErrorCode::InvalidRequest, detail));
+        }
+        let with_vectors = query.include == Some(PageInclude::Vectors);
+        return read_one(&app, &collection, id, with_vectors).await;
+    }
+    if query.include == Some(PageInclude::Vectors) {
+        let detail = "include=vectors goes with id; on a page, include=text is possible";
+        return Err(ApiError::new(ErrorCode::InvalidRequest, detail));
+    }
     let limit = checked_limit(query.limit, app.limits().max_page_documents)?;
     let collection = app.engine()?.collection(&collection)?;
     let room = app.room();

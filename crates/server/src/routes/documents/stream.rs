@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use serde::Serialize;
 
 use super::input::DocumentInput;
+use super::unread::{Omitted, buffered};
 use super::write::DocumentResult;
 use crate::app::App;
 use crate::error::{ApiError, Problem};
@@ -34,6 +35,9 @@ enum AnswerLine {
     },
     Interrupted {
         error: Problem,
+    },
+    Omitted {
+        omitted: Omitted,
     },
     Summary {
         summary: Summary,
@@ -67,8 +71,9 @@ pub(super) fn write(app: App, collection: &str, body: Body) -> Result<Response, 
         let app = app.clone();
         Arc::new(move |line: &[u8]| parse_line::<DocumentInput>(line, app.limits()))
     };
-    let lines = ingest_stream(app, collection, body, parse).map(|event| Ok(answer_line(event)));
-    let body = Body::from_stream(lines.map(|line: Result<Bytes, Infallible>| line));
+    let events = ingest_stream(app, collection, body, parse);
+    let lines = buffered(events, answer_line, omitted_line).map(Ok::<_, Infallible>);
+    let body = Body::from_stream(lines);
     Ok(([(header::CONTENT_TYPE, NDJSON)], body).into_response())
 }
 
@@ -96,7 +101,15 @@ fn answer_line(event: StreamEvent) -> Bytes {
             },
         },
     };
-    let mut json = serde_json::to_vec(&line).unwrap_or_default();
+    to_bytes(&line)
+}
+
+fn omitted_line(omitted: Omitted) -> Bytes {
+    to_bytes(&AnswerLine::Omitted { omitted })
+}
+
+fn to_bytes(line: &AnswerLine) -> Bytes {
+    let mut json = serde_json::to_vec(line).unwrap_or_default();
     json.push(b'\n');
     json.into()
 }

@@ -38,12 +38,12 @@ impl JsonBody for DocumentsRequest {
     type Checked = Drafts;
 
     fn lists(limits: &Limits) -> Vec<ListLimit> {
-        vec![ListLimit {
-            pointer: "/documents",
-            items: "documents",
-            max: limits.max_documents_per_request,
-            limit: "limits.max_documents_per_request",
-        }]
+        vec![ListLimit::new(
+            "/documents",
+            "documents",
+            limits.max_documents_per_request,
+            "limits.max_documents_per_request",
+        )]
     }
 
     fn check(self, limits: &Limits) -> Result<Self::Checked, ApiError> {
@@ -141,7 +141,9 @@ impl From<DocumentOutcome> for DocumentResult {
 ///
 /// A JSON body is stored all or nothing. `application/x-ndjson` is one document a line, of any
 /// length, answered line by line in the same order; a bad line fails alone, and the last line is a
-/// summary. What has been answered is durable and searchable.
+/// summary. What has been answered is durable and searchable. Of a client that does not read while it
+/// sends, lines are stored as well; answers that find no room are left out, and a line `omitted` counts
+/// them by outcome.
 #[utoipa::path(
     post, path = "/documents", operation_id = "write_documents", tag = "documents",
     request_body(content(

@@ -13,19 +13,21 @@ use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiJson, JsonBody, ListLimit, from_object_only, whole_number};
+use crate::routes::embed_input::EmbedInput;
 use crate::routes::problems::{AnswerProblems, BodyProblems, EngineProblems};
-use crate::routes::text_list::TextList;
 use crate::service::{EmbedTask, OverWindow, Prompt, TextEmbedding, blocking_steps, embed_texts};
 
-/// Texts to encode, as clients of OpenAI send them.
+/// How the names of OpenAI's encoders begin.
+const OPENAI_MODELS: &str = "text-embedding-";
+
+/// Texts to encode, as clients of OpenAI send them. Fields of other names, such as `user`, are passed over.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(remote = "Self", deny_unknown_fields)]
+#[serde(remote = "Self")]
 pub(crate) struct EmbeddingsRequest {
     /// A text or a list of texts. What passes the encoder's window is cut.
-    input: TextList,
+    input: EmbedInput,
     /// Any name: there is one encoder, and the answer names it.
-    #[serde(rename = "model")]
-    _model: Option<String>,
+    model: Option<String>,
     /// How vectors are written; `float` when absent.
     #[schema(inline)]
     encoding_format: Option<EncodingFormat>,
@@ -33,9 +35,6 @@ pub(crate) struct EmbeddingsRequest {
     #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = 1)]
     dimensions: Option<usize>,
-    /// Taken, and not used.
-    #[serde(rename = "user")]
-    _user: Option<String>,
     /// What the texts are, for models that treat the two differently; `document` when absent. Not
     /// in OpenAI's API.
     #[schema(inline)]
@@ -48,7 +47,7 @@ impl JsonBody for EmbeddingsRequest {
     type Checked = (EmbedTask, EncodingFormat);
 
     fn lists(limits: &Limits) -> Vec<ListLimit> {
-        vec![TextList::limit("/input", limits)]
+        vec![EmbedInput::limit("/input", limits)]
     }
 
     fn check(self, limits: &Limits) -> Result<Self::Checked, ApiError> {
@@ -56,15 +55,35 @@ impl JsonBody for EmbeddingsRequest {
             Some(InputType::Query) => InputKind::Query,
             Some(InputType::Document) | None => InputKind::Document,
         };
+        check_whose_tokens(self.model.as_deref(), &self.input)?;
         let task = EmbedTask {
             texts: self.input.checked(limits, "/input")?,
             prompt: Prompt::Of(kind),
             dimensions: self.dimensions,
             normalize: true,
-            over_window: OverWindow::Cut,
+            over_window: OverWindow::default(),
             pointer: "/input",
         };
         Ok((task, self.encoding_format.unwrap_or_default()))
+    }
+}
+
+/// Clients that send token ids to a model of OpenAI have made them with OpenAI's tokenizers. Many of the
+/// ids exist here, too, and mean other words.
+///
+/// # Errors
+/// 422 for token ids beside the name of such a model.
+fn check_whose_tokens(model: Option<&str>, input: &EmbedInput) -> Result<(), ApiError> {
+    let openai = model.filter(|model| model.starts_with(OPENAI_MODELS));
+    match openai {
+        Some(model) if input.has_ids() => Err(ApiError::invalid(
+            "/input",
+            format!(
+                "these are the ids of tokens of {model}, whose tokenizer is not that of this encoder. Send \
+                 texts instead: LangChain does so with check_embedding_ctx_length=False"
+            ),
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -84,8 +103,10 @@ pub(crate) enum EncodingFormat {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum InputType {
     /// A question.
+    #[serde(alias = "search_query")]
     Query,
     /// Something to be found.
+    #[serde(alias = "search_document", alias = "passage")]
     Document,
 }
 
@@ -144,6 +165,23 @@ pub(crate) async fn post(
     State(app): State<App>,
     ApiJson((task, format)): ApiJson<EmbeddingsRequest>,
 ) -> Result<Response, ApiError> {
+    answer(&app, task, format).await
+}
+
+/// As `/v1/embeddings`, for clients whose base URL has no `/v1`.
+#[utoipa::path(
+    post, path = "/embeddings", operation_id = "embeddings", tag = "compatible",
+    request_body = EmbeddingsRequest,
+    responses((status = 200, body = EmbeddingsResponse), BodyProblems, AnswerProblems, EngineProblems)
+)]
+pub(crate) async fn post_without_version(
+    State(app): State<App>,
+    ApiJson((task, format)): ApiJson<EmbeddingsRequest>,
+) -> Result<Response, ApiError> {
+    answer(&app, task, format).await
+}
+
+async fn answer(app: &App, task: EmbedTask, format: EncodingFormat) -> Result<Response, ApiError> {
     let engine = app.engine()?;
     let embeddings = embed_texts(engine, task).await?;
     let tokens = embeddings.iter().map(|embedding| embedding.tokens).sum();
@@ -180,7 +218,8 @@ impl EmbeddingShape {
     }
 }
 
-fn base64(vector: &[f32]) -> String {
+/// Base64 of numbers as 32-bit floats, little-endian.
+pub(crate) fn base64(vector: &[f32]) -> String {
     let bytes: Vec<u8> = vector
         .iter()
         .flat_map(|value| value.to_le_bytes())

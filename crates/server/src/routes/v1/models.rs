@@ -1,13 +1,14 @@
-//! `GET /v1/models`.
+//! `GET /v1/models` and `GET /v1/models/{id}`.
 
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::App;
-use crate::error::ApiError;
-use crate::routes::problems::EngineProblems;
+use crate::app::{App, Engine};
+use crate::error::{ApiError, ErrorCode};
+use crate::extract::ApiPath;
+use crate::routes::problems::{EngineProblems, ModelProblems};
 
 /// The models of this service: its encoder.
 #[derive(Debug, Serialize, ToSchema)]
@@ -40,14 +41,64 @@ pub(crate) struct ModelShape {
     responses((status = 200, body = ModelList), EngineProblems)
 )]
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<ModelList>, ApiError> {
-    let engine = app.engine()?;
     Ok(Json(ModelList {
         object: "list",
-        data: vec![ModelShape {
+        data: vec![ModelShape::of(app.engine()?)],
+    }))
+}
+
+/// As `/v1/models`, for clients whose base URL has no `/v1`.
+#[utoipa::path(
+    get, path = "/models", operation_id = "models", tag = "compatible",
+    responses((status = 200, body = ModelList), EngineProblems)
+)]
+pub(crate) async fn list_without_version(state: State<App>) -> Result<Json<ModelList>, ApiError> {
+    list(state).await
+}
+
+/// Describe a model, as OpenAI does.
+///
+/// The id is that of `GET /v1/models`, or that of `encoder.model` in the settings; slashes in it may stand
+/// as they are.
+#[utoipa::path(
+    get, path = "/v1/models/{*id}", operation_id = "v1_model", tag = "compatible",
+    params(("id" = String, Path, min_length = 1)),
+    responses((status = 200, body = ModelShape), ModelProblems, EngineProblems)
+)]
+pub(crate) async fn get(
+    State(app): State<App>,
+    ApiPath(id): ApiPath<String>,
+) -> Result<Json<ModelShape>, ApiError> {
+    let engine = app.engine()?;
+    let model = ModelShape::of(engine);
+    let configured = &app.settings().encoder.model;
+    if id != model.id && id != *configured {
+        let detail = format!("no model is called {id:?}; this service has {:?}", model.id);
+        return Err(ApiError::new(ErrorCode::ModelNotFound, detail));
+    }
+    Ok(Json(ModelShape { id, ..model }))
+}
+
+/// As `/v1/models/{id}`, for clients whose base URL has no `/v1`.
+#[utoipa::path(
+    get, path = "/models/{*id}", operation_id = "model", tag = "compatible",
+    params(("id" = String, Path, min_length = 1)),
+    responses((status = 200, body = ModelShape), ModelProblems, EngineProblems)
+)]
+pub(crate) async fn get_without_version(
+    state: State<App>,
+    id: ApiPath<String>,
+) -> Result<Json<ModelShape>, ApiError> {
+    get(state, id).await
+}
+
+impl ModelShape {
+    fn of(engine: &Engine) -> Self {
+        Self {
             id: engine.encoder.info().model.clone(),
             object: "model",
             created: engine.loaded_at.as_second(),
             owned_by: "siamese",
-        }],
-    }))
+        }
+    }
 }

@@ -76,7 +76,7 @@ pub(super) async fn second_stages(
         return Ok(());
     }
     let started_at = Instant::now();
-    let scores = engine.rerank(tasks, OverWindow::Cut).await?;
+    let scores = engine.rerank(tasks, OverWindow::default()).await?;
     let reranking = started_at.elapsed();
     let staged = found.iter_mut().zip(stages);
     let staged = staged.filter_map(|(found, stage)| Some((found, stage.as_ref()?)));
