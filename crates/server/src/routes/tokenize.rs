@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiJson, JsonBody, ListLimit, from_object_only};
-use crate::service::{Prompt, TextInput, blocking_steps, check_token_ids};
+use crate::service::{Cancel, Prompt, TextInput, blocking_steps, check_token_ids};
 
 /// Texts to tokenise, as text-embeddings-inference takes them. Fields of other names are passed over.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -134,6 +134,7 @@ struct TokenLists {
     texts: Vec<String>,
     with_special_tokens: bool,
     room: Room,
+    cancel: Cancel,
     failed: Mutex<Option<ApiError>>,
 }
 
@@ -154,8 +155,10 @@ impl Serialize for OneText<'_> {
         let text = format!("{}{}", lists.prompt, self.text);
         // Given back with this text. No text has more tokens than bytes.
         let mut room = lists.room.another();
-        let tokens = room
-            .hold(text.len() * size_of::<TextToken>())
+        let tokens = lists
+            .cancel
+            .step()
+            .and_then(|()| room.hold(text.len() * size_of::<TextToken>()))
             .and_then(|()| {
                 let tokens = lists.encoder.text_tokens(&text, lists.with_special_tokens);
                 tokens.map_err(ApiError::internal)
@@ -247,6 +250,7 @@ pub(crate) async fn tokenize(
             texts: task.texts,
             with_special_tokens: task.with_special_tokens,
             room: room.another(),
+            cancel: cancel.clone(),
             failed: Mutex::new(None),
         };
         let answer = answer::json(room.until(cancel), &lists);
@@ -275,7 +279,7 @@ pub(crate) async fn decode(
         check_token_ids(&encoder, &texts, "/ids")?;
         let mut decoded = Vec::with_capacity(texts.len());
         for text in texts {
-            cancel.check()?;
+            cancel.step()?;
             let ids = match text {
                 TextInput::Ids(ids) => ids,
                 TextInput::Text(_) => Vec::new(),
