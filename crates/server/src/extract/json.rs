@@ -257,6 +257,12 @@ where
 fn shape_error(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {
     let pointer = json_pointer(error.path());
     let error = error.into_inner();
+    let message = without_position(&error.to_string());
+    // To serde_json that is a mistake of syntax, like a missing bracket.
+    if message == "number out of range" {
+        let detail = "the number is larger than the numbers that are kept here";
+        return ApiError::invalid(pointer, detail);
+    }
     if !error.is_data() {
         let syntax = syntax_error(&error);
         return match pointer.as_str() {
@@ -264,7 +270,7 @@ fn shape_error(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError
             pointer => syntax.at(pointer),
         };
     }
-    ApiError::invalid(pointer, without_position(&error.to_string()))
+    ApiError::invalid(pointer, message)
 }
 
 fn syntax_error(error: &serde_json::Error) -> ApiError {
@@ -306,6 +312,8 @@ pub(crate) fn pointer_token(key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     #[derive(Debug, Deserialize)]
@@ -348,6 +356,14 @@ mod tests {
         assert_eq!(refusal(b"{").0, ErrorCode::MalformedJson);
         assert_eq!(refusal(br#"{"items":[]} x"#).0, ErrorCode::MalformedJson);
         assert_eq!(refusal(b"").0, ErrorCode::MalformedJson);
+    }
+
+    #[test]
+    fn a_number_beyond_its_range_is_pointed_at() {
+        let body = br#"{"items": [1e400]}"#;
+        let refused = parse_json::<HashMap<String, Vec<f64>>>(body).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::InvalidRequest);
+        assert_eq!(refused.problem(None).pointer.unwrap(), "/items/0");
     }
 
     #[test]
