@@ -33,43 +33,30 @@ unsafe fn cosine_avx2(left: &[f32], right: &[f32]) -> f32 {
 
 #[inline(always)]
 fn cosine_portable(left: &[f32], right: &[f32]) -> f32 {
-    let mut sums = [Sums::default(); LANES];
+    let (mut dot, mut lefts, mut rights) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
+    let mut add = |lane: usize, left: f32, right: f32| {
+        let (left, right) = (f64::from(left), f64::from(right));
+        dot[lane] += left * right;
+        lefts[lane] += left * left;
+        rights[lane] += right * right;
+    };
     let (left_chunks, left_rest) = left.as_chunks::<LANES>();
     let (right_chunks, right_rest) = right.as_chunks::<LANES>();
     for (a, b) in left_chunks.iter().zip(right_chunks) {
         for lane in 0..LANES {
-            sums[lane].add(a[lane], b[lane]);
+            add(lane, a[lane], b[lane]);
         }
     }
     for (lane, (a, b)) in left_rest.iter().zip(right_rest).enumerate() {
-        sums[lane].add(*a, *b);
+        add(lane, *a, *b);
     }
-    let total = |of: fn(&Sums) -> f64| sums.iter().map(of).sum::<f64>();
-    let dot = total(|sums| sums.dot);
+    let total = |sums: [f64; LANES]| sums.iter().sum::<f64>();
     // The root of a square is the number itself, so that equals have 1.
-    let lengths = (total(|sums| sums.left) * total(|sums| sums.right)).sqrt();
+    let lengths = (total(lefts) * total(rights)).sqrt();
     if lengths > 0.0 {
-        (dot / lengths).clamp(-1.0, 1.0) as f32
+        (total(dot) / lengths).clamp(-1.0, 1.0) as f32
     } else {
         0.0
-    }
-}
-
-/// Sums of products: of both sides, and of each with itself.
-#[derive(Debug, Clone, Copy, Default)]
-struct Sums {
-    dot: f64,
-    left: f64,
-    right: f64,
-}
-
-impl Sums {
-    #[inline(always)]
-    fn add(&mut self, left: f32, right: f32) {
-        let (left, right) = (f64::from(left), f64::from(right));
-        self.dot += left * right;
-        self.left += left * left;
-        self.right += right * right;
     }
 }
 
