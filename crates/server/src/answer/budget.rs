@@ -102,8 +102,8 @@ impl Room {
     /// Takes room for so many more bytes: of the answer, or of what it is made from.
     ///
     /// # Errors
-    /// When nobody waits any more; 503 when answers in flight have taken it all, unless this is the one answer that is finished all
-    /// the same: several that grow together would all be refused otherwise.
+    /// When nobody waits any more, or 503 when answers in flight have taken it all, unless this is the one
+    /// answer that is finished all the same: several that grow together would all be refused otherwise.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), ApiError> {
         // What needs room is much, so it takes long to make.
         self.cancel.long_step()?;

@@ -171,8 +171,9 @@ impl Sending {
         for wait in 0..=ROOM_WAITS {
             let room = self.app.stream_room();
             let next = blocking_steps(move |cancel| {
-                cancel.step()?;
-                Ok((export.next(room.until(cancel)), export))
+                // Too many long jobs are as no room: the export goes on later.
+                let lines = cancel.step().and_then(|()| export.next(room.until(cancel)));
+                Ok((lines, export))
             })
             .await;
             let Ok((lines, same)) = next else {
