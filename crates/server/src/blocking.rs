@@ -19,6 +19,8 @@ const MAX_JOBS: usize = 64;
 /// Writes that may wait for the disk at the same time. They have room of their own, so that reads go
 /// on while writes do not.
 const MAX_WRITES: usize = 64;
+/// Text that is tokenised in about a millisecond.
+const MAX_SHORT_TEXT_BYTES: usize = 4 << 10;
 
 static JOBS: Semaphore = Semaphore::const_new(MAX_JOBS);
 static WRITES: Semaphore = Semaphore::const_new(MAX_WRITES);
@@ -80,6 +82,18 @@ impl Cancel {
     /// As [`Self::step`].
     pub(crate) fn long_step(&self) -> Result<(), ApiError> {
         self.before(Next::Long)
+    }
+
+    /// As [`Self::step`], before one that reads so many bytes of text: tokenising a long one takes long.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub(crate) fn step_over_text(&self, bytes: usize) -> Result<(), ApiError> {
+        self.before(if bytes > MAX_SHORT_TEXT_BYTES {
+            Next::Long
+        } else {
+            Next::Unknown
+        })
     }
 
     fn before(&self, next: Next) -> Result<(), ApiError> {

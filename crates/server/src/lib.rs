@@ -26,15 +26,18 @@ mod origin;
 mod queue;
 mod router;
 mod routes;
+mod runtime;
 mod serve;
 mod service;
 mod settings_error;
 mod stall_watch;
+mod thread_slice;
 mod tidy_path;
 mod turns;
 
 pub use exit::ForcedEnd;
 pub use openapi::{DescribeError, yaml as openapi_yaml};
+pub use runtime::runtime;
 pub use serve::{ServeError, serve};
 
 use router::router;

@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::ApiError;
+use crate::thread_slice;
 
 /// What a job may take before it counts as long.
 const FIRST_SLICE: Duration = Duration::from_millis(1);
@@ -134,8 +135,12 @@ impl Turns {
 
     /// The job has its thread: its first slice begins now, however long it waited.
     pub(crate) fn begin(&self) {
-        if let Standing::Short(since, _) | Standing::Long(since, _) = &mut *self.lock() {
+        let mut standing = self.lock();
+        if let Standing::Short(since, _) | Standing::Long(since, _) = &mut *standing {
             *since = Instant::now();
+        }
+        if matches!(*standing, Standing::Long(..)) {
+            thread_slice::prefer_throughput();
         }
     }
 
@@ -160,13 +165,16 @@ impl Turns {
             Standing::Short(..) | Standing::Without => self.schedule.long_job()?,
         };
         let turn = self.runtime.block_on(self.schedule.turn())?;
+        thread_slice::prefer_throughput();
         *standing = Standing::Long(Instant::now(), Long { _turn: turn, job });
         Ok(())
     }
 
-    /// The job has ended, and leaves its place to others.
+    /// The job has ended, and leaves its place and its thread to others.
     pub(crate) fn end(&self) {
-        *self.lock() = Standing::Without;
+        if let Standing::Long(..) = std::mem::replace(&mut *self.lock(), Standing::Without) {
+            thread_slice::prefer_promptness();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Standing> {

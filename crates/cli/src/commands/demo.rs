@@ -122,7 +122,7 @@ impl Server {
         let thread = std::thread::Builder::new()
             .name("server".to_owned())
             .spawn(move || {
-                let runtime = tokio::runtime::Runtime::new()?;
+                let runtime = siamese_server::runtime()?;
                 let on_listening = |address| {
                     // Nobody listens any more when the demo has given up.
                     listening.send(address).unwrap_or_default();

@@ -43,7 +43,7 @@ impl Serve {
         let model_dir = model::resolve_or_pull(&settings.encoder.model, &models_dir)?;
         private_files::keep_to_this_user();
         freed_memory::give_back();
-        let runtime = tokio::runtime::Runtime::new()?;
+        let runtime = siamese_server::runtime()?;
         let on_listening = |address| tracing::info!(%address, "listening on http://{address}");
         let served = siamese_server::serve(settings, model_dir, on_listening, end_process);
         let outcome = runtime.block_on(served);

@@ -20,6 +20,7 @@ use tower::ServiceExt;
 use super::bodies::{AnswerBody, Exchange, PacedBody};
 use super::connection::Purpose;
 use super::table::{Connections, Place};
+use super::turns_of_bulk::InTurns;
 use super::watched_stream::WatchedStream;
 use crate::extract::media_type;
 use crate::metrics::{self, ConnectionEnd};
@@ -111,12 +112,13 @@ impl HttpServer {
 
     fn spawn(&self, socket: TcpStream, place: Place) {
         let (router, connections) = (self.router.clone(), self.connections.clone());
-        let tasks = self.tasks.clone();
-        self.tasks.spawn(async move {
+        let (tasks, connection) = (self.tasks.clone(), Arc::clone(&place));
+        let driven = async move {
             // Only how soon small answers leave depends on it.
             drop(socket.set_nodelay(true));
             drive(socket, router, &connections, &tasks, place).await;
-        });
+        };
+        self.tasks.spawn(InTurns::new(driven, connection));
     }
 }
 

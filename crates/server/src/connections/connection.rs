@@ -9,6 +9,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 use super::limits::ConnectionLimits;
 use super::pace::{Pace, PaceLimit, Verdict};
 use super::peer::Peer;
+use super::turns_of_bulk::Volume;
 use crate::metrics::ConnectionEnd;
 
 /// What a connection is there for.
@@ -57,6 +58,8 @@ struct State {
     upload: Pace,
     /// Everything that is written to the socket.
     download: Pace,
+    /// Both together.
+    volume: Volume,
     /// What is given back when the answer has been sent.
     held: Vec<OwnedSemaphorePermit>,
     /// The request's body came too slowly and was given up.
@@ -106,6 +109,7 @@ const SLOW_AFTER: Duration = Duration::from_secs(1);
 
 impl Connection {
     pub(super) fn new(id: u64, peer: Peer, purpose: Purpose) -> Self {
+        let now = Instant::now();
         Self {
             id,
             peer,
@@ -113,12 +117,11 @@ impl Connection {
             close: Notify::new(),
             drain: Notify::new(),
             state: Mutex::new(State {
-                phase: Phase::Waiting {
-                    since: Instant::now(),
-                },
+                phase: Phase::Waiting { since: now },
                 has_been_served: false,
                 upload: Pace::default(),
                 download: Pace::default(),
+                volume: Volume::new(now),
                 held: Vec::new(),
                 is_upload_over: false,
                 is_request_complete: false,
@@ -206,8 +209,9 @@ impl Connection {
     }
 
     /// Bytes have come from the socket.
-    pub(super) fn has_read(&self) {
+    pub(super) fn has_read(&self, bytes: usize) {
         let mut state = self.lock();
+        state.volume.add(bytes, Instant::now());
         if state.has_streams {
             // What comes between requests may be a ping or the like.
             return;
@@ -221,6 +225,11 @@ impl Connection {
             };
             state.phase = Phase::Head { since };
         }
+    }
+
+    /// Bytes have come from the socket that nobody wants.
+    pub(super) fn has_thrown_away(&self, bytes: usize) {
+        self.lock().volume.add(bytes, Instant::now());
     }
 
     /// A request's head is complete.
@@ -306,7 +315,14 @@ impl Connection {
 
     /// Bytes have gone to the socket.
     pub(super) fn has_sent(&self, bytes: usize) {
-        self.lock().download.moved(bytes, Instant::now());
+        let (mut state, now) = (self.lock(), Instant::now());
+        state.download.moved(bytes, now);
+        state.volume.add(bytes, now);
+    }
+
+    /// Whether it has moved so much of late that it must take turns.
+    pub(super) fn moves_much(&self) -> bool {
+        self.lock().volume.is_much(Instant::now())
     }
 
     /// The service waits for the other side to read.

@@ -9,6 +9,7 @@ mod limits;
 mod pace;
 mod peer;
 mod table;
+mod turns_of_bulk;
 mod watched_stream;
 
 pub use peer::{PeerNetwork, PeerNetworkError};

@@ -234,7 +234,7 @@ mod tests {
     }
 
     fn at_work(place: Place) -> Place {
-        place.has_read();
+        place.has_read(1);
         place.begin_exchange(true);
         place
     }

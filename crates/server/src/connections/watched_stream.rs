@@ -22,7 +22,7 @@ const HALF_CLOSE_GRACE: Duration = Duration::from_secs(1);
 /// reads as fast as the service does would keep it for megabytes.
 const MAX_BURST_BYTES: usize = 128 << 10;
 /// Time in which a client that is still sending can read that its request was refused.
-const LINGER: Duration = Duration::from_secs(2);
+const LINGER: Duration = Duration::from_secs(5);
 /// What is read of the rest of its request at once, and thrown away.
 const LINGER_BUFFER_BYTES: usize = 8 << 10;
 
@@ -90,11 +90,15 @@ impl WatchedStream {
         }
         let mut unread = [0; LINGER_BUFFER_BYTES];
         loop {
+            ready!(self.poll_burst(context));
             let mut buffer = ReadBuf::new(&mut unread);
-            match ready!(Pin::new(&mut self.socket).poll_read(context, &mut buffer)) {
-                Ok(()) if !buffer.filled().is_empty() => {}
-                _ => return Poll::Ready(()),
+            let read = ready!(Pin::new(&mut self.socket).poll_read(context, &mut buffer));
+            let bytes = buffer.filled().len();
+            if read.is_err() || bytes == 0 {
+                return Poll::Ready(());
             }
+            self.burst += bytes;
+            self.connection.has_thrown_away(bytes);
         }
     }
 
@@ -144,7 +148,7 @@ impl AsyncRead for WatchedStream {
             0
         };
         if bytes > 0 {
-            self.connection.has_read();
+            self.connection.has_read(bytes);
         } else if matches!(polled, Poll::Ready(Ok(()))) {
             ready!(self.poll_hang_up(context));
         }

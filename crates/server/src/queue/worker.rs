@@ -8,7 +8,7 @@ use siamese_encoder::{Encoder, Reranker, TokenizedText};
 
 use super::encode_queue::{Encoded, QueueError, Shared};
 use super::lanes::{Batch, Job, Lane};
-use crate::metrics;
+use crate::{metrics, thread_slice};
 
 /// What panics at once again must not take a core.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_millis(100);
@@ -135,8 +135,9 @@ impl Worker {
     /// Encodes until the queue is closed and empty. A panic beside the forward pass, whose own are
     /// errors, costs the batch that it happened in.
     pub(super) fn run(self) {
-        if self.duty == Duty::Background {
-            siamese_index::step_back();
+        match self.duty {
+            Duty::Queries => thread_slice::prefer_promptness(),
+            Duty::Background => siamese_index::step_back(),
         }
         while catch_unwind(AssertUnwindSafe(|| self.run_until_closed())).is_err() {
             tracing::error!("an encoding thread panicked; it goes on with the next batch");

@@ -157,7 +157,7 @@ impl Serialize for OneText<'_> {
         let mut room = lists.room.another();
         let tokens = lists
             .cancel
-            .step()
+            .step_over_text(text.len())
             .and_then(|()| room.hold(text.len() * size_of::<TextToken>()))
             .and_then(|()| {
                 let tokens = lists.encoder.text_tokens(&text, lists.with_special_tokens);

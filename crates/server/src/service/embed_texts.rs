@@ -69,6 +69,14 @@ impl TextInput {
         }
     }
 
+    /// Of what is to be tokenised.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Ids(_) => 0,
+        }
+    }
+
     fn as_encoder_input(&self) -> encoder::TextInput<'_> {
         match self {
             Self::Text(text) => encoder::TextInput::Text(text),
@@ -168,7 +176,7 @@ async fn tokenized(engine: &Engine, task: EmbedTask) -> Result<Vec<TokenizedText
     } = task;
     blocking_steps(move |cancel| {
         check_token_ids(&encoder, &texts, pointer)?;
-        let tokenized = in_steps(&texts, cancel, |texts| {
+        let tokenized = in_steps(&texts, TextInput::bytes, cancel, |texts| {
             let texts: Vec<_> = texts.iter().map(TextInput::as_encoder_input).collect();
             encoder
                 .tokenize_all_after(&prompt, &texts, over_window.truncation())

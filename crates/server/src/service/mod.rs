@@ -41,18 +41,19 @@ const SNAPSHOT_RETRY_AFTER_S: u64 = 60;
 /// Texts that are tokenised without asking whether somebody still waits for them.
 const TEXTS_OF_STEP: usize = 16;
 
-/// Applies `work` to texts, a few at a time, for as long as somebody waits.
+/// Applies `work` to texts of so many bytes, a few at a time, for as long as somebody waits.
 ///
 /// # Errors
 /// What `work` returns.
 fn in_steps<I, T>(
     texts: &[I],
+    bytes: impl Fn(&I) -> usize,
     cancel: &Cancel,
     work: impl Fn(&[I]) -> Result<Vec<T>, ApiError>,
 ) -> Result<Vec<T>, ApiError> {
     let mut done = Vec::with_capacity(texts.len());
     for step in texts.chunks(TEXTS_OF_STEP) {
-        cancel.step()?;
+        cancel.step_over_text(step.iter().map(&bytes).sum())?;
         done.extend(work(step)?);
     }
     Ok(done)

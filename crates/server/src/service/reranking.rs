@@ -141,14 +141,15 @@ fn tokenize(
     match &task.texts {
         RerankTexts::Given(texts) => {
             for text in texts {
-                cancel.step()?;
+                cancel.step_over_text(text.len())?;
                 portion.push(Cow::Borrowed(text))?;
             }
         }
         RerankTexts::Hits(collection, hits) => {
             for hit in hits {
-                cancel.step()?;
-                portion.push(Cow::Owned(text_of(collection, hit)?))?;
+                let text = text_of(collection, hit)?;
+                cancel.step_over_text(text.len())?;
+                portion.push(Cow::Owned(text))?;
             }
         }
     }

@@ -87,7 +87,7 @@ impl Chunker<'_> {
     ) -> Result<ChunkedText, ChunkError> {
         let max_tokens = size.max_tokens as usize;
         let heading = self.heading(title, max_tokens)?;
-        let cuts = cuts(text, &self.encoder.token_spans(text)?);
+        let cuts = cuts(text, &self.token_spans(text)?);
         let budget = Budget {
             max_tokens: max_tokens.saturating_sub(heading.tokens).max(1),
             overlap_tokens: size.overlap_tokens as usize,
@@ -103,7 +103,6 @@ impl Chunker<'_> {
             if range.end <= covered {
                 continue;
             }
-            self.cancel.step().map_err(ChunkError::Ended)?;
             let span = byte_span(text, &cuts, &range);
             let tokenized = self.tokenize(&format!("{}{}", heading.text, &text[span.clone()]))?;
             // A word cut in two may have more tokens than its parts had in the whole text.
@@ -135,11 +134,11 @@ impl Chunker<'_> {
     }
 
     /// The title and a space. A title may take half of a passage, and is cut there.
-    fn heading(&self, title: Option<&str>, max_tokens: usize) -> Result<Heading, Error> {
+    fn heading(&self, title: Option<&str>, max_tokens: usize) -> Result<Heading, ChunkError> {
         let Some(title) = title else {
             return self.heading_of(String::new(), None);
         };
-        let spans = self.encoder.token_spans(title)?;
+        let spans = self.token_spans(title)?;
         let max_title = max_tokens / 2;
         if spans.len() <= max_title {
             return self.heading_of(format!("{title} "), None);
@@ -151,13 +150,24 @@ impl Chunker<'_> {
         )
     }
 
-    fn heading_of(&self, text: String, cut: Option<(usize, usize)>) -> Result<Heading, Error> {
+    fn heading_of(&self, text: String, cut: Option<(usize, usize)>) -> Result<Heading, ChunkError> {
         let tokens = self.tokenize(&text)?.tokens_seen();
         Ok(Heading { text, tokens, cut })
     }
 
-    fn tokenize(&self, text: &str) -> Result<TokenizedText, Error> {
-        self.encoder.tokenize(text, InputKind::Document)
+    fn tokenize(&self, text: &str) -> Result<TokenizedText, ChunkError> {
+        self.step_over(text)?;
+        Ok(self.encoder.tokenize(text, InputKind::Document)?)
+    }
+
+    fn token_spans(&self, text: &str) -> Result<Vec<Range<usize>>, ChunkError> {
+        self.step_over(text)?;
+        Ok(self.encoder.token_spans(text)?)
+    }
+
+    fn step_over(&self, text: &str) -> Result<(), ChunkError> {
+        let step = self.cancel.step_over_text(text.len());
+        step.map_err(ChunkError::Ended)
     }
 }
 
