@@ -1,6 +1,6 @@
 //! Documents ranked by their best passages.
 
-use super::cosine::{ROUNDING, cosine};
+use super::cosine::{Cosines, ROUNDING};
 use super::row::Row;
 use super::scan::{Candidate, Scan};
 use super::top_k::TopK;
@@ -9,7 +9,7 @@ use super::top_k::TopK;
 /// the other.
 #[derive(Debug)]
 pub(super) struct BestDocuments<'a> {
-    query: &'a [f32],
+    query: Cosines<'a>,
     top: TopK,
     min_score: Option<f32>,
     /// Documents that reach the threshold.
@@ -20,7 +20,7 @@ pub(super) struct BestDocuments<'a> {
 impl<'a> BestDocuments<'a> {
     pub(super) fn new(scan: &Scan<'a>) -> Self {
         Self {
-            query: scan.query,
+            query: Cosines::with(scan.query),
             top: TopK::new(scan.limit),
             min_score: scan.min_score,
             matching: 0,
@@ -33,7 +33,7 @@ impl<'a> BestDocuments<'a> {
     #[inline]
     pub(super) fn offer(&mut self, row: &Row<'_>, dot: f32) {
         let score = if self.matters(dot) {
-            cosine(row.vector, self.query)
+            self.query.of(row.vector)
         } else {
             dot
         };

@@ -13,51 +13,89 @@ const LANES: usize = 8;
 /// and a vector and itself have exactly 1.
 #[must_use]
 pub fn cosine(left: &[f32], right: &[f32]) -> f32 {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") {
-        // SAFETY: the CPU has AVX2.
-        return unsafe { cosine_avx2(left, right) };
-    }
-    cosine_portable(left, right)
+    Cosines::with(left).of(right)
 }
 
-/// The same operations on wider registers.
-///
-/// # Safety
-/// The CPU must have AVX2.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-unsafe fn cosine_avx2(left: &[f32], right: &[f32]) -> f32 {
-    cosine_portable(left, right)
+/// The cosines of one vector with others; each is what [`cosine`] gives.
+#[derive(Debug)]
+pub(super) struct Cosines<'a> {
+    vector: &'a [f32],
+    /// The square of its length.
+    square: f64,
 }
 
-#[inline(always)]
-fn cosine_portable(left: &[f32], right: &[f32]) -> f32 {
-    let (mut dot, mut lefts, mut rights) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
-    let mut add = |lane: usize, left: f32, right: f32| {
-        let (left, right) = (f64::from(left), f64::from(right));
-        dot[lane] += left * right;
-        lefts[lane] += left * left;
-        rights[lane] += right * right;
-    };
-    let (left_chunks, left_rest) = left.as_chunks::<LANES>();
-    let (right_chunks, right_rest) = right.as_chunks::<LANES>();
-    for (a, b) in left_chunks.iter().zip(right_chunks) {
-        for lane in 0..LANES {
-            add(lane, a[lane], b[lane]);
+impl<'a> Cosines<'a> {
+    pub(super) fn with(vector: &'a [f32]) -> Self {
+        Self {
+            vector,
+            square: square(vector),
         }
     }
-    for (lane, (a, b)) in left_rest.iter().zip(right_rest).enumerate() {
-        add(lane, *a, *b);
+
+    pub(super) fn of(&self, other: &[f32]) -> f32 {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the CPU has AVX2.
+            return unsafe { self.of_avx2(other) };
+        }
+        self.of_portable(other)
     }
-    let total = |sums: [f64; LANES]| sums.iter().sum::<f64>();
-    // The root of a square is the number itself, so that equals have 1.
-    let lengths = (total(lefts) * total(rights)).sqrt();
-    if lengths > 0.0 {
-        (total(dot) / lengths).clamp(-1.0, 1.0) as f32
-    } else {
-        0.0
+
+    /// The same operations on wider registers.
+    ///
+    /// # Safety
+    /// The CPU must have AVX2.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    unsafe fn of_avx2(&self, other: &[f32]) -> f32 {
+        self.of_portable(other)
     }
+
+    #[inline(always)]
+    fn of_portable(&self, other: &[f32]) -> f32 {
+        let (mut dot, mut square) = ([0.0; LANES], [0.0; LANES]);
+        let mut add = |lane: usize, own: f32, other: f32| {
+            let (own, other) = (f64::from(own), f64::from(other));
+            dot[lane] += own * other;
+            square[lane] += other * other;
+        };
+        let (own_chunks, own_rest) = self.vector.as_chunks::<LANES>();
+        let (other_chunks, other_rest) = other.as_chunks::<LANES>();
+        for (own, other) in own_chunks.iter().zip(other_chunks) {
+            for lane in 0..LANES {
+                add(lane, own[lane], other[lane]);
+            }
+        }
+        for (lane, (own, other)) in own_rest.iter().zip(other_rest).enumerate() {
+            add(lane, *own, *other);
+        }
+        // The root of a square is the number itself, so that equals have 1.
+        let lengths = (self.square * total(square)).sqrt();
+        if lengths > 0.0 {
+            (total(dot) / lengths).clamp(-1.0, 1.0) as f32
+        } else {
+            0.0
+        }
+    }
+}
+
+/// Summed in the order of [`Cosines::of`].
+fn square(vector: &[f32]) -> f64 {
+    let mut sums = [0.0; LANES];
+    let (chunks, rest) = vector.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (sum, value) in sums.iter_mut().zip(chunk) {
+            *sum += f64::from(*value) * f64::from(*value);
+        }
+    }
+    for (sum, value) in sums.iter_mut().zip(rest) {
+        *sum += f64::from(*value) * f64::from(*value);
+    }
+    total(sums)
+}
+
+fn total(sums: [f64; LANES]) -> f64 {
+    sums.iter().sum()
 }
 
 #[cfg(test)]
@@ -94,7 +132,7 @@ mod tests {
             let (left, right): (Vec<f32>, Vec<f32>) = rows.into_iter().unzip();
             let score = cosine(&left, &right);
             prop_assert_eq!(score, cosine(&right, &left));
-            prop_assert_eq!(score, cosine_portable(&left, &right));
+            prop_assert_eq!(score, Cosines::with(&left).of_portable(&right));
         }
 
         #[test]
