@@ -223,6 +223,21 @@ fn http_goes_on_as_it_should() {
     waiting.send(b"{\"query\":\"x\"}").unwrap();
     assert!(waiting.read_to_end().0.starts_with("HTTP/1.1 200"));
 
+    // So does one whose answer begins before its body has come.
+    let stream =
+        "POST /documents HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n";
+    let mut waiting = RawConnection::saying(
+        port,
+        &format!("{stream}Content-Length: 24\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"),
+    );
+    assert!(waiting.read_until("\r\n\r\n").starts_with("HTTP/1.1 100"));
+    waiting.send(b"{\"id\":\"a\",\"text\":\"x\"}\n\n").unwrap();
+    let (answer, _) = waiting.read_to_end();
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains("created"),
+        "{answer}"
+    );
+
     // HTTP/1.0 ends with its answer.
     let (old, _) = RawConnection::saying(port, "GET /livez HTTP/1.0\r\n\r\n").read_to_end();
     assert!(old.starts_with("HTTP/1.0 200"), "{old}");

@@ -24,14 +24,14 @@ pub(super) struct WordScore {
 }
 
 impl WordScore {
-    /// `having` is the number of living passages that have the word, `repeated` how often the
-    /// query has it.
-    pub(super) fn new(statistics: Statistics, having: u64, repeated: u32) -> Self {
+    /// `having` is the number of living passages that have the word, `weight` how often the query
+    /// has it.
+    pub(super) fn new(statistics: Statistics, having: u64, weight: f32) -> Self {
         let passages = statistics.passages as f64;
         let rarity = (1.0 + (passages - having as f64 + 0.5) / (having as f64 + 0.5)).ln();
         let average = statistics.words as f64 / passages.max(1.0);
         Self {
-            weight: rarity as f32 * (K1 + 1.0) * repeated as f32,
+            weight: rarity as f32 * (K1 + 1.0) * weight,
             base: K1 * (1.0 - B),
             per_word: K1 * B / average.max(f64::from(f32::MIN_POSITIVE)) as f32,
         }
@@ -57,13 +57,13 @@ mod tests {
     #[test]
     fn a_score_is_the_one_of_the_formula() {
         // ln(1 + (10 - 2 + 0.5) / (2 + 0.5)) * 2.2 * 3 / (3 + 1.2 * (0.25 + 0.75 * 5 / 10))
-        let score = WordScore::new(STATISTICS, 2, 1).of(3, 5);
+        let score = WordScore::new(STATISTICS, 2, 1.0).of(3, 5);
         assert!((score - 2.607_624).abs() < 1e-5, "{score}");
     }
 
     #[test]
     fn rare_words_short_passages_and_repetition_count_more() {
-        let of = |having, count, words| WordScore::new(STATISTICS, having, 1).of(count, words);
+        let of = |having, count, words| WordScore::new(STATISTICS, having, 1.0).of(count, words);
         assert!(of(1, 1, 10) > of(2, 1, 10));
         assert!(of(1, 1, 5) > of(1, 1, 10));
         assert!(of(1, 2, 10) > of(1, 1, 10));

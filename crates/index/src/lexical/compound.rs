@@ -84,8 +84,18 @@ impl Compound {
         (!self.parts.is_empty()).then(|| joined(&self.parts))
     }
 
+    /// The parts by which it is found; of `l'avion` only the second one.
+    pub(super) fn given_parts(&self) -> Vec<&Part> {
+        let is_alone = self.parts.len() == 1;
+        let parts = self.parts.iter().enumerate();
+        parts
+            .filter(|(place, _)| is_alone || !self.is_elided(*place))
+            .map(|(_, part)| part)
+            .collect()
+    }
+
     /// Whether the part at `place` is the letter before or after an apostrophe, as in `l'avion`, `it's`.
-    pub(super) fn is_elided(&self, place: usize) -> bool {
+    fn is_elided(&self, place: usize) -> bool {
         let part = &self.parts[place];
         let next = self.parts.get(place + 1);
         let around = [part.connector, next.and_then(|next| next.connector)];

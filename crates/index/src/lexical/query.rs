@@ -10,10 +10,11 @@ use crate::Error;
 pub const MAX_QUERY_WORDS: usize = 1024;
 
 /// The words of a question.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WordQuery {
-    /// In the order in which they occur first, with how often they do.
-    words: Vec<(String, u32)>,
+    /// In the order in which they occur first, with their weights: how often they do, where the parts of
+    /// a compound count as one word together.
+    words: Vec<(String, f32)>,
     settings: WordSettings,
 }
 
@@ -41,13 +42,14 @@ impl WordQuery {
             });
         }
         let mut places: HashMap<String, usize> = HashMap::new();
-        let mut words: Vec<(String, u32)> = Vec::new();
-        for Word { term, .. } in read {
+        let mut words: Vec<(String, f32)> = Vec::new();
+        for Word { term, sharing, .. } in read {
+            let weight = 1.0 / sharing.max(1) as f32;
             match places.get(&term) {
-                Some(place) => words[*place].1 += 1,
+                Some(place) => words[*place].1 += weight,
                 None => {
                     places.insert(term.clone(), words.len());
-                    words.push((term, 1));
+                    words.push((term, weight));
                 }
             }
         }
@@ -74,11 +76,11 @@ impl WordQuery {
         united(found)
     }
 
-    /// Distinct words with how often each occurs.
-    pub(super) fn words(&self) -> impl Iterator<Item = (&str, u32)> {
+    /// Distinct words with their weights.
+    pub(super) fn words(&self) -> impl Iterator<Item = (&str, f32)> {
         self.words
             .iter()
-            .map(|(word, count)| (word.as_str(), *count))
+            .map(|(word, weight)| (word.as_str(), *weight))
     }
 }
 
@@ -141,7 +143,27 @@ mod tests {
     fn words_are_counted_in_their_order() {
         let query = query("To be, or not TO be");
         let words: Vec<_> = query.words().collect();
-        assert_eq!(words, [("to", 2), ("be", 2), ("or", 1), ("not", 1)]);
+        assert_eq!(words, [("to", 2.0), ("be", 2.0), ("or", 1.0), ("not", 1.0)]);
+    }
+
+    #[test]
+    fn the_parts_of_a_compound_weigh_as_much_as_its_whole() {
+        for (text, expected) in [
+            (
+                "report.pdf",
+                [("report", 0.5), ("pdf", 0.5), ("report.pdf", 1.0)].as_slice(),
+            ),
+            ("l'avion", &[("avion", 1.0), ("l'avion", 1.0)]),
+            ("getName", &[("getname", 1.0), ("get", 0.5), ("name", 0.5)]),
+            (
+                "pdf report.pdf",
+                &[("pdf", 1.5), ("report", 0.5), ("report.pdf", 1.0)],
+            ),
+        ] {
+            let query = query(text);
+            let words: Vec<_> = query.words().collect();
+            assert_eq!(words, expected);
+        }
     }
 
     #[test]

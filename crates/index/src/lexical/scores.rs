@@ -48,12 +48,12 @@ impl LexicalSnapshot {
                 scores: Vec::new(),
             })
             .collect();
-        for (word, repeated) in query.words() {
+        for (word, weight) in query.words() {
             let mut having = 0;
             for scored in &parts {
                 having += scored.part.passages_with(word, self.dead())?;
             }
-            let score = WordScore::new(self.statistics(), having, repeated);
+            let score = WordScore::new(self.statistics(), having, weight);
             for scored in &mut parts {
                 scored.add(word, score)?;
             }

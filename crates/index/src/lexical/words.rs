@@ -55,6 +55,9 @@ pub(super) struct Word {
     pub(super) is_counted: bool,
     /// Whether it is too common to be looked for; asked of counted words only.
     pub(super) is_stop_word: bool,
+    /// Terms that count as one word of a query together, this one included: the parts of a compound must
+    /// not outweigh its whole.
+    pub(super) sharing: usize,
 }
 
 /// Calls `each` with every word of a text, roughly from first to last.
@@ -143,27 +146,35 @@ impl Reader<'_> {
         if compound.parts.is_empty() {
             return;
         }
-        let mut also = compound.join_numbers();
-        also.extend(compound.wholes());
-        also.extend(self.marked(&compound));
+        let mut also = vec![Also::sharing(compound.join_numbers())];
+        also.extend(compound.wholes().into_iter().map(Also::whole));
+        also.extend(self.marked(&compound).into_iter().map(Also::whole));
         let mut terms = Vec::new();
-        let is_alone = compound.parts.len() == 1;
-        for (place, part) in compound.parts.iter().enumerate() {
-            if is_alone || !compound.is_elided(place) {
-                terms.push(self.give(part.range.clone(), &part.spelled, true));
-            }
-            also.extend(self.humps(part.range.clone()));
+        let given = compound.given_parts();
+        for part in &given {
+            terms.push(self.give(part.range.clone(), &part.spelled, true, given.len()));
         }
-        for Joined { range, spelled } in also {
-            let term = self.term(&spelled);
-            if !terms.contains(&term) {
-                terms.push(self.give(range, &spelled, false));
+        for part in &compound.parts {
+            also.push(Also::sharing(self.humps(part.range.clone())));
+        }
+        for Also { joined, sharing } in also {
+            for Joined { range, spelled } in joined {
+                let term = self.term(&spelled);
+                if !terms.contains(&term) {
+                    terms.push(self.give(range, &spelled, false, sharing));
+                }
             }
         }
     }
 
     /// Gives a word, and returns its term.
-    fn give(&mut self, range: Range<usize>, spelled: &str, is_counted: bool) -> String {
+    fn give(
+        &mut self,
+        range: Range<usize>,
+        spelled: &str,
+        is_counted: bool,
+        sharing: usize,
+    ) -> String {
         let term = self.term(spelled);
         if term.len() <= MAX_WORD_BYTES {
             let language = self.settings.language.filter(|_| is_counted);
@@ -172,6 +183,7 @@ impl Reader<'_> {
                 term: term.clone(),
                 is_counted,
                 is_stop_word: language.is_some_and(|language| language.is_stop_word(spelled)),
+                sharing,
             });
         }
         term
@@ -223,6 +235,27 @@ impl Reader<'_> {
             range: range.start + hump.start..range.start + hump.end,
         });
         humps.collect()
+    }
+}
+
+/// Terms that a compound gives beside its parts.
+struct Also {
+    joined: Vec<Joined>,
+    sharing: usize,
+}
+
+impl Also {
+    /// By which the compound, or some of it, is found as a whole.
+    fn whole(joined: Joined) -> Self {
+        Self::sharing(vec![joined])
+    }
+
+    /// By each of which some of it is found.
+    fn sharing(joined: Vec<Joined>) -> Self {
+        Self {
+            sharing: joined.len(),
+            joined,
+        }
     }
 }
 

@@ -109,12 +109,18 @@ fn parse_and_check<T: JsonBody>(
     limits: &Limits,
     share: Option<&SharedShare>,
 ) -> Result<T::Checked, ApiError> {
-    let parsed_bytes = census(&bytes, &CensusLimits::new(limits, T::lists(limits)))?;
+    let json = without_byte_order_mark(&bytes);
+    let parsed_bytes = census(json, &CensusLimits::new(limits, T::lists(limits)))?;
     resize(share, bytes.len() + parsed_bytes)?;
-    let parsed = parse_json::<T>(&bytes)?;
+    let parsed = parse_json::<T>(json)?;
     drop(bytes);
     resize(share, parsed_bytes)?;
     parsed.check(limits)
+}
+
+/// Files that Windows made may begin with one, and parsers may pass over it (RFC 8259, section 8.1).
+fn without_byte_order_mark(json: &[u8]) -> &[u8] {
+    json.strip_prefix("\u{feff}".as_bytes()).unwrap_or(json)
 }
 
 /// Counts, parses and checks one line of a stream. Returns what it is, and the memory that it may
@@ -126,6 +132,7 @@ pub(crate) fn parse_line<T: JsonBody>(
     line: &[u8],
     limits: &Limits,
 ) -> Result<(T::Checked, usize), ApiError> {
+    let line = without_byte_order_mark(line);
     let bytes = census(line, &CensusLimits::new(limits, T::lists(limits)))?;
     Ok((parse_json::<T>(line)?.check(limits)?, bytes))
 }
@@ -356,6 +363,14 @@ mod tests {
         assert_eq!(refusal(b"{").0, ErrorCode::MalformedJson);
         assert_eq!(refusal(br#"{"items":[]} x"#).0, ErrorCode::MalformedJson);
         assert_eq!(refusal(b"").0, ErrorCode::MalformedJson);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over_once() {
+        assert_eq!(without_byte_order_mark(b"\xef\xbb\xbf{}"), b"{}");
+        assert_eq!(without_byte_order_mark(b"{}"), b"{}");
+        let twice = "\u{feff}\u{feff}".as_bytes();
+        assert_eq!(without_byte_order_mark(twice), "\u{feff}".as_bytes());
     }
 
     #[test]

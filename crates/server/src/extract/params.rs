@@ -74,10 +74,28 @@ impl FromRequestParts<App> for CollectionName {
 /// # Errors
 /// 422 when they cannot be read.
 pub(crate) fn query_pairs(uri: &Uri) -> Result<Vec<(String, String)>, ApiError> {
-    Query::try_from_uri(uri)
-        .map(|Query(pairs)| pairs)
-        .map_err(|rejection| ApiError::new(ErrorCode::InvalidRequest, rejection.body_text()))
+    let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(uri)
+        .map_err(|rejection| ApiError::new(ErrorCode::InvalidRequest, rejection.body_text()))?;
+    // What is no UTF-8 has become this character, unless it was there.
+    let is_there = uri.query().is_some_and(|query| {
+        query
+            .to_ascii_uppercase()
+            .contains(REPLACEMENT_PERCENT_ENCODED)
+    });
+    let is_replaced = |text: &str| text.contains(char::REPLACEMENT_CHARACTER) && !is_there;
+    let broken = pairs
+        .iter()
+        .find(|(name, value)| is_replaced(name) || is_replaced(value));
+    match broken {
+        Some((name, _)) => {
+            let detail = format!("the parameter {name} is not valid UTF-8 when percent-decoded");
+            Err(ApiError::new(ErrorCode::InvalidRequest, detail))
+        }
+        None => Ok(pairs),
+    }
 }
+
+const REPLACEMENT_PERCENT_ENCODED: &str = "%EF%BF%BD";
 
 /// `POST /documents/delete` has a path of its own, in which no parameter stands for the document with
 /// this id.

@@ -179,6 +179,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_utf_8_is_refused_by_name() {
+        let detail = body_of("top_k=1&q=%ff").unwrap_err();
+        assert_eq!(
+            detail,
+            "the parameter q is not valid UTF-8 when percent-decoded"
+        );
+        assert_eq!(body_of("q=%ef%bf%bd").unwrap(), "{\"query\":\"\u{fffd}\"}");
+    }
+
+    #[test]
     fn parameters_become_the_fields_of_the_body() {
         for (query, expected) in [
             ("", "{}"),

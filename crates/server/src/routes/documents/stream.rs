@@ -1,12 +1,15 @@
 //! Streamed ingest on the wire: one JSON answer for each line.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use axum::body::{Body, Bytes};
+use axum::extract::Request;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
 use super::input::DocumentInput;
@@ -65,8 +68,17 @@ pub(crate) fn is_ndjson(media_type: &str) -> bool {
 ///
 /// # Errors
 /// 404 and 503 before the first line is read; later failures are lines of the answer.
-pub(super) fn write(app: App, collection: &str, body: Body) -> Result<Response, ApiError> {
+pub(super) async fn write(
+    app: App,
+    collection: &str,
+    request: Request,
+) -> Result<Response, ApiError> {
     let collection = app.engine()?.collection(collection)?;
+    let body = if request.headers().contains_key(header::EXPECT) {
+        asked_for(request.into_body()).await
+    } else {
+        request.into_body()
+    };
     let parse = {
         let app = app.clone();
         Arc::new(move |line: &[u8]| parse_line::<DocumentInput>(line, app.limits()))
@@ -75,6 +87,20 @@ pub(super) fn write(app: App, collection: &str, body: Body) -> Result<Response, 
     let lines = buffered(events, answer_line, omitted_line).map(Ok::<_, Infallible>);
     let body = Body::from_stream(lines);
     Ok(([(header::CONTENT_TYPE, NDJSON)], body).into_response())
+}
+
+/// The same body, of which the connection knows that it is wanted. It tells a client that waits for leave
+/// to send (`Expect: 100-continue`) only before the answer begins.
+async fn asked_for(body: Body) -> Body {
+    let mut pieces = body.into_data_stream();
+    let first = poll_fn(|context| Poll::Ready(pieces.poll_next_unpin(context))).await;
+    // The connection looks at it before this goes on.
+    tokio::task::yield_now().await;
+    match first {
+        Poll::Ready(Some(first)) => Body::from_stream(stream::iter([first]).chain(pieces)),
+        Poll::Ready(None) => Body::empty(),
+        Poll::Pending => Body::from_stream(pieces),
+    }
 }
 
 fn answer_line(event: StreamEvent) -> Bytes {

@@ -164,7 +164,7 @@ pub(crate) async fn write(
     request: Request,
 ) -> Result<Response, ApiError> {
     if stream::is_ndjson(&media_type(request.headers())) {
-        return stream::write(app, &collection, request.into_body());
+        return stream::write(app, &collection, request).await;
     }
     let ApiJson(drafts) = ApiJson::<DocumentsRequest>::from_request(request, &app).await?;
     let started_at = Instant::now();
