@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use serde_json::Value;
-use siamese_encoder::{Encoder, EncoderOptions, InputKind};
+use siamese_encoder::{Encoder, EncoderOptions, InputKind, Precision};
 use siamese_tests::model_dir;
 
 fn encoder() -> &'static Encoder {
@@ -94,17 +94,26 @@ fn the_example_sentence_has_its_published_start() {
 }
 
 #[test]
-fn a_text_alone_equals_the_same_text_in_a_mixed_batch() {
+fn a_text_has_the_same_vector_alone_and_in_a_mixed_batch_bit_for_bit() {
     let references = references();
     let texts: Vec<&str> = references.iter().map(|(text, _)| text.as_str()).collect();
-    let together = encoder().encode(&texts, InputKind::Document).unwrap();
-    for (text, batched) in texts.iter().zip(&together) {
-        let alone = &encoder().encode(&[text], InputKind::Document).unwrap()[0];
-        assert!(
-            cosine(&alone.vector, &batched.vector) >= 0.99999,
-            "{text:?}"
-        );
+    for precision in [Precision::F32, Precision::Int16] {
+        let options = EncoderOptions {
+            precision,
+            ..EncoderOptions::default()
+        };
+        let encoder = Encoder::open(model_dir(), &options).unwrap();
+        let together = encoder.encode(&texts, InputKind::Document).unwrap();
+        for (text, batched) in texts.iter().zip(&together) {
+            let alone = &encoder.encode(&[text], InputKind::Document).unwrap()[0];
+            let [alone, batched] = [&alone.vector, &batched.vector].map(|vector| bits(vector));
+            assert!(alone == batched, "{precision:?}, {text:?}");
+        }
     }
+}
+
+fn bits(vector: &[f32]) -> Vec<u32> {
+    vector.iter().map(|value| value.to_bits()).collect()
 }
 
 #[test]

@@ -6,17 +6,14 @@
 mod aligned;
 mod coded;
 mod functions;
-mod halves;
 mod packed_matrix;
 mod rows;
 mod simd;
-mod strassen;
 mod table;
 mod tile;
 
 pub(crate) use aligned::AlignedVec;
 pub(crate) use coded::{CodedKernels, CodedRows, CodedView};
-pub(crate) use halves::RowSums;
 pub(crate) use packed_matrix::PackedMatrix;
 pub use packed_matrix::Precision;
 pub(crate) use rows::Activation;

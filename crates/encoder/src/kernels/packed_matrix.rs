@@ -1,7 +1,6 @@
 //! Weights in the order in which the tile product reads them.
 
 use super::coded::{CodedKernels, CodedPanels};
-use super::strassen::WeightSums;
 use super::{AlignedVec, Kernels};
 
 /// How weights are kept, and what is multiplied.
@@ -32,8 +31,6 @@ pub(crate) struct PackedMatrix {
     panel: usize,
     values: Values,
     bias: AlignedVec<f32>,
-    /// For products of many rows.
-    sums: Option<WeightSums>,
 }
 
 #[derive(Debug)]
@@ -64,7 +61,6 @@ impl PackedMatrix {
             panel: kernels.panel,
             values,
             bias: AlignedVec::zeros(filled_up),
-            sums: None,
         }
     }
 
@@ -102,19 +98,6 @@ impl PackedMatrix {
         }
     }
 
-    /// The same matrix, and the sums of its halves where it can be halved: a weight that is set
-    /// later is not in them. Columns that fill up a panel forbid it, as what is multiplied by zeros
-    /// would not be exactly zero any more.
-    pub(crate) fn with_sums(mut self, kernels: &Kernels) -> Self {
-        let panels = self.panels();
-        let is_whole = self.columns == self.bias.len();
-        let is_even = panels.is_multiple_of(2) && self.depth.is_multiple_of(2 * kernels.lanes);
-        if let (Values::Single(values), true) = (&self.values, is_whole && is_even) {
-            self.sums = Some(WeightSums::new(values, panels, self.panel * self.depth));
-        }
-        self
-    }
-
     /// Sets the bias of `column`.
     pub(crate) fn set_bias(&mut self, column: usize, value: f32) {
         self.bias[column] = value;
@@ -134,10 +117,6 @@ impl PackedMatrix {
 
     pub(super) fn values(&self) -> &Values {
         &self.values
-    }
-
-    pub(super) fn sums(&self) -> Option<&WeightSums> {
-        self.sums.as_ref()
     }
 
     pub(super) fn bias(&self) -> &[f32] {

@@ -8,7 +8,6 @@ use super::coded::{CodedKernels, CodedView};
 use super::packed_matrix::{PackedMatrix, Precision, Values};
 use super::rows::{self, Activation};
 use super::simd::{self, Simd};
-use super::strassen::{self, RowPair, SumOfTiles};
 use super::tile::{self, Tile, Weight};
 
 type TileFn<B> = unsafe fn(&Tile<B>);
@@ -24,13 +23,11 @@ pub(crate) struct Kernels {
     /// Columns of a packed panel.
     pub(crate) panel: usize,
     /// A tile of a panel's width, by its rows less one.
-    pub(super) panels: &'static [TileFn<f32>],
+    panels: &'static [TileFn<f32>],
     /// The same with bfloat16 panels.
     narrow_panels: &'static [TileFn<u16>],
     /// A tile of a register's width, by its rows less one.
     strips: &'static [TileFn<f32>],
-    pub(super) add_rows: unsafe fn(&RowPair),
-    pub(super) add_tiles: unsafe fn(&SumOfTiles<'_>),
     activate: unsafe fn(*mut f32, usize, Activation),
     softmax: unsafe fn(*mut f32, usize) -> f32,
     layer_norm: unsafe fn(*mut f32, usize, &LayerNorm),
@@ -196,7 +193,7 @@ impl Kernels {
     ///
     /// # Safety
     /// `c` has `rows` rows of a panel's width.
-    pub(super) unsafe fn activate_rows(&self, product: &Product, c: *mut f32, rows: usize) {
+    unsafe fn activate_rows(&self, product: &Product, c: *mut f32, rows: usize) {
         let Some(activation) = product.activation else {
             return;
         };
@@ -315,18 +312,6 @@ macro_rules! compile {
             }
 
             $(#[target_feature(enable = $feature)])?
-            unsafe fn add_rows(pair: &RowPair) {
-                // SAFETY: see above, and the caller vouches for the pointers.
-                unsafe { strassen::add_rows::<S>(pair) }
-            }
-
-            $(#[target_feature(enable = $feature)])?
-            unsafe fn add_tiles(sum: &SumOfTiles<'_>) {
-                // SAFETY: see above, and the caller vouches for the pointers.
-                unsafe { strassen::add_tiles::<S>(sum) }
-            }
-
-            $(#[target_feature(enable = $feature)])?
             unsafe fn activate(values: *mut f32, width: usize, activation: Activation) {
                 // SAFETY: see above, and the caller vouches for the pointers.
                 unsafe { rows::activate::<S>(values, width, activation) }
@@ -360,8 +345,6 @@ macro_rules! compile {
                 panels: &[$(tile::<f32, $rows, $vectors>),+],
                 narrow_panels: &[$(tile::<u16, $rows, $vectors>),+],
                 strips: &[$(tile::<f32, $rows, 1>),+],
-                add_rows,
-                add_tiles,
                 activate,
                 softmax,
                 layer_norm,

@@ -49,8 +49,7 @@ impl Weight for u16 {
 }
 
 /// The sums of a tile: a register for each of its rows and each register of columns.
-pub(super) type Sums<S, const ROWS: usize, const VECTORS: usize> =
-    [[<S as Simd>::Vector; VECTORS]; ROWS];
+type Sums<S, const ROWS: usize, const VECTORS: usize> = [[<S as Simd>::Vector; VECTORS]; ROWS];
 
 /// Multiplies `ROWS` rows by `VECTORS` registers of columns.
 ///
@@ -84,7 +83,7 @@ pub(super) unsafe fn product<S: Simd, B: Weight, const ROWS: usize, const VECTOR
 /// The CPU has the instructions of `S`; `a` has `ROWS` rows of `depth` values, `b` as many rows of
 /// `VECTORS` registers.
 #[inline(always)]
-pub(super) unsafe fn accumulate<S: Simd, B: Weight, const ROWS: usize, const VECTORS: usize>(
+unsafe fn accumulate<S: Simd, B: Weight, const ROWS: usize, const VECTORS: usize>(
     mut sums: Sums<S, ROWS, VECTORS>,
     (a, a_stride): (*const f32, usize),
     (mut b, b_stride): (*const B, usize),

@@ -268,6 +268,25 @@ mod tests {
     }
 
     #[test]
+    fn a_texts_states_do_not_depend_on_its_neighbours_whatever_the_instruction_set() {
+        let bits = |states: &[f32]| states.iter().map(|s| s.to_bits()).collect::<Vec<_>>();
+        for kernels in Kernels::available() {
+            for precision in [
+                Precision::F32,
+                Precision::Int16,
+                Precision::Bf16,
+                Precision::Int8,
+            ] {
+                let backbone = open_with(kernels, 2, precision);
+                let few = backbone.forward(&mut batch(2)).unwrap().values;
+                let many = backbone.forward(&mut batch(40)).unwrap().values;
+                let (name, few) = (kernels.name, bits(&few));
+                assert!(few == bits(&many[..few.len()]), "{name} {precision:?}");
+            }
+        }
+    }
+
+    #[test]
     fn every_instruction_set_gives_the_same_states() {
         let expected = states(Kernels::detect(), 1, Precision::F32);
         let available = Kernels::available();

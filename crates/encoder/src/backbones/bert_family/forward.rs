@@ -6,11 +6,10 @@
 use super::attention::Attention;
 use super::config::FamilyConfig;
 use super::weights::{Embeddings, Layer, Shape};
-use super::workspace::{Scratch, Strides, Workspace, stride};
+use super::workspace::{Scratch, Strides, Workspace};
 use crate::backbones::{PackedBatch, Pause};
 use crate::kernels::{
     Activation, CodedKernels, CodedView, Kernels, LayerNorm, PackedMatrix, Precision, Product,
-    RowSums,
 };
 use crate::team::Member;
 
@@ -36,7 +35,6 @@ struct Buffers {
     context: *mut f32,
     intermediate: *mut f32,
     coded: CodedView,
-    sums: *mut f32,
 }
 
 /// A chunk of a batch in the buffers it goes through.
@@ -66,8 +64,6 @@ impl<'a> Pass<'a> {
         workspace.reserve(tokens.len(), &model.strides);
         if model.coded.is_some() {
             workspace.reserve_codes(tokens.len(), &model.strides);
-        } else if model.kernels.halves(model.precision) {
-            workspace.reserve_sums(tokens.len(), &model.strides);
         }
         Self {
             model,
@@ -80,7 +76,6 @@ impl<'a> Pass<'a> {
                 context: workspace.context.as_mut_ptr(),
                 intermediate: workspace.intermediate.as_mut_ptr(),
                 coded: workspace.coded.view(),
-                sums: workspace.sums.as_mut_ptr(),
             },
         }
     }
@@ -186,8 +181,6 @@ impl<'a> Pass<'a> {
         let kernels = self.model.kernels;
         if let Some(coded) = self.model.coded {
             self.multiply_coded(coded, product, weights, member);
-        } else if kernels.can_halve(product, weights) {
-            self.multiply_halves(product, weights, member);
         } else {
             let panels = member.share(weights.panels());
             // SAFETY: the buffers hold all rows, and nobody else writes to these columns.
@@ -216,22 +209,6 @@ impl<'a> Pass<'a> {
         let panels = member.share(weights.panels());
         // SAFETY: the buffers hold all rows, and nobody else writes to these columns.
         unsafe { kernels.multiply_coded(coded, product, (view, width), weights, panels) }
-    }
-
-    /// Each member adds up its own pairs of rows first.
-    fn multiply_halves(&self, product: &Product, weights: &PackedMatrix, member: &Member<'_>) {
-        let kernels = self.model.kernels;
-        let sums = RowSums {
-            values: self.buffers.sums,
-            stride: stride(2 * weights.depth()),
-        };
-        let pairs = member.share(product.rows / 2);
-        // SAFETY: the buffers hold all rows and their sums, and these pairs are this member's.
-        unsafe { kernels.add_row_pairs(product, weights.depth(), &sums, pairs) };
-        member.meet();
-        let panels = member.share(weights.panels() / 2);
-        // SAFETY: all members have added up their pairs, and nobody else writes to these columns.
-        unsafe { kernels.multiply_halves(product, &sums, weights, panels) }
     }
 
     /// Each member has its own pairs of a text and a head.

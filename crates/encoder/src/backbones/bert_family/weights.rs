@@ -202,12 +202,8 @@ impl Reader<'_> {
     }
 
     fn finish(&self, matrix: PackedMatrix) -> PackedMatrix {
-        // Halves would not keep the zeros that fill up a head.
-        let can_halve = self.shape.head == self.shape.head_features;
-        let is_halved = can_halve && self.kernels.halves(self.precision);
         match self.kernels.coded(self.precision) {
             Some(coded) => matrix.coded(coded),
-            None if is_halved => matrix.with_sums(self.kernels),
             None => matrix,
         }
     }

@@ -18,8 +18,6 @@ pub(super) struct Workspace {
     pub(super) intermediate: AlignedVec<f32>,
     /// The left matrix of the next product, where products are of codes.
     pub(super) coded: CodedRows,
-    /// Sums of pairs of rows of the left matrix, where products are made of halves.
-    pub(super) sums: AlignedVec<f32>,
 }
 
 /// What one thread needs for attention.
@@ -70,7 +68,6 @@ impl Workspace {
             context: AlignedVec::zeros(0),
             intermediate: AlignedVec::zeros(0),
             coded: CodedRows::new(),
-            sums: AlignedVec::zeros(0),
         }
     }
 
@@ -85,11 +82,6 @@ impl Workspace {
     /// Makes room for the codes of `tokens`.
     pub(super) fn reserve_codes(&mut self, tokens: usize, strides: &Strides) {
         self.coded.reserve(tokens, strides.widest);
-    }
-
-    /// Makes room for the sums of pairs of `tokens`.
-    pub(super) fn reserve_sums(&mut self, tokens: usize, strides: &Strides) {
-        self.sums.reserve(tokens / 2 * stride(2 * strides.widest));
     }
 }
 
