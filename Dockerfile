@@ -18,12 +18,13 @@ WORKDIR /build
 
 # Dependencies first, over empty sources, so that a change of code does not build them again.
 COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
+COPY crates/kernels/Cargo.toml crates/kernels/Cargo.toml
 COPY crates/encoder/Cargo.toml crates/encoder/Cargo.toml
 COPY crates/index/Cargo.toml crates/index/Cargo.toml
 COPY crates/server/Cargo.toml crates/server/Cargo.toml
 COPY crates/cli/Cargo.toml crates/cli/Cargo.toml
 COPY tests/Cargo.toml tests/Cargo.toml
-RUN for crate in encoder index server; do mkdir -p crates/$crate/src && touch crates/$crate/src/lib.rs; done \
+RUN for crate in kernels encoder index server; do mkdir -p crates/$crate/src && touch crates/$crate/src/lib.rs; done \
     && mkdir -p crates/cli/src crates/index/benches tests/src tests/it tests/hostile && touch tests/src/lib.rs \
     && echo 'fn main() {}' \
         | tee crates/cli/src/main.rs crates/index/benches/metadata_filters.rs crates/index/benches/lexical.rs tests/it/main.rs tests/hostile/main.rs >/dev/null \

@@ -23,7 +23,7 @@ fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
 /// Source files of all crates in which `word` is used as a crate's name.
 fn files_that_name(word: &str) -> Vec<String> {
     let mut files = Vec::new();
-    for name in ["encoder", "index", "server", "cli"] {
+    for name in ["kernels", "encoder", "index", "server", "cli"] {
         sources(&root().join("crates").join(name).join("src"), &mut files);
     }
     let names = |path: &PathBuf| {
@@ -88,4 +88,12 @@ fn encoder_and_index_do_not_know_each_other() {
         &["crates/server/src/", "crates/cli/src/"],
     );
     only_under("siamese_index", &["crates/server/src/", "crates/cli/src/"]);
+}
+
+#[test]
+fn kernels_are_known_to_encoder_and_index_only() {
+    only_under(
+        "siamese_kernels",
+        &["crates/encoder/src/", "crates/index/src/"],
+    );
 }

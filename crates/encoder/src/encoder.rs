@@ -12,10 +12,10 @@ use crate::dense::Dense;
 use crate::device::{self, DevicePreference};
 use crate::encoder_id::{EncoderId, EncoderIdBuilder};
 use crate::forward::{self, TextStates};
-use crate::kernels::Kernels;
 use crate::model_folder::{self, ModelDescription, PoolingSettings, PromptSettings, Step};
 use crate::tokenize::{TextInput, TextToken, TextTokenizer, TokenizedText, Truncation};
 use crate::{Error, PoolingMode, Precision};
+use siamese_kernels::Kernels;
 
 /// What a text is. Asymmetric models put different prompts before the two; others ignore it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -151,7 +151,7 @@ impl Encoder {
             threads: threads(options.threads),
             precision: options.precision,
             generic: options.generic,
-            kernels: Kernels::detect(),
+            kernels: Kernels::detected(),
         };
         let backbone = backbones::open(folder, &settings.model_type, &backbone_options)?;
         let info = EncoderInfo {

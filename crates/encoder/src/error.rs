@@ -103,9 +103,6 @@ pub enum Error {
         /// Place of the text in the call.
         index: usize,
     },
-    /// Vectors that cannot be compared with each other.
-    #[error("comparing needs at least two vectors, all of the same length")]
-    NotComparable,
     /// The threads for the forward pass could not be started.
     #[error("cannot start threads: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),

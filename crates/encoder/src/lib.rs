@@ -15,7 +15,6 @@
 //! # Ok::<(), siamese_encoder::Error>(())
 //! ```
 
-mod all_pairs;
 mod backbones;
 mod batch;
 mod classification_head;
@@ -25,7 +24,6 @@ mod encoder;
 mod encoder_id;
 mod error;
 mod forward;
-mod kernels;
 mod model_folder;
 mod pooling;
 mod reranker;
@@ -33,12 +31,11 @@ mod team;
 mod tensor_file;
 mod tokenize;
 
-pub use all_pairs::{MostAlike, most_alike};
 pub use device::DevicePreference;
 pub use encoder::{Encoder, EncoderInfo, EncoderOptions, Encoding, InputKind, SimilarityFunction};
 pub use encoder_id::EncoderId;
 pub use error::Error;
-pub use kernels::Precision;
 pub use pooling::PoolingMode;
 pub use reranker::{Reranker, RerankerInfo, RerankerOptions};
+pub use siamese_kernels::Precision;
 pub use tokenize::{TextInput, TextToken, TokenizedText, Truncation};

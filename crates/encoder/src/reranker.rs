@@ -14,10 +14,10 @@ use crate::dense::Activation;
 use crate::device::{self, DevicePreference};
 use crate::encoder::{folder_name, thread_pool, threads, window};
 use crate::forward;
-use crate::kernels::Kernels;
 use crate::model_folder::{self, CrossEncoderDescription};
 use crate::tokenize::{TextTokenizer, TokenizedText, Truncation};
 use crate::{Error, Precision};
+use siamese_kernels::Kernels;
 
 /// How to open a reranker; the default is the model as it is, on the best device.
 #[derive(Debug, Clone, Default)]
@@ -86,7 +86,7 @@ impl Reranker {
             threads: threads(options.threads),
             precision: options.precision,
             generic: false,
-            kernels: Kernels::detect(),
+            kernels: Kernels::detected(),
         };
         let backbone = backbones::open(&folder, &transformer.model_type, &backbone_options)?;
         let weights = folder.join("model.safetensors");

@@ -387,6 +387,9 @@ pub enum Error {
         /// The limit.
         max_words: usize,
     },
+    /// Vectors that cannot be compared with each other.
+    #[error("comparing needs at least two vectors, all of the same length")]
+    NotComparable,
     /// The operating system failed; the message names the file.
     #[error(transparent)]
     Io(#[from] std::io::Error),

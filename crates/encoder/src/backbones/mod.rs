@@ -9,8 +9,8 @@ use std::path::Path;
 use candle_core::Device;
 
 use crate::Error;
-use crate::kernels::{Kernels, Precision};
 pub(crate) use packed_batch::{PackedBatch, TokenStates};
+use siamese_kernels::{Kernels, Precision};
 
 /// What a thread does between two layers of a pass in the background.
 pub(crate) type Pause<'a> = dyn Fn() + Sync + 'a;

@@ -1,6 +1,6 @@
 //! Vectors as one byte a value, for the walk over a graph.
 
-use super::kernels::MAX_CODE;
+use siamese_kernels::MAX_CODE;
 
 /// Writes the codes of a vector and returns its step: `value ≈ code * step`.
 ///

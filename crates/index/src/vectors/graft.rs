@@ -11,8 +11,8 @@ use super::code_matrix::CodeMatrix;
 use super::graph::RawGraph;
 use super::growing_graph::GrowingGraph;
 use super::hnsw::{BuildFailure, BuildOptions};
-use super::kernels::{Kernels, prefetch};
 use super::scratch::Scratch;
+use siamese_kernels::{Kernels, prefetch};
 
 /// Cache lines of a row of codes that are asked for ahead.
 const LINES_AHEAD: usize = 6;
@@ -50,7 +50,7 @@ pub(crate) fn graft(
 struct Grafting<'a> {
     graph: GrowingGraph,
     codes: &'a CodeMatrix,
-    kernels: Kernels,
+    kernels: &'static Kernels,
     ef_construction: usize,
     m: usize,
 }

@@ -11,8 +11,8 @@ use hnsw_rs::prelude::{Distance, Hnsw};
 
 use super::code_matrix::CodeMatrix;
 use super::graph::{MAX_LEVELS, NO_ROW, RawGraph, RawLevel};
-use super::kernels::Kernels;
 use crate::settings::GraphSettings;
+use siamese_kernels::Kernels;
 
 /// Bytes after the codes of a row: its step.
 const STEP_BYTES: usize = size_of::<f32>();
@@ -51,7 +51,7 @@ pub(crate) fn build(
 
 /// One minus the cosine of two rows of codes with their steps behind them, not below zero.
 #[derive(Debug, Clone, Copy)]
-struct CodeDistance(Kernels);
+struct CodeDistance(&'static Kernels);
 
 impl Distance<i8> for CodeDistance {
     #[inline]

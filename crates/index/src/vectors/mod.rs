@@ -3,6 +3,7 @@
 //! A writer makes a new [`Snapshot`] and publishes it; a search holds on to the one it began with.
 //! Files of segments are a cache of the record, which this folder does not know.
 
+mod all_pairs;
 mod beam;
 mod best_documents;
 mod chunk;
@@ -15,7 +16,6 @@ mod graph;
 mod growing_graph;
 mod head;
 mod hnsw;
-mod kernels;
 mod manifest;
 mod merge_policy;
 mod row;
@@ -30,6 +30,7 @@ mod snapshot;
 mod top_k;
 mod unit_vector;
 
+pub use all_pairs::{MostAlike, most_alike};
 pub use cosine::cosine;
 pub(crate) use freeze::{FreezeFailure, freeze};
 pub(crate) use hnsw::BuildOptions;

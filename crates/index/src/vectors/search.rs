@@ -1,11 +1,11 @@
 //! Searching a snapshot: the head exactly, each segment the cheapest way.
 
 use super::best_documents::BestDocuments;
-use super::kernels::Kernels;
 use super::row::Row;
 use super::scan::{Scan, Scanned};
 use super::segment_search::SegmentSearch;
 use super::snapshot::Snapshot;
+use siamese_kernels::Kernels;
 
 impl Snapshot {
     /// The best documents, best first, and how many match.

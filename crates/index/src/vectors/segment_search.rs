@@ -3,11 +3,11 @@
 use roaring::RoaringBitmap;
 
 use super::beam::Reached;
-use super::kernels::Kernels;
 use super::row::Row;
 use super::scan::Scan;
 use super::scratch::Scratch;
 use super::segment::{Segment, View, Walk, Walked};
+use siamese_kernels::Kernels;
 
 /// Rows that can be scored by codes in the time in which a walk handles one candidate. Measured
 /// with 384 dimensions.

@@ -10,7 +10,8 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use siamese_encoder::{Encoder, EncoderOptions, InputKind, Precision, most_alike};
+use siamese_encoder::{Encoder, EncoderOptions, InputKind, Precision};
+use siamese_index::most_alike;
 use siamese_server::config::{Overrides, Settings};
 
 use crate::model::{DEFAULT_MODEL, models_dir, resolve};

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::weights::Shape;
 use super::workspace::{Scratch, Strides, stride};
-use crate::kernels::{Kernels, Tile, split};
+use siamese_kernels::{Kernels, Tile, split};
 
 /// Where attention reads and writes.
 #[derive(Debug, Clone, Copy)]

@@ -12,8 +12,8 @@ use super::weights::{self, Shape};
 use super::workspace::{Scratch, Strides, Workspace};
 use crate::Error;
 use crate::backbones::{Backbone, PackedBatch, Pause, TokenStates};
-use crate::kernels::{Kernels, Precision};
 use crate::team::{Member, Team};
+use siamese_kernels::{Kernels, Precision};
 
 /// A member of the BERT family on the CPU.
 #[derive(Debug)]
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn a_pass_in_the_background_pauses_for_others_and_gives_the_same_states() {
         for (threads, texts) in [(1, 2), (1, 40), (2, 2), (2, 40)] {
-            let backbone = open(Kernels::detect(), threads);
+            let backbone = open(Kernels::detected(), threads);
             let expected = backbone.forward(&mut batch(texts)).unwrap().values;
             let alone = backbone.forward(&mut batch(1)).unwrap().values;
             let pauses = AtomicUsize::new(0);
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn every_instruction_set_gives_the_same_states() {
-        let expected = states(Kernels::detect(), 1, Precision::F32);
+        let expected = states(Kernels::detected(), 1, Precision::F32);
         let available = Kernels::available();
         assert_eq!(available.last().unwrap().name, "portable");
         for kernels in available {

@@ -5,8 +5,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::Error;
-use crate::kernels::Activation;
 use crate::model_folder::read_json;
+use siamese_kernels::Activation;
 
 /// What the members of the family have in common.
 #[derive(Debug, Clone)]

@@ -8,10 +8,10 @@ use super::config::FamilyConfig;
 use super::weights::{Embeddings, Layer, Shape};
 use super::workspace::{Scratch, Strides, Workspace};
 use crate::backbones::{PackedBatch, Pause};
-use crate::kernels::{
+use crate::team::Member;
+use siamese_kernels::{
     Activation, CodedKernels, CodedView, Kernels, LayerNorm, PackedMatrix, Precision, Product,
 };
-use crate::team::Member;
 
 /// Everything that does not change from one pass to the next.
 #[derive(Debug)]

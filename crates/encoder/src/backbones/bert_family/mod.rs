@@ -3,7 +3,7 @@
 //! BERT, RoBERTa, XLM-R, CamemBERT and DistilBERT share it: they differ in the names of their
 //! tensors, in how they count positions, and in numbers. No token is padding, weights are packed
 //! once, and what can be done while a value is in the cache is done then. Everything that depends
-//! on the CPU is in [`crate::kernels`].
+//! on the CPU is in [`siamese_kernels`].
 
 mod attention;
 mod backbone;

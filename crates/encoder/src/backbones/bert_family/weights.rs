@@ -8,8 +8,8 @@ use std::path::Path;
 use super::config::FamilyConfig;
 use super::names::Names;
 use crate::Error;
-use crate::kernels::{AlignedVec, Kernels, LayerNorm, PackedMatrix, Precision};
 use crate::tensor_file::TensorFile;
+use siamese_kernels::{AlignedVec, Kernels, LayerNorm, PackedMatrix, Precision};
 
 /// The tables that make a token's first state.
 #[derive(Debug)]

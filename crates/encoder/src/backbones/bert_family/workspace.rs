@@ -1,7 +1,7 @@
 //! The buffers of a forward pass, kept from one to the next.
 
 use super::weights::Shape;
-use crate::kernels::{AlignedVec, CodedRows, Kernels};
+use siamese_kernels::{AlignedVec, CodedRows, Kernels};
 
 /// Bytes; rows a multiple of this apart share few places of the first-level cache.
 const ALIAS_BYTES: usize = 1024;
@@ -67,7 +67,7 @@ impl Workspace {
             qkv: AlignedVec::zeros(0),
             context: AlignedVec::zeros(0),
             intermediate: AlignedVec::zeros(0),
-            coded: CodedRows::new(),
+            coded: CodedRows::default(),
         }
     }
 

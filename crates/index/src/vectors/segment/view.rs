@@ -5,8 +5,8 @@ use roaring::RoaringBitmap;
 use super::header::{Damage, Header};
 use super::layout::Layout;
 use crate::vectors::graph::NO_ROW;
-use crate::vectors::kernels::prefetch;
 use crate::vectors::row::Row;
+use siamese_kernels::prefetch;
 
 /// Cache lines of a vector that are asked for ahead; the CPU brings the rest by itself.
 const VECTOR_LINES_AHEAD: usize = 8;

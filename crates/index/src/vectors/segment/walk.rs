@@ -5,8 +5,8 @@ use super::view::View;
 use crate::vectors::beam::{Beam, Reached};
 use crate::vectors::codes::encode;
 use crate::vectors::graph::NO_ROW;
-use crate::vectors::kernels::{Kernels, prefetch};
 use crate::vectors::scratch::Scratch;
+use siamese_kernels::{Kernels, prefetch};
 
 /// Cache lines of a row of codes that are asked for ahead; the CPU brings the rest by itself.
 const LINES_AHEAD: usize = 6;
@@ -39,7 +39,7 @@ pub(in crate::vectors) struct Scores {
 #[derive(Debug)]
 pub(crate) struct Walk<'a> {
     view: View<'a>,
-    kernels: Kernels,
+    kernels: &'static Kernels,
     /// As long as a row of codes.
     query: Vec<i8>,
 }

@@ -5,7 +5,7 @@ const LINE_BYTES: usize = 64;
 
 /// Begins to load the first `lines` cache lines of `row`; a wish, without any effect on results.
 #[inline(always)]
-pub(crate) fn prefetch<T>(row: &[T], lines: usize) {
+pub fn prefetch<T>(row: &[T], lines: usize) {
     let bytes = size_of_val(row).min(lines * LINE_BYTES);
     for offset in (0..bytes).step_by(LINE_BYTES) {
         line(row.as_ptr().wrapping_byte_add(offset).cast());

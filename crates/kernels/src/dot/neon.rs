@@ -2,15 +2,21 @@
 
 use std::arch::aarch64::*;
 
-use super::portable;
+use super::{DotKernels, exact, portable};
 
 const LANES: usize = 4;
 const CODES: usize = 16;
 
+pub(crate) const KERNELS: DotKernels = DotKernels {
+    dot,
+    dot_codes,
+    dot_and_square: |left, right| exact::dot_and_square(left, right),
+};
+
 /// # Safety
 /// The CPU must have NEON.
 #[target_feature(enable = "neon")]
-pub(super) unsafe fn dot(left: &[f32], right: &[f32]) -> f32 {
+unsafe fn dot(left: &[f32], right: &[f32]) -> f32 {
     let (left_chunks, left_rest) = left.as_chunks::<{ 4 * LANES }>();
     let (right_chunks, right_rest) = right.as_chunks::<{ 4 * LANES }>();
     let mut sums = [vdupq_n_f32(0.0); 4];
@@ -33,7 +39,7 @@ pub(super) unsafe fn dot(left: &[f32], right: &[f32]) -> f32 {
 /// # Safety
 /// The CPU must have NEON.
 #[target_feature(enable = "neon")]
-pub(super) unsafe fn dot_codes(left: &[i8], right: &[i8]) -> i32 {
+unsafe fn dot_codes(left: &[i8], right: &[i8]) -> i32 {
     let (left_chunks, left_rest) = left.as_chunks::<CODES>();
     let (right_chunks, right_rest) = right.as_chunks::<CODES>();
     let mut sum = vdupq_n_s32(0);

@@ -10,18 +10,25 @@ use super::simd::Simd;
 /// `c = bias + a * b`, or `c += bias + a * b`; `a` is row-major with a value's neighbours in its
 /// row, `b` has a row of the panel for each step of depth.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Tile<B> {
-    pub(crate) depth: usize,
-    pub(crate) a: *const f32,
-    pub(crate) a_stride: usize,
-    pub(crate) b: *const B,
-    pub(crate) b_stride: usize,
-    pub(crate) c: *mut f32,
-    pub(crate) c_stride: usize,
+pub struct Tile<B> {
+    /// Values of a row of `a`, and rows of `b`.
+    pub depth: usize,
+    /// The first row of the left matrix.
+    pub a: *const f32,
+    /// From one row of `a` to the next.
+    pub a_stride: usize,
+    /// The first row of the panel.
+    pub b: *const B,
+    /// From one row of `b` to the next.
+    pub b_stride: usize,
+    /// The first row of the result.
+    pub c: *mut f32,
+    /// From one row of `c` to the next.
+    pub c_stride: usize,
     /// One value for each column, or null.
-    pub(crate) bias: *const f32,
+    pub bias: *const f32,
     /// Whether `c` is added to instead of overwritten.
-    pub(crate) add: bool,
+    pub add: bool,
 }
 
 /// A number in a packed panel.

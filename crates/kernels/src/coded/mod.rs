@@ -68,8 +68,8 @@ impl Code {
 }
 
 /// A matrix of rows as codes.
-#[derive(Debug)]
-pub(crate) struct CodedRows {
+#[derive(Debug, Default)]
+pub struct CodedRows {
     codes: AlignedVec<u8>,
     scales: AlignedVec<f32>,
     zeros: AlignedVec<f32>,
@@ -77,29 +77,22 @@ pub(crate) struct CodedRows {
 
 /// Where the rows of a [`CodedRows`] are; shared by threads that have rows of their own.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct CodedView {
+pub struct CodedView {
     codes: *mut u8,
     scales: *mut f32,
     zeros: *mut f32,
 }
 
 impl CodedRows {
-    pub(crate) fn new() -> Self {
-        Self {
-            codes: AlignedVec::zeros(0),
-            scales: AlignedVec::zeros(0),
-            zeros: AlignedVec::zeros(0),
-        }
-    }
-
     /// Makes room for `rows` of at most `width` codes.
-    pub(crate) fn reserve(&mut self, rows: usize, width: usize) {
+    pub fn reserve(&mut self, rows: usize, width: usize) {
         self.codes.reserve(rows * Code::Bf16.bytes(width));
         self.scales.reserve(rows * Code::Int16.scales(width));
         self.zeros.reserve(rows);
     }
 
-    pub(crate) fn view(&mut self) -> CodedView {
+    /// Where they are.
+    pub fn view(&mut self) -> CodedView {
         CodedView {
             codes: self.codes.as_mut_ptr(),
             scales: self.scales.as_mut_ptr(),
@@ -109,6 +102,10 @@ impl CodedRows {
 }
 
 /// Where one row of codes goes. bfloat16 has neither scale nor zero, 16-bit codes have no zero.
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    expect(dead_code, reason = "other CPUs have no products of codes yet")
+)]
 #[derive(Debug)]
 struct CodedRow {
     codes: *mut u8,
@@ -145,8 +142,9 @@ type CodedTileFn = unsafe fn(&CodedTile);
 
 /// The functions for one kind of code and one instruction set.
 #[derive(Debug)]
-pub(crate) struct CodedKernels {
-    pub(crate) name: &'static str,
+pub struct CodedKernels {
+    /// What is multiplied, as in [`Precision`](crate::Precision).
+    pub name: &'static str,
     pub(super) code: Code,
     /// A tile of a panel's width, by its rows less one.
     tiles: &'static [CodedTileFn],
@@ -160,13 +158,7 @@ impl CodedKernels {
     /// # Safety
     /// `values` is valid for `width` values; the view has room for that row behind rows of the
     /// same width, and nobody else uses it meanwhile.
-    pub(crate) unsafe fn code_row(
-        &self,
-        values: *const f32,
-        width: usize,
-        to: &CodedView,
-        row: usize,
-    ) {
+    pub unsafe fn code_row(&self, values: *const f32, width: usize, to: &CodedView, row: usize) {
         // SAFETY: as the caller promises.
         unsafe {
             let to = CodedRow {
@@ -221,7 +213,7 @@ impl CodedKernels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::{Kernels, PackedMatrix, Precision};
+    use crate::{Kernels, PackedMatrix, Precision};
 
     /// Rows and weights that are not alike in size, some of them zero.
     fn numbers(count: usize, seed: usize) -> Vec<f32> {
@@ -280,7 +272,7 @@ mod tests {
         for (to, row) in filled_up.chunks_mut(width).zip(a.chunks(depth)) {
             to[..depth].copy_from_slice(row);
         }
-        let mut buffer = CodedRows::new();
+        let mut buffer = CodedRows::default();
         buffer.reserve(rows, width);
         let view = buffer.view();
         let mut c = vec![f32::NAN; rows * columns];

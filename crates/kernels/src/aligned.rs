@@ -9,16 +9,16 @@ const LINE_BYTES: usize = 64;
 #[repr(C, align(64))]
 struct Line([u8; LINE_BYTES]);
 
-/// Zeros to begin with; numbers whose every bit pattern is valid.
-pub(crate) trait Number: Copy + Default + 'static {}
+/// Numbers whose every bit pattern is valid. No one outside this crate can name it, and so add others.
+pub trait Number: Copy + Default + 'static {}
 impl Number for f32 {}
 impl Number for u16 {}
 impl Number for i8 {}
 impl Number for u8 {}
 
 /// A slice of numbers on the heap that begins at a cache line.
-#[derive(Debug)]
-pub(crate) struct AlignedVec<T> {
+#[derive(Debug, Default)]
+pub struct AlignedVec<T> {
     lines: Vec<Line>,
     length: usize,
     number: std::marker::PhantomData<T>,
@@ -26,7 +26,7 @@ pub(crate) struct AlignedVec<T> {
 
 impl<T: Number> AlignedVec<T> {
     /// `length` zeros.
-    pub(crate) fn zeros(length: usize) -> Self {
+    pub fn zeros(length: usize) -> Self {
         let lines = (length * size_of::<T>()).div_ceil(LINE_BYTES);
         Self {
             lines: vec![Line([0; LINE_BYTES]); lines],
@@ -36,7 +36,7 @@ impl<T: Number> AlignedVec<T> {
     }
 
     /// Makes room for at least `length` values; what they are is not said.
-    pub(crate) fn reserve(&mut self, length: usize) {
+    pub fn reserve(&mut self, length: usize) {
         if length > self.length {
             *self = Self::zeros(length);
         }

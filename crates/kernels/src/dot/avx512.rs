@@ -2,15 +2,21 @@
 
 use std::arch::x86_64::*;
 
-use super::portable;
+use super::{DotKernels, avx2, portable};
 
 const LANES: usize = 16;
 const CODES: usize = 64;
 
+pub(crate) const KERNELS: DotKernels = DotKernels {
+    dot,
+    dot_codes,
+    dot_and_square: avx2::dot_and_square,
+};
+
 /// # Safety
 /// The CPU must have AVX-512F.
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn dot(left: &[f32], right: &[f32]) -> f32 {
+unsafe fn dot(left: &[f32], right: &[f32]) -> f32 {
     let (left_pairs, left_rest) = left.as_chunks::<{ 2 * LANES }>();
     let (right_pairs, right_rest) = right.as_chunks::<{ 2 * LANES }>();
     let mut sums = [_mm512_setzero_ps(); 2];
@@ -33,7 +39,7 @@ pub(super) unsafe fn dot(left: &[f32], right: &[f32]) -> f32 {
 /// # Safety
 /// The CPU must have AVX-512F, BW and VNNI.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub(super) unsafe fn dot_codes(left: &[i8], right: &[i8]) -> i32 {
+unsafe fn dot_codes(left: &[i8], right: &[i8]) -> i32 {
     let (left_chunks, left_rest) = left.as_chunks::<CODES>();
     let (right_chunks, right_rest) = right.as_chunks::<CODES>();
     let offset = _mm512_set1_epi8(i8::MIN);

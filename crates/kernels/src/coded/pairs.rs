@@ -11,7 +11,7 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use crate::kernels::simd::{Avx2, Avx512, Simd};
+use crate::simd::{Avx2, Avx512, Simd};
 
 /// A register of 32-bit sums, or of as many pairs of 16-bit numbers.
 ///

@@ -2,15 +2,21 @@
 
 use std::arch::x86_64::*;
 
-use super::portable;
+use super::{DotKernels, exact, portable};
 
 const LANES: usize = 8;
 const CODES: usize = 32;
 
+pub(crate) const KERNELS: DotKernels = DotKernels {
+    dot,
+    dot_codes,
+    dot_and_square,
+};
+
 /// # Safety
 /// The CPU must have AVX2 and FMA.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn dot(left: &[f32], right: &[f32]) -> f32 {
+unsafe fn dot(left: &[f32], right: &[f32]) -> f32 {
     let (left_pairs, left_rest) = left.as_chunks::<{ 2 * LANES }>();
     let (right_pairs, right_rest) = right.as_chunks::<{ 2 * LANES }>();
     let mut sums = [_mm256_setzero_ps(); 2];
@@ -38,7 +44,7 @@ pub(super) unsafe fn dot(left: &[f32], right: &[f32]) -> f32 {
 /// # Safety
 /// The CPU must have AVX2.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn dot_codes(left: &[i8], right: &[i8]) -> i32 {
+unsafe fn dot_codes(left: &[i8], right: &[i8]) -> i32 {
     let (left_chunks, left_rest) = left.as_chunks::<CODES>();
     let (right_chunks, right_rest) = right.as_chunks::<CODES>();
     let ones = _mm256_set1_epi16(1);
@@ -62,4 +68,13 @@ pub(super) unsafe fn dot_codes(left: &[i8], right: &[i8]) -> i32 {
     let sum = _mm_add_epi32(sum, _mm_shuffle_epi32::<0b00_00_11_10>(sum));
     let sum = _mm_add_epi32(sum, _mm_shuffle_epi32::<0b00_00_00_01>(sum));
     _mm_cvtsi128_si32(sum) + portable::dot_codes(left_rest, right_rest)
+}
+
+/// The same operations on wider registers.
+///
+/// # Safety
+/// The CPU must have AVX2.
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn dot_and_square(left: &[f32], right: &[f32]) -> (f64, f64) {
+    exact::dot_and_square(left, right)
 }

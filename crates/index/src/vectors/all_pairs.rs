@@ -1,10 +1,12 @@
 //! Comparing all vectors with each other: what a siamese network turns a cross-encoder's
 //! `n * (n - 1) / 2` forward passes into.
 
-use rayon::prelude::*;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use siamese_kernels::{AlignedVec, Kernels, PackedMatrix, Precision};
 
 use crate::Error;
-use crate::kernels::{AlignedVec, Kernels, PackedMatrix, Precision, Product};
 
 /// Vectors that are compared with a block of others: the rows and the columns of a product that
 /// stays in the second-level cache.
@@ -24,26 +26,38 @@ pub struct MostAlike {
 /// them on so many threads; the first of equals. Takes time quadratic in their number.
 ///
 /// # Errors
-/// Fewer than two vectors, vectors of different lengths, or no threads.
+/// Fewer than two vectors, vectors of different lengths, or threads that cannot be started.
 pub fn most_alike(vectors: &[Vec<f32>], threads: usize) -> Result<Vec<MostAlike>, Error> {
     let dimensions = vectors.first().map_or(0, Vec::len);
     let is_even = vectors.iter().all(|vector| vector.len() == dimensions);
     if vectors.len() < 2 || dimensions == 0 || !is_even {
         return Err(Error::NotComparable);
     }
-    let kernels = Kernels::detect();
-    let blocks = vectors.chunks(BLOCK_COLUMNS);
-    let columns: Vec<PackedMatrix> = blocks.map(|block| packed(block, kernels)).collect();
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()?;
-    let best: Vec<Vec<MostAlike>> = pool.install(|| {
-        let blocks = vectors.par_chunks(BLOCK_ROWS).enumerate();
-        blocks
-            .map(|(block, rows)| best_of(rows, block * BLOCK_ROWS, &columns, kernels))
-            .collect()
-    });
-    Ok(best.concat())
+    let kernels = Kernels::detected();
+    let columns: Vec<PackedMatrix> = vectors
+        .chunks(BLOCK_COLUMNS)
+        .map(|block| packed(block, kernels))
+        .collect();
+    let mut best = vec![MostAlike::NONE; vectors.len()];
+    let blocks = vectors
+        .chunks(BLOCK_ROWS)
+        .zip(best.chunks_mut(BLOCK_ROWS))
+        .enumerate();
+    let blocks = Mutex::new(blocks);
+    let next = || blocks.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || {
+        while let Some((block, (rows, best))) = next() {
+            find_best(rows, block * BLOCK_ROWS, &columns, kernels, best);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads {
+            thread::Builder::new().spawn_scoped(scope, work)?;
+        }
+        work();
+        Ok::<_, Error>(())
+    })?;
+    Ok(best)
 }
 
 /// Vectors as the columns of a matrix.
@@ -58,46 +72,38 @@ fn packed(vectors: &[Vec<f32>], kernels: &Kernels) -> PackedMatrix {
     columns
 }
 
-/// The best of all columns for each of these rows, the first of which is vector number `first`.
-fn best_of(
+/// Finds the best of all columns for each of these rows, the first of which is vector number `first`.
+fn find_best(
     vectors: &[Vec<f32>],
     first: usize,
     columns: &[PackedMatrix],
     kernels: &Kernels,
-) -> Vec<MostAlike> {
+    best: &mut [MostAlike],
+) {
     let dimensions = vectors.first().map_or(0, Vec::len);
     let mut rows: AlignedVec<f32> = AlignedVec::zeros(vectors.len() * dimensions);
     for (row, vector) in rows.chunks_exact_mut(dimensions).zip(vectors) {
         row.copy_from_slice(vector);
     }
-    let width = BLOCK_COLUMNS.next_multiple_of(kernels.panel_width());
-    let mut scores: AlignedVec<f32> = AlignedVec::zeros(vectors.len() * width);
-    let product = Product {
-        rows: vectors.len(),
-        a: rows.as_ptr(),
-        a_stride: dimensions,
-        c: scores.as_mut_ptr(),
-        c_stride: width,
-        add: false,
-        activation: None,
-    };
-    let nothing = MostAlike {
-        place: 0,
-        score: f32::NEG_INFINITY,
-    };
-    let mut best = vec![nothing; vectors.len()];
+    let widest = BLOCK_COLUMNS.next_multiple_of(kernels.panel);
+    let mut scores: AlignedVec<f32> = AlignedVec::zeros(vectors.len() * widest);
     for (block, columns) in columns.iter().enumerate() {
-        // SAFETY: `rows` has a row for each vector, `scores` one that holds a block of columns.
-        unsafe { kernels.multiply(&product, columns, 0..columns.panels()) };
-        for (row, best) in best.iter_mut().enumerate() {
-            let scores = &scores[row * width..row * width + columns.columns()];
+        let width = columns.panels() * kernels.panel;
+        let scores = &mut scores[..vectors.len() * width];
+        kernels.multiply_rows(&rows, columns, scores);
+        for ((row, best), scores) in best.iter_mut().enumerate().zip(scores.chunks_exact(width)) {
+            let scores = &scores[..columns.columns()];
             best.improve(scores, block * BLOCK_COLUMNS, first + row);
         }
     }
-    best
 }
 
 impl MostAlike {
+    const NONE: Self = Self {
+        place: 0,
+        score: f32::NEG_INFINITY,
+    };
+
     /// Takes the best of these scores, which begin at place `start`, without the place `own`.
     fn improve(&mut self, scores: &[f32], start: usize, own: usize) {
         for (place, score) in (start..).zip(scores) {

@@ -9,7 +9,7 @@ const LANES: usize = 16;
 /// Registers of a panel's width.
 const VECTORS: usize = 2;
 
-pub(in crate::kernels) static KERNELS: CodedKernels = CodedKernels {
+pub(crate) static KERNELS: CodedKernels = CodedKernels {
     name: "int8",
     code: Code::Int8,
     tiles: &[

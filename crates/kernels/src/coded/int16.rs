@@ -6,7 +6,7 @@
 use super::pairs::{Avx2Madd, Avx512Madd, Avx512Vnni, Pairs};
 use super::panels::{INT16_BLOCK, INT16_LARGEST, INT16_LENGTH};
 use super::{Code, CodedKernels, CodedRow, CodedTile, GROUP_BYTES};
-use crate::kernels::simd::Simd;
+use crate::simd::Simd;
 
 /// Pairs of a block.
 const BLOCK_PAIRS: usize = INT16_BLOCK / 2;
@@ -124,7 +124,7 @@ unsafe fn code_block<P: Pairs>(values: *const f32, count: usize, to: *mut u8) ->
 /// Compiles the kernels for one kind of pairs: registers of a panel, rows of a tile, features.
 macro_rules! compile {
     ($module:ident, $pairs:ty, $vectors:literal, [$($rows:literal)+], $feature:literal) => {
-        pub(in crate::kernels) mod $module {
+        pub(crate) mod $module {
             use super::*;
 
             // SAFETY of both: the table is handed out only where the CPU has the features.
@@ -140,7 +140,7 @@ macro_rules! compile {
                 unsafe { code_row::<$pairs>(values, width, to.codes, to.scales) }
             }
 
-            pub(in crate::kernels) static KERNELS: CodedKernels = CodedKernels {
+            pub(crate) static KERNELS: CodedKernels = CodedKernels {
                 name: "int16",
                 code: Code::Int16,
                 tiles: &[$(tile::<$rows>),+],

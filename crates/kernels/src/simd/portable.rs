@@ -10,7 +10,7 @@ use std::array::from_fn;
 use super::Simd;
 
 #[derive(Debug, Clone, Copy)]
-pub(in crate::kernels) struct Portable;
+pub(crate) struct Portable;
 
 const LANES: usize = 4;
 

@@ -7,7 +7,7 @@ use super::simd::Simd;
 
 /// The activation between the two layers of a feed-forward block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Activation {
+pub enum Activation {
     /// `x * Φ(x)` by the error function.
     Gelu,
     /// The approximation by tanh.

@@ -1,11 +1,14 @@
 //! The table of kernels, compiled once for each instruction set and chosen at run time.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 #[cfg(target_arch = "x86_64")]
 use super::coded;
 use super::coded::{CodedKernels, CodedView};
-use super::packed_matrix::{PackedMatrix, Precision, Values};
+use super::dot::{self, DotKernels};
+use super::packed_matrix::{PackedMatrix, Values};
+use super::precision::Precision;
 use super::rows::{self, Activation};
 use super::simd::{self, Simd};
 use super::tile::{self, Tile, Weight};
@@ -14,14 +17,16 @@ type TileFn<B> = unsafe fn(&Tile<B>);
 
 /// Kernels for one instruction set.
 ///
-/// All functions take raw rows: widths are multiples of [`Self::lanes`], strides are in values.
+/// All unsafe functions take raw rows: widths are multiples of a register's values, as
+/// [`Self::fill_up`] makes them; strides are in values.
 #[derive(Debug)]
-pub(crate) struct Kernels {
-    pub(crate) name: &'static str,
+pub struct Kernels {
+    /// What the instruction set is called.
+    pub name: &'static str,
     /// Values of a register.
-    pub(crate) lanes: usize,
+    lanes: usize,
     /// Columns of a packed panel.
-    pub(crate) panel: usize,
+    pub panel: usize,
     /// A tile of a panel's width, by its rows less one.
     panels: &'static [TileFn<f32>],
     /// The same with bfloat16 panels.
@@ -32,67 +37,82 @@ pub(crate) struct Kernels {
     softmax: unsafe fn(*mut f32, usize) -> f32,
     layer_norm: unsafe fn(*mut f32, usize, &LayerNorm),
     scale: unsafe fn(*mut f32, f32, usize),
+    dots: DotKernels,
+    coded: CodedTable,
+}
+
+/// Products of codes by precision; `None` where the CPU has no instructions for them.
+#[derive(Debug)]
+struct CodedTable {
+    int16: Option<&'static CodedKernels>,
+    bf16: Option<&'static CodedKernels>,
+    int8: Option<&'static CodedKernels>,
+}
+
+impl CodedTable {
+    const NONE: Self = Self {
+        int16: None,
+        bf16: None,
+        int8: None,
+    };
 }
 
 /// Gains and shifts of a layer norm, filled up with zeros.
 #[derive(Debug)]
-pub(crate) struct LayerNorm {
-    pub(crate) gain: super::AlignedVec<f32>,
-    pub(crate) shift: super::AlignedVec<f32>,
+pub struct LayerNorm {
+    /// What each value is multiplied by.
+    pub gain: super::AlignedVec<f32>,
+    /// What is added then.
+    pub shift: super::AlignedVec<f32>,
     /// Values that count; the others are zeros.
-    pub(crate) features: usize,
-    pub(crate) epsilon: f32,
+    pub features: usize,
+    /// Added to the variance, so that it is not zero.
+    pub epsilon: f32,
 }
 
 /// Rows of the left matrix and of the result of a product with packed weights.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Product {
-    pub(crate) rows: usize,
-    pub(crate) a: *const f32,
-    pub(crate) a_stride: usize,
-    pub(crate) c: *mut f32,
-    pub(crate) c_stride: usize,
+pub struct Product {
+    /// Rows of both.
+    pub rows: usize,
+    /// The first row of the left matrix.
+    pub a: *const f32,
+    /// From one row of `a` to the next.
+    pub a_stride: usize,
+    /// The first row of the result.
+    pub c: *mut f32,
+    /// From one row of `c` to the next.
+    pub c_stride: usize,
     /// Whether `c` is added to instead of overwritten.
-    pub(crate) add: bool,
-    pub(crate) activation: Option<Activation>,
+    pub add: bool,
+    /// Applied to what has been summed.
+    pub activation: Option<Activation>,
 }
 
 impl Kernels {
     /// The fastest this CPU can run.
-    pub(crate) fn detect() -> &'static Self {
-        Self::available()[0]
+    pub fn detected() -> &'static Self {
+        &Self::available()[0]
     }
 
     /// All this CPU can run, fastest first.
-    pub(crate) fn available() -> Vec<&'static Self> {
-        let mut found = Vec::new();
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f") {
-                found.push(&avx512::KERNELS);
-            }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                found.push(&avx2::KERNELS);
-            }
-        }
-        #[cfg(target_arch = "aarch64")]
-        found.push(&neon::KERNELS);
-        found.push(&portable::KERNELS);
-        found
-    }
-
-    /// Columns of a panel of packed weights.
-    pub(crate) fn panel_width(&self) -> usize {
-        self.panel
+    pub fn available() -> &'static [Self] {
+        static AVAILABLE: OnceLock<Vec<Kernels>> = OnceLock::new();
+        AVAILABLE.get_or_init(|| {
+            let mut kernels = native();
+            kernels.push(portable::KERNELS);
+            tracing::debug!(kernels = kernels[0].name, "arithmetic on vectors");
+            kernels
+        })
     }
 
     /// Rows of a tile at most.
-    pub(crate) fn tile_rows(&self) -> usize {
+    pub fn tile_rows(&self) -> usize {
         self.panels.len()
     }
 
     /// `width` filled up to whole registers.
-    pub(crate) fn fill_up(&self, width: usize) -> usize {
+    pub fn fill_up(&self, width: usize) -> usize {
         width.next_multiple_of(self.lanes)
     }
 
@@ -101,12 +121,7 @@ impl Kernels {
     /// # Safety
     /// `a` has `rows` rows of `weights.depth()` values and `c` has `rows` rows that hold all
     /// columns; columns of `panels` are not touched by anyone else meanwhile.
-    pub(crate) unsafe fn multiply(
-        &self,
-        product: &Product,
-        weights: &PackedMatrix,
-        panels: Range<usize>,
-    ) {
+    pub unsafe fn multiply(&self, product: &Product, weights: &PackedMatrix, panels: Range<usize>) {
         for panel in panels {
             // SAFETY: the panel is inside the weights, so its columns are inside `c`.
             unsafe {
@@ -136,37 +151,68 @@ impl Kernels {
 
     /// Products of codes for a precision, if this CPU has instructions for them. Those for 16-bit
     /// codes stand in for others: they are as short as bfloat16 and closer to f32 than either.
-    #[cfg(target_arch = "x86_64")]
-    pub(crate) fn coded(&self, precision: Precision) -> Option<&'static CodedKernels> {
-        let is_avx512 = self.panels.as_ptr() == avx512::KERNELS.panels.as_ptr();
-        let is_avx2 = self.panels.as_ptr() == avx2::KERNELS.panels.as_ptr();
-        let has_vnni = is_avx512 && is_x86_feature_detected!("avx512vnni");
+    pub fn coded(&self, precision: Precision) -> Option<&'static CodedKernels> {
         match precision {
             Precision::F32 => None,
-            Precision::Int8 if has_vnni => Some(&coded::int8_avx512::KERNELS),
-            Precision::Bf16 if is_avx512 && is_x86_feature_detected!("avx512bf16") => {
-                Some(&coded::bf16_avx512::KERNELS)
-            }
-            _ if has_vnni => Some(&coded::int16::avx512_vnni::KERNELS),
-            _ if is_avx512 && is_x86_feature_detected!("avx512bw") => {
-                Some(&coded::int16::avx512::KERNELS)
-            }
-            _ if is_avx2 => Some(&coded::int16::avx2::KERNELS),
-            _ => None,
+            Precision::Int16 => self.coded.int16,
+            Precision::Bf16 => self.coded.bf16,
+            Precision::Int8 => self.coded.int8,
         }
     }
 
-    /// This CPU has no instructions for products of codes.
-    #[cfg(not(target_arch = "x86_64"))]
-    pub(crate) fn coded(&self, _: Precision) -> Option<&'static CodedKernels> {
-        None
+    /// The dot product of two vectors of one length; the longer one's end is left out.
+    #[inline(always)]
+    pub fn dot(&self, left: &[f32], right: &[f32]) -> f32 {
+        let length = left.len().min(right.len());
+        // SAFETY: a table is made only where its instructions are; the lengths are equal.
+        unsafe { (self.dots.dot)(&left[..length], &right[..length]) }
+    }
+
+    /// The dot product of two rows of codes of one length; the longer one's end is left out.
+    #[inline(always)]
+    pub fn dot_codes(&self, left: &[i8], right: &[i8]) -> i32 {
+        let length = left.len().min(right.len());
+        // SAFETY: a table is made only where its instructions are; the lengths are equal.
+        unsafe { (self.dots.dot_codes)(&left[..length], &right[..length]) }
+    }
+
+    /// The dot product of two vectors of one length and the square of the right one's length, in
+    /// f64; the same on every CPU. The longer one's end is left out.
+    #[inline(always)]
+    pub fn dot_and_square(&self, left: &[f32], right: &[f32]) -> (f64, f64) {
+        let length = left.len().min(right.len());
+        // SAFETY: a table is made only where its instructions are; the lengths are equal.
+        unsafe { (self.dots.dot_and_square)(&left[..length], &right[..length]) }
+    }
+
+    /// Multiplies rows that follow each other in `a` by all of `weights`. A row of `c` has as many
+    /// values as all panels have columns.
+    ///
+    /// # Panics
+    /// When `a` is not whole rows, `c` is not as many, or the weights were packed for others.
+    pub fn multiply_rows(&self, a: &[f32], weights: &PackedMatrix, c: &mut [f32]) {
+        let (depth, columns) = (weights.depth(), weights.panels() * self.panel);
+        let rows = a.len() / depth;
+        assert!(weights.panel() == self.panel, "packed for other kernels");
+        assert!(a.len() == rows * depth && c.len() == rows * columns);
+        let product = Product {
+            rows,
+            a: a.as_ptr(),
+            a_stride: depth,
+            c: c.as_mut_ptr(),
+            c_stride: columns,
+            add: false,
+            activation: None,
+        };
+        // SAFETY: both have as many rows, as wide as the weights are deep and have columns.
+        unsafe { self.multiply(&product, weights, 0..weights.panels()) }
     }
 
     /// As [`Self::multiply`], from coded rows, which come with the width that was coded.
     ///
     /// # Safety
     /// The view has the product's rows; as [`Self::multiply`] for `c`.
-    pub(crate) unsafe fn multiply_coded(
+    pub unsafe fn multiply_coded(
         &self,
         coded: &CodedKernels,
         product: &Product,
@@ -238,7 +284,7 @@ impl Kernels {
     ///
     /// # Safety
     /// As for [`Tile`]; `b` and `c` hold `width` columns.
-    pub(crate) unsafe fn multiply_tile(&self, tile: &Tile<f32>, rows: usize, width: usize) {
+    pub unsafe fn multiply_tile(&self, tile: &Tile<f32>, rows: usize, width: usize) {
         let mut at = 0;
         while at < width {
             // SAFETY: `at` is inside `b` and `c`.
@@ -265,7 +311,7 @@ impl Kernels {
     ///
     /// # Safety
     /// `scores` is valid for `width` values, at least one register.
-    pub(crate) unsafe fn softmax(&self, scores: *mut f32, width: usize) -> f32 {
+    pub unsafe fn softmax(&self, scores: *mut f32, width: usize) -> f32 {
         // SAFETY: the caller's promise is the kernel's.
         unsafe { (self.softmax)(scores, width) }
     }
@@ -274,7 +320,7 @@ impl Kernels {
     ///
     /// # Safety
     /// `row` is valid for as many values as `norm` has gains.
-    pub(crate) unsafe fn layer_norm(&self, row: *mut f32, norm: &LayerNorm) {
+    pub unsafe fn layer_norm(&self, row: *mut f32, norm: &LayerNorm) {
         // SAFETY: the caller's promise is the kernel's.
         unsafe { (self.layer_norm)(row, norm.gain.len(), norm) }
     }
@@ -283,14 +329,72 @@ impl Kernels {
     ///
     /// # Safety
     /// `row` is valid for `width` values.
-    pub(crate) unsafe fn scale(&self, row: *mut f32, factor: f32, width: usize) {
+    pub unsafe fn scale(&self, row: *mut f32, factor: f32, width: usize) {
         // SAFETY: the caller's promise is the kernel's.
         unsafe { (self.scale)(row, factor, width) }
     }
 }
 
+/// What this CPU can run of AVX-512 and AVX2, each with the products that its extensions allow.
+#[cfg(target_arch = "x86_64")]
+fn native() -> Vec<Kernels> {
+    use coded::{bf16_avx512, int8_avx512, int16};
+    let mut kernels = Vec::new();
+    if is_x86_feature_detected!("avx512f") {
+        let has_words = is_x86_feature_detected!("avx512bw");
+        let has_vnni = has_words && is_x86_feature_detected!("avx512vnni");
+        let has_bf16 = is_x86_feature_detected!("avx512bf16");
+        let int16 = match (has_vnni, has_words) {
+            (true, _) => Some(&int16::avx512_vnni::KERNELS),
+            (_, true) => Some(&int16::avx512::KERNELS),
+            _ => None,
+        };
+        let (bf16, int8) = (&bf16_avx512::KERNELS, &int8_avx512::KERNELS);
+        kernels.push(Kernels {
+            dots: if has_vnni {
+                dot::avx512::KERNELS
+            } else {
+                dot::avx2::KERNELS
+            },
+            coded: CodedTable {
+                int16,
+                bf16: has_bf16.then_some(bf16).or(int16),
+                int8: has_vnni.then_some(int8).or(int16),
+            },
+            ..avx512::KERNELS
+        });
+    }
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        let int16 = Some(&int16::avx2::KERNELS);
+        kernels.push(Kernels {
+            dots: dot::avx2::KERNELS,
+            coded: CodedTable {
+                int16,
+                bf16: int16,
+                int8: int16,
+            },
+            ..avx2::KERNELS
+        });
+    }
+    kernels
+}
+
+/// Every CPU of this architecture has NEON.
+#[cfg(target_arch = "aarch64")]
+fn native() -> Vec<Kernels> {
+    vec![Kernels {
+        dots: dot::neon::KERNELS,
+        ..neon::KERNELS
+    }]
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn native() -> Vec<Kernels> {
+    Vec::new()
+}
+
 /// Splits `rows` into ranges of nearly the same length, at most `largest`.
-pub(crate) fn split(rows: usize, largest: usize) -> impl Iterator<Item = Range<usize>> {
+pub fn split(rows: usize, largest: usize) -> impl Iterator<Item = Range<usize>> {
     let parts = rows.div_ceil(largest);
     (0..parts).map(move |part| rows * part / parts..rows * (part + 1) / parts)
 }
@@ -338,7 +442,7 @@ macro_rules! compile {
                 unsafe { rows::scale::<S>(row, factor, width) }
             }
 
-            pub(super) static KERNELS: Kernels = Kernels {
+            pub(super) const KERNELS: Kernels = Kernels {
                 name: stringify!($module),
                 lanes: S::LANES,
                 panel: S::LANES * $vectors,
@@ -349,6 +453,8 @@ macro_rules! compile {
                 softmax,
                 layer_norm,
                 scale,
+                dots: dot::portable::KERNELS,
+                coded: CodedTable::NONE,
             };
         }
     };

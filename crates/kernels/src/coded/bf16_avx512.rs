@@ -8,7 +8,7 @@ const LANES: usize = 16;
 /// Registers of a panel's width.
 const VECTORS: usize = 2;
 
-pub(in crate::kernels) static KERNELS: CodedKernels = CodedKernels {
+pub(crate) static KERNELS: CodedKernels = CodedKernels {
     name: "bf16",
     code: Code::Bf16,
     tiles: &[

@@ -1,8 +1,8 @@
 //! Weights as codes, in panels whose steps are groups of codes.
 
 use super::{Code, GROUP_BYTES};
-use crate::kernels::AlignedVec;
-use crate::kernels::packed_matrix::to_bf16;
+use crate::AlignedVec;
+use crate::packed_matrix::to_bf16;
 
 /// Steps of depth whose products of 16-bit codes are added up in 32 bits, exactly.
 pub(super) const INT16_BLOCK: usize = 192;
@@ -15,7 +15,7 @@ pub(super) const INT16_LENGTH: f32 = 46_300.0;
 
 /// A matrix of coded weights; columns are filled up to whole panels, depth to whole groups.
 #[derive(Debug)]
-pub(in crate::kernels) struct CodedPanels {
+pub(crate) struct CodedPanels {
     pub(super) groups: usize,
     code: Code,
     /// Columns of a panel.
@@ -29,12 +29,7 @@ pub(in crate::kernels) struct CodedPanels {
 
 impl CodedPanels {
     /// Zeros for `depth` steps and `columns`, which are whole panels.
-    pub(in crate::kernels) fn zeros(
-        code: Code,
-        panel: usize,
-        depth: usize,
-        columns: usize,
-    ) -> Self {
+    pub(crate) fn zeros(code: Code, panel: usize, depth: usize, columns: usize) -> Self {
         let groups = depth.div_ceil(code.per_group());
         Self {
             groups,
@@ -47,7 +42,7 @@ impl CodedPanels {
     }
 
     /// Codes one column of weights.
-    pub(in crate::kernels) fn set_column(&mut self, column: usize, weights: &[f32]) {
+    pub(crate) fn set_column(&mut self, column: usize, weights: &[f32]) {
         match self.code {
             Code::Int8 => self.set_int8(column, weights),
             Code::Int16 => self.set_int16(column, weights),

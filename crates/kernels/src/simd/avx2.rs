@@ -10,7 +10,7 @@ use std::arch::x86_64::*;
 use super::Simd;
 
 #[derive(Debug, Clone, Copy)]
-pub(in crate::kernels) struct Avx2;
+pub(crate) struct Avx2;
 
 impl Simd for Avx2 {
     type Vector = __m256;

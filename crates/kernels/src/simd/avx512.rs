@@ -10,7 +10,7 @@ use std::arch::x86_64::*;
 use super::Simd;
 
 #[derive(Debug, Clone, Copy)]
-pub(in crate::kernels) struct Avx512;
+pub(crate) struct Avx512;
 
 impl Simd for Avx512 {
     type Vector = __m512;

@@ -1,30 +1,14 @@
 //! Weights in the order in which the tile product reads them.
 
 use super::coded::{CodedKernels, CodedPanels};
-use super::{AlignedVec, Kernels};
-
-/// How weights are kept, and what is multiplied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Precision {
-    /// f32, as in the model.
-    #[default]
-    F32,
-    /// 16-bit codes: half the memory, products in half the time, and vectors with a cosine of
-    /// 0.999999 and more to those of f32. With AVX2 or AVX-512; elsewhere as [`Self::F32`].
-    Int16,
-    /// bfloat16: half the memory, eight significant bits. Multiplied with AVX-512 BF16; elsewhere
-    /// as [`Self::Int16`] or, if that is not possible, widened.
-    Bf16,
-    /// 8-bit codes, a quarter of the memory. With AVX-512 VNNI; elsewhere as [`Self::Bf16`].
-    Int8,
-}
+use super::{AlignedVec, Kernels, Precision};
 
 /// A matrix of weights, `[depth, columns]`, with a bias for each column.
 ///
 /// It is cut into panels of columns; a panel holds its part of row 0, then of row 1, and so on,
 /// so that a product reads memory from front to back. Columns are filled up with zeros.
 #[derive(Debug)]
-pub(crate) struct PackedMatrix {
+pub struct PackedMatrix {
     depth: usize,
     /// Without those that fill up the last panel.
     columns: usize,
@@ -34,7 +18,7 @@ pub(crate) struct PackedMatrix {
 }
 
 #[derive(Debug)]
-pub(super) enum Values {
+pub(crate) enum Values {
     Single(AlignedVec<f32>),
     Half(AlignedVec<u16>),
     Coded(CodedPanels),
@@ -42,12 +26,7 @@ pub(super) enum Values {
 
 impl PackedMatrix {
     /// Zeros.
-    pub(crate) fn zeros(
-        kernels: &Kernels,
-        precision: Precision,
-        depth: usize,
-        columns: usize,
-    ) -> Self {
+    pub fn zeros(kernels: &Kernels, precision: Precision, depth: usize, columns: usize) -> Self {
         let filled_up = columns.next_multiple_of(kernels.panel);
         let values = match precision {
             Precision::F32 | Precision::Int16 => {
@@ -65,7 +44,7 @@ impl PackedMatrix {
     }
 
     /// Sets the weight that takes input `step` to `column`.
-    pub(crate) fn set(&mut self, step: usize, column: usize, value: f32) {
+    pub fn set(&mut self, step: usize, column: usize, value: f32) {
         let panel = column / self.panel * self.panel * self.depth;
         let at = panel + step * self.panel + column % self.panel;
         match &mut self.values {
@@ -85,7 +64,7 @@ impl PackedMatrix {
     }
 
     /// The same matrix of f32 as codes.
-    pub(crate) fn coded(self, kernels: &CodedKernels) -> Self {
+    pub fn coded(self, kernels: &CodedKernels) -> Self {
         let columns = self.bias.len();
         let mut panels = CodedPanels::zeros(kernels.code, self.panel, self.depth, columns);
         for column in 0..columns {
@@ -99,20 +78,28 @@ impl PackedMatrix {
     }
 
     /// Sets the bias of `column`.
-    pub(crate) fn set_bias(&mut self, column: usize, value: f32) {
+    pub fn set_bias(&mut self, column: usize, value: f32) {
         self.bias[column] = value;
     }
 
-    pub(crate) fn depth(&self) -> usize {
+    /// Rows: the length of what it is multiplied with.
+    pub fn depth(&self) -> usize {
         self.depth
     }
 
-    pub(crate) fn columns(&self) -> usize {
+    /// Columns, without those that fill up the last panel.
+    pub fn columns(&self) -> usize {
         self.columns
     }
 
-    pub(crate) fn panels(&self) -> usize {
+    /// Panels of columns.
+    pub fn panels(&self) -> usize {
         self.bias.len() / self.panel
+    }
+
+    /// Columns of a panel.
+    pub(super) fn panel(&self) -> usize {
+        self.panel
     }
 
     pub(super) fn values(&self) -> &Values {

@@ -10,7 +10,7 @@ use std::arch::aarch64::*;
 use super::Simd;
 
 #[derive(Debug, Clone, Copy)]
-pub(in crate::kernels) struct Neon;
+pub(crate) struct Neon;
 
 impl Simd for Neon {
     type Vector = float32x4_t;

@@ -1,0 +1,84 @@
+//! Dot products of vectors, of codes, and what a cosine is made of.
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
+pub(crate) mod exact;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod neon;
+pub(crate) mod portable;
+
+/// Codes lie in `-MAX_CODE..=MAX_CODE`; -128 is left out, because the AVX2 kernel negates codes.
+pub const MAX_CODE: i8 = 127;
+
+/// The functions for one instruction set; both sides have one length.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DotKernels {
+    pub(crate) dot: unsafe fn(&[f32], &[f32]) -> f32,
+    pub(crate) dot_codes: unsafe fn(&[i8], &[i8]) -> i32,
+    pub(crate) dot_and_square: unsafe fn(&[f32], &[f32]) -> (f64, f64),
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{MAX_CODE, exact, portable};
+    use crate::Kernels;
+
+    fn dot_in_f64(left: &[f32], right: &[f32]) -> f64 {
+        let pairs = left.iter().zip(right);
+        pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+    }
+
+    #[test]
+    fn the_extremes_of_codes_do_not_overflow_at_any_length() {
+        for length in 0..600 {
+            let (high, low) = (vec![MAX_CODE; length], vec![-MAX_CODE; length]);
+            let expected = length as i32 * 127 * 127;
+            for kernels in Kernels::available() {
+                let name = kernels.name;
+                assert_eq!(kernels.dot_codes(&high, &high), expected, "{name} {length}");
+                assert_eq!(kernels.dot_codes(&low, &low), expected, "{name} {length}");
+                assert_eq!(kernels.dot_codes(&high, &low), -expected, "{name} {length}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn all_kernels_agree_on_codes(
+            rows in prop::collection::vec((-127..=127_i8, -127..=127_i8), 0..1100)
+        ) {
+            let (left, right): (Vec<i8>, Vec<i8>) = rows.into_iter().unzip();
+            let expected = portable::dot_codes(&left, &right);
+            for kernels in Kernels::available() {
+                prop_assert_eq!(kernels.dot_codes(&left, &right), expected, "{}", kernels.name);
+            }
+        }
+
+        #[test]
+        fn all_kernels_agree_on_values_up_to_rounding(
+            rows in prop::collection::vec((-1.0..1.0_f32, -1.0..1.0_f32), 0..1100)
+        ) {
+            let (left, right): (Vec<f32>, Vec<f32>) = rows.into_iter().unzip();
+            let expected = dot_in_f64(&left, &right);
+            for kernels in Kernels::available() {
+                let found = f64::from(kernels.dot(&left, &right));
+                prop_assert!((found - expected).abs() < 1e-4, "{} {found} {expected}", kernels.name);
+            }
+        }
+
+        #[test]
+        fn exact_sums_are_the_same_whatever_the_cpu(
+            rows in prop::collection::vec((-1.0..1.0_f32, -1.0..1.0_f32), 1..1100)
+        ) {
+            let (left, right): (Vec<f32>, Vec<f32>) = rows.into_iter().unzip();
+            let expected = exact::dot_and_square(&left, &right);
+            for kernels in Kernels::available() {
+                prop_assert_eq!(kernels.dot_and_square(&left, &right), expected);
+            }
+        }
+    }
+}
