@@ -13,6 +13,7 @@ mod collections;
 mod compatible;
 mod connections;
 mod damage;
+mod dedup;
 mod disk_trouble;
 mod documents;
 mod doors;

@@ -24,11 +24,12 @@ pub(crate) struct Counts {
 }
 
 /// Where something stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Place {
     /// What people call the file.
     pub(crate) file: Arc<str>,
     /// From 1; `None` when it is the whole file.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) line: Option<u64>,
 }
 
@@ -92,6 +93,15 @@ impl Entry {
             file: Arc::clone(&place.file),
             line: place.line,
             reason: reason.into(),
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.line {
+            Some(line) => write!(formatter, "{}:{line}", self.file),
+            None => write!(formatter, "{}", self.file),
         }
     }
 }

@@ -63,4 +63,4 @@ pub use snapshots::{
     verify_snapshot,
 };
 pub use vector_space::{VectorQuery, VectorSpace};
-pub use vectors::{MostAlike, cosine, most_alike, normalized};
+pub use vectors::{MostAlike, Pair, alike_pairs, cosine, most_alike, normalized};

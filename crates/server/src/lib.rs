@@ -38,6 +38,6 @@ mod turns;
 pub use exit::ForcedEnd;
 pub use openapi::{DescribeError, yaml as openapi_yaml};
 pub use runtime::runtime;
-pub use serve::{ServeError, serve};
+pub use serve::{ServeError, open_encoder, serve};
 
 use router::router;

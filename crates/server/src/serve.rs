@@ -195,7 +195,11 @@ pub(crate) fn load(
     ))
 }
 
-fn open_encoder(settings: &Settings, model_dir: &Path) -> Result<Encoder, ServeError> {
+/// Opens the encoder of a model folder as the settings say.
+///
+/// # Errors
+/// When the folder holds no model that can be opened so.
+pub fn open_encoder(settings: &Settings, model_dir: &Path) -> Result<Encoder, ServeError> {
     let wanted = &settings.encoder;
     let options = EncoderOptions {
         device: device(wanted.device),

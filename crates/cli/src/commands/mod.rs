@@ -3,6 +3,7 @@
 mod accept_loss;
 mod bench;
 mod compact;
+mod dedup;
 mod demo;
 mod eval;
 mod export;
@@ -38,6 +39,7 @@ enum Command {
     Ingest(ingest::Ingest),
     Search(search::Search),
     Similarity(similarity::Similarity),
+    Dedup(dedup::Dedup),
     Eval(eval::Eval),
     Export(export::Export),
     Import(import::Import),
@@ -64,6 +66,7 @@ impl Arguments {
             Command::Ingest(command) => command.run(),
             Command::Search(command) => command.run(),
             Command::Similarity(command) => command.run(),
+            Command::Dedup(command) => command.run(),
             Command::Eval(command) => command.run(),
             Command::Export(command) => command.run(),
             Command::Import(command) => command.run(),

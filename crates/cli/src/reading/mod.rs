@@ -23,8 +23,8 @@ mod seen_ids;
 mod text_encoding;
 mod utf8_file;
 
-pub(crate) use document::Item;
 use document::Items;
+pub(crate) use document::{Document, Item};
 pub(crate) use find::{Found, SourceFile, find};
 pub(crate) use format::{ENDINGS, Format};
 pub(crate) use options::ReadOptions;
@@ -39,10 +39,18 @@ pub(crate) fn items<'a>(
     options: &'a ReadOptions,
 ) -> impl Iterator<Item = (&'a SourceFile, Item)> {
     let mut ids = SeenIds::default();
-    let items = files
-        .iter()
-        .flat_map(|file| read(file, options).map(move |item| (file, item)));
+    let items = items_with_any_ids(files, options);
     items.map(move |(file, item)| (file, ids.checked(&file.shown, item)))
+}
+
+/// The same where documents of one id are not in each other's way.
+pub(crate) fn items_with_any_ids<'a>(
+    files: &'a [SourceFile],
+    options: &'a ReadOptions,
+) -> impl Iterator<Item = (&'a SourceFile, Item)> {
+    files
+        .iter()
+        .flat_map(|file| read(file, options).map(move |item| (file, item)))
 }
 
 /// Reads a file. One that cannot be read at all is one failed item.

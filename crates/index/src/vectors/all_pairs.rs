@@ -10,8 +10,8 @@ use crate::Error;
 
 /// Vectors that are compared with a block of others: the rows and the columns of a product that
 /// stays in the second-level cache.
-const BLOCK_ROWS: usize = 192;
-const BLOCK_COLUMNS: usize = 256;
+pub(super) const BLOCK_ROWS: usize = 192;
+pub(super) const BLOCK_COLUMNS: usize = 256;
 
 /// Another vector, and how near it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,9 +28,7 @@ pub struct MostAlike {
 /// # Errors
 /// Fewer than two vectors, vectors of different lengths, or threads that cannot be started.
 pub fn most_alike(vectors: &[Vec<f32>], threads: usize) -> Result<Vec<MostAlike>, Error> {
-    let dimensions = vectors.first().map_or(0, Vec::len);
-    let is_even = vectors.iter().all(|vector| vector.len() == dimensions);
-    if vectors.len() < 2 || dimensions == 0 || !is_even {
+    if vectors.len() < 2 || !is_comparable(vectors) {
         return Err(Error::NotComparable);
     }
     let kernels = Kernels::detected();
@@ -60,8 +58,14 @@ pub fn most_alike(vectors: &[Vec<f32>], threads: usize) -> Result<Vec<MostAlike>
     Ok(best)
 }
 
+/// Whether all have one length, above 0.
+pub(super) fn is_comparable(vectors: &[Vec<f32>]) -> bool {
+    let dimensions = vectors.first().map_or(0, Vec::len);
+    dimensions > 0 && vectors.iter().all(|vector| vector.len() == dimensions)
+}
+
 /// Vectors as the columns of a matrix.
-fn packed(vectors: &[Vec<f32>], kernels: &Kernels) -> PackedMatrix {
+pub(super) fn packed(vectors: &[Vec<f32>], kernels: &Kernels) -> PackedMatrix {
     let dimensions = vectors.first().map_or(0, Vec::len);
     let mut columns = PackedMatrix::zeros(kernels, Precision::F32, dimensions, vectors.len());
     for (column, vector) in vectors.iter().enumerate() {

@@ -3,6 +3,7 @@
 //! A writer makes a new [`Snapshot`] and publishes it; a search holds on to the one it began with.
 //! Files of segments are a cache of the record, which this folder does not know.
 
+mod alike_pairs;
 mod all_pairs;
 mod beam;
 mod best_documents;
@@ -30,6 +31,7 @@ mod snapshot;
 mod top_k;
 mod unit_vector;
 
+pub use alike_pairs::{Pair, alike_pairs};
 pub use all_pairs::{MostAlike, most_alike};
 pub use cosine::cosine;
 pub(crate) use freeze::{FreezeFailure, freeze};
