@@ -238,6 +238,19 @@ fn http_goes_on_as_it_should() {
         "{answer}"
     );
 
+    // One that is refused before its body was read is told that the connection ends.
+    let odd = "POST /search HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\n";
+    let (refused, _) = RawConnection::saying(port, odd).read_to_end();
+    assert!(refused.starts_with("HTTP/1.1 415"), "{refused}");
+    assert!(refused.contains("connection: close"), "{refused}");
+    // What is wrong with one that was read ends nothing.
+    let wrong = "POST /search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+    let (answers, _) = RawConnection::saying(port, &format!("{wrong}{close}")).read_to_end();
+    assert!(
+        answers.starts_with("HTTP/1.1 422") && answers.contains("encoder_id"),
+        "{answers}"
+    );
+
     // HTTP/1.0 ends with its answer.
     let (old, _) = RawConnection::saying(port, "GET /livez HTTP/1.0\r\n\r\n").read_to_end();
     assert!(old.starts_with("HTTP/1.0 200"), "{old}");

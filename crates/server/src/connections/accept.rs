@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response};
+use axum::http::{HeaderValue, Request, Response, Version, header};
 use hyper::body::{Body as HttpBody, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -209,8 +209,15 @@ async fn answer(
     exchange: Exchange,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let of = Arc::clone(exchange.connection());
-    request.extensions_mut().insert(of);
-    let response = router.oneshot(request).await?;
+    request.extensions_mut().insert(Arc::clone(&of));
+    let has_streams = request.version() >= Version::HTTP_2;
+    let mut response = router.oneshot(request).await?;
+    let is_refused = response.status().is_client_error() || response.status().is_server_error();
+    if is_refused && !has_streams && of.has_unread_request() {
+        // The connection ends then, and a client that is not told would send its next request on it.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
     Ok(response.map(|body| AnswerBody::new(body, exchange)))
 }
 
