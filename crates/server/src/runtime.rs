@@ -10,7 +10,7 @@ use crate::thread_slice;
 /// many bursts of other connections before it is even read.
 const POLLS_BETWEEN_LOOKS: u32 = 8;
 
-/// The runtime that [`serve`](crate::serve) is meant to run on: one that soon answers what is short while
+/// The runtime that [`serve`](fn@crate::serve) is meant to run on: one that soon answers what is short while
 /// much else is going on.
 ///
 /// # Errors

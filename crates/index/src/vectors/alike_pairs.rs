@@ -22,7 +22,7 @@ pub struct Pair {
     pub left: usize,
     /// The place of the other, which is larger.
     pub right: usize,
-    /// Their [`cosine`](super::cosine).
+    /// Their [`cosine`](fn@crate::cosine).
     pub score: f32,
 }
 
