@@ -137,7 +137,11 @@ impl Worker {
     pub(super) fn run(self) {
         match self.duty {
             Duty::Queries => thread_slice::prefer_promptness(),
-            Duty::Background => siamese_index::step_back(),
+            Duty::Background => {
+                // Threads begin with the slice of the one that starts them, which may be a short one.
+                thread_slice::prefer_throughput();
+                siamese_index::step_back();
+            }
         }
         while catch_unwind(AssertUnwindSafe(|| self.run_until_closed())).is_err() {
             tracing::error!("an encoding thread panicked; it goes on with the next batch");
