@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::cancel::Cancel;
 use crate::compaction::{CompactionReport, MIN_WASTEFUL_BYTES, STORE_BYTES_PER_LIVE_BYTE};
 use crate::data_folder::{self, NewCurrent};
 use crate::health::Health;
-use crate::stop::Stop;
 use crate::store::{Exchange, Store, tree_bytes};
-use crate::{Error, IndexOptions};
+use crate::{Error, IndexOptions, Progress};
 
 /// Pause between two looks at what the store takes.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
@@ -29,7 +29,8 @@ const MIN_GROWTH: f64 = 1.1;
 pub(crate) struct OnlineCompaction {
     folder: PathBuf,
     store: Arc<Store>,
-    stop: Stop,
+    /// Ends what the thread does when the index is closed.
+    closing: Cancel,
     /// One at a time, with the number of the folder that the store is in: 0 is its usual one.
     number: Mutex<u64>,
 }
@@ -40,7 +41,7 @@ impl OnlineCompaction {
         Self {
             folder: folder.to_owned(),
             store,
-            stop: Stop::default(),
+            closing: Cancel::default(),
             number: Mutex::default(),
         }
     }
@@ -49,8 +50,12 @@ impl OnlineCompaction {
     ///
     /// # Errors
     /// [`Error::StorageFull`] before anything is written; [`Error::RewriteOverrun`],
-    /// [`Error::RewriteStopped`], or a failing disk. The store is as it was then.
-    pub(crate) fn run(&self) -> Result<CompactionReport, Error> {
+    /// [`Error::Cancelled`], or a failing disk. The store is as it was then.
+    pub(crate) fn run(
+        &self,
+        cancel: &Cancel,
+        progress: &Progress,
+    ) -> Result<CompactionReport, Error> {
         let mut number = self.number.lock().unwrap_or_else(PoisonError::into_inner);
         let before_bytes = self.store.size_on_disk()?;
         let room = self.store.live_bytes();
@@ -58,7 +63,8 @@ impl OnlineCompaction {
             .check_room(room.saturating_mul(STORE_BYTES_PER_LIVE_BYTE))?;
         let next = data_folder::numbered(&self.folder, *number + 1);
         data_folder::remove_if_there(&next)?;
-        let exchange = self.exchange(*number + 1, &next).inspect_err(|_| {
+        let copied = self.exchange(*number + 1, &next, cancel, progress);
+        let exchange = copied.inspect_err(|_| {
             // What may have been named is kept; the next start knows which one it is.
             if !self.store.has_failed() {
                 drop(data_folder::remove_if_there(&next));
@@ -66,7 +72,7 @@ impl OnlineCompaction {
         })?;
         let old = self.folder_of(*number);
         *number += 1;
-        self.remove(&exchange, &old)?;
+        self.remove(&exchange, &old, cancel)?;
         tracing::info!(
             before_bytes,
             after_bytes = tree_bytes(&next)?,
@@ -82,25 +88,29 @@ impl OnlineCompaction {
         })
     }
 
-    fn exchange(&self, number: u64, next: &Path) -> Result<Exchange, Error> {
+    fn exchange(
+        &self,
+        number: u64,
+        next: &Path,
+        cancel: &Cancel,
+        progress: &Progress,
+    ) -> Result<Exchange, Error> {
+        progress.set_total(self.store.live_bytes());
         let mut copy = self.store.rewrite(next)?;
-        let go_on = || match self.stop.wait(Duration::ZERO) {
-            true => Err(Error::RewriteStopped),
-            false => Ok(()),
-        };
         while copy.copy_step()? {
-            go_on()?;
+            progress.set_done(copy.copied_bytes());
+            cancel.check()?;
         }
-        copy.verify(go_on)?;
+        copy.verify(|| cancel.check())?;
         let named = NewCurrent::write(&self.folder, number)?;
         copy.exchange(|| named.commit())
     }
 
     /// Removes what was replaced when nothing reads from it any more. The next start does so when
     /// the index is closed before.
-    fn remove(&self, exchange: &Exchange, old: &Path) -> Result<(), Error> {
+    fn remove(&self, exchange: &Exchange, old: &Path, cancel: &Cancel) -> Result<(), Error> {
         while exchange.replaced.is_read() {
-            if self.stop.wait(READ_PAUSE) {
+            if cancel.wait(READ_PAUSE) {
                 return Ok(());
             }
         }
@@ -163,14 +173,18 @@ impl Compactor {
     ///
     /// # Errors
     /// As [`OnlineCompaction::run`].
-    pub(crate) fn compact(&self) -> Result<CompactionReport, Error> {
-        self.compaction.run()
+    pub(crate) fn compact(
+        &self,
+        cancel: &Cancel,
+        progress: &Progress,
+    ) -> Result<CompactionReport, Error> {
+        self.compaction.run(cancel, progress)
     }
 }
 
 impl Drop for Compactor {
     fn drop(&mut self) {
-        self.compaction.stop.set();
+        self.compaction.closing.cancel();
         if self
             .thread
             .take()
@@ -189,11 +203,11 @@ fn watch(compaction: &OnlineCompaction, ratio: f64, health: &Health) {
         min_bytes: 0,
     };
     let mut pause = LOOK_PAUSE;
-    while !compaction.stop.wait(pause) {
+    while !compaction.closing.wait(pause) {
         pause = LOOK_PAUSE;
         match health.survive("compacting the store", || look(compaction, bound)) {
             None => pause = RETRY_PAUSE,
-            Some(Ok(None) | Err(Error::RewriteStopped)) => {}
+            Some(Ok(None) | Err(Error::Cancelled)) => {}
             Some(Ok(Some(report))) => {
                 bound.min_bytes = (report.after_bytes as f64 * MIN_GROWTH) as u64;
             }
@@ -210,7 +224,8 @@ fn look(compaction: &OnlineCompaction, bound: Bound) -> Result<Option<Compaction
     if store.has_failed() || !bound.is_passed(store.live_bytes(), store.size_on_disk()?) {
         return Ok(None);
     }
-    compaction.run().map(Some)
+    let unseen = Progress::default();
+    compaction.run(&compaction.closing, &unseen).map(Some)
 }
 
 #[cfg(test)]

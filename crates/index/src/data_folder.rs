@@ -15,6 +15,8 @@ pub(crate) const STORE_FOLDER: &str = "store";
 pub(crate) const SEGMENTS_FOLDER: &str = "segments";
 /// Words.
 pub(crate) const LEXICAL_FOLDER: &str = "lexical";
+/// What is known of jobs.
+pub(crate) const JOBS_FOLDER: &str = "jobs";
 /// The store of a snapshot that is being restored.
 pub(crate) const RESTORING_FOLDER: &str = "store.restoring";
 /// A store that shows at the start whether sled's writes are made durable.
@@ -33,13 +35,14 @@ const NUMBERED_FOLDER: &str = "store.";
 const MARKER_FILE: &str = "siamese.data";
 
 /// What stands in a data folder beside the folders of stores that have an ending.
-const OUR_NAMES: [&str; 6] = [
+const OUR_NAMES: [&str; 7] = [
     LOCK_FILE,
     MARKER_FILE,
     STORE_FOLDER,
     SEGMENTS_FOLDER,
     LEXICAL_FOLDER,
     SNAPSHOTS_FOLDER,
+    JOBS_FOLDER,
 ];
 
 /// Puts a folder right that an interrupted compaction or restore has left, and refuses one whose

@@ -108,9 +108,6 @@ pub enum Error {
         /// The most that may wait to be copied again.
         max_keys: usize,
     },
-    /// The index was closed while its store was being compacted.
-    #[error("the store was not compacted, since the program is about to end")]
-    RewriteStopped,
     /// The store is whole, but ends before the last write that was acknowledged.
     #[error(
         "the store in {path} has lost acknowledged writes: it ends with write {stored}, and write {acknowledged} was acknowledged; restore a snapshot with `siamese snapshot restore`, or go on without them with `siamese accept-loss --data {data}`",
@@ -306,9 +303,9 @@ pub enum Error {
         /// The limit.
         max_bytes: u64,
     },
-    /// The program is being stopped.
-    #[error("the snapshot was given up because the service is stopping")]
-    SnapshotStopped,
+    /// Whoever asked for long work wants it no more, or the program is about to end.
+    #[error("the work was cancelled before it was done")]
+    Cancelled,
     /// The folder holds as many snapshots as it may.
     #[error(
         "there are storage.max_snapshots = {max_snapshots} snapshots already; delete one first"

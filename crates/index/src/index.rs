@@ -11,6 +11,7 @@ use crate::compactor::{Compactor, OnlineCompaction};
 use crate::data_folder::{self, LEXICAL_FOLDER, SEGMENTS_FOLDER, STORE_FOLDER};
 use crate::drops::Drops;
 use crate::health::{Health, HealthCondition};
+use crate::job_files::JobFiles;
 use crate::lock_file::LockFile;
 use crate::maintainer::{Bell, Collections, Maintainer, work_off};
 use crate::memory::{MemoryBudget, MemoryShare, MemoryUse};
@@ -19,7 +20,7 @@ use crate::store::{
     CollectionId, CollectionRecord, EncoderRecord, FORMAT_VERSION, Key, KeyRange, Store, WriteBatch,
 };
 use crate::watch::Watch;
-use crate::{CollectionSettings, Error, IndexOptions, check_collection_name};
+use crate::{Cancel, CollectionSettings, Error, IndexOptions, Progress, check_collection_name};
 
 /// The collection that is always there.
 pub const DEFAULT_COLLECTION: &str = "default";
@@ -60,6 +61,7 @@ pub struct Index {
     max_collections: usize,
     parts: CollectionParts,
     snapshots: SnapshotFolder,
+    jobs: JobFiles,
     folder: PathBuf,
     store: Arc<Store>,
 }
@@ -158,6 +160,7 @@ impl Index {
                 &options.snapshots,
                 options.min_free_disk_bytes,
             )?,
+            jobs: JobFiles::open(folder, Arc::clone(&store), options.min_free_disk_bytes)?,
             default_settings: options.default_settings,
             max_collections: options.max_collections,
             folder: folder.to_owned(),
@@ -314,9 +317,13 @@ impl Index {
     ///
     /// # Errors
     /// [`Error::SnapshotInProgress`], [`Error::TooManySnapshots`], [`Error::StorageFull`] before
-    /// anything is written; [`Error::SnapshotOverrun`] and [`Error::SnapshotStopped`] later.
-    pub fn create_snapshot(&self) -> Result<SnapshotInfo, Error> {
-        self.snapshots.create(&self.store)
+    /// anything is written; [`Error::SnapshotOverrun`] and [`Error::Cancelled`] later.
+    pub fn create_snapshot(
+        &self,
+        cancel: &Cancel,
+        progress: &Progress,
+    ) -> Result<SnapshotInfo, Error> {
+        self.snapshots.create(&self.store, cancel, progress)
     }
 
     /// All snapshots, the oldest first.
@@ -343,19 +350,19 @@ impl Index {
         self.snapshots.delete(name)
     }
 
-    /// Gives up a snapshot that is being taken, since the program is about to end.
-    pub fn stop_snapshots(&self) {
-        self.snapshots.stop();
+    /// The files of jobs.
+    pub fn jobs(&self) -> &JobFiles {
+        &self.jobs
     }
 
     /// Rewrites the store while it is in use, so that it takes no more room than its data needs.
     /// Writes wait for a moment at the end.
     ///
     /// # Errors
-    /// [`Error::StorageFull`] before anything is written, or whatever it fails at; the store is as
-    /// it was then.
-    pub fn compact(&self) -> Result<CompactionReport, Error> {
-        self.compactor.compact()
+    /// [`Error::StorageFull`] before anything is written, [`Error::Cancelled`], or whatever it fails at;
+    /// the store is as it was then.
+    pub fn compact(&self, cancel: &Cancel, progress: &Progress) -> Result<CompactionReport, Error> {
+        self.compactor.compact(cancel, progress)
     }
 
     /// For how long the oldest call that writes to the disk has been under way; zero when there is none.
@@ -660,7 +667,9 @@ mod tests {
         let newer = (FORMAT_VERSION + 1).to_le_bytes();
         batch.put(&Key::format_version(), newer.to_vec());
         index.store.apply(batch).unwrap();
-        let snapshot = index.create_snapshot().unwrap();
+        let snapshot = index
+            .create_snapshot(&Cancel::default(), &Progress::default())
+            .unwrap();
         let file = data.join("snapshots").join(snapshot.name);
         let target = folder.path().join("target");
         let error = crate::restore_snapshot(&file, &target, &IndexOptions::default()).unwrap_err();
@@ -704,7 +713,9 @@ mod tests {
             let mut batch = WriteBatch::default();
             batch.put(&key, value);
             index.store.apply(batch).unwrap();
-            let snapshot = index.create_snapshot().unwrap();
+            let snapshot = index
+                .create_snapshot(&Cancel::default(), &Progress::default())
+                .unwrap();
             let file = data.join("snapshots").join(snapshot.name);
             let target = folder.path().join("target");
             let restored = crate::restore_snapshot(&file, &target, &IndexOptions::default());

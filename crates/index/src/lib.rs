@@ -5,6 +5,7 @@
 //! writes. The crate is
 //! synchronous and knows of encoders only their identity and the length of their vectors.
 
+mod cancel;
 mod collection;
 mod compaction;
 mod compactor;
@@ -17,6 +18,7 @@ mod file_identity;
 mod filter;
 mod health;
 mod index;
+mod job_files;
 mod lexical;
 mod lock_file;
 mod maintainer;
@@ -26,14 +28,15 @@ mod metadata_index;
 mod options;
 mod priority;
 mod private_files;
+mod progress;
 mod settings;
 mod snapshots;
-mod stop;
 mod store;
 mod vector_space;
 mod vectors;
 mod watch;
 
+pub use cancel::Cancel;
 pub use collection::{
     Collection, CollectionStats, Facet, FacetRequest, FacetValue, Fusion, Hit, HitContent,
     HitParts, HitScores, HitSet, Moment, Question, ScoredPassage, SearchOptions, SearchResults,
@@ -51,10 +54,12 @@ pub use filter::{
 };
 pub use health::{Health, HealthCondition};
 pub use index::{DEFAULT_COLLECTION, EncoderIdentity, Index, PutOutcome};
+pub use job_files::{JobFiles, JobResultFile};
 pub use lexical::{Language, MAX_QUERY_WORDS, WordQuery, WordSettings};
 pub use memory::MemoryUse;
 pub use options::{IndexOptions, Reclaim};
 pub use priority::step_back;
+pub use progress::Progress;
 pub use settings::{
     Chunking, CollectionSettings, GraphSettings, PassageSize, check_collection_name,
 };

@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::Cancel;
 use crate::collection::{Collection, Step};
 use crate::drops::Drops;
 use crate::health::Health;
@@ -20,14 +21,9 @@ const RETRY_PAUSE: Duration = Duration::from_secs(10);
 /// Wakes the background thread.
 #[derive(Debug, Default)]
 pub(crate) struct Bell {
-    state: Mutex<BellState>,
+    has_rung: Mutex<bool>,
     changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct BellState {
-    has_rung: bool,
-    is_closing: bool,
+    closing: Cancel,
 }
 
 /// Why the thread woke up.
@@ -44,42 +40,29 @@ enum Woken {
 impl Bell {
     /// Says that there is work.
     pub(crate) fn ring(&self) {
-        self.lock().has_rung = true;
+        *self.lock() = true;
         self.changed.notify_all();
     }
 
     fn close(&self) {
-        self.lock().is_closing = true;
-        self.changed.notify_all();
+        self.closing.cancel();
+        self.ring();
     }
 
     fn wait(&self) -> Woken {
-        let is_quiet = |state: &mut BellState| !state.has_rung && !state.is_closing;
-        let mut state = self.pause(LOOK_PAUSE, is_quiet);
-        let has_rung = std::mem::take(&mut state.has_rung);
-        match (state.is_closing, has_rung) {
+        let waited = self
+            .changed
+            .wait_timeout_while(self.lock(), LOOK_PAUSE, |has_rung| !*has_rung);
+        let mut has_rung = waited.unwrap_or_else(PoisonError::into_inner).0;
+        match (self.closing.is_cancelled(), std::mem::take(&mut *has_rung)) {
             (true, _) => Woken::Closing,
             (false, true) => Woken::Rung,
             (false, false) => Woken::Quiet,
         }
     }
 
-    /// Waits whatever rings, unless the index is closed.
-    fn rest(&self) {
-        drop(self.pause(RETRY_PAUSE, |state| !state.is_closing));
-    }
-
-    fn pause(
-        &self,
-        pause: Duration,
-        goes_on: impl FnMut(&mut BellState) -> bool,
-    ) -> MutexGuard<'_, BellState> {
-        let waited = self.changed.wait_timeout_while(self.lock(), pause, goes_on);
-        waited.unwrap_or_else(PoisonError::into_inner).0
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BellState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.has_rung.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -140,7 +123,7 @@ fn run(bell: &Bell, collections: &Collections, drops: &Drops, health: &Health) {
     let _running = health.thread();
     crate::step_back();
     run_rounds(bell, |woken| {
-        let goes_on = || !bell.lock().is_closing;
+        let goes_on = || !bell.closing.is_cancelled();
         let cleared = health.survive("removing deleted collections", || drops.retry(goes_on));
         let mut succeeded = cleared == Some(true);
         for collection in all(collections) {
@@ -158,7 +141,8 @@ fn run_rounds(bell: &Bell, mut round: impl FnMut(Woken) -> bool) {
     let mut woken = Woken::Rung;
     while woken != Woken::Closing {
         if !round(woken) {
-            bell.rest();
+            // Whatever rings: what fails at once is not tried all the time.
+            bell.closing.wait(RETRY_PAUSE);
         }
         woken = bell.wait();
     }
@@ -194,7 +178,7 @@ mod tests {
         assert_eq!(bell.wait(), Woken::Rung);
         bell.ring();
         bell.close();
-        bell.rest();
+        assert!(bell.closing.wait(RETRY_PAUSE));
         assert_eq!(bell.wait(), Woken::Closing);
     }
 }

@@ -2,14 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use roaring::RoaringBitmap;
 
 use crate::vectors::{
     BuildOptions, Row, Scan, Segment, SegmentList, SegmentsState, Snapshot, freeze, normalized,
 };
-use crate::{Error, GraphSettings};
+use crate::{Cancel, Error, GraphSettings};
 
 /// One segment over vectors that are numbered from 0, in a file. It is what a collection is made
 /// of, and is searched by the same code.
@@ -62,7 +61,7 @@ impl VectorSpace {
             .zip(vectors.iter().map(Vec::as_slice))
             .map(row)
             .collect();
-        let stop = AtomicBool::new(false);
+        let stop = Cancel::default();
         let options = BuildOptions {
             settings,
             threads: threads.max(1),

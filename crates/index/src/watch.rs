@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::cancel::Cancel;
 use crate::health::{Health, HealthCondition};
 use crate::memory::MemoryBudget;
-use crate::stop::Stop;
 use crate::store::Store;
 
 /// Pause between two looks.
@@ -15,7 +15,7 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// The running thread. Dropping it ends it and waits for that, so that nothing holds the store.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    stop: Arc<Stop>,
+    closing: Cancel,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -34,18 +34,18 @@ impl Watch {
             health.set(HealthCondition::MemoryFull, memory.usage().is_full);
         };
         look(&health);
-        let stop = Arc::new(Stop::default());
-        let stopped = Arc::clone(&stop);
+        let closing = Cancel::default();
+        let is_closing = closing.clone();
         let thread = std::thread::Builder::new()
             .name("index-watch".to_owned())
             .spawn(move || {
                 let _ended = health.thread();
-                while !stopped.wait(LOOK_PAUSE) {
+                while !is_closing.wait(LOOK_PAUSE) {
                     health.survive("looking after the store", || look(&health));
                 }
             })?;
         Ok(Self {
-            stop,
+            closing,
             thread: Some(thread),
         })
     }
@@ -53,7 +53,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.stop.set();
+        self.closing.cancel();
         if let Some(thread) = self.thread.take() {
             // Its panics are survived, and counted there.
             drop(thread.join());

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use siamese_index::{
-    Chunking, CollectionSettings, DocumentDraft, DocumentWrite, EncoderIdentity, Error,
-    GraphSettings, Index, IndexOptions, Language, NewPassage, PassageSize, SearchOptions,
-    SnapshotOptions, WordSettings, restore_snapshot, verify_snapshot,
+    Cancel, Chunking, CollectionSettings, DocumentDraft, DocumentWrite, EncoderIdentity, Error,
+    GraphSettings, Index, IndexOptions, Language, NewPassage, PassageSize, Progress, SearchOptions,
+    SnapshotInfo, SnapshotOptions, WordSettings, restore_snapshot, verify_snapshot,
 };
 
 /// Large enough for a vector to be cut into pieces.
@@ -24,6 +24,10 @@ fn encoder() -> EncoderIdentity {
 
 fn open(folder: &Path) -> Index {
     Index::open(folder, &encoder(), &IndexOptions::default()).unwrap()
+}
+
+fn create_snapshot(index: &Index) -> Result<SnapshotInfo, Error> {
+    index.create_snapshot(&Cancel::default(), &Progress::default())
 }
 
 fn write(id: &str, text: &str, seed: usize) -> DocumentWrite {
@@ -82,7 +86,7 @@ fn fill(index: &Index) {
 
 /// Takes a snapshot and says where it lies.
 fn snapshot(index: &Index) -> PathBuf {
-    let snapshot = index.create_snapshot().unwrap();
+    let snapshot = create_snapshot(index).unwrap();
     index.folder().join("snapshots").join(snapshot.name)
 }
 
@@ -399,10 +403,10 @@ fn snapshots_are_listed_by_moment_deleted_by_name_and_limited_in_number() {
     };
     let index = Index::open(&folder.path().join("data"), &encoder(), &options).unwrap();
     assert!(index.snapshots().unwrap().is_empty());
-    let first = index.create_snapshot().unwrap();
+    let first = create_snapshot(&index).unwrap();
     fill(&index);
-    let second = index.create_snapshot().unwrap();
-    let third = index.create_snapshot().unwrap_err();
+    let second = create_snapshot(&index).unwrap();
+    let third = create_snapshot(&index).unwrap_err();
     assert!(matches!(
         third,
         Error::TooManySnapshots { max_snapshots: 2 }
@@ -434,7 +438,7 @@ fn snapshots_are_listed_by_moment_deleted_by_name_and_limited_in_number() {
             );
         }
     }
-    index.create_snapshot().unwrap();
+    create_snapshot(&index).unwrap();
 }
 
 #[test]
@@ -470,20 +474,22 @@ fn a_snapshot_that_finds_no_room_is_refused_and_leaves_nothing() {
         ..options()
     };
     let index = Index::open(folder.path(), &encoder(), &options).unwrap();
-    let error = index.create_snapshot().unwrap_err();
+    let error = create_snapshot(&index).unwrap_err();
     assert!(matches!(error, Error::StorageFull { .. }), "{error}");
     let left = fs_err::read_dir(folder.path().join("snapshots")).unwrap();
     assert_eq!(left.count(), 0);
 }
 
 #[test]
-fn a_service_that_stops_gives_its_snapshot_up_and_leaves_nothing() {
+fn a_snapshot_that_is_cancelled_is_given_up_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let index = open(folder.path());
     fill(&index);
-    index.stop_snapshots();
-    let error = index.create_snapshot().unwrap_err();
-    assert!(matches!(error, Error::SnapshotStopped), "{error}");
+    let cancel = Cancel::default();
+    cancel.cancel();
+    let error = index.create_snapshot(&cancel, &Progress::default());
+    let error = error.unwrap_err();
+    assert!(matches!(error, Error::Cancelled), "{error}");
     let left = fs_err::read_dir(folder.path().join("snapshots")).unwrap();
     assert_eq!(left.count(), 0);
 }

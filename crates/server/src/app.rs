@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use siamese_encoder::{Encoder, Reranker};
-use siamese_index::{Collection, Index};
+use siamese_index::{Cancel, Collection, Index};
 use tokio::sync::watch;
 
 use crate::answer::{AnswerBudget, Room};
@@ -27,6 +27,7 @@ pub(crate) struct Inner {
     engine: OnceLock<Engine>,
     connections: Connections,
     stopping: watch::Sender<bool>,
+    ending: Cancel,
     body_budget: BodyBudget,
     answers: Arc<AnswerBudget>,
 }
@@ -58,6 +59,7 @@ impl App {
             connections: Connections::new(limits),
             engine: OnceLock::new(),
             stopping: watch::Sender::new(false),
+            ending: Cancel::default(),
             body_budget,
         }))
     }
@@ -126,9 +128,12 @@ impl Inner {
     /// Tells streams to take no more input, and a snapshot being taken to end.
     pub(crate) fn stop(&self) {
         self.stopping.send_replace(true);
-        if let Some(engine) = self.engine.get() {
-            engine.index.stop_snapshots();
-        }
+        self.ending.cancel();
+    }
+
+    /// Ends long work that is not encoding when the service is asked to stop.
+    pub(crate) fn ending(&self) -> &Cancel {
+        &self.ending
     }
 
     /// Becomes true when the service is asked to stop.

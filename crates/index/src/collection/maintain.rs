@@ -4,10 +4,11 @@
 //! Everything is made from the published snapshot, which is durable, so a segment never holds what
 //! a crash could take back. Writers and searches go on meanwhile.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Collection, Published};
+use crate::Cancel;
 use crate::lexical::LexicalFailure;
 use crate::maintainer::Bell;
 use crate::store::Sequence;
@@ -26,7 +27,7 @@ pub(crate) struct Maintenance {
     /// Tells the background thread that there is work.
     pub(crate) wake: Arc<Bell>,
     /// Ends a build that is going on.
-    stop: AtomicBool,
+    stop: Cancel,
     /// Held while work is done.
     working: Mutex<()>,
     /// Removed passages when the manifest was written; differs from any count at first.
@@ -65,7 +66,7 @@ impl Maintenance {
             max_head_passages,
             build_threads,
             wake,
-            stop: AtomicBool::new(false),
+            stop: Cancel::default(),
             working: Mutex::new(()),
             remembered_removals: AtomicU64::new(u64::MAX),
             last_sequence: Mutex::new(None),
@@ -90,7 +91,7 @@ impl Collection {
             .working
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if maintenance.stop.load(Ordering::Relaxed) {
+        if maintenance.stop.is_cancelled() {
             return Ok(Step::Nothing);
         }
         let words = self.maintain_words();
@@ -126,7 +127,7 @@ impl Collection {
 
     /// Lets a build that is going on end early; no other begins.
     pub(crate) fn stop_maintenance(&self) {
-        self.maintenance.stop.store(true, Ordering::Relaxed);
+        self.maintenance.stop.cancel();
     }
 
     /// Writes down what has died, so that the next start need not list all passages.

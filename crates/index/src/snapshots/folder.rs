@@ -1,7 +1,6 @@
 //! The folder with the snapshots of a data folder.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, TryLockError};
 
 use jiff::Timestamp;
@@ -12,7 +11,7 @@ use super::temporary_file::TemporaryFile;
 use super::writer::SnapshotWriter;
 use crate::collection::now_ms;
 use crate::store::{FrozenView, Store, check_room};
-use crate::{Error, private_files};
+use crate::{Cancel, Error, Progress, private_files};
 
 const EXTENSION: &str = "snapshot";
 /// Far more than a name made here has.
@@ -60,7 +59,6 @@ pub(crate) struct SnapshotFolder {
     min_free_disk_bytes: u64,
     /// Held from the first look at the folder until the file has its name.
     taking: Mutex<()>,
-    is_stopping: AtomicBool,
 }
 
 impl SnapshotFolder {
@@ -80,7 +78,6 @@ impl SnapshotFolder {
             options: options.clone(),
             min_free_disk_bytes,
             taking: Mutex::new(()),
-            is_stopping: AtomicBool::new(false),
         };
         for name in folder.names()? {
             private_files::tighten(&folder.path.join(name));
@@ -89,7 +86,12 @@ impl SnapshotFolder {
     }
 
     /// Writes what is in the store at this moment into a new file.
-    pub(crate) fn create(&self, store: &Store) -> Result<SnapshotInfo, Error> {
+    pub(crate) fn create(
+        &self,
+        store: &Store,
+        cancel: &Cancel,
+        progress: &Progress,
+    ) -> Result<SnapshotInfo, Error> {
         let _taking = match self.taking.try_lock() {
             Ok(taking) => taking,
             // Nothing is left half done by one that panicked: its file is removed.
@@ -109,7 +111,9 @@ impl SnapshotFolder {
         let created_at_ms = now_ms();
         let name = self.free_name(created_at_ms)?;
         let (temporary, file) = TemporaryFile::create(&self.path.join(&name))?;
-        let writer = self.write(store, view, SnapshotWriter::new(file)?)?;
+        progress.set_total(store.live_bytes());
+        let writer = SnapshotWriter::new(file)?;
+        let writer = self.write(store, view, writer, cancel, progress)?;
         let finished = writer.finish(created_at_ms)?;
         let (file, manifest, bytes) =
             finished.ok_or_else(|| store.corrupt("the record says no format or no encoder"))?;
@@ -127,6 +131,8 @@ impl SnapshotFolder {
         store: &Store,
         mut view: FrozenView<'_>,
         mut writer: SnapshotWriter,
+        cancel: &Cancel,
+        progress: &Progress,
     ) -> Result<SnapshotWriter, Error> {
         let mut checked_at = 0;
         while let Some(entries) = view.next_step()? {
@@ -134,9 +140,8 @@ impl SnapshotFolder {
                 let added = writer.add(&entry)?;
                 added.ok_or_else(|| store.corrupt("an entry cannot be read"))?;
             }
-            if self.is_stopping.load(Ordering::Relaxed) {
-                return Err(Error::SnapshotStopped);
-            }
+            progress.set_done(writer.bytes());
+            cancel.check()?;
             if writer.bytes() - checked_at >= ROOM_CHECK_BYTES {
                 checked_at = writer.bytes();
                 check_room(&self.path, ROOM_CHECK_BYTES, self.min_free_disk_bytes)?;
@@ -172,11 +177,6 @@ impl SnapshotFolder {
     pub(crate) fn delete(&self, name: &str) -> Result<(), Error> {
         fs_err::remove_file(self.existing(name)?)?;
         Ok(crate::store::fsync_folder(&self.path)?)
-    }
-
-    /// Makes a snapshot that is being taken end soon, and later ones at once.
-    pub(crate) fn stop(&self) {
-        self.is_stopping.store(true, Ordering::Relaxed);
     }
 
     /// The path of a snapshot that is there. No name leads out of the folder.

@@ -18,6 +18,7 @@ pub use restore::{restore_snapshot, verify_snapshot};
 
 pub(crate) use folder::SnapshotFolder;
 pub(crate) use restore::Filling;
+pub(crate) use temporary_file::TemporaryFile;
 
 /// Where snapshots lie in a data folder, unless they are kept elsewhere.
 pub(crate) const SNAPSHOTS_FOLDER: &str = "snapshots";

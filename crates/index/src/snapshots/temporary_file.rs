@@ -10,14 +10,14 @@ const EXTENSION: &str = "tmp";
 
 /// A file in the making.
 #[derive(Debug)]
-pub(super) struct TemporaryFile {
+pub(crate) struct TemporaryFile {
     path: PathBuf,
     target: PathBuf,
 }
 
 impl TemporaryFile {
     /// Makes the file that will become `target`.
-    pub(super) fn create(target: &Path) -> Result<(Self, fs_err::File), Error> {
+    pub(crate) fn create(target: &Path) -> Result<(Self, fs_err::File), Error> {
         let mut name = OsString::from(".");
         name.push(target.file_name().unwrap_or_default());
         name.push(".");
@@ -29,7 +29,7 @@ impl TemporaryFile {
     }
 
     /// Makes it durable under its name.
-    pub(super) fn finish(self, file: &fs_err::File) -> Result<(), Error> {
+    pub(crate) fn finish(self, file: &fs_err::File) -> Result<(), Error> {
         file.sync_all()?;
         fs_err::rename(&self.path, &self.target)?;
         if let Some(folder) = self.target.parent() {
@@ -41,7 +41,7 @@ impl TemporaryFile {
     /// Removes what a process that was killed has left in a folder, which may hold files of others:
     /// only what [`Self::create`] names after a target that `is_target` knows. What cannot be removed
     /// only takes up room.
-    pub(super) fn sweep(folder: &Path, is_target: impl Fn(&str) -> bool) -> std::io::Result<()> {
+    pub(crate) fn sweep(folder: &Path, is_target: impl Fn(&str) -> bool) -> std::io::Result<()> {
         for entry in fs_err::read_dir(folder)? {
             let entry = entry?;
             let name = entry.file_name();

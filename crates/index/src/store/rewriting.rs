@@ -164,6 +164,11 @@ impl Rewriting<'_> {
         Ok(!is_last)
     }
 
+    /// Keys and values that were copied and count, bytes.
+    pub(crate) fn copied_bytes(&self) -> u64 {
+        self.copied.live_bytes
+    }
+
     /// Reads back everything that was copied, and compares it with what was written. `check` is
     /// asked now and then whether to go on.
     ///

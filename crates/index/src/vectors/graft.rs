@@ -40,7 +40,7 @@ pub(crate) fn graft(
         });
     };
     catch_unwind(AssertUnwindSafe(add_all)).map_err(|_| BuildFailure::Panicked)?;
-    if options.stop.load(Ordering::Relaxed) {
+    if options.stop.is_cancelled() {
         return Err(BuildFailure::Stopped);
     }
     Ok(grafting.graph.into_raw())
@@ -59,7 +59,7 @@ impl Grafting<'_> {
     /// Adds rows until there are no more.
     fn add_some(&self, next: &AtomicUsize, options: &BuildOptions<'_>) {
         let mut scratch = Scratch::take();
-        while !options.stop.load(Ordering::Relaxed) {
+        while !options.stop.is_cancelled() {
             let row = next.fetch_add(1, Ordering::Relaxed);
             if row >= self.codes.rows() {
                 break;
@@ -179,15 +179,21 @@ impl Grafting<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
-
     use super::*;
+    use crate::Cancel;
     use crate::settings::GraphSettings;
     use crate::vectors::graph::Graph;
     use crate::vectors::hnsw;
 
-    fn grafted(codes: &CodeMatrix, seeded: usize, stop: bool) -> Result<RawGraph, BuildFailure> {
-        let (go, stop) = (AtomicBool::new(false), AtomicBool::new(stop));
+    fn grafted(
+        codes: &CodeMatrix,
+        seeded: usize,
+        is_stopped: bool,
+    ) -> Result<RawGraph, BuildFailure> {
+        let (go, stop) = (Cancel::default(), Cancel::default());
+        if is_stopped {
+            stop.cancel();
+        }
         let options = |stop| BuildOptions {
             settings: GraphSettings {
                 m: 4,

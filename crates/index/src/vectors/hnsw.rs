@@ -5,12 +5,13 @@
 //! nor loaded: its neighbours are copied out, and it is dropped.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hnsw_rs::prelude::{Distance, Hnsw};
 
 use super::code_matrix::CodeMatrix;
 use super::graph::{MAX_LEVELS, NO_ROW, RawGraph, RawLevel};
+use crate::Cancel;
 use crate::settings::GraphSettings;
 use siamese_kernels::Kernels;
 
@@ -33,7 +34,7 @@ pub(crate) struct BuildOptions<'a> {
     /// At least 1.
     pub(crate) threads: usize,
     /// Ends the build early when it becomes true.
-    pub(crate) stop: &'a AtomicBool,
+    pub(crate) stop: &'a Cancel,
 }
 
 /// Builds a graph over the first `rows` rows.
@@ -90,22 +91,16 @@ fn inserted(
             scope.spawn(|| insert_some(&hnsw, codes, &next, rows, options.stop));
         }
     });
-    if options.stop.load(Ordering::Relaxed) {
+    if options.stop.is_cancelled() {
         return Err(BuildFailure::Stopped);
     }
     Ok(hnsw)
 }
 
 /// Inserts rows until `end` is reached.
-fn insert_some(
-    hnsw: &Built,
-    codes: &CodeMatrix,
-    next: &AtomicUsize,
-    end: usize,
-    stop: &AtomicBool,
-) {
+fn insert_some(hnsw: &Built, codes: &CodeMatrix, next: &AtomicUsize, end: usize, stop: &Cancel) {
     let mut bytes = Vec::with_capacity(codes.stride() + STEP_BYTES);
-    while !stop.load(Ordering::Relaxed) {
+    while !stop.is_cancelled() {
         let Ok(row) = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |row| {
             (row < end).then_some(row + 1)
         }) else {
@@ -170,8 +165,11 @@ fn empty_level(levels_of_nodes: &[u8], level: usize, width: usize) -> RawLevel {
 mod tests {
     use super::*;
 
-    fn built(rows: u32, stop: bool) -> Result<RawGraph, BuildFailure> {
-        let stop = AtomicBool::new(stop);
+    fn built(rows: u32, is_stopped: bool) -> Result<RawGraph, BuildFailure> {
+        let stop = Cancel::default();
+        if is_stopped {
+            stop.cancel();
+        }
         let options = BuildOptions {
             settings: GraphSettings {
                 m: 4,

@@ -14,7 +14,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
-use siamese_index::{Collection, Error, Index, IndexOptions, compact};
+use siamese_index::{Cancel, Collection, Error, Index, IndexOptions, Progress, compact};
 
 use super::{Dice, LONG_VERSIONS, document, open};
 
@@ -57,7 +57,9 @@ pub(crate) fn run(root: &Path, seed: u64) {
         if (seed / 2).is_multiple_of(2) {
             scope.spawn(|| {
                 while writing.load(Ordering::Acquire) > 0 {
-                    index.compact().unwrap();
+                    index
+                        .compact(&Cancel::default(), &Progress::default())
+                        .unwrap();
                 }
             });
         }

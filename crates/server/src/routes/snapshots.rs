@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use siamese_index::{SnapshotInfo, SnapshotManifest};
+use siamese_index::{Progress, SnapshotInfo, SnapshotManifest};
 use utoipa::ToSchema;
 
 use super::problems::{
@@ -159,8 +159,10 @@ pub(crate) async fn create(
 ) -> Result<Response, ApiError> {
     require_json(&headers)?;
     let index = Arc::clone(&app.engine()?.index);
+    let ending = app.ending().clone();
     blocking(move || {
-        let snapshot = SnapshotDescription::from(index.create_snapshot()?);
+        let snapshot = index.create_snapshot(&ending, &Progress::default())?;
+        let snapshot = SnapshotDescription::from(snapshot);
         Ok((StatusCode::CREATED, Json(snapshot)).into_response())
     })
     .await

@@ -72,7 +72,7 @@ pub(crate) fn index_error(error: siamese_index::Error) -> ApiError {
         | Error::TooManySnapshots { .. } => ApiError::new(ErrorCode::Conflict, detail),
         Error::SnapshotNotFound { .. } => ApiError::new(ErrorCode::SnapshotNotFound, detail),
         Error::SnapshotOverrun { .. } => ApiError::overloaded(detail, SNAPSHOT_RETRY_AFTER_S),
-        Error::SnapshotStopped => ApiError::not_ready(detail),
+        Error::Cancelled => ApiError::not_ready("the service is stopping"),
         Error::StorageFull { .. } => ApiError::new(ErrorCode::StorageFull, detail),
         Error::StorageStalled { .. } => ApiError::storage_stalled(detail),
         Error::MemoryFull { .. } => ApiError::new(ErrorCode::MemoryFull, detail),

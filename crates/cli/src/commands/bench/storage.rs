@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use siamese_index::{
-    Collection, DEFAULT_COLLECTION, DocumentDraft, DocumentWrite, EncoderIdentity, Index,
-    IndexOptions, Metadata, NewPassage, Reclaim, compact, restore_snapshot, verify_snapshot,
+    Cancel, Collection, DEFAULT_COLLECTION, DocumentDraft, DocumentWrite, EncoderIdentity, Index,
+    IndexOptions, Metadata, NewPassage, Progress, Reclaim, compact, restore_snapshot,
+    verify_snapshot,
 };
 
 use super::synthetic::Random;
@@ -78,7 +79,7 @@ impl Storage {
 
     fn snapshot(&self, index: &Index, folder: &Path) -> Result<()> {
         let started_at = Instant::now();
-        let snapshot = index.create_snapshot()?;
+        let snapshot = index.create_snapshot(&Cancel::default(), &Progress::default())?;
         figure("snapshot_s", started_at.elapsed().as_secs_f64())?;
         figure("snapshot_bytes", snapshot.bytes as f64)?;
         let file = index.folder().join("snapshots").join(&snapshot.name);
