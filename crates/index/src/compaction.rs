@@ -8,10 +8,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::data_folder::{self, REPLACED_FOLDER, REWRITTEN_FOLDER, STORE_FOLDER};
-use crate::index::stored_format;
+use crate::durable_files::{fsync_folder, remove_if_there};
 use crate::lock_file::LockFile;
 use crate::snapshots::Filling;
-use crate::store::{FORMAT_VERSION, KeyRange, Store, check_room, fsync_folder};
+use crate::store::{FORMAT_VERSION, KeyRange, Store, check_room, stored_format};
 use crate::{Error, IndexOptions};
 
 /// Stores smaller than this are left alone unless asked: sled's log grows in steps that are large
@@ -99,7 +99,7 @@ impl<'a> Compaction<'a> {
 
     /// Copies everything into a new store, makes it durable, and compares the two.
     fn rewrite(&self) -> Result<CompactionReport, Error> {
-        data_folder::remove_if_there(&self.folder.join(REWRITTEN_FOLDER))?;
+        remove_if_there(&self.folder.join(REWRITTEN_FOLDER))?;
         let old = self.open(STORE_FOLDER)?;
         if let Some(stored) = newer_format(&old)? {
             return Err(Error::NewerFormat {
@@ -150,7 +150,7 @@ impl<'a> Compaction<'a> {
     }
 
     fn remove_replaced(&self) -> Result<(), Error> {
-        data_folder::remove_if_there(&self.folder.join(REPLACED_FOLDER))?;
+        remove_if_there(&self.folder.join(REPLACED_FOLDER))?;
         Ok(fsync_folder(self.folder)?)
     }
 

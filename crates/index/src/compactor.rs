@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use crate::cancel::Cancel;
 use crate::compaction::{CompactionReport, MIN_WASTEFUL_BYTES, STORE_BYTES_PER_LIVE_BYTE};
-use crate::data_folder::{self, NewCurrent};
+use crate::data_folder::{self, new_current};
+use crate::durable_files::{remove_if_there, tree_bytes};
 use crate::health::Health;
-use crate::store::{Exchange, Store, tree_bytes};
+use crate::store::{Exchange, Store};
 use crate::{Error, IndexOptions, Progress};
 
 /// Pause between two looks at what the store takes.
@@ -62,12 +63,12 @@ impl OnlineCompaction {
         self.store
             .check_room(room.saturating_mul(STORE_BYTES_PER_LIVE_BYTE))?;
         let next = data_folder::numbered(&self.folder, *number + 1);
-        data_folder::remove_if_there(&next)?;
+        remove_if_there(&next)?;
         let copied = self.exchange(*number + 1, &next, cancel, progress);
         let exchange = copied.inspect_err(|_| {
             // What may have been named is kept; the next start knows which one it is.
             if !self.store.has_failed() {
-                drop(data_folder::remove_if_there(&next));
+                drop(remove_if_there(&next));
             }
         })?;
         let old = self.folder_of(*number);
@@ -102,8 +103,8 @@ impl OnlineCompaction {
             cancel.check()?;
         }
         copy.verify(|| cancel.check())?;
-        let named = NewCurrent::write(&self.folder, number)?;
-        copy.exchange(|| named.commit())
+        let named = new_current(&self.folder, number)?;
+        copy.exchange(|| Ok(named.commit().map(drop)?))
     }
 
     /// Removes what was replaced when nothing reads from it any more. The next start does so when
@@ -114,7 +115,7 @@ impl OnlineCompaction {
                 return Ok(());
             }
         }
-        Ok(data_folder::remove_if_there(old)?)
+        Ok(remove_if_there(old)?)
     }
 
     fn folder_of(&self, number: u64) -> PathBuf {

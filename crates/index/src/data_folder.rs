@@ -3,12 +3,11 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use crate::durable_files::{NewFile, fsync_folder, remove_if_there, tree_bytes};
+use crate::lock_file::LOCK_FILE;
 use crate::snapshots::SNAPSHOTS_FOLDER;
-use crate::store::{fsync_folder, tree_bytes};
 use crate::{Error, private_files};
 
-/// Locked by the one process that has the folder open.
-pub(crate) const LOCK_FILE: &str = "siamese.lock";
 /// The record.
 pub(crate) const STORE_FOLDER: &str = "store";
 /// Graphs.
@@ -119,37 +118,14 @@ pub(crate) fn store_folders_bytes(folder: &Path) -> Result<u64, Error> {
     Ok(bytes)
 }
 
-/// The naming of another folder as that of the store, ready but for one rename.
-#[derive(Debug)]
-pub(crate) struct NewCurrent {
-    folder: fs_err::File,
-    unfinished: PathBuf,
-}
-
-impl NewCurrent {
-    /// Writes down the number of the folder, which [`numbered`] names.
-    pub(crate) fn write(folder: &Path, number: u64) -> Result<Self, Error> {
-        let unfinished = folder.join(format!("{CURRENT_FILE}.tmp"));
-        let name = format!("{NUMBERED_FOLDER}{number}");
-        let checksum = crc32fast::hash(name.as_bytes());
-        let mut file = fs_err::File::create(&unfinished)?;
-        writeln!(file, "{name} {checksum:08x}")?;
-        file.sync_all()?;
-        Ok(Self {
-            // Before the rename: without a file handle for it, nothing has happened yet.
-            folder: fs_err::File::open(folder)?,
-            unfinished,
-        })
-    }
-
-    /// From now on the next start opens the other folder. After an error it may open either.
-    pub(crate) fn commit(self) -> Result<(), Error> {
-        fs_err::rename(
-            &self.unfinished,
-            self.unfinished.with_file_name(CURRENT_FILE),
-        )?;
-        Ok(self.folder.sync_all()?)
-    }
+/// Writes down which folder, that [`numbered`] names, is to be that of the store. From the commit on the
+/// next start opens that one.
+pub(crate) fn new_current(folder: &Path, number: u64) -> Result<NewFile, Error> {
+    let name = format!("{NUMBERED_FOLDER}{number}");
+    let checksum = crc32fast::hash(name.as_bytes());
+    let mut file = fs_err::File::create(folder.join(format!("{CURRENT_FILE}.tmp")))?;
+    writeln!(file, "{name} {checksum:08x}")?;
+    Ok(NewFile::of(file, folder.join(CURRENT_FILE))?)
 }
 
 /// The folder that is named as that of the store.
@@ -220,14 +196,6 @@ pub(crate) fn write_marker(folder: &Path) -> Result<(), Error> {
     Ok(fsync_folder(folder)?)
 }
 
-/// Removes a folder with everything in it.
-pub(crate) fn remove_if_there(folder: &Path) -> std::io::Result<()> {
-    match fs_err::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,7 +224,7 @@ mod tests {
         for name in ["store", "store.1"] {
             make_store(folder, name);
         }
-        let named = NewCurrent::write(folder, 1).unwrap();
+        let named = new_current(folder, 1).unwrap();
         prepare(folder).unwrap();
         assert_eq!(db(folder), "store");
         assert!(!numbered(folder, 1).exists());
@@ -274,7 +242,7 @@ mod tests {
         for name in ["store", "store.2", "store.10"] {
             make_store(folder, name);
         }
-        NewCurrent::write(folder, 2).unwrap().commit().unwrap();
+        new_current(folder, 2).unwrap().commit().unwrap();
         prepare(folder).unwrap();
         assert_eq!(db(folder), "store.2");
         assert_eq!(names(folder), ["store"]);
@@ -285,7 +253,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         make_store(folder, "store");
-        NewCurrent::write(folder, 1).unwrap().commit().unwrap();
+        new_current(folder, 1).unwrap().commit().unwrap();
         prepare(folder).unwrap();
         assert_eq!(names(folder), ["store"]);
     }
@@ -296,7 +264,7 @@ mod tests {
         let folder = folder.path();
         write_marker(folder).unwrap();
         make_store(folder, "store.1");
-        NewCurrent::write(folder, 1).unwrap().commit().unwrap();
+        new_current(folder, 1).unwrap().commit().unwrap();
         let path = folder.join(CURRENT_FILE);
         let whole = fs_err::read(&path).unwrap();
         for byte in 0..whole.len() - 1 {

@@ -10,6 +10,7 @@ use crate::compaction::{CompactionReport, open_compact};
 use crate::compactor::{Compactor, OnlineCompaction};
 use crate::data_folder::{self, LEXICAL_FOLDER, SEGMENTS_FOLDER, STORE_FOLDER};
 use crate::drops::Drops;
+use crate::durable_files;
 use crate::health::{Health, HealthCondition};
 use crate::job_files::JobFiles;
 use crate::lock_file::LockFile;
@@ -17,7 +18,7 @@ use crate::maintainer::{Bell, Collections, Maintainer, work_off};
 use crate::memory::{MemoryBudget, MemoryShare, MemoryUse};
 use crate::snapshots::{SnapshotFolder, SnapshotInfo};
 use crate::store::{
-    CollectionId, CollectionRecord, EncoderRecord, FORMAT_VERSION, Key, KeyRange, Store, WriteBatch,
+    CollectionId, CollectionRecord, EncoderRecord, Key, KeyRange, Store, WriteBatch, check_format,
 };
 use crate::watch::Watch;
 use crate::{Cancel, CollectionSettings, Error, IndexOptions, Progress, check_collection_name};
@@ -185,8 +186,8 @@ impl Index {
             return Err(data_folder::missing_db(&store_folder));
         }
         // They may hold what is lost.
-        data_folder::remove_if_there(&folder.join(SEGMENTS_FOLDER))?;
-        data_folder::remove_if_there(&folder.join(LEXICAL_FOLDER))?;
+        durable_files::remove_if_there(&folder.join(SEGMENTS_FOLDER))?;
+        durable_files::remove_if_there(&folder.join(LEXICAL_FOLDER))?;
         Store::accept_loss(&store_folder, &lock)
     }
 
@@ -480,41 +481,6 @@ impl Index {
     }
 }
 
-/// Refuses newer formats, and marks older ones as this one: their records are still read, but an
-/// older program could not read what is written from now on.
-fn check_format(store: &Store, had_store: bool) -> Result<(), Error> {
-    let stored = stored_format(store)?;
-    match stored {
-        None if had_store => Err(store.corrupt("it is empty, and was not")),
-        Some(FORMAT_VERSION) => Ok(()),
-        Some(stored) if stored > FORMAT_VERSION => Err(Error::NewerFormat {
-            stored,
-            supported: FORMAT_VERSION,
-        }),
-        _ => write_format(store),
-    }
-}
-
-/// The format that a store says it has.
-pub(crate) fn stored_format(store: &Store) -> Result<Option<u32>, Error> {
-    let Some(bytes) = store.get(&Key::format_version())? else {
-        return Ok(None);
-    };
-    let bytes: Result<[u8; 4], _> = bytes.as_slice().try_into();
-    let bytes = bytes.map_err(|_| store.corrupt("the format's version"))?;
-    Ok(Some(u32::from_le_bytes(bytes)))
-}
-
-fn write_format(store: &Store) -> Result<(), Error> {
-    let mut batch = WriteBatch::default();
-    batch.put(
-        &Key::format_version(),
-        FORMAT_VERSION.to_le_bytes().to_vec(),
-    );
-    let sequence = store.apply(batch)?;
-    store.make_durable(sequence)
-}
-
 /// Compares the encoder with the stored one. Data without any document takes the new one.
 fn check_encoder(store: &Store, encoder: &EncoderIdentity) -> Result<(), Error> {
     let opened = EncoderRecord {
@@ -625,6 +591,7 @@ fn sweep_segments(folder: &Path, collections: &BTreeMap<String, Arc<Collection>>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::FORMAT_VERSION;
     use crate::{Chunking, PassageSize};
 
     #[test]

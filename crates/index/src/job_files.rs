@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::data_folder::JOBS_FOLDER;
+use crate::durable_files::fsync_folder;
 use crate::snapshots::TemporaryFile;
-use crate::store::{Store, check_room, fsync_folder};
+use crate::store::{Store, check_room};
 use crate::{Error, private_files};
 
 /// What is known of a job.
@@ -57,7 +58,7 @@ impl JobFiles {
     pub fn save(&self, id: &str, record: &[u8]) -> Result<(), Error> {
         let (temporary, mut file) = self.create(id, RECORD, record.len() as u64)?;
         file.write_all(record)?;
-        temporary.finish(&file)
+        temporary.finish(file)
     }
 
     /// Returns what is known of all jobs, by their ids.
@@ -188,7 +189,7 @@ impl JobResultFile<'_> {
     pub fn finish(self) -> Result<(), Error> {
         let file = self.file.into_inner();
         let file = file.map_err(std::io::IntoInnerError::into_error)?;
-        self.temporary.finish(&file)
+        self.temporary.finish(file)
     }
 }
 

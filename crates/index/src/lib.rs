@@ -13,6 +13,7 @@ mod content_hash;
 mod data_folder;
 mod document;
 mod drops;
+mod durable_files;
 mod error;
 mod file_identity;
 mod filter;

@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::Error;
-use crate::data_folder::LOCK_FILE;
 use crate::file_identity::FileIdentity;
+
+/// Locked by the one process that has the folder open.
+pub(crate) const LOCK_FILE: &str = "siamese.lock";
 
 /// Held for as long as the folder is open; the operating system lets go when the process ends.
 #[derive(Debug, Clone)]

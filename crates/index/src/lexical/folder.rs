@@ -6,8 +6,7 @@ use std::sync::Arc;
 use super::manifest::{FileCheck, Manifest, NamedSegment};
 use super::segment::{LexicalFailure, LexicalSegment};
 use super::segment_list::LexicalSegmentList;
-use crate::data_folder::remove_if_there;
-use crate::store::fsync_folder;
+use crate::durable_files::{folder_of, fsync_folder, remove_if_there};
 
 const MANIFEST_FILE: &str = "manifest";
 
@@ -29,7 +28,7 @@ impl LexicalFolder {
 
     pub(crate) fn make(&self) -> std::io::Result<()> {
         fs_err::create_dir_all(&self.path)?;
-        self.path.parent().map_or(Ok(()), fsync_folder)
+        fsync_folder(folder_of(&self.path))
     }
 
     /// Opens what the manifest names. `None` when there is no manifest of this collection or one

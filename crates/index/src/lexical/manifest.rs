@@ -5,7 +5,8 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use crate::store::{Reader, Writer, fsync_folder};
+use crate::durable_files;
+use crate::store::{Reader, Writer};
 
 /// Raised with every change of the files, of tantivy's format, and of what a word is: segments of
 /// another version are made anew.
@@ -88,12 +89,7 @@ impl Manifest {
 
     /// Replaces a manifest. On return the new one would survive a power cut.
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
-        let unfinished = path.with_extension("tmp");
-        let mut file = fs_err::File::create(&unfinished)?;
-        file.write_all(&self.to_bytes())?;
-        file.sync_all()?;
-        fs_err::rename(&unfinished, path)?;
-        path.parent().map_or(Ok(()), fsync_folder)
+        durable_files::replace(path, |file| file.write_all(&self.to_bytes())).map(drop)
     }
 
     fn to_bytes(&self) -> Vec<u8> {

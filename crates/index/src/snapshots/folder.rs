@@ -117,7 +117,7 @@ impl SnapshotFolder {
         let finished = writer.finish(created_at_ms)?;
         let (file, manifest, bytes) =
             finished.ok_or_else(|| store.corrupt("the record says no format or no encoder"))?;
-        temporary.finish(&file)?;
+        temporary.finish(file)?;
         let manifest = Ok(manifest);
         Ok(SnapshotInfo {
             name,
@@ -176,7 +176,7 @@ impl SnapshotFolder {
 
     pub(crate) fn delete(&self, name: &str) -> Result<(), Error> {
         fs_err::remove_file(self.existing(name)?)?;
-        Ok(crate::store::fsync_folder(&self.path)?)
+        Ok(crate::durable_files::fsync_folder(&self.path)?)
     }
 
     /// The path of a snapshot that is there. No name leads out of the folder.

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use super::manifest::SnapshotManifest;
 use super::reader::SnapshotReader;
 use crate::data_folder::{self, RESTORING_FOLDER, STORE_FOLDER};
+use crate::durable_files::{folder_of, fsync_folder, remove_if_there};
 use crate::index::check_loads;
-use crate::lock_file::LockFile;
-use crate::store::fsync_folder;
+use crate::lock_file::{LOCK_FILE, LockFile};
 use crate::store::{CollectionRecord, Entry, Sequence, Store, WriteBatch, check_room};
 use crate::{Error, IndexOptions, check_collection_name};
 
@@ -19,7 +19,7 @@ use crate::{Error, IndexOptions, check_collection_name};
 const STORE_BYTES_PER_BYTE: u64 = 2;
 /// What may lie in a folder into which a snapshot is restored.
 const IGNORED: [&str; 5] = [
-    data_folder::LOCK_FILE,
+    LOCK_FILE,
     RESTORING_FOLDER,
     data_folder::SCRATCH_FOLDER,
     super::SNAPSHOTS_FOLDER,
@@ -75,7 +75,7 @@ struct Restore {
 impl Restore {
     fn run(&self, options: &IndexOptions, lock: &LockFile) -> Result<(), Error> {
         let restoring = self.folder.join(RESTORING_FOLDER);
-        data_folder::remove_if_there(&restoring)?;
+        remove_if_there(&restoring)?;
         let reader = SnapshotReader::open(&self.file)?;
         let reserve = options.min_free_disk_bytes;
         let needed = reader.bytes().saturating_mul(STORE_BYTES_PER_BYTE);
@@ -92,14 +92,7 @@ impl Restore {
         drop(store);
         fs_err::rename(restoring, self.folder.join(STORE_FOLDER))?;
         fsync_folder(&self.folder)?;
-        self.folder.parent().map_or(Ok(()), |parent| {
-            let parent = if parent.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                parent
-            };
-            Ok(fsync_folder(parent)?)
-        })
+        Ok(fsync_folder(folder_of(&self.folder))?)
     }
 }
 

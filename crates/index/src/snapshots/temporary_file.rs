@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
-use crate::store::fsync_folder;
+use crate::durable_files::NewFile;
 
 const EXTENSION: &str = "tmp";
 
@@ -29,12 +29,8 @@ impl TemporaryFile {
     }
 
     /// Makes it durable under its name.
-    pub(crate) fn finish(self, file: &fs_err::File) -> Result<(), Error> {
-        file.sync_all()?;
-        fs_err::rename(&self.path, &self.target)?;
-        if let Some(folder) = self.target.parent() {
-            fsync_folder(folder)?;
-        }
+    pub(crate) fn finish(self, file: fs_err::File) -> Result<(), Error> {
+        NewFile::of(file, self.target.clone())?.commit()?;
         Ok(())
     }
 

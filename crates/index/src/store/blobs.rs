@@ -52,7 +52,7 @@ fn sync_all(folder: &Dir, _store: &Path) -> Result<(), Error> {
 
 #[cfg(not(target_os = "linux"))]
 fn sync_all(_folder: &Dir, store: &Path) -> Result<(), Error> {
-    super::durability::fsync_tree(store)
+    Ok(crate::durable_files::fsync_tree(store)?)
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 //! A flush that has failed is never tried again: the system may have dropped what it could not
 //! write, and a later fsync would say nothing about it. From then on nothing is written.
 
-use std::path::Path;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::Sequence;
@@ -114,58 +113,6 @@ impl State {
             }),
         }
     }
-}
-
-/// Files that sled makes and takes away by itself may vanish while we look.
-fn unless_gone<T>(result: std::io::Result<T>) -> Result<Option<T>, Error> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Fsyncs every file below a folder, then the folder.
-pub(super) fn fsync_tree(folder: &Path) -> Result<(), Error> {
-    for entry in fs_err::read_dir(folder)? {
-        let Some(entry) = unless_gone(entry)? else {
-            continue;
-        };
-        let Some(kind) = unless_gone(entry.file_type())? else {
-            continue;
-        };
-        if kind.is_dir() {
-            fsync_tree(&entry.path())?;
-        } else if let Some(file) = unless_gone(fs_err::File::open(entry.path()))? {
-            file.sync_all()?;
-        }
-    }
-    fsync_folder(folder)?;
-    Ok(())
-}
-
-/// Makes what was made, renamed and removed in a folder survive a power cut.
-pub(crate) fn fsync_folder(folder: &Path) -> std::io::Result<()> {
-    fs_err::File::open(folder)?.sync_all()
-}
-
-/// Bytes of all files below a folder; none when it is gone.
-pub(crate) fn tree_bytes(folder: &Path) -> Result<u64, Error> {
-    let mut bytes = 0;
-    for entry in unless_gone(fs_err::read_dir(folder))?.into_iter().flatten() {
-        let Some(entry) = unless_gone(entry)? else {
-            continue;
-        };
-        let Some(metadata) = unless_gone(entry.metadata())? else {
-            continue;
-        };
-        bytes += if metadata.is_dir() {
-            tree_bytes(&entry.path())?
-        } else {
-            metadata.len()
-        };
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::blobs::Blobs;
-use super::durability::tree_bytes;
 use super::guard::guard;
 use super::log_buffers::{Addition, Turn, Unfinished};
 use super::progress::Progress;
 use super::watermark::Watermark;
 use super::{KeyRange, lock};
 use crate::Error;
+use crate::durable_files::tree_bytes;
 use crate::file_identity::FileIdentity;
 
 /// What sled calls its log.
@@ -21,6 +22,10 @@ const EMPTY_TREE: &str = "empty";
 /// Changes of a page until sled writes it whole: `PAGE_CONSOLIDATION_THRESHOLD` of sled, and the one
 /// that is written so.
 const CHANGES_PER_WHOLE_PAGE: usize = 11;
+
+/// Together two seconds of patience for sled's own lock.
+const MAX_LOCK_RETRIES: usize = 100;
+const LOCK_RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// An open database, and the number of its last acknowledged write beside it.
 #[derive(Debug)]
@@ -159,7 +164,7 @@ impl Engine {
 
     /// Bytes of all files.
     pub(super) fn size_on_disk(&self) -> Result<u64, Error> {
-        tree_bytes(&self.folder)
+        Ok(tree_bytes(&self.folder)?)
     }
 
     /// Adds to the log, with no more buffers in flight than sled's threads can take.
@@ -183,4 +188,27 @@ impl Engine {
     fn guarded<T>(&self, call: impl FnOnce() -> sled::Result<T>) -> Result<T, Error> {
         guard(&self.folder, call)
     }
+}
+
+pub(super) fn open_sled(folder: &Path, cache_bytes: u64) -> Result<sled::Db, Error> {
+    let config = sled::Config::new()
+        .path(folder)
+        .cache_capacity(cache_bytes)
+        // Every acknowledged write is flushed by its writer.
+        .flush_every_ms(None);
+    let mut opened = guard(folder, || config.open());
+    for _ in 0..MAX_LOCK_RETRIES {
+        if !opened.as_ref().is_err_and(is_locked) {
+            break;
+        }
+        std::thread::sleep(LOCK_RETRY_PAUSE);
+        opened = guard(folder, || config.open());
+    }
+    opened
+}
+
+/// Whether sled's own lock, which may outlive its last handle for a moment, is still held. No
+/// other process can hold it, since ours is taken first.
+fn is_locked(error: &Error) -> bool {
+    matches!(error, Error::Io(error) if error.to_string().contains("could not acquire lock"))
 }

@@ -24,12 +24,12 @@ use crate::Error;
 /// [`Error::SyncNotInPlace`], or a scratch store beside `store` that cannot be written.
 #[cfg(target_os = "linux")]
 pub(super) fn check(store: &Path) -> Result<(), Error> {
-    use super::opening::open_sled;
+    use super::engine::open_sled;
     if linux::were_called() {
         return Ok(());
     }
     let scratch = store.with_file_name(crate::data_folder::SCRATCH_FOLDER);
-    crate::data_folder::remove_if_there(&scratch)?;
+    crate::durable_files::remove_if_there(&scratch)?;
     // sled writes a snapshot when it opens a log with something in it.
     for _ in 0..2 {
         let db = open_sled(&scratch, SCRATCH_CACHE_BYTES)?;
@@ -38,7 +38,7 @@ pub(super) fn check(store: &Path) -> Result<(), Error> {
             db.flush()
         })?;
     }
-    crate::data_folder::remove_if_there(&scratch)?;
+    crate::durable_files::remove_if_there(&scratch)?;
     if linux::were_called() {
         Ok(())
     } else {
@@ -64,8 +64,8 @@ mod linux {
     use std::path::Path;
     use std::sync::atomic::{AtomicBool, Ordering};
 
-    use super::super::durability::fsync_folder;
     use super::super::log_buffers;
+    use crate::durable_files::{folder_of, fsync_folder};
 
     /// What the names of sled's snapshots begin with.
     const SNAPSHOT: &[u8] = b"snap.";
@@ -142,13 +142,6 @@ mod linux {
         }
     }
 
-    /// The folder that a path's last name is in; the working directory for a bare name.
-    fn folder_of(path: &Path) -> &Path {
-        let folder = path.parent();
-        let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
-        folder.unwrap_or(Path::new("."))
-    }
-
     #[cfg(test)]
     mod tests {
         use super::*;
@@ -159,12 +152,6 @@ mod linux {
             super::super::check(&folder.path().join("store")).unwrap();
             assert!(were_called());
             assert_eq!(fs_err::read_dir(folder.path()).unwrap().count(), 0);
-        }
-
-        #[test]
-        fn a_bare_name_is_in_the_working_directory() {
-            assert_eq!(folder_of(Path::new("snap.1")), Path::new("."));
-            assert_eq!(folder_of(Path::new("/a/snap.1")), Path::new("/a"));
         }
     }
 }

@@ -8,6 +8,7 @@ mod census;
 mod durability;
 mod engine;
 mod file_sync;
+mod format;
 mod free_space;
 mod frozen_view;
 mod guard;
@@ -30,7 +31,7 @@ mod write_batch;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-pub(crate) use durability::{fsync_folder, tree_bytes};
+pub(crate) use format::{FORMAT_VERSION, check_format, stored_format};
 pub(crate) use free_space::check as check_room;
 pub(crate) use frozen_view::{Entry, FrozenView};
 pub(crate) use key::{CollectionId, Key, KeyRange};
@@ -56,9 +57,6 @@ use write_batch::Changes;
 /// Values stay below this, so that sled keeps them in its log and never in files of their own,
 /// which it writes without fsync.
 pub(crate) const MAX_VALUE_BYTES: usize = 3500;
-
-/// The newest format that this version writes and reads.
-pub(crate) const FORMAT_VERSION: u32 = 5;
 
 /// How many writes have been applied; a write is durable when a later flush has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -354,7 +352,7 @@ mod tests {
         fs_err::rename(&folder, &elsewhere).unwrap();
         assert_refused();
         fs_err::create_dir(&folder).unwrap();
-        fs_err::write(folder.join(crate::data_folder::LOCK_FILE), "").unwrap();
+        fs_err::write(folder.join(crate::lock_file::LOCK_FILE), "").unwrap();
         assert_refused();
         fs_err::remove_dir_all(&folder).unwrap();
         fs_err::rename(&elsewhere, &folder).unwrap();

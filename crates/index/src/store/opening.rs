@@ -2,11 +2,11 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::census::read_all;
-use super::durability::{self, Durability, fsync_folder};
-use super::engine::Engine;
+use super::durability::Durability;
+use super::engine::{Engine, open_sled};
 use super::guard::{corrupt, guard};
 use super::key::Key;
 use super::pending::Pending;
@@ -17,11 +17,8 @@ use super::turns::Turns;
 use super::watermark::{Found, Watermark};
 use super::{Store, StoreOptions, file_sync};
 use crate::Error;
+use crate::durable_files::{fsync_folder, fsync_tree_and_name};
 use crate::lock_file::LockFile;
-
-/// Together two seconds of patience for sled's own lock.
-const MAX_LOCK_RETRIES: usize = 100;
-const LOCK_RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 impl Store {
     /// Opens or makes the store in `folder`, which `lock` guards, and reads all of it.
@@ -82,8 +79,7 @@ fn open_whole(
     remove_unfinished_snapshots(folder)?;
     let db = open_sled(folder, cache_bytes)?;
     // Opening renames and removes files.
-    durability::fsync_tree(folder)?;
-    folder.parent().map_or(Ok(()), fsync_folder)?;
+    fsync_tree_and_name(folder)?;
     let started = Instant::now();
     let census = read_all(folder, &db)?;
     let stored = census.stored;
@@ -127,29 +123,6 @@ fn with_decided(folder: &Path, db: &sled::Db, counted: Contents) -> Result<Conte
         Some(changes) => counted.after(&changes, stored),
         None => Ok(counted),
     }
-}
-
-pub(super) fn open_sled(folder: &Path, cache_bytes: u64) -> Result<sled::Db, Error> {
-    let config = sled::Config::new()
-        .path(folder)
-        .cache_capacity(cache_bytes)
-        // Every acknowledged write is flushed by its writer.
-        .flush_every_ms(None);
-    let mut opened = guard(folder, || config.open());
-    for _ in 0..MAX_LOCK_RETRIES {
-        if !opened.as_ref().is_err_and(is_locked) {
-            break;
-        }
-        std::thread::sleep(LOCK_RETRY_PAUSE);
-        opened = guard(folder, || config.open());
-    }
-    opened
-}
-
-/// Whether sled's own lock, which may outlive its last handle for a moment, is still held. No
-/// other process can hold it, since ours is taken first.
-fn is_locked(error: &Error) -> bool {
-    matches!(error, Error::Io(error) if error.to_string().contains("could not acquire lock"))
 }
 
 /// The watermark of a store that holds everything up to `sequence`.

@@ -10,15 +10,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::durability::{self, fsync_folder};
-use super::engine::Engine;
+use super::engine::{Engine, open_sled};
 use super::guard::corrupt;
-use super::opening::open_sled;
 use super::tally::Contents;
 use super::watermark::Watermark;
 use super::write_batch::WriteBatch;
 use super::{Entry, Key, KeyRange, Store, lock};
 use crate::Error;
+use crate::durable_files::fsync_tree_and_name;
 
 /// Keys that may be left for the last copy, for which batches wait.
 const MAX_LAST_KEYS: usize = 2048;
@@ -118,8 +117,7 @@ impl Store {
     pub(crate) fn rewrite(&self, folder: &Path) -> Result<Rewriting<'_>, Error> {
         let db = open_sled(folder, self.options.cache_bytes)?;
         // Durable before its first entry, as every other store.
-        durability::fsync_tree(folder)?;
-        folder.parent().map_or(Ok(()), fsync_folder)?;
+        fsync_tree_and_name(folder)?;
         let watermark = Watermark::create(folder, 0)?;
         let new = Engine::new(db, folder, watermark, Arc::clone(&self.progress))?;
         let mut turns = self.turns.take();

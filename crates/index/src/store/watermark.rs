@@ -6,8 +6,8 @@
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::durability::fsync_folder;
 use super::value::{Reader, Writer};
+use crate::durable_files;
 
 const FILE: &str = "acknowledged";
 const VERSION: u8 = 1;
@@ -67,21 +67,10 @@ impl Watermark {
 
     /// Writes the file anew. On return it would survive a power cut.
     pub(super) fn create(store: &Path, sequence: u64) -> std::io::Result<Self> {
-        let path = Self::path(store);
-        let unfinished = path.with_extension("tmp");
-        let mut file = fs_err::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&unfinished)?;
         let mut bytes = vec![0; FILE_BYTES];
         bytes[..RECORD_BYTES + CHECKSUM_BYTES].copy_from_slice(&record(sequence));
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        fs_err::rename(&unfinished, &path)?;
-        path.parent().map_or(Ok(()), fsync_folder)?;
         Ok(Self {
-            file,
+            file: durable_files::replace(&Self::path(store), |file| file.write_all(&bytes))?,
             sequence,
             next_place: 1,
         })

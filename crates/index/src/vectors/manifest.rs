@@ -8,7 +8,7 @@ use std::path::Path;
 
 use roaring::RoaringBitmap;
 
-use crate::store::fsync_folder;
+use crate::durable_files;
 use crate::store::{Reader, Writer};
 
 const VERSION: u8 = 1;
@@ -42,12 +42,8 @@ impl Manifest {
 
     /// Replaces a manifest. On return the new one would survive a power cut.
     pub(crate) fn write(&self, path: &Path) -> std::io::Result<()> {
-        let unfinished = path.with_extension("tmp");
-        let mut file = fs_err::File::create(&unfinished)?;
-        file.write_all(&self.to_bytes()?)?;
-        file.sync_all()?;
-        fs_err::rename(&unfinished, path)?;
-        path.parent().map_or(Ok(()), fsync_folder)
+        let bytes = self.to_bytes()?;
+        durable_files::replace(path, |file| file.write_all(&bytes)).map(drop)
     }
 
     fn to_bytes(&self) -> std::io::Result<Vec<u8>> {

@@ -7,8 +7,7 @@ use super::manifest::Manifest;
 use super::segment::Segment;
 use super::segment_list::SegmentList;
 use super::snapshot::{SegmentsState, Snapshot};
-use crate::data_folder::remove_if_there;
-use crate::store::fsync_folder;
+use crate::durable_files::{folder_of, fsync_folder, remove_if_there};
 
 const MANIFEST_FILE: &str = "manifest";
 const SEGMENT_EXTENSION: &str = "segment";
@@ -39,7 +38,7 @@ impl SegmentFolder {
 
     pub(crate) fn make(&self) -> std::io::Result<()> {
         fs_err::create_dir_all(&self.path)?;
-        self.path.parent().map_or(Ok(()), fsync_folder)
+        fsync_folder(folder_of(&self.path))
     }
 
     /// Opens what the manifest names, and says in the log what could not be opened. `None` when

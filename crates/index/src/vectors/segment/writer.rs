@@ -4,7 +4,7 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::header::{HEADER_BYTES, Header};
-use crate::store::fsync_folder;
+use crate::durable_files;
 use crate::vectors::code_matrix::{CodeMatrix, LINE_BYTES};
 use crate::vectors::graph::{Graph, Level, MAX_LEVELS, NO_ROW};
 use crate::vectors::row::Row;
@@ -27,19 +27,10 @@ pub(crate) struct SegmentContent<'a> {
 
 /// Writes a segment's file. On return it would survive a power cut.
 pub(crate) fn write(path: &Path, content: &SegmentContent<'_>) -> std::io::Result<()> {
-    let unfinished = path.with_extension("tmp");
-    let outcome = write_unfinished(&unfinished, content)
-        .and_then(|()| fs_err::rename(&unfinished, path))
-        .and_then(|()| path.parent().map_or(Ok(()), fsync_folder));
-    if outcome.is_err() {
-        // What is left is removed at the next start as well.
-        let _ = fs_err::remove_file(&unfinished);
-    }
-    outcome
+    durable_files::replace(path, |file| write_into(file, content)).map(drop)
 }
 
-fn write_unfinished(path: &Path, content: &SegmentContent<'_>) -> std::io::Result<()> {
-    let file = fs_err::File::create(path)?;
+fn write_into(file: &mut fs_err::File, content: &SegmentContent<'_>) -> std::io::Result<()> {
     let mut body = Body {
         file: BufWriter::with_capacity(BUFFER_BYTES, file),
         checksum: crc32fast::Hasher::new(),
@@ -49,10 +40,9 @@ fn write_unfinished(path: &Path, content: &SegmentContent<'_>) -> std::io::Resul
     let mut header = content.header();
     body.write(content, &header)?;
     header.body_checksum = body.checksum.finalize();
-    let mut file = body.file.into_inner()?;
+    let file = body.file.into_inner()?;
     file.seek(SeekFrom::Start(0))?;
-    file.write_all(&header.to_bytes())?;
-    file.sync_all()
+    file.write_all(&header.to_bytes())
 }
 
 impl SegmentContent<'_> {
@@ -91,13 +81,13 @@ impl SegmentContent<'_> {
 }
 
 /// The part of the file that the checksum covers.
-struct Body {
-    file: BufWriter<fs_err::File>,
+struct Body<'a> {
+    file: BufWriter<&'a mut fs_err::File>,
     checksum: crc32fast::Hasher,
     bytes: usize,
 }
 
-impl Body {
+impl Body<'_> {
     /// Writes all parts in the order of the layout.
     fn write(&mut self, content: &SegmentContent<'_>, header: &Header) -> std::io::Result<()> {
         let nodes = content.nodes();
