@@ -57,7 +57,7 @@ fn only_under(word: &str, folders: &[&str]) {
 #[test]
 fn candle_is_known_to_the_encoder_only() {
     only_under("candle_core", &["crates/encoder/src/"]);
-    only_under("candle_transformers", &["crates/encoder/src/"]);
+    only_under("candle_nn", &["crates/encoder/src/"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::Error;
-use crate::model_folder::read_json;
+use crate::files::{self, read_json};
 use crate::tensor_file::TensorFile;
 
 /// `config.json` of a Dense module.
@@ -149,7 +149,7 @@ impl Dense {
                 "one of its sizes is 0",
             ));
         }
-        let mut file = TensorFile::open(&folder.join("model.safetensors"))?;
+        let mut file = TensorFile::open(&folder.join(files::WEIGHTS))?;
         let shape = [settings.out_features, in_features];
         let bias = if settings.bias {
             file.read("linear.bias", &shape[..1])?

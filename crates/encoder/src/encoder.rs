@@ -11,6 +11,7 @@ use crate::backbones::{self, Backbone, BackboneOptions};
 use crate::dense::Dense;
 use crate::device::{self, DevicePreference};
 use crate::encoder_id::{EncoderId, EncoderIdBuilder};
+use crate::files;
 use crate::forward::{self, TextStates};
 use crate::model_folder::{self, ModelDescription, PoolingSettings, PromptSettings, Step};
 use crate::tokenize::{TextInput, TextToken, TextTokenizer, TokenizedText, Truncation};
@@ -153,11 +154,11 @@ impl Encoder {
             generic: options.generic,
             kernels: Kernels::detected(),
         };
-        let backbone = backbones::open(folder, &settings.model_type, &backbone_options)?;
+        let backbone = backbones::open(folder, settings.family, &backbone_options)?;
         let info = EncoderInfo {
             model: folder_name(model_dir),
             id,
-            model_type: settings.model_type.clone(),
+            model_type: settings.family.model_type().to_owned(),
             dimensions,
             max_tokens,
             pooling: description.pooling.modes.clone(),
@@ -470,12 +471,9 @@ fn identify(
 ) -> Result<EncoderId, Error> {
     let folder = &description.transformer_dir;
     let mut id = EncoderIdBuilder::default();
-    id.part("config", &model_folder::read(&folder.join("config.json"))?);
-    id.part(
-        "tokenizer",
-        &model_folder::read(&folder.join("tokenizer.json"))?,
-    );
-    id.file("weights", &folder.join("model.safetensors"))?;
+    id.part("config", &files::read(&folder.join("config.json"))?);
+    id.part("tokenizer", &files::read(&folder.join("tokenizer.json"))?);
+    id.file("weights", &folder.join(files::WEIGHTS))?;
     id.part(
         "lower_case",
         &[u8::from(description.transformer.do_lower_case)],
@@ -491,8 +489,8 @@ fn identify(
         match step {
             Step::Normalize => id.part("normalize", &[]),
             Step::Dense(folder, _) => {
-                id.part("dense", &model_folder::read(&folder.join("config.json"))?);
-                id.file("dense weights", &folder.join("model.safetensors"))?;
+                id.part("dense", &files::read(&folder.join("config.json"))?);
+                id.file("dense weights", &folder.join(files::WEIGHTS))?;
             }
         }
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use crate::Error;
-use crate::model_folder::open;
+use crate::files::open;
 
 /// SHA-256 over everything that decides what vectors an encoder makes: weights, tokenizer,
 /// architecture, pooling, later modules, prompts, window, dimensions.

@@ -15,6 +15,8 @@
 //! # Ok::<(), siamese_encoder::Error>(())
 //! ```
 
+#![deny(unsafe_code)]
+
 mod backbones;
 mod batch;
 mod classification_head;
@@ -23,11 +25,11 @@ mod device;
 mod encoder;
 mod encoder_id;
 mod error;
+mod files;
 mod forward;
 mod model_folder;
 mod pooling;
 mod reranker;
-mod team;
 mod tensor_file;
 mod tokenize;
 

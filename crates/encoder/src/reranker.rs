@@ -13,6 +13,7 @@ use crate::classification_head::ClassificationHead;
 use crate::dense::Activation;
 use crate::device::{self, DevicePreference};
 use crate::encoder::{folder_name, thread_pool, threads, window};
+use crate::files;
 use crate::forward;
 use crate::model_folder::{self, CrossEncoderDescription};
 use crate::tokenize::{TextTokenizer, TokenizedText, Truncation};
@@ -88,8 +89,8 @@ impl Reranker {
             generic: false,
             kernels: Kernels::detected(),
         };
-        let backbone = backbones::open(&folder, &transformer.model_type, &backbone_options)?;
-        let weights = folder.join("model.safetensors");
+        let backbone = backbones::open(&folder, transformer.family, &backbone_options)?;
+        let weights = folder.join(files::WEIGHTS);
         let info = RerankerInfo {
             model: folder_name(model_dir),
             architecture,

@@ -8,7 +8,7 @@ use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
 use crate::Error;
-use crate::model_folder::open;
+use crate::files::open;
 
 /// Bytes of the number before the header.
 const LENGTH_BYTES: u64 = 8;
@@ -89,6 +89,24 @@ impl TensorFile {
                 "{name} has the type {other:?}, which is not supported"
             ))),
         }
+    }
+
+    /// What a layer norm multiplies by and what it adds; models from TensorFlow call them gamma and
+    /// beta.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(crate) fn read_norm(
+        &mut self,
+        name: &str,
+        width: usize,
+    ) -> Result<(Vec<f32>, Vec<f32>), Error> {
+        let (gain, shift) = match self.has(&format!("{name}.gamma")) {
+            true => ("gamma", "beta"),
+            false => ("weight", "bias"),
+        };
+        let gain = self.read(&format!("{name}.{gain}"), &[width])?;
+        Ok((gain, self.read(&format!("{name}.{shift}"), &[width])?))
     }
 
     /// Reads `length` bytes from here, piece by piece.

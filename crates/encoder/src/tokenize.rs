@@ -6,7 +6,7 @@ use std::path::Path;
 use tokenizers::{Encoding, PostProcessor, Token, Tokenizer, TruncationDirection};
 
 use crate::Error;
-use crate::model_folder::read;
+use crate::files::read;
 
 /// A tokenizer keeps some hundred bytes for each token while it works: a document of a megabyte of punctuation
 /// took 500 MB of memory. Longer texts than this go through it in pieces; what an encoder's window keeps of them

@@ -126,7 +126,7 @@ fn every_model_encodes_as_sentence_transformers_does_alone_and_in_a_mixed_batch(
 
 #[test]
 fn the_generic_path_encodes_the_same() {
-    for name in ["bert-old-dialect", "bert-dense-prompts"] {
+    for name in MODELS {
         let encoder = open(&model(name), &generic());
         assert_eq!(encoder.info().path, "candle");
         assert_encodes(&encoder, name);

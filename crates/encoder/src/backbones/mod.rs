@@ -1,7 +1,16 @@
-//! Transformers: token ids in, token states out. One file or folder for each implementation.
+//! Transformers: token ids in, token states out.
+//!
+//! `families/` says what a model folder's transformer is, as data; `packed/` runs it on a CPU, and
+//! `candle_backbone.rs` on any device.
 
-mod bert;
-mod bert_family;
+mod architecture;
+mod candle_backbone;
+mod families;
+#[expect(
+    unsafe_code,
+    reason = "threads share buffers, and kernels take raw rows; see there"
+)]
+mod packed;
 mod packed_batch;
 
 use std::path::Path;
@@ -9,6 +18,9 @@ use std::path::Path;
 use candle_core::Device;
 
 use crate::Error;
+use candle_backbone::CandleBackbone;
+pub(crate) use families::Family;
+use packed::PackedBackbone;
 pub(crate) use packed_batch::{PackedBatch, TokenStates};
 use siamese_kernels::{Kernels, Precision};
 
@@ -55,48 +67,19 @@ pub(crate) struct BackboneOptions {
     pub(crate) kernels: &'static Kernels,
 }
 
-/// Opens the backbone for a `model_type`; `folder` holds `config.json` and the weights.
+/// Opens a family's backbone; `folder` holds `config.json` and the weights.
 ///
 /// # Errors
-/// An unknown architecture, or files that are missing or damaged.
+/// A configuration that asks for what the family lacks, or files that are missing or damaged.
 pub(crate) fn open(
     folder: &Path,
-    model_type: &str,
+    family: &Family,
     options: &BackboneOptions,
 ) -> Result<Box<dyn Backbone>, Error> {
-    match model_type {
-        "bert" | "roberta" | "xlm-roberta" | "camembert" | "distilbert" => {
-            let config = bert_family::FamilyConfig::read(folder)?;
-            if matches!(options.device, Device::Cpu) && !options.generic {
-                let BackboneOptions {
-                    threads,
-                    precision,
-                    kernels,
-                    ..
-                } = *options;
-                let backbone =
-                    bert_family::PackedBert::open(folder, config, threads, precision, kernels)?;
-                return Ok(Box::new(backbone));
-            }
-            open_generic(folder, model_type, &options.device)
-        }
-        other => Err(unsupported(other)),
+    let (architecture, file) = family.open(folder)?;
+    if matches!(options.device, Device::Cpu) && !options.generic {
+        return Ok(Box::new(PackedBackbone::open(architecture, file, options)?));
     }
-}
-
-fn open_generic(
-    folder: &Path,
-    model_type: &str,
-    device: &Device,
-) -> Result<Box<dyn Backbone>, Error> {
-    match model_type {
-        "bert" => Ok(Box::new(bert::CandleBert::open(folder, device)?)),
-        other => Err(unsupported(other)),
-    }
-}
-
-fn unsupported(model_type: &str) -> Error {
-    Error::UnsupportedModelType {
-        model_type: model_type.to_owned(),
-    }
+    let backbone = CandleBackbone::open(architecture, file, &options.device)?;
+    Ok(Box::new(backbone))
 }

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::files::{read_json, read_json_if_present};
 use super::modules::only_transformer;
 use super::{PromptSettings, TransformerSettings};
 use crate::Error;
 use crate::classification_head::HeadNames;
 use crate::dense::Activation;
+use crate::files::{read_json, read_json_if_present};
 
 /// Labels of a model that does not say how many it has, as in Hugging Face's transformers.
 const DEFAULT_LABELS: usize = 2;

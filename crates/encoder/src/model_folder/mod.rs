@@ -5,14 +5,12 @@
 //! Nothing here runs a model.
 
 mod cross_encoder;
-mod files;
 mod modules;
 mod pooling;
 mod prompts;
 mod transformer;
 
 pub(crate) use cross_encoder::{CrossEncoderDescription, describe_cross_encoder};
-pub(crate) use files::{open, read, read_json};
 pub(crate) use modules::{ModelDescription, Step, describe};
 pub(crate) use pooling::PoolingSettings;
 pub(crate) use prompts::PromptSettings;

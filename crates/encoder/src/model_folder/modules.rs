@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::files::{read_json, read_json_if_present};
 use super::{PoolingSettings, PromptSettings, TransformerSettings};
 use crate::Error;
 use crate::dense::DenseSettings;
+use crate::files::{read_json, read_json_if_present};
 
 #[derive(Debug, Deserialize)]
 struct ModuleEntry {

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::files::read_json;
+use crate::files::read_json;
 use crate::{Error, PoolingMode};
 
 /// How token states become one vector.

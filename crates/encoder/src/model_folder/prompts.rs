@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::files::read_json_if_present;
+use crate::files::read_json_if_present;
 use crate::{Error, InputKind, SimilarityFunction};
 
 /// Names under which a document's prompt may stand, first found wins (as sentence-transformers).

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::files::{read_json, read_json_if_present};
 use crate::Error;
+use crate::backbones::Family;
+use crate::files::{read_json, read_json_if_present};
 
 /// Names of the module's settings file, by the class that wrote it.
 const SETTINGS_FILES: [&str; 7] = [
@@ -24,8 +25,8 @@ const LARGEST_REAL_WINDOW_TOKENS: f64 = 1e9;
 /// What is known before weights are read.
 #[derive(Debug, Clone)]
 pub(crate) struct TransformerSettings {
-    /// `model_type` of `config.json`.
-    pub(crate) model_type: String,
+    /// What the `model_type` of `config.json` stands for.
+    pub(crate) family: &'static Family,
     /// Length of a token state.
     pub(crate) hidden_size: usize,
     /// Tokens of a text that are read, special tokens included.
@@ -40,7 +41,7 @@ struct RawConfig {
     #[serde(alias = "dim")]
     hidden_size: usize,
     max_position_embeddings: Option<usize>,
-    pad_token_id: Option<usize>,
+    pad_token_id: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -60,7 +61,10 @@ impl TransformerSettings {
     pub(super) fn read(folder: &Path) -> Result<Self, Error> {
         let config: RawConfig = read_json(&folder.join("config.json"))?;
         let settings = module_settings(folder)?;
-        let positions = config.positions();
+        let family = Family::of(&config.model_type)?;
+        let positions = config
+            .max_position_embeddings
+            .map(|rows| family.positions_for_tokens(rows, config.pad_token_id));
         let window = match settings.max_seq_length {
             Some(tokens) => Some(tokens),
             None => tokenizer_window(folder)?,
@@ -76,28 +80,11 @@ impl TransformerSettings {
                 )
             })?;
         Ok(Self {
-            model_type: config.model_type,
+            family,
             hidden_size: config.hidden_size,
             max_tokens,
             do_lower_case: settings.do_lower_case,
         })
-    }
-}
-
-impl RawConfig {
-    /// Tokens that have a position embedding. The RoBERTa family counts from `pad_token_id + 1`.
-    fn positions(&self) -> Option<usize> {
-        let positions = self.max_position_embeddings?;
-        let counts_from_padding = matches!(
-            self.model_type.as_str(),
-            "roberta" | "xlm-roberta" | "camembert" | "mpnet"
-        );
-        let offset = if counts_from_padding {
-            self.pad_token_id.unwrap_or(1) + 1
-        } else {
-            0
-        };
-        Some(positions.saturating_sub(offset))
     }
 }
 

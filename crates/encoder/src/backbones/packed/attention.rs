@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use super::weights::Shape;
-use super::workspace::{Scratch, Strides, stride};
+use super::shape::{Shape, Strides, stride};
+use super::workspace::Scratch;
 use siamese_kernels::{Kernels, Tile, split};
 
 /// Where attention reads and writes.

@@ -8,6 +8,9 @@ use serde::de::DeserializeOwned;
 
 use crate::Error;
 
+/// The weights of a model or module.
+pub(crate) const WEIGHTS: &str = "model.safetensors";
+
 /// The bytes of a file that must be there.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     read_if_present(path)?.ok_or_else(|| Error::MissingFile {
@@ -31,7 +34,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
 }
 
 /// A JSON file that older or simpler models lack.
-pub(super) fn read_json_if_present<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
+pub(crate) fn read_json_if_present<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
     read_if_present(path)?
         .map(|bytes| parse(path, &bytes))
         .transpose()

@@ -1,12 +1,7 @@
 //! The buffers of a forward pass, kept from one to the next.
 
-use super::weights::Shape;
+use super::shape::{Shape, Strides, stride};
 use siamese_kernels::{AlignedVec, CodedRows, Kernels};
-
-/// Bytes; rows a multiple of this apart share few places of the first-level cache.
-const ALIAS_BYTES: usize = 1024;
-/// Values added to a stride to avoid that: a cache line.
-const DETOUR: usize = 16;
 
 /// Activations of the tokens in work.
 #[derive(Debug)]
@@ -26,38 +21,6 @@ pub(super) struct Scratch {
     /// K of one head, transposed.
     pub(super) keys: AlignedVec<f32>,
     pub(super) scores: AlignedVec<f32>,
-}
-
-/// Values from one row to the next.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Strides {
-    pub(super) states: usize,
-    pub(super) qkv: usize,
-    pub(super) context: usize,
-    pub(super) intermediate: usize,
-    /// The widest row without a detour.
-    pub(super) widest: usize,
-}
-
-impl Strides {
-    pub(super) fn new(shape: &Shape) -> Self {
-        Self {
-            widest: shape.state.max(shape.context).max(shape.intermediate),
-            states: stride(shape.state),
-            qkv: stride(shape.qkv),
-            context: stride(shape.context),
-            intermediate: stride(shape.intermediate),
-        }
-    }
-}
-
-/// A distance between rows of `width` values that spreads them over the cache.
-pub(super) fn stride(width: usize) -> usize {
-    if (width * size_of::<f32>()).is_multiple_of(ALIAS_BYTES) {
-        width + DETOUR
-    } else {
-        width
-    }
 }
 
 impl Workspace {

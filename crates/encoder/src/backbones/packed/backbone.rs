@@ -1,23 +1,20 @@
-//! The family as a [`Backbone`].
+//! The packed forward pass as a [`Backbone`].
 
-use std::ops::Range;
-use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
-use super::chunks::{self, Plan};
-use super::config::FamilyConfig;
-use super::forward::{Model, Output, Pass};
-use super::weights::{self, Shape};
-use super::workspace::{Scratch, Strides, Workspace};
+use super::crew::{Crew, lock};
+use super::pass::{Model, Output};
+use super::shape::{Shape, Strides};
+use super::weights;
 use crate::Error;
-use crate::backbones::{Backbone, PackedBatch, Pause, TokenStates};
-use crate::team::{Member, Team};
-use siamese_kernels::{Kernels, Precision};
+use crate::backbones::architecture::Architecture;
+use crate::backbones::{Backbone, BackboneOptions, PackedBatch, Pause, TokenStates};
+use crate::tensor_file::TensorFile;
+use siamese_kernels::Precision;
 
-/// A member of the BERT family on the CPU.
+/// A transformer on the CPU.
 #[derive(Debug)]
-pub(crate) struct PackedBert {
+pub(crate) struct PackedBackbone {
     model: Model,
     threads: usize,
     /// One forward pass at a time; it uses all threads.
@@ -26,37 +23,31 @@ pub(crate) struct PackedBert {
     background: Mutex<Option<Crew>>,
 }
 
-#[derive(Debug)]
-struct Crew {
-    team: Team,
-    /// One for each thread; the first serves all when they work together.
-    workspaces: Vec<Mutex<Workspace>>,
-    /// One for each thread.
-    scratches: Vec<Mutex<Scratch>>,
-}
-
-impl PackedBert {
-    /// Reads and packs the weights beside `config.json` in `folder`.
+impl PackedBackbone {
+    /// Reads and packs the weights.
     ///
     /// # Errors
-    /// A missing or damaged file, or no threads.
+    /// A damaged file, or no threads.
     pub(crate) fn open(
-        folder: &Path,
-        config: FamilyConfig,
-        threads: usize,
-        precision: Precision,
-        kernels: &'static Kernels,
+        architecture: Architecture,
+        file: TensorFile,
+        options: &BackboneOptions,
     ) -> Result<Self, Error> {
-        let shape = Shape::new(&config, kernels);
-        let path = folder.join("model.safetensors");
-        let (embeddings, layers) = weights::read(&path, &config, &shape, kernels, precision)?;
+        let BackboneOptions {
+            threads,
+            precision,
+            kernels,
+            ..
+        } = *options;
+        let shape = Shape::new(&architecture, kernels);
+        let (embeddings, layers) = weights::read(file, &architecture, &shape, kernels, precision)?;
         Ok(Self {
             model: Model {
                 kernels,
                 strides: Strides::new(&shape),
                 coded: kernels.coded(precision),
                 precision,
-                config,
+                architecture,
                 shape,
                 embeddings,
                 layers,
@@ -73,38 +64,15 @@ impl PackedBert {
         batch: &mut PackedBatch,
         pass: impl FnOnce(&PackedBatch, &Output) -> Result<(), Error>,
     ) -> Result<TokenStates, Error> {
-        batch.set_positions(self.model.config.padding_id);
-        self.check(batch)?;
+        self.model.architecture.embeddings.number(batch)?;
         let width = self.model.shape.hidden;
         let mut values = vec![0.0; batch.ids().len() * width];
         pass(batch, &Output(values.as_mut_ptr()))?;
         Ok(TokenStates { values, width })
     }
-
-    /// Ids and segments index tables; whoever made them, they must be inside.
-    fn check(&self, batch: &PackedBatch) -> Result<(), Error> {
-        let config = &self.model.config;
-        let outside = |values: &[u32], rows: usize| values.iter().any(|id| *id as usize >= rows);
-        if outside(batch.ids(), config.vocabulary) {
-            return Err(Error::TokenOutOfRange {
-                table: "word_embeddings",
-            });
-        }
-        if outside(batch.positions(), config.positions) {
-            return Err(Error::TokenOutOfRange {
-                table: "position_embeddings",
-            });
-        }
-        if config.segments > 0 && outside(batch.type_ids(), config.segments) {
-            return Err(Error::TokenOutOfRange {
-                table: "token_type_embeddings",
-            });
-        }
-        Ok(())
-    }
 }
 
-impl Backbone for PackedBert {
+impl Backbone for PackedBackbone {
     fn forward(&self, batch: &mut PackedBatch) -> Result<TokenStates, Error> {
         self.states(batch, |batch, output| {
             lock(&self.crew).run(&self.model, batch, output, &|| {});
@@ -143,95 +111,38 @@ impl Backbone for PackedBert {
     }
 }
 
-impl Crew {
-    /// Threads with the priority of the calling one.
-    ///
-    /// # Errors
-    /// When the operating system gives none.
-    fn new(threads: usize) -> Result<Self, Error> {
-        Ok(Self {
-            team: Team::new(threads)?,
-            workspaces: (0..threads).map(|_| Mutex::new(Workspace::new())).collect(),
-            scratches: (0..threads).map(|_| Mutex::new(Scratch::new())).collect(),
-        })
-    }
-
-    /// A pass over a batch.
-    fn run(&mut self, model: &Model, batch: &PackedBatch, output: &Output, pause: &Pause<'_>) {
-        match chunks::plan(&batch.lengths(), self.team.size()) {
-            Plan::Together(chunks) => {
-                for texts in chunks {
-                    self.together(model, batch, texts, output, pause);
-                }
-            }
-            Plan::Apart(chunks) => self.apart(model, batch, &chunks, output, pause),
-        }
-    }
-
-    /// All threads work on the same texts.
-    fn together(
-        &mut self,
-        model: &Model,
-        batch: &PackedBatch,
-        texts: Range<usize>,
-        output: &Output,
-        pause: &Pause<'_>,
-    ) {
-        let scratches = &self.scratches;
-        let mut workspace = lock(&self.workspaces[0]);
-        let pass = Pass::new(model, batch, texts, &mut workspace);
-        self.team.run(&|member| {
-            let scratch = &mut lock(&scratches[member.rank()]);
-            pass.run(member, scratch, output, pause_of(member, pause));
-        });
-    }
-
-    /// Each thread takes the next chunk until there is none.
-    fn apart(
-        &mut self,
-        model: &Model,
-        batch: &PackedBatch,
-        chunks: &[Range<usize>],
-        output: &Output,
-        pause: &Pause<'_>,
-    ) {
-        let (workspaces, scratches) = (&self.workspaces, &self.scratches);
-        let next = AtomicUsize::new(0);
-        self.team.run(&|member| {
-            let mut workspace = lock(&workspaces[member.rank()]);
-            let mut scratch = lock(&scratches[member.rank()]);
-            while let Some(texts) = chunks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let pass = Pass::new(model, batch, texts.clone(), &mut workspace);
-                pass.run(&Member::ALONE, &mut scratch, output, pause);
-            }
-        });
-    }
-}
-
-/// One thread pauses for all that work on the same texts: the others wait for it.
-fn pause_of<'a>(member: &Member<'_>, pause: &'a Pause<'a>) -> &'a Pause<'a> {
-    if member.rank() == 0 { pause } else { &|| {} }
-}
-
-/// What these hold is overwritten by every pass, so one that panicked does no harm.
-fn lock<T>(buffers: &Mutex<T>) -> MutexGuard<'_, T> {
-    buffers.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::Path;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
-    fn open(kernels: &'static Kernels, threads: usize) -> PackedBert {
+    use candle_core::Device;
+
+    use super::*;
+    use crate::backbones::Family;
+    use siamese_kernels::Kernels;
+
+    fn open(kernels: &'static Kernels, threads: usize) -> PackedBackbone {
         open_with(kernels, threads, Precision::F32)
     }
 
-    fn open_with(kernels: &'static Kernels, threads: usize, precision: Precision) -> PackedBert {
+    fn open_with(
+        kernels: &'static Kernels,
+        threads: usize,
+        precision: Precision,
+    ) -> PackedBackbone {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/fixtures/models")
             .join("bert-old-dialect");
-        let config = FamilyConfig::read(&folder).unwrap();
-        PackedBert::open(&folder, config, threads, precision, kernels).unwrap()
+        let (architecture, file) = Family::of("bert").unwrap().open(&folder).unwrap();
+        let options = BackboneOptions {
+            device: Device::Cpu,
+            threads,
+            precision,
+            generic: false,
+            kernels,
+        };
+        PackedBackbone::open(architecture, file, &options).unwrap()
     }
 
     /// Texts of 3 and 23 tokens in turns: less and more than a tile has rows.

@@ -4,11 +4,12 @@
 //! meet. A product is shared by panels of columns, attention by heads, everything else by rows.
 
 use super::attention::Attention;
-use super::config::FamilyConfig;
-use super::weights::{Embeddings, Layer, Shape};
-use super::workspace::{Scratch, Strides, Workspace};
+use super::shape::{Shape, Strides};
+use super::team::Member;
+use super::weights::{Embeddings, Layer};
+use super::workspace::{Scratch, Workspace};
+use crate::backbones::architecture::Architecture;
 use crate::backbones::{PackedBatch, Pause};
-use crate::team::Member;
 use siamese_kernels::{
     Activation, CodedKernels, CodedView, Kernels, LayerNorm, PackedMatrix, Precision, Product,
 };
@@ -20,7 +21,7 @@ pub(super) struct Model {
     /// How codes are multiplied, where weights are codes.
     pub(super) coded: Option<&'static CodedKernels>,
     pub(super) precision: Precision,
-    pub(super) config: FamilyConfig,
+    pub(super) architecture: Architecture,
     pub(super) shape: Shape,
     pub(super) strides: Strides,
     pub(super) embeddings: Embeddings,
@@ -151,7 +152,7 @@ impl<'a> Pass<'a> {
             (states, strides.states),
             (intermediate, strides.intermediate),
         );
-        let activation = Some(self.model.config.activation);
+        let activation = Some(self.model.architecture.activation);
         self.multiply(&Product { activation, ..up }, &layer.up, member);
         member.meet();
         let down = self.product(

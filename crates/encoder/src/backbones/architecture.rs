@@ -1,0 +1,90 @@
+//! A transformer as data: its sizes, what its tensors are called, and the order of its layers.
+//!
+//! A family makes one from its configuration. Whoever runs it reads nothing else, so a family is
+//! run on every device or on none.
+
+use super::PackedBatch;
+use crate::Error;
+use siamese_kernels::Activation;
+
+/// A transformer that normalises after each block, as BERT does.
+#[derive(Debug)]
+pub(crate) struct Architecture {
+    /// Length of a token's state.
+    pub(crate) hidden: usize,
+    pub(crate) heads: usize,
+    /// Length of a token's state between the two linear layers of a feed-forward block.
+    pub(crate) intermediate: usize,
+    pub(crate) activation: Activation,
+    /// What layer norms add to the variance.
+    pub(crate) epsilon: f32,
+    pub(crate) embeddings: Embeddings,
+    /// The layers, from first to last.
+    pub(crate) layers: Vec<Layer>,
+}
+
+/// The tables that a token's first state is the sum of.
+#[derive(Debug)]
+pub(crate) struct Embeddings {
+    pub(crate) words: Table,
+    pub(crate) positions: Table,
+    pub(crate) segments: Option<Table>,
+    pub(crate) norm: String,
+    /// Where positions count real tokens from the one after this id, and tokens with this id have
+    /// its own row.
+    pub(crate) padding_id: Option<u32>,
+}
+
+/// A table of embeddings.
+#[derive(Debug)]
+pub(crate) struct Table {
+    /// What its tensor is called.
+    pub(crate) name: String,
+    pub(crate) rows: usize,
+}
+
+/// What the parts of a layer are called: linear layers and layer norms.
+#[derive(Debug)]
+pub(crate) struct Layer {
+    pub(crate) query: String,
+    pub(crate) key: String,
+    pub(crate) value: String,
+    pub(crate) attention_output: String,
+    pub(crate) attention_norm: String,
+    pub(crate) up: String,
+    pub(crate) down: String,
+    pub(crate) output_norm: String,
+}
+
+impl Architecture {
+    /// Length of a head's part of a token's state.
+    pub(crate) fn head(&self) -> usize {
+        self.hidden / self.heads
+    }
+}
+
+impl Embeddings {
+    /// Numbers the tokens of a batch.
+    ///
+    /// # Errors
+    /// When a token, its position or its segment has no row. Whoever made them, they index tables.
+    pub(crate) fn number(&self, batch: &mut PackedBatch) -> Result<(), Error> {
+        batch.set_positions(self.padding_id);
+        self.words.check(batch.ids(), "word_embeddings")?;
+        let positions = batch.positions();
+        self.positions.check(positions, "position_embeddings")?;
+        match &self.segments {
+            Some(segments) => segments.check(batch.type_ids(), "token_type_embeddings"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Table {
+    fn check(&self, indices: &[u32], table: &'static str) -> Result<(), Error> {
+        match indices.iter().any(|index| *index as usize >= self.rows) {
+            true => Err(Error::TokenOutOfRange { table }),
+            false => Ok(()),
+        }
+    }
+}
