@@ -1,9 +1,9 @@
 //! Collections of documents and vectors, durable on disk and searchable by vector and by words.
 //!
 //! An [`Index`] is one data folder. sled is the record of everything; vectors and words are held
-//! in memory or mapped to it as well, in immutable snapshots, so that searches never wait for
-//! writes. The crate is
-//! synchronous and knows of encoders only their identity and the length of their vectors.
+//! in memory or mapped to it as well, in immutable states, so that searches never wait for writes.
+//! The crate is synchronous and knows of encoders only their identity and the length of their
+//! vectors.
 
 mod cancel;
 mod collection;
@@ -30,10 +30,11 @@ mod options;
 mod priority;
 mod private_files;
 mod progress;
+mod segments;
 mod settings;
+mod single_segment;
 mod snapshots;
 mod store;
-mod vector_space;
 mod vectors;
 mod watch;
 
@@ -64,9 +65,9 @@ pub use progress::Progress;
 pub use settings::{
     Chunking, CollectionSettings, GraphSettings, PassageSize, check_collection_name,
 };
+pub use single_segment::{SingleSegment, VectorQuery};
 pub use snapshots::{
     CollectionCounts, SnapshotInfo, SnapshotManifest, SnapshotOptions, restore_snapshot,
     verify_snapshot,
 };
-pub use vector_space::{VectorQuery, VectorSpace};
 pub use vectors::{MostAlike, Pair, alike_pairs, cosine, most_alike, normalized};

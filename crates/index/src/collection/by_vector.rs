@@ -1,7 +1,8 @@
 //! Searching by meaning: the documents whose best passage is nearest.
 
 use super::search::{Found, Matched, Searched};
-use super::{Collection, Published, ScoredPassage, SearchOptions};
+use super::state::State;
+use super::{Collection, ScoredPassage, SearchOptions};
 use crate::Error;
 use crate::store::DocumentRecord;
 use crate::vectors::{Candidate, Scan};
@@ -10,7 +11,7 @@ impl Collection {
     /// The best `limit` documents and all that match.
     pub(super) fn by_vector(
         &self,
-        published: &Published,
+        state: &State,
         searched: &Searched,
         query: &[f32],
         options: &SearchOptions,
@@ -23,7 +24,7 @@ impl Collection {
         } else {
             limit
         };
-        let scanned = published.snapshot.search(&Scan {
+        let scanned = state.vectors.search(&Scan {
             query,
             limit: asked_for + searched.excluded.len(),
             min_score: options.min_score,

@@ -1,7 +1,8 @@
 //! Searching by words: the documents whose best passage has the highest BM25 score.
 
 use super::search::{Found, Matched, Searched};
-use super::{Collection, Hit, Published, ScoredPassage, SearchOptions};
+use super::state::State;
+use super::{Collection, Hit, ScoredPassage, SearchOptions};
 use crate::Error;
 use crate::lexical::{LexicalScores, WordQuery};
 use crate::vectors::Candidate;
@@ -9,12 +10,12 @@ use crate::vectors::Candidate;
 impl Collection {
     /// The best documents and all that match: those that have one of the words.
     pub(super) fn by_words(
-        published: &Published,
+        state: &State,
         searched: &Searched,
         words: &WordQuery,
         options: &SearchOptions,
     ) -> Result<Found<Candidate>, Error> {
-        let scores = published.lexical.scores(words)?;
+        let scores = state.words.scores(words)?;
         let matches = scores.matches(&searched.documents, options.ranked(), options.min_score);
         Ok(Found {
             best: matches.best,
@@ -38,8 +39,8 @@ impl Collection {
         words: &WordQuery,
         limit: usize,
     ) -> Result<Vec<Vec<ScoredPassage>>, Error> {
-        let published = self.published.load_full();
-        let scores = published.lexical.scores(words)?;
+        let state = &self.published.load_full().state;
+        let scores = state.words.scores(words)?;
         let best = |hit: &&Hit| self.passages_by_words(hit, &scores, limit);
         hits.iter().map(best).collect()
     }

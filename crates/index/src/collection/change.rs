@@ -1,23 +1,33 @@
-//! A batch in the making: what a document puts into the record, and what goes with it into the snapshot.
+//! A batch in the making: what a document puts into the record, and what goes with it into the state.
 
 use std::borrow::Borrow;
+use std::sync::Arc;
 
 use super::Collection;
 use super::body::Body;
-use super::write::UpsertStatus;
+use super::state::State;
 use crate::content_hash::ContentHash;
-use crate::lexical::{LexicalSnapshot, PieceBuilder, WordCounts};
+use crate::lexical::{PieceBuilder, WordCounts};
 use crate::metadata_index::MetadataIndex;
 use crate::store::{Counters, DocumentRecord, Key, MAX_VALUE_BYTES, PassageRecord, WriteBatch};
-use crate::vectors::{NewRow, Snapshot, normalized};
+use crate::vectors::{NewRow, VectorSpace, normalized};
 use crate::{DocumentDraft, DocumentWrite, Error, Metadata, NewPassage};
 
-/// A batch in the making, with the snapshot that goes with it.
+/// What a write did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpsertStatus {
+    /// The id was new.
+    Created,
+    /// The id was there with other content.
+    Updated,
+    /// The id was there with this content.
+    Unchanged,
+}
+
+/// A batch in the making, with the state that goes with it.
 pub(super) struct Change {
     pub(super) batch: WriteBatch,
-    pub(super) snapshot: Snapshot,
-    pub(super) metadata: MetadataIndex,
-    pub(super) lexical: LexicalSnapshot,
+    pub(super) state: State,
     /// The words of new passages, to be added to it.
     pub(super) new_words: PieceBuilder,
     pub(super) counters: Counters,
@@ -40,6 +50,14 @@ impl Change {
             created_at_ms,
             updated_at_ms: self.now_ms,
         }
+    }
+
+    pub(super) fn vectors(&mut self) -> &mut VectorSpace {
+        Arc::make_mut(&mut self.state.vectors)
+    }
+
+    pub(super) fn metadata(&mut self) -> &mut MetadataIndex {
+        Arc::make_mut(&mut self.state.metadata)
     }
 
     /// The number that the next new document gets.
@@ -149,9 +167,9 @@ impl Collection {
         change
             .batch
             .put(&Key::document(self.id(), &draft.id), record.to_bytes());
-        change.snapshot.add_document(&rows);
+        change.vectors().add_document(&rows);
         change
-            .metadata
+            .metadata()
             .add(number, record.passage_numbers(), &draft.metadata);
         Ok(())
     }
@@ -167,7 +185,7 @@ impl Collection {
         change.adds = true;
         let old = self.stored_metadata(record)?;
         change
-            .metadata
+            .metadata()
             .replace(record.number, &old, &draft.metadata);
         let body_pieces = self.put_body(&mut change.batch, record.number, draft);
         for piece in body_pieces..record.body_pieces {
@@ -194,7 +212,7 @@ impl Collection {
         record: &DocumentRecord,
     ) -> Result<(), Error> {
         let metadata = self.stored_metadata(record)?;
-        change.metadata.remove(record.number, &metadata);
+        change.metadata().remove(record.number, &metadata);
         let batch = &mut change.batch;
         batch.remove(&Key::document(self.id(), id));
         batch.remove(&Key::number(self.id(), record.number));
@@ -207,9 +225,9 @@ impl Collection {
                 batch.remove(&Key::vector(self.id(), passage, piece));
             }
         }
-        change.snapshot.remove_document(record.passage_numbers());
-        change.lexical.remove(record.passage_numbers());
-        change.counters.removed_passages = change.snapshot.removed_passages();
+        change.vectors().remove_document(record.passage_numbers());
+        Arc::make_mut(&mut change.state.words).remove(record.passage_numbers());
+        change.counters.removed_passages = change.state.vectors.removed_passages();
         Ok(())
     }
 

@@ -32,7 +32,7 @@ impl Collection {
     }
 
     fn delete_some(&self, change: &mut Change, filter: &Filter, end: u32) -> Result<u64, Error> {
-        let passing = self.passing(&change.metadata, filter)?;
+        let passing = self.passing(&change.state.metadata, filter)?;
         let mut deleted = 0;
         for number in passing
             .into_iter()

@@ -16,8 +16,8 @@ impl Collection {
     /// # Errors
     /// [`Error::FilterTooBroad`], or a store that fails.
     pub fn count_matching(&self, filter: &Filter) -> Result<u64, Error> {
-        let published = self.published.load_full();
-        Ok(self.passing(&published.metadata, filter)?.len())
+        let state = &self.published.load_full().state;
+        Ok(self.passing(&state.metadata, filter)?.len())
     }
 
     /// The numbers of the documents that pass. A document of which only the record can tell

@@ -11,7 +11,8 @@ use roaring::RoaringBitmap;
 
 use super::question::Fusion;
 use super::search::{Found, HitScores, Ranked, Searched};
-use super::{Collection, Published, SearchOptions};
+use super::state::State;
+use super::{Collection, SearchOptions};
 use crate::Error;
 use crate::lexical::{LexicalScores, WordQuery};
 use crate::vectors::{Candidate, Scan};
@@ -38,17 +39,17 @@ impl Collection {
     /// The best documents by both sides, and all that match.
     pub(super) fn by_both(
         &self,
-        published: &Published,
+        state: &State,
         searched: &Searched,
         (vector, words, fusion): (&[f32], &WordQuery, Fusion),
         options: &SearchOptions,
     ) -> Result<Found<Ranked>, Error> {
         let length = list_length(options.ranked());
-        let found = self.by_vector(published, searched, vector, options, length)?;
-        let scores = published.lexical.scores(words)?;
+        let found = self.by_vector(state, searched, vector, options, length)?;
+        let scores = state.words.scores(words)?;
         let lexical = scores.matches(&searched.documents, length, None).best;
         let mut listed = listed(&found.best, &lexical);
-        add_cosines(&mut listed, published, &scores, vector, options);
+        add_cosines(&mut listed, state, &scores, vector, options);
         add_word_scores(&mut listed, &scores);
         // What has no cosine does not reach the threshold.
         let listed: Vec<(Candidate, Listed)> = listed
@@ -91,7 +92,7 @@ fn listed(semantic: &[Candidate], lexical: &[Candidate]) -> HashMap<u32, Listed>
 /// Scores the vectors of documents that only the lexical list has.
 fn add_cosines(
     listed: &mut HashMap<u32, Listed>,
-    published: &Published,
+    state: &State,
     scores: &LexicalScores<'_>,
     query: &[f32],
     options: &SearchOptions,
@@ -105,7 +106,7 @@ fn add_cosines(
     if passages.is_empty() {
         return;
     }
-    let scanned = published.snapshot.search(&Scan {
+    let scanned = state.vectors.search(&Scan {
         query,
         limit: listed.len(),
         min_score: options.min_score,

@@ -9,8 +9,9 @@ use roaring::RoaringBitmap;
 
 use crate::Error;
 use crate::memory::MemoryShare;
+use crate::segments::{Segment, SegmentFolder, SegmentList};
 use crate::store::{CollectionId, Counters, Key, KeyRange, PassageRecord, Store};
-use crate::vectors::{FoundSegments, NewRow, SegmentFolder, SegmentList, SegmentsState, Snapshot};
+use crate::vectors::{NewRow, Survivors, VectorSegment, VectorSpace};
 
 /// Vectors of each segment that are compared with the record.
 const COMPARED_ROWS: usize = 16;
@@ -27,48 +28,47 @@ pub(super) struct Source<'a> {
 }
 
 /// All vectors of a collection as the record has them.
-pub(super) fn snapshot(
+pub(super) fn vectors(
     source: &Source<'_>,
-    folder: &SegmentFolder,
+    folder: &SegmentFolder<VectorSegment>,
     counters: &Counters,
-) -> Result<Snapshot, Error> {
-    let found = folder.open(source.dimensions);
-    let found = found.filter(|found| found.state.list.end <= counters.next_passage);
-    let Some(FoundSegments { state, is_complete }) = found else {
+) -> Result<VectorSpace, Error> {
+    let found = folder.open();
+    let found = found.filter(|found| found.list.end <= counters.next_passage);
+    let Some(found) = found else {
         return source.all_loaded(counters);
     };
-    if !source.confirms(&state.list)? {
+    if !source.confirms(&found.list)? {
         tracing::warn!(
             collection = source.collection.0,
             "the segments are of other data and are made anew"
         );
         return source.all_loaded(counters);
     }
-    if !is_complete || state.removed_passages != counters.removed_passages {
-        return source.reconciled(state.list, counters);
+    let is_complete = found.is_complete();
+    let (list, survivors) = (found.list, found.manifest.survivors);
+    if !is_complete || survivors.removed_passages != counters.removed_passages {
+        return source.reconciled(list, counters);
     }
-    let end = state.list.end;
-    let mut snapshot = Snapshot::of_segments(source.dimensions, state);
-    source.add_from(&mut snapshot, end)?;
-    Ok(snapshot)
+    source.with_rest(list, survivors)
 }
 
 impl Source<'_> {
-    fn all_loaded(&self, counters: &Counters) -> Result<Snapshot, Error> {
-        let nothing = SegmentsState {
-            list: SegmentList::default(),
-            dead: RoaringBitmap::new(),
-            documents: RoaringBitmap::new(),
+    fn all_loaded(&self, counters: &Counters) -> Result<VectorSpace, Error> {
+        let nothing = Survivors {
             removed_passages: counters.removed_passages,
+            ..Survivors::default()
         };
-        let mut snapshot = Snapshot::of_segments(self.dimensions, nothing);
-        self.add_from(&mut snapshot, 0)?;
-        Ok(snapshot)
+        self.with_rest(SegmentList::default(), nothing)
     }
 
     /// Lists all living passages: those in segments are alive, all others of the segments are
     /// dead, and the rest is loaded.
-    fn reconciled(&self, mut list: SegmentList, counters: &Counters) -> Result<Snapshot, Error> {
+    fn reconciled(
+        &self,
+        mut list: SegmentList<VectorSegment>,
+        counters: &Counters,
+    ) -> Result<VectorSpace, Error> {
         let in_segments = list.passages();
         let (mut living, mut documents) = (RoaringBitmap::new(), RoaringBitmap::new());
         let mut missing = Vec::new();
@@ -86,32 +86,36 @@ impl Source<'_> {
         }
         // The head may hold passages of any number, until it has become a segment.
         list.end = 0;
-        let state = SegmentsState {
-            list,
+        let survivors = Survivors {
+            removed_passages: counters.removed_passages,
             dead: in_segments - living,
             documents,
-            removed_passages: counters.removed_passages,
         };
-        let mut snapshot = Snapshot::of_segments(self.dimensions, state);
-        let mut documents = Documents::new(&mut snapshot, self.memory);
+        let mut space = VectorSpace::of_segments(self.dimensions, list, survivors);
+        let mut documents = Documents::new(&mut space, self.memory);
         for (passage, document) in missing {
             let vector = vector(self.store, self.collection, passage)?;
             documents.push(self.row(passage, document, vector)?)?;
         }
         documents.finish();
-        Ok(snapshot)
+        Ok(space)
     }
 
-    /// Adds all passages from a number on that no segment holds, by one pass over passages and one over vectors.
-    fn add_from(&self, snapshot: &mut Snapshot, first: u32) -> Result<(), Error> {
+    /// Loads all passages after those that segments hold, by one pass over passages and one over vectors.
+    fn with_rest(
+        &self,
+        list: SegmentList<VectorSegment>,
+        survivors: Survivors,
+    ) -> Result<VectorSpace, Error> {
+        let (first, in_segments) = (list.end, list.passages());
+        let mut space = VectorSpace::of_segments(self.dimensions, list, survivors);
         let mut vectors = Vectors {
             entries: self
                 .store
                 .scan(&KeyRange::vectors_from(self.collection, first)),
             ahead: None,
         };
-        let in_segments = snapshot.segments().passages();
-        let mut documents = Documents::new(snapshot, self.memory);
+        let mut documents = Documents::new(&mut space, self.memory);
         for entry in self.passages_from(first) {
             let (passage, document) = entry?;
             if in_segments.contains(passage) {
@@ -121,7 +125,7 @@ impl Source<'_> {
             documents.push(self.row(passage, document, vector)?)?;
         }
         documents.finish();
-        Ok(())
+        Ok(space)
     }
 
     /// Passages with the numbers of their documents.
@@ -153,8 +157,11 @@ impl Source<'_> {
 
     /// Compares some vectors of each segment with the record. They differ when a store was put
     /// back from a copy and the segments were not.
-    fn confirms(&self, list: &SegmentList) -> Result<bool, Error> {
+    fn confirms(&self, list: &SegmentList<VectorSegment>) -> Result<bool, Error> {
         for segment in &list.segments {
+            if !segment.fits(self.collection.0, self.dimensions) {
+                return Ok(false);
+            }
             let pause = (segment.passages().len() as usize / COMPARED_ROWS).max(1);
             for row in segment.rows().step_by(pause) {
                 let stored = vector(self.store, self.collection, row.passage)?;
@@ -170,16 +177,16 @@ impl Source<'_> {
 
 /// Puts rows together into documents.
 struct Documents<'a> {
-    snapshot: &'a mut Snapshot,
+    space: &'a mut VectorSpace,
     memory: &'a MemoryShare,
     rows: Vec<NewRow>,
     pushed: usize,
 }
 
 impl<'a> Documents<'a> {
-    fn new(snapshot: &'a mut Snapshot, memory: &'a MemoryShare) -> Self {
+    fn new(space: &'a mut VectorSpace, memory: &'a MemoryShare) -> Self {
         Self {
-            snapshot,
+            space,
             memory,
             rows: Vec::new(),
             pushed: 0,
@@ -189,7 +196,7 @@ impl<'a> Documents<'a> {
     fn push(&mut self, row: NewRow) -> Result<(), Error> {
         self.pushed += 1;
         if self.pushed.is_multiple_of(ROWS_PER_CHECK) {
-            self.memory.check_loaded(self.snapshot.bytes())?;
+            self.memory.check_loaded(self.space.bytes())?;
         }
         let last = self.rows.last();
         if last.is_some_and(|last| last.document != row.document) {
@@ -206,7 +213,7 @@ impl<'a> Documents<'a> {
     }
 
     fn end_document(&mut self) {
-        self.snapshot.add_document(&self.rows);
+        self.space.add_document(&self.rows);
         self.rows.clear();
     }
 }

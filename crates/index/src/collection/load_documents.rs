@@ -12,11 +12,10 @@ use roaring::RoaringBitmap;
 
 use super::body::{Body, metadata_of};
 use super::load::Source;
-use crate::lexical::{
-    LexicalSegmentList, LexicalSnapshot, Piece, PieceBuilder, WordCounts, WordSettings,
-};
+use crate::lexical::{LexicalIndex, LexicalSegment, Piece, PieceBuilder, WordCounts, WordSettings};
 use crate::memory::MemoryShare;
 use crate::metadata_index::MetadataIndex;
+use crate::segments::{FoundSegments, SegmentList};
 use crate::store::{CollectionId, Counters, Key, KeyRange, PassageRecord, Store};
 use crate::{Error, Metadata};
 
@@ -34,27 +33,34 @@ const MAX_BATCHES_AHEAD: usize = 4;
 #[derive(Debug)]
 pub(super) struct LoadedDocuments {
     pub(super) metadata: MetadataIndex,
-    pub(super) lexical: LexicalSnapshot,
+    pub(super) words: LexicalIndex,
 }
 
 /// Reads all documents, by one pass over passages and one over bodies. `words` is nothing where words
 /// are not indexed, and otherwise how they are told apart, with the segments, if there are any.
 pub(super) fn documents(
     source: &Source<'_>,
-    words: Option<(WordSettings, Option<LexicalSegmentList>)>,
+    words: Option<(WordSettings, Option<FoundSegments<LexicalSegment>>)>,
     counters: &Counters,
 ) -> Result<LoadedDocuments, Error> {
     let Source {
         store, collection, ..
     } = *source;
     let Some((settings, found)) = words else {
-        let nothing = LexicalSegmentList::default();
+        let nothing = SegmentList::default();
         return Ok(Loading::new(source, nothing, None).run(collection)?.0);
     };
-    if let Some(list) = found.filter(|list| list.end <= counters.next_passage)
-        && confirms(store, collection, settings, &list)?
+    // A head holds only passages after those of all segments, so one that is lost cannot be replaced
+    // alone.
+    let found = found.filter(|found| {
+        let list = &found.list;
+        found.is_complete() && list.is_in_order() && list.end <= counters.next_passage
+    });
+    if let Some(found) = found
+        && confirms(store, collection, settings, &found.list)?
     {
-        let (loaded, is_whole) = Loading::new(source, list, Some(settings)).run(collection)?;
+        let (loaded, is_whole) =
+            Loading::new(source, found.list, Some(settings)).run(collection)?;
         if is_whole {
             return Ok(loaded);
         }
@@ -63,7 +69,7 @@ pub(super) fn documents(
             "the lexical index lacks passages and is made anew"
         );
     }
-    let nothing = LexicalSegmentList::default();
+    let nothing = SegmentList::default();
     Ok(Loading::new(source, nothing, Some(settings))
         .run(collection)?
         .0)
@@ -75,7 +81,7 @@ fn confirms(
     store: &Store,
     collection: CollectionId,
     settings: WordSettings,
-    list: &LexicalSegmentList,
+    list: &SegmentList<LexicalSegment>,
 ) -> Result<bool, Error> {
     let segments = list.segments.iter();
     for (passage, checksum) in segments.flat_map(|segment| segment.samples(COMPARED_PASSAGES)) {
@@ -125,7 +131,7 @@ fn words_in(body: &Body, passage: &PassageRecord, settings: WordSettings) -> Wor
 struct Loading<'a> {
     store: &'a Store,
     metadata: MetadataIndex,
-    segments: LexicalSegmentList,
+    segments: SegmentList<LexicalSegment>,
     in_segments: RoaringBitmap,
     /// Those of them that are alive.
     living: RoaringBitmap,
@@ -141,7 +147,11 @@ struct Loading<'a> {
 }
 
 impl<'a> Loading<'a> {
-    fn new(source: &Source<'a>, segments: LexicalSegmentList, words: Option<WordSettings>) -> Self {
+    fn new(
+        source: &Source<'a>,
+        segments: SegmentList<LexicalSegment>,
+        words: Option<WordSettings>,
+    ) -> Self {
         Self {
             store: source.store,
             memory: source.memory,
@@ -175,14 +185,14 @@ impl<'a> Loading<'a> {
             }
             Ok::<_, Error>(())
         })?;
-        let mut lexical = LexicalSnapshot::of_segments(self.segments, &self.living);
+        let mut words = LexicalIndex::of_segments(self.segments, &self.living);
         for piece in self.pieces {
-            lexical.add_piece(piece);
+            words.add_piece(piece);
         }
-        lexical.add(self.piece);
+        words.add(self.piece);
         let loaded = LoadedDocuments {
             metadata: self.metadata,
-            lexical,
+            words,
         };
         Ok((loaded, self.is_whole))
     }

@@ -1,20 +1,20 @@
-//! Background work on a collection: freezing the head into a segment, merging segments, and
-//! remembering both. `maintain_lexical` does so for the words.
+//! Background work on a collection: freezing heads into segments, merging segments, and remembering
+//! both.
 //!
-//! Everything is made from the published snapshot, which is durable, so a segment never holds what
+//! Everything is made from the published state, which is durable, so a segment never holds what
 //! a crash could take back. Writers and searches go on meanwhile.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Collection, Published};
+use super::Collection;
+use super::state::{Published, State, adopt};
 use crate::Cancel;
 use crate::lexical::LexicalFailure;
 use crate::maintainer::Bell;
+use crate::segments::{BuildSite, SegmentFolder, SegmentedIndex};
 use crate::store::Sequence;
-use crate::vectors::{
-    BuildOptions, FreezeFailure, Row, Segment, SegmentList, SegmentSize, Snapshot, freeze, to_merge,
-};
+use crate::vectors::{FreezeFailure, VectorSpace};
 
 /// A head this many times over its limit is not the usual one.
 const OVERDUE_HEADS: usize = 4;
@@ -54,12 +54,6 @@ pub(crate) enum MaintenanceFailure {
     Words(#[from] LexicalFailure),
 }
 
-/// What to do next.
-enum Task {
-    FreezeHead,
-    Merge(Vec<Arc<Segment>>),
-}
-
 impl Maintenance {
     pub(crate) fn new(max_head_passages: usize, build_threads: usize, wake: Arc<Bell>) -> Self {
         Self {
@@ -71,6 +65,10 @@ impl Maintenance {
             remembered_removals: AtomicU64::new(u64::MAX),
             last_sequence: Mutex::new(None),
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.working.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn is_overdue(&self, head_passages: usize) -> bool {
@@ -86,15 +84,11 @@ impl Collection {
     /// A disk that fails, or a graph that cannot be built. Neither side keeps the other from its
     /// work.
     pub(crate) fn maintain(&self, is_idle: bool) -> Result<Step, MaintenanceFailure> {
-        let maintenance = &self.maintenance;
-        let _working = maintenance
-            .working
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if maintenance.stop.is_cancelled() {
+        let _working = self.maintenance.lock();
+        if self.maintenance.stop.is_cancelled() {
             return Ok(Step::Nothing);
         }
-        let words = self.maintain_words();
+        let words = self.maintain_words(is_idle);
         let vectors = self.maintain_vectors(is_idle)?;
         match words? {
             Step::Worked => Ok(Step::Worked),
@@ -104,16 +98,28 @@ impl Collection {
 
     fn maintain_vectors(&self, is_idle: bool) -> Result<Step, FreezeFailure> {
         let published = self.published.load_full();
-        match self.task(&published.snapshot, is_idle) {
-            Some(Task::FreezeHead) => self.freeze_head(&published.snapshot)?,
-            Some(Task::Merge(segments)) => self.merge(&published.snapshot, &segments)?,
-            None => {
-                if is_idle {
-                    self.remember_removals(&published.snapshot)?;
-                }
-                return Ok(Step::Nothing);
+        let vectors = &*published.state.vectors;
+        let folder = &self.folders.vectors;
+        let Some(newer) = self.newer(vectors, folder, is_idle)? else {
+            if is_idle {
+                self.remember_removals(vectors)?;
             }
-        }
+            return Ok(Step::Nothing);
+        };
+        self.install(&newer, folder, |state| &mut state.vectors)?;
+        // What has died since is not in the manifest, and this count says so.
+        let removals = &self.maintenance.remembered_removals;
+        removals.store(newer.removed_passages(), Ordering::Relaxed);
+        Ok(Step::Worked)
+    }
+
+    fn maintain_words(&self, is_idle: bool) -> Result<Step, LexicalFailure> {
+        let published = self.published.load_full();
+        let folder = &self.folders.words;
+        let Some(newer) = self.newer(&*published.state.words, folder, is_idle)? else {
+            return Ok(Step::Nothing);
+        };
+        self.install(&newer, folder, |state| &mut state.words)?;
         Ok(Step::Worked)
     }
 
@@ -135,109 +141,79 @@ impl Collection {
     /// # Errors
     /// When the disk fails.
     pub(crate) fn remember(&self) -> Result<(), FreezeFailure> {
-        let maintenance = &self.maintenance;
-        let _working = maintenance
-            .working
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        self.remember_removals(&self.published.load().snapshot)
+        let _working = self.maintenance.lock();
+        self.remember_removals(&self.published.load().state.vectors)
     }
 
     /// Removes all files of its segments, of vectors and of words.
     pub(crate) fn remove_segments(&self) -> std::io::Result<()> {
-        let maintenance = &self.maintenance;
-        let _working = maintenance
-            .working
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _working = self.maintenance.lock();
         self.folders.remove()
     }
 
-    fn task(&self, snapshot: &Snapshot, is_idle: bool) -> Option<Task> {
-        if snapshot.head_passages() >= self.maintenance.max_head_passages {
-            return Some(Task::FreezeHead);
-        }
-        let segments = &snapshot.segments().segments;
-        let sizes: Vec<SegmentSize> = segments
-            .iter()
-            .map(|segment| {
-                let dead = snapshot.dead_in(segment);
-                let living = segment.passages().len() - dead;
-                SegmentSize { living, dead }
-            })
-            .collect();
-        let merged = to_merge(&sizes, is_idle);
-        let merged: Vec<_> = merged
-            .into_iter()
-            .map(|place| Arc::clone(&segments[place]))
-            .collect();
-        (!merged.is_empty()).then_some(Task::Merge(merged))
-    }
-
-    fn freeze_head(&self, snapshot: &Snapshot) -> Result<(), FreezeFailure> {
-        // A folder that was moved away must not be made anew in its old place.
-        self.store.check_in_place()?;
-        self.folders.segments.make()?;
-        let segment = self.frozen(&snapshot.living_head())?;
-        let list = snapshot.segments().next(&[], segment, snapshot.head_end());
-        self.install(snapshot, list)
-    }
-
-    fn merge(&self, snapshot: &Snapshot, merged: &[Arc<Segment>]) -> Result<(), FreezeFailure> {
-        let segment = self.frozen(&snapshot.living_in(merged))?;
-        self.install(snapshot, snapshot.segments().next(merged, segment, 0))
-    }
-
-    /// Rows as an open segment; none when there are no rows.
-    fn frozen(&self, rows: &[Row<'_>]) -> Result<Option<Arc<Segment>>, FreezeFailure> {
-        if rows.is_empty() {
+    /// Freezes the head of an index or merges some of its segments, if either is due. Returns the index
+    /// with the new segments.
+    fn newer<I: SegmentedIndex>(
+        &self,
+        index: &I,
+        folder: &SegmentFolder<I::Segment>,
+        is_idle: bool,
+    ) -> Result<Option<I>, I::Failure> {
+        let list = index.segments();
+        let freezes = index.head_passages() >= self.maintenance.max_head_passages;
+        let merged = match freezes {
+            true => Vec::new(),
+            false => I::merge_policy(is_idle).next(&list.sizes(index.dead())),
+        };
+        if !freezes && merged.is_empty() {
             return Ok(None);
         }
-        let settings = self.settings().graph;
-        let bytes = Segment::expected_bytes(rows.len(), self.dimensions, settings.m);
-        self.store.check_room(bytes)?;
-        let options = BuildOptions {
-            settings,
+        // A folder that was moved away must not be made anew in its old place.
+        self.store.check_in_place()?;
+        folder.make()?;
+        let site = BuildSite {
+            folder,
+            settings: &self.record.settings,
             threads: self.maintenance.build_threads,
             stop: &self.maintenance.stop,
+            check_room: &|bytes| self.store.check_room(bytes),
         };
-        let path = self.folders.segments.new_segment_path()?;
-        let segment = freeze(&path, self.id().0, self.dimensions, rows, &options)?;
-        Ok(Some(Arc::new(segment)))
+        let list = match freezes {
+            true => list.next(&[], index.freeze_head(&site)?, index.head_end()),
+            false => list.next(&merged, index.merge(&list.at(&merged), &site)?, 0),
+        };
+        Ok(Some(index.adopting(&Arc::new(list))))
     }
 
-    /// Remembers the new segments, shows them to searches and writers, and removes old files.
-    /// `snapshot` is what they were made from: what has died since is not in the manifest, and
-    /// the count of removals says so.
-    fn install(&self, snapshot: &Snapshot, list: SegmentList) -> Result<(), FreezeFailure> {
-        let list = Arc::new(list);
-        let remembered = snapshot.adopting(&list);
-        self.folders.segments.remember(&remembered)?;
-        let removals = &self.maintenance.remembered_removals;
-        removals.store(remembered.removed_passages(), Ordering::Relaxed);
-        let mut state = self.lock_writer();
-        state.staged = Arc::new(state.staged.adopting(&list));
-        self.recount_memory(&state);
+    /// Remembers new segments, shows them to searches and writers, and removes old files.
+    fn install<I: SegmentedIndex>(
+        &self,
+        index: &I,
+        folder: &SegmentFolder<I::Segment>,
+        element: fn(&mut State) -> &mut Arc<I>,
+    ) -> std::io::Result<()> {
+        folder.remember(&index.manifest())?;
+        let list = index.segments();
+        let mut writer = self.lock_writer();
+        adopt(element(&mut writer.staged), list);
+        self.memory.set(writer.staged.bytes());
         self.published.rcu(|published| {
-            Arc::new(Published {
-                snapshot: Arc::new(published.snapshot.adopting(&list)),
-                metadata: Arc::clone(&published.metadata),
-                lexical: Arc::clone(&published.lexical),
-                sequence: published.sequence,
-            })
+            let mut newer = Published::clone(published);
+            adopt(element(&mut newer.state), list);
+            newer
         });
-        drop(state);
-        Ok(self.folders.segments.sweep(&list)?)
+        drop(writer);
+        folder.sweep(list)
     }
 
-    fn remember_removals(&self, snapshot: &Snapshot) -> Result<(), FreezeFailure> {
+    fn remember_removals(&self, vectors: &VectorSpace) -> Result<(), FreezeFailure> {
         let removals = &self.maintenance.remembered_removals;
-        let is_known = removals.load(Ordering::Relaxed) == snapshot.removed_passages();
-        if is_known || snapshot.segments().segments.is_empty() {
+        let is_known = removals.load(Ordering::Relaxed) == vectors.removed_passages();
+        if is_known || vectors.segments().segments.is_empty() {
             return Ok(());
         }
-        self.folders.segments.remember(snapshot)?;
-        removals.store(snapshot.removed_passages(), Ordering::Relaxed);
+        self.folders.vectors.remember(&vectors.manifest())?;
+        removals.store(vectors.removed_passages(), Ordering::Relaxed);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! A collection: documents, their passages, their vectors.
 //!
 //! One writer at a time, any number of readers. `write` changes the record and publishes the next
-//! snapshot, `read` reads documents back, `search` joins the two.
+//! state, `read` reads documents back, `search` joins the two.
 
 mod best_passages;
 mod body;
@@ -16,11 +16,11 @@ mod hybrid;
 mod load;
 mod load_documents;
 mod maintain;
-mod maintain_lexical;
 mod paging;
 mod question;
 mod read;
 mod search;
+mod state;
 mod sweep;
 mod write;
 
@@ -30,6 +30,7 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 
 pub use best_passages::ScoredPassage;
+pub use change::UpsertStatus;
 pub use facets::{Facet, FacetRequest, FacetValue};
 pub use hit_content::{HitContent, HitParts};
 pub(crate) use maintain::{Maintenance, Step};
@@ -37,14 +38,16 @@ pub use paging::{HitSet, Moment};
 pub use question::{Fusion, Question};
 pub use search::{Hit, HitScores, SearchOptions, SearchResults, Total};
 pub(crate) use sweep::sweep;
+pub use write::WritePlan;
 pub(crate) use write::now_ms;
-pub use write::{UpsertStatus, WritePlan};
 
-use crate::lexical::{LexicalFolder, LexicalSnapshot};
+use state::{Published, State, WriterState};
+
+use crate::lexical::LexicalSegment;
 use crate::memory::MemoryShare;
-use crate::metadata_index::MetadataIndex;
-use crate::store::{CollectionId, CollectionRecord, Counters, Sequence, Store};
-use crate::vectors::{SegmentFolder, Snapshot};
+use crate::segments::{SegmentFolder, SegmentedIndex};
+use crate::store::{CollectionId, CollectionRecord, Store};
+use crate::vectors::VectorSegment;
 use crate::{CollectionSettings, Error};
 
 /// A named set of documents.
@@ -75,47 +78,24 @@ pub(crate) struct LoadedParts {
 /// Where the caches of a collection are.
 #[derive(Debug)]
 pub(crate) struct Folders {
-    pub(crate) segments: SegmentFolder,
-    pub(crate) lexical: LexicalFolder,
+    vectors: SegmentFolder<VectorSegment>,
+    words: SegmentFolder<LexicalSegment>,
 }
 
 impl Folders {
     /// Those of a collection below the folders of all.
     pub(crate) fn new(segments: &Path, lexical: &Path, id: CollectionId) -> Self {
         Self {
-            segments: SegmentFolder::new(segments, id.0),
-            lexical: LexicalFolder::new(lexical, id.0),
+            vectors: SegmentFolder::new(segments, id.0),
+            words: SegmentFolder::new(lexical, id.0),
         }
     }
 
     /// Removes them with everything in them.
     pub(crate) fn remove(&self) -> std::io::Result<()> {
-        self.segments.remove()?;
-        self.lexical.remove()
+        self.vectors.remove()?;
+        self.words.remove()
     }
-}
-
-/// What only the writer touches.
-#[derive(Debug)]
-struct WriterState {
-    counters: Counters,
-    /// The newest snapshot, which may hold writes that are not durable yet.
-    staged: Arc<Snapshot>,
-    /// The metadata that goes with it.
-    staged_metadata: Arc<MetadataIndex>,
-    /// The words.
-    staged_lexical: Arc<LexicalSnapshot>,
-    /// Set when the collection has been deleted; late writers must not bring it back.
-    deleted: bool,
-}
-
-/// What searches see: durable writes only.
-#[derive(Debug)]
-struct Published {
-    snapshot: Arc<Snapshot>,
-    metadata: Arc<MetadataIndex>,
-    lexical: Arc<LexicalSnapshot>,
-    sequence: Sequence,
 }
 
 /// How much is in a collection.
@@ -172,14 +152,18 @@ impl Collection {
             dimensions,
             memory: &memory,
         };
-        let snapshot = Arc::new(load::snapshot(&source, &folders.segments, &counters)?);
+        let vectors = Arc::new(load::vectors(&source, &folders.vectors, &counters)?);
         let CollectionSettings { lexical, words, .. } = record.settings;
-        let words = lexical.then(|| (words, folders.lexical.open()));
+        let words = lexical.then(|| (words, folders.words.open()));
         // Vectors count while words and metadata are loaded.
-        memory.set(snapshot.bytes());
+        memory.set(vectors.bytes());
         let documents = load_documents::documents(&source, words, &counters)?;
-        let (metadata, lexical) = (Arc::new(documents.metadata), Arc::new(documents.lexical));
-        memory.set(snapshot.bytes() + metadata.bytes() + lexical.bytes());
+        let state = State {
+            vectors,
+            words: Arc::new(documents.words),
+            metadata: Arc::new(documents.metadata),
+        };
+        memory.set(state.bytes());
         let sequence = store.last_applied();
         Ok(Self {
             name,
@@ -187,17 +171,10 @@ impl Collection {
             dimensions,
             writer: Mutex::new(WriterState {
                 counters,
-                staged: Arc::clone(&snapshot),
-                staged_metadata: Arc::clone(&metadata),
-                staged_lexical: Arc::clone(&lexical),
+                staged: state.clone(),
                 deleted: false,
             }),
-            published: ArcSwap::from_pointee(Published {
-                snapshot,
-                metadata,
-                lexical,
-                sequence,
-            }),
+            published: ArcSwap::from_pointee(Published { state, sequence }),
             store,
             folders,
             maintenance,
@@ -218,24 +195,21 @@ impl Collection {
     /// How much is in it.
     pub fn stats(&self) -> CollectionStats {
         let published = self.published.load();
-        let snapshot = &published.snapshot;
-        let segments = &snapshot.segments().segments;
-        let head_passages = snapshot.head_passages();
-        let lexical = &published.lexical;
-        let lexical_segments = &lexical.segments().segments;
+        let State { vectors, words, .. } = &published.state;
+        let (segments, lexical_segments) = (vectors.segments(), words.segments());
         CollectionStats {
-            documents: snapshot.documents(),
-            passages: snapshot.passages(),
+            documents: vectors.documents(),
+            passages: vectors.passages(),
             created_at_ms: self.record.created_at_ms,
-            head_passages: head_passages as u64,
-            dead_passages: snapshot.dead_passages(),
-            segments: segments.len() as u64,
-            segment_bytes: segments.iter().map(|segment| segment.bytes()).sum(),
-            lexical_head_passages: lexical.head_passages() as u64,
-            lexical_segments: lexical_segments.len() as u64,
-            lexical_bytes: lexical_segments.iter().map(|segment| segment.bytes()).sum(),
-            is_rebuilding: self.maintenance.is_overdue(head_passages),
-            is_rebuilding_words: self.maintenance.is_overdue(lexical.head_passages()),
+            head_passages: vectors.head_passages() as u64,
+            dead_passages: vectors.dead().len(),
+            segments: segments.segments.len() as u64,
+            segment_bytes: segments.bytes(),
+            lexical_head_passages: words.head_passages() as u64,
+            lexical_segments: lexical_segments.segments.len() as u64,
+            lexical_bytes: lexical_segments.bytes(),
+            is_rebuilding: self.maintenance.is_overdue(vectors.head_passages()),
+            is_rebuilding_words: self.maintenance.is_overdue(words.head_passages()),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Searching a snapshot and reading what was found.
+//! Searching a state and reading what was found.
 
 use std::cmp::Ordering;
 
@@ -6,7 +6,8 @@ use roaring::RoaringBitmap;
 
 use super::paging::{HitSet, Moment};
 use super::question::{Asked, Question};
-use super::{Collection, Facet, FacetRequest, Published};
+use super::state::State;
+use super::{Collection, Facet, FacetRequest};
 use crate::filter::Filter;
 use crate::store::DocumentRecord;
 use crate::vectors::Candidate;
@@ -183,18 +184,19 @@ impl Collection {
         Ok(self.search_once(&asked, options)?.0)
     }
 
-    /// Searches the newest snapshot. The flag says whether every hit is still there.
+    /// Searches the newest state. The flag says whether every hit is still there.
     fn search_once(
         &self,
         asked: &Asked<'_>,
         options: &SearchOptions,
     ) -> Result<(SearchResults, bool), Error> {
         let published = self.published.load_full();
-        let Found { mut best, matched } = self.found(&published, asked, options)?;
+        let state = &published.state;
+        let Found { mut best, matched } = self.found(state, asked, options)?;
         let skipped = options.skip.numbers();
         best.retain(|ranked| !skipped.contains(ranked.candidate.document));
         best.truncate(options.limit);
-        let facets = self.facets(&published.metadata, &options.facets, &matched.documents)?;
+        let facets = self.facets(&state.metadata, &options.facets, &matched.documents)?;
         let total = Total {
             value: matched.count,
             exact: matched.is_exact_count,
@@ -208,18 +210,18 @@ impl Collection {
             total,
             facets,
             rest: matched.count.saturating_sub(given),
-            moment: options.moment.unwrap_or(Moment::of(&published.metadata)),
+            moment: options.moment.unwrap_or(Moment::of(&state.metadata)),
         };
         Ok((results, is_complete))
     }
 
     fn found(
         &self,
-        published: &Published,
+        state: &State,
         asked: &Asked<'_>,
         options: &SearchOptions,
     ) -> Result<Found<Ranked>, Error> {
-        let searched = self.searched(published, options)?;
+        let searched = self.searched(state, options)?;
         if searched.documents.is_empty() {
             return Ok(Found {
                 best: Vec::new(),
@@ -232,16 +234,16 @@ impl Collection {
         }
         let found = match asked {
             Asked::Vector(vector) => {
-                self.by_vector(published, &searched, vector, options, options.ranked())?
+                self.by_vector(state, &searched, vector, options, options.ranked())?
             }
-            Asked::Words(words) => Self::by_words(published, &searched, words, options)?,
+            Asked::Words(words) => Self::by_words(state, &searched, words, options)?,
             Asked::Both {
                 vector,
                 words,
                 fusion,
             } => {
                 let asked = (vector.as_slice(), *words, *fusion);
-                return self.by_both(published, &searched, asked, options);
+                return self.by_both(state, &searched, asked, options);
             }
         };
         let ranked = found.best.into_iter().map(|candidate| Ranked {
@@ -254,17 +256,17 @@ impl Collection {
         })
     }
 
-    fn searched(&self, published: &Published, options: &SearchOptions) -> Result<Searched, Error> {
-        let all = published.metadata.documents();
+    fn searched(&self, state: &State, options: &SearchOptions) -> Result<Searched, Error> {
+        let all = state.metadata.documents();
         let mut documents = match &options.filter {
-            Some(filter) => self.passing(&published.metadata, filter)?,
+            Some(filter) => self.passing(&state.metadata, filter)?,
             None => all.clone(),
         };
         if let Some(moment) = options.moment {
             moment.leave_earlier(&mut documents);
         }
         let is_filtered = documents.len() < all.len();
-        let allowed = is_filtered.then(|| published.metadata.passages_of(&documents));
+        let allowed = is_filtered.then(|| state.metadata.passages_of(&documents));
         let mut excluded = self.records(&options.exclude)?;
         excluded.retain(|record| documents.remove(record.number));
         Ok(Searched {

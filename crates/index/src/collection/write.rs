@@ -10,14 +10,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::body::Body;
 use super::change::{Change, Times};
-use super::{Collection, Published, WriterState};
+use super::state::{Published, WriterState};
+use super::{Collection, UpsertStatus};
 use crate::content_hash::ContentHash;
 use crate::document::{MAX_METADATA_BYTES, check_id, check_metadata, metadata_bytes};
-use crate::lexical::{LexicalSnapshot, PieceBuilder};
+use crate::lexical::PieceBuilder;
 use crate::merge_patch::merge;
-use crate::metadata_index::MetadataIndex;
-use crate::store::{Key, WriteBatch};
-use crate::vectors::Snapshot;
+use crate::store::{Key, Sequence, WriteBatch};
 use crate::{DocumentDraft, DocumentWrite, Error, ImportedDocument, Metadata, StoredDocument};
 
 /// What a draft would need.
@@ -35,17 +34,6 @@ pub enum WritePlan {
     },
     /// Encoding.
     Encode,
-}
-
-/// What a write did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UpsertStatus {
-    /// The id was new.
-    Created,
-    /// The id was there with other content.
-    Updated,
-    /// The id was there with this content.
-    Unchanged,
 }
 
 impl Collection {
@@ -239,9 +227,7 @@ impl Collection {
         }
         let mut change = Change {
             batch,
-            snapshot: Snapshot::clone(&state.staged),
-            metadata: MetadataIndex::clone(&state.staged_metadata),
-            lexical: LexicalSnapshot::clone(&state.staged_lexical),
+            state: state.staged.clone(),
             new_words: PieceBuilder::default(),
             counters: state.counters,
             now_ms: now_ms(),
@@ -251,56 +237,42 @@ impl Collection {
         let sequence = if change.batch.is_empty() {
             self.store.last_applied()
         } else {
-            change
-                .batch
-                .put(&Key::counters(self.id()), change.counters.to_bytes());
-            change.lexical.add(std::mem::take(&mut change.new_words));
-            let memory_before = self.count_memory(&change)?;
-            let applied = self.store.apply(change.batch);
-            let sequence = applied.inspect_err(|_| {
-                self.memory.set(memory_before);
-            })?;
-            state.counters = change.counters;
-            state.staged = Arc::new(change.snapshot);
-            state.staged_metadata = Arc::new(change.metadata);
-            state.staged_lexical = Arc::new(change.lexical);
-            sequence
+            self.apply(&mut state, change)?
         };
         let staged = Published {
-            snapshot: Arc::clone(&state.staged),
-            metadata: Arc::clone(&state.staged_metadata),
-            lexical: Arc::clone(&state.staged_lexical),
+            state: state.staged.clone(),
             sequence,
         };
         drop(state);
         self.store.make_durable(sequence)?;
-        let heads = [
-            staged.snapshot.head_passages(),
-            staged.lexical.head_passages(),
-        ];
+        let head_passages = staged.state.head_passages();
         self.publish(&staged);
-        if heads.into_iter().max() >= Some(self.maintenance.max_head_passages) {
+        if head_passages >= self.maintenance.max_head_passages {
             self.maintenance.wake.ring();
         }
         Ok(outcome)
     }
 
-    /// Counts what the collection takes after a change, and returns what was counted before. What only
-    /// takes away is never refused, though it may need a little memory to say what is gone.
-    fn count_memory(&self, change: &Change) -> Result<u64, Error> {
-        let bytes = change.snapshot.bytes() + change.metadata.bytes() + change.lexical.bytes();
-        match change.adds {
-            true => self.memory.try_set(bytes),
-            false => Ok(self.memory.set(bytes)),
-        }
-    }
-
-    /// Counts what the collection takes after background work. Only whoever holds the writer's lock
-    /// may do so.
-    pub(super) fn recount_memory(&self, state: &WriterState) {
-        let lexical = state.staged_lexical.bytes();
-        let bytes = state.staged.bytes() + state.staged_metadata.bytes() + lexical;
-        self.memory.set(bytes);
+    /// Applies a change to the record, and stages the state that goes with it.
+    fn apply(&self, writer: &mut WriterState, mut change: Change) -> Result<Sequence, Error> {
+        change
+            .batch
+            .put(&Key::counters(self.id()), change.counters.to_bytes());
+        Arc::make_mut(&mut change.state.words).add(change.new_words);
+        let bytes = change.state.bytes();
+        // What only takes away is never refused, though it may need a little memory to say what is
+        // gone.
+        let bytes_before = match change.adds {
+            true => self.memory.try_set(bytes)?,
+            false => self.memory.set(bytes),
+        };
+        let applied = self.store.apply(change.batch);
+        let sequence = applied.inspect_err(|_| {
+            self.memory.set(bytes_before);
+        })?;
+        writer.counters = change.counters;
+        writer.staged = change.state;
+        Ok(sequence)
     }
 
     /// Shows a durable state to searches, unless a newer one is shown already. Segments that came
@@ -310,29 +282,14 @@ impl Collection {
             if published.sequence >= durable.sequence {
                 return Arc::clone(published);
             }
-            let segments = published.snapshot.segments();
-            let snapshot = if segments.version > durable.snapshot.segments().version {
-                Arc::new(durable.snapshot.adopting(segments))
-            } else {
-                Arc::clone(&durable.snapshot)
-            };
-            let segments = published.lexical.segments();
-            let lexical = if segments.version > durable.lexical.segments().version {
-                Arc::new(durable.lexical.adopting(segments))
-            } else {
-                Arc::clone(&durable.lexical)
-            };
-            Arc::new(Published {
-                snapshot,
-                metadata: Arc::clone(&durable.metadata),
-                lexical,
-                sequence: durable.sequence,
-            })
+            let mut newer = durable.clone();
+            newer.state.adopt(&published.state);
+            Arc::new(newer)
         });
     }
 
     pub(super) fn lock_writer(&self) -> MutexGuard<'_, WriterState> {
-        // A writer that panicked changed neither counters nor staged snapshot.
+        // A writer that panicked changed neither counters nor staged state.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

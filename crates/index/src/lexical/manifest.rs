@@ -1,30 +1,22 @@
-//! What is remembered about a collection's lexical segments between two runs.
+//! What is remembered about the segments of a lexical index between two runs.
 //!
 //! It holds a checksum of every file, so that tantivy never opens a damaged one.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 
-use crate::durable_files;
+use crate::segments::{MAX_SEGMENTS, Manifest};
 use crate::store::{Reader, Writer};
 
-/// Raised with every change of the files, of tantivy's format, and of what a word is: segments of
-/// another version are made anew.
-const VERSION: u8 = 2;
-/// Segments that a manifest may name, and files of a segment.
-const MAX_SEGMENTS: u32 = 4096;
+/// Files that a segment may have.
 const MAX_FILES: u32 = 64;
-const CHECKSUM_BYTES: usize = size_of::<u32>();
 const READ_BYTES: usize = 1 << 16;
 /// Files that tantivy leaves beside its index and that hold nothing.
 const LOCK_EXTENSION: &str = "lock";
 
-/// The lexical segments of a collection.
+/// The segments of a collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Manifest {
-    /// Number of the collection.
-    pub(super) collection: u32,
-    /// Every living passage below this number is in a segment.
+pub(crate) struct LexicalManifest {
     pub(super) end: u32,
     /// In the order of their passages.
     pub(super) segments: Vec<NamedSegment>,
@@ -32,7 +24,7 @@ pub(super) struct Manifest {
 
 /// A folder with a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct NamedSegment {
+pub(crate) struct NamedSegment {
     pub(super) number: u64,
     pub(super) files: Vec<FileCheck>,
 }
@@ -81,48 +73,37 @@ impl FileCheck {
     }
 }
 
-impl Manifest {
-    /// Reads a manifest; `None` when there is none or it is not as it was written.
-    pub(super) fn read(path: &Path) -> Option<Self> {
-        Self::from_bytes(&fs_err::read(path).ok()?)
+impl Manifest for LexicalManifest {
+    /// Raised also with every change of tantivy's format and of what a word is.
+    const VERSION: u8 = 2;
+
+    fn end(&self) -> u32 {
+        self.end
     }
 
-    /// Replaces a manifest. On return the new one would survive a power cut.
-    pub(super) fn write(&self, path: &Path) -> io::Result<()> {
-        durable_files::replace(path, |file| file.write_all(&self.to_bytes())).map(drop)
+    fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.segments.iter().map(|segment| segment.number)
     }
 
-    fn to_bytes(&self) -> Vec<u8> {
-        let mut writer = Writer::version(VERSION)
-            .u32(self.collection)
-            .u32(self.end)
-            .u32(self.segments.len() as u32);
+    fn write(&self, writer: Writer) -> io::Result<Writer> {
+        let mut writer = writer.u32(self.end).u32(self.segments.len() as u32);
         for segment in &self.segments {
             writer = writer.u64(segment.number).u32(segment.files.len() as u32);
             for file in &segment.files {
                 writer = writer.text(&file.name).u64(file.bytes).u32(file.checksum);
             }
         }
-        let mut bytes = writer.finish();
-        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-        bytes
+        Ok(writer)
     }
 
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (bytes, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;
-        if crc32fast::hash(bytes).to_le_bytes() != *checksum {
-            return None;
-        }
-        let mut reader = Reader::version(bytes, VERSION)?;
-        let (collection, end) = (reader.u32()?, reader.u32()?);
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let end = reader.u32()?;
         let segments = reader.u32().filter(|segments| *segments <= MAX_SEGMENTS)?;
-        let segments = (0..segments).map(|_| segment(&mut reader));
-        let manifest = Self {
-            collection,
+        let segments = (0..segments).map(|_| segment(reader));
+        Some(Self {
             end,
             segments: segments.collect::<Option<_>>()?,
-        };
-        reader.is_done().then_some(manifest)
+        })
     }
 }
 
@@ -151,20 +132,9 @@ mod tests {
         fs_err::write(folder.path().join("b.lock"), b"").unwrap();
         let files = FileCheck::all_in(folder.path()).unwrap();
         assert_eq!((files.len(), files[0].bytes), (1, 4));
-        let manifest = Manifest {
-            collection: 1,
+        crate::segments::assert_only_whole_is_read(LexicalManifest {
             end: 3,
             segments: vec![NamedSegment { number: 7, files }],
-        };
-        let bytes = manifest.to_bytes();
-        assert_eq!(Manifest::from_bytes(&bytes), Some(manifest));
-        for length in 0..bytes.len() {
-            assert_eq!(Manifest::from_bytes(&bytes[..length]), None, "{length}");
-        }
-        for byte in 0..bytes.len() {
-            let mut damaged = bytes.clone();
-            damaged[byte] ^= 4;
-            assert_eq!(Manifest::from_bytes(&damaged), None, "{byte}");
-        }
+        });
     }
 }

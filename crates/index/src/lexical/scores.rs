@@ -6,10 +6,11 @@ use roaring::RoaringBitmap;
 
 use super::bm25::WordScore;
 use super::documents::Documents;
+use super::index::LexicalIndex;
 use super::part::Part;
 use super::query::WordQuery;
 use super::row::rows_beside;
-use super::snapshot::LexicalSnapshot;
+use crate::segments::SegmentedIndex;
 use crate::vectors::Candidate;
 
 /// What a query found, before anything is chosen. Dead passages are among it.
@@ -34,7 +35,7 @@ pub(crate) struct LexicalMatches {
     pub(crate) documents: RoaringBitmap,
 }
 
-impl LexicalSnapshot {
+impl LexicalIndex {
     /// Scores every passage that has a word of the query. Each word's scores are added in the order
     /// of the query, so a passage has the same score wherever it is kept.
     ///

@@ -1,8 +1,8 @@
 //! One segment: a tantivy index of a single segment in a folder of its own.
 //!
 //! It is written once, by the thread that calls, and never changes: tantivy's writer with its
-//! threads, deletes and garbage collection is not needed. What is dead says the snapshot; a merge
-//! leaves it out.
+//! threads, deletes and garbage collection is not needed. What is dead says the index; a merge leaves
+//! it out.
 
 use std::fmt;
 use std::io;
@@ -20,8 +20,10 @@ use tantivy::{
     Index, IndexSettings, InvertedIndexReader, SegmentReader, TantivyDocument, TantivyError, Term,
 };
 
-use super::manifest::FileCheck;
-use super::row::Row;
+use super::manifest::{FileCheck, LexicalManifest};
+use super::row::{Row, row_of};
+use crate::durable_files::{folder_of, fsync_folder};
+use crate::segments::Segment;
 
 /// Memory that tantivy takes for its tables at first; it grows as needed.
 const WRITER_BYTES: usize = 15_000_000;
@@ -70,6 +72,7 @@ pub(crate) struct LexicalSegment {
     field: Field,
     words: Arc<InvertedIndexReader>,
     rows: Vec<Row>,
+    passages: RoaringBitmap,
 }
 
 impl fmt::Debug for LexicalSegment {
@@ -105,7 +108,7 @@ impl LexicalSegment {
             writer.add_document(stored)?;
         }
         writer.finalize()?;
-        Self::open(folder, FileCheck::all_in(folder)?)
+        Self::written(folder)
     }
 
     /// Writes what is alive of some segments, which stand in the order of their passages, into a
@@ -117,7 +120,7 @@ impl LexicalSegment {
     ) -> Result<Option<Self>, LexicalFailure> {
         let (mut segments, mut living) = (Vec::new(), Vec::new());
         for segment in merged {
-            if segment.dead_rows(dead).count() == segment.rows.len() {
+            if segment.passages.is_subset(dead) {
                 continue;
             }
             segments.extend(segment.index.searchable_segments()?);
@@ -129,7 +132,13 @@ impl LexicalSegment {
         fs_err::create_dir_all(folder)?;
         let directory = MmapDirectory::open(folder).map_err(TantivyError::from)?;
         merge_filtered_segments(&segments, settings(), living, directory)?;
-        Self::open(folder, FileCheck::all_in(folder)?).map(Some)
+        Self::written(folder).map(Some)
+    }
+
+    /// Opens a folder in which tantivy has made everything durable but the folder's own name.
+    fn written(folder: &Path) -> Result<Self, LexicalFailure> {
+        fsync_folder(folder_of(folder))?;
+        Self::open(folder, FileCheck::all_in(folder)?)
     }
 
     /// Opens a folder whose files have been checked.
@@ -142,27 +151,22 @@ impl LexicalSegment {
         };
         let reader = SegmentReader::open(segment)?;
         let field = index.schema().get_field(WORDS)?;
+        let rows = rows(&reader)?;
+        let mut passages: RoaringBitmap = rows.iter().map(|row| row.passage).collect();
+        passages.optimize();
         Ok(Self {
             folder: folder.to_owned(),
             files,
             field,
             words: reader.inverted_index(field)?,
-            rows: rows(&reader)?,
+            rows,
+            passages,
             index,
         })
     }
 
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     pub(super) fn files(&self) -> &[FileCheck] {
         &self.files
-    }
-
-    /// Size of all its files.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.bytes).sum()
     }
 
     /// In ascending order of passages.
@@ -175,16 +179,6 @@ impl LexicalSegment {
         let pause = (self.rows.len() / count).max(1);
         let rows = self.rows.iter().step_by(pause);
         rows.map(|row| (row.passage, row.checksum))
-    }
-
-    /// The rows of dead passages.
-    pub(super) fn dead_rows(&self, dead: &RoaringBitmap) -> impl Iterator<Item = usize> {
-        let range = match (self.rows.first(), self.rows.last()) {
-            (Some(first), Some(last)) => first.passage..last.passage + 1,
-            _ => 0..0,
-        };
-        let dead = dead.range(range);
-        dead.filter_map(|passage| super::row::row_of(&self.rows, passage))
     }
 
     /// How many passages have a word, dead ones included.
@@ -221,15 +215,48 @@ impl LexicalSegment {
         if let (Some(last), used @ 1..) = (places.last_mut(), self.rows.len() % 64) {
             *last = (1 << used) - 1;
         }
-        let mut has_dead = false;
-        for row in self.dead_rows(dead) {
+        let dead = &self.passages & dead;
+        for row in dead
+            .iter()
+            .filter_map(|passage| row_of(&self.rows, passage))
+        {
             places[row / 64] &= !(1 << (row % 64));
-            has_dead = true;
         }
         // As tantivy writes bit sets: how many places there are, and the words of bits.
         let mut bytes = (self.rows.len() as u32).to_le_bytes().to_vec();
         bytes.extend(places.iter().flat_map(|places| places.to_le_bytes()));
-        has_dead.then(|| AliveBitSet::open(OwnedBytes::new(bytes)))
+        (!dead.is_empty()).then(|| AliveBitSet::open(OwnedBytes::new(bytes)))
+    }
+}
+
+impl Segment for LexicalSegment {
+    type Manifest = LexicalManifest;
+    type Damage = LexicalFailure;
+    const EXTENSION: &str = "";
+
+    fn reopen(
+        path: &Path,
+        manifest: &LexicalManifest,
+        place: usize,
+    ) -> Result<Self, LexicalFailure> {
+        let files = FileCheck::all_in(path)?;
+        if files != manifest.segments[place].files {
+            let reason = "its files are not as they were written".to_owned();
+            return Err(LexicalFailure::Damaged(reason));
+        }
+        Self::open(path, files)
+    }
+
+    fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
+    fn passages(&self) -> &RoaringBitmap {
+        &self.passages
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Made from the record when a collection is opened and changed with every write. Cloning copies
 //! pointers; a clone that is then changed copies the blocks that it changes. So each published
-//! snapshot of a collection carries the index that belongs to it.
+//! state of a collection carries the index that belongs to it.
 //!
 //! What does not fit (long texts, too many paths) leaves the answer open for single documents
 //! instead of making it wrong; those are then read from the record. Nothing here reads a file.

@@ -7,7 +7,7 @@ use super::graft::graft;
 use super::graph::Graph;
 use super::hnsw::{self, BuildFailure, BuildOptions};
 use super::row::Row;
-use super::segment::{self, Damage, Segment, SegmentContent};
+use super::segment::{self, Damage, SegmentContent, VectorSegment};
 
 /// Rows whose graph hnsw_rs builds; the others are added to it. As many as a head has.
 const SEED_ROWS: usize = 4096;
@@ -43,7 +43,7 @@ pub(crate) fn freeze(
     dimensions: usize,
     rows: &[Row<'_>],
     options: &BuildOptions<'_>,
-) -> Result<Segment, FreezeFailure> {
+) -> Result<VectorSegment, FreezeFailure> {
     let mut codes = CodeMatrix::new(dimensions);
     for row in rows {
         codes.push(row.vector);
@@ -61,5 +61,5 @@ pub(crate) fn freeze(
         graph: &graph,
     };
     segment::write(path, &content)?;
-    Ok(Segment::open(path)?)
+    Ok(VectorSegment::open(path)?)
 }

@@ -20,6 +20,10 @@ impl Head {
         }
     }
 
+    pub(super) fn dimensions(&self) -> usize {
+        self.dimensions
+    }
+
     /// Adds a row whose passage is greater than all before.
     pub(super) fn push(&mut self, row: &Row<'_>) {
         match self.chunks.last_mut() {

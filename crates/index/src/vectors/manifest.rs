@@ -1,32 +1,26 @@
-//! What is remembered about a collection's segments between two runs, in one small file.
-//!
-//! Like the segments it is a cache: when it does not read back, everything is found out again
-//! from the record.
+//! What is remembered about the segments of a vector space between two runs.
 
-use std::io::Write;
-use std::path::Path;
+use std::io;
 
 use roaring::RoaringBitmap;
 
-use crate::durable_files;
+use crate::segments::{MAX_SEGMENTS, Manifest};
 use crate::store::{Reader, Writer};
-
-const VERSION: u8 = 1;
-/// Segments that a manifest may name.
-const MAX_SEGMENTS: u32 = 4096;
-const CHECKSUM_BYTES: usize = size_of::<u32>();
 
 /// The segments of a collection and what is alive in them.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Manifest {
-    /// Number of the collection.
-    pub(crate) collection: u32,
+pub(crate) struct VectorManifest {
+    pub(super) end: u32,
     /// Numbers of the files.
-    pub(crate) files: Vec<u64>,
-    /// Every living passage below this number is in a segment.
-    pub(crate) end: u32,
-    /// The collection's count of removed passages when this was written. While it is still the
-    /// same, so is what is dead.
+    pub(super) files: Vec<u64>,
+    pub(crate) survivors: Survivors,
+}
+
+/// What is alive in segments.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Survivors {
+    /// The collection's count of removed passages at that moment. While it is still the same, so is
+    /// what is dead.
     pub(crate) removed_passages: u64,
     /// Passages in segments that count no more.
     pub(crate) dead: RoaringBitmap,
@@ -34,55 +28,45 @@ pub(crate) struct Manifest {
     pub(crate) documents: RoaringBitmap,
 }
 
-impl Manifest {
-    /// Reads a manifest; `None` when there is none or it is not as it was written.
-    pub(crate) fn read(path: &Path) -> Option<Self> {
-        Self::from_bytes(&fs_err::read(path).ok()?)
+impl Manifest for VectorManifest {
+    const VERSION: u8 = 1;
+
+    fn end(&self) -> u32 {
+        self.end
     }
 
-    /// Replaces a manifest. On return the new one would survive a power cut.
-    pub(crate) fn write(&self, path: &Path) -> std::io::Result<()> {
-        let bytes = self.to_bytes()?;
-        durable_files::replace(path, |file| file.write_all(&bytes)).map(drop)
+    fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.files.iter().copied()
     }
 
-    fn to_bytes(&self) -> std::io::Result<Vec<u8>> {
-        let mut writer = Writer::version(VERSION)
-            .u32(self.collection)
+    fn write(&self, writer: Writer) -> io::Result<Writer> {
+        let mut writer = writer
             .u32(self.end)
-            .u64(self.removed_passages)
+            .u64(self.survivors.removed_passages)
             .u32(self.files.len() as u32);
         for file in &self.files {
             writer = writer.u64(*file);
         }
-        for bitmap in [&self.dead, &self.documents] {
+        for bitmap in [&self.survivors.dead, &self.survivors.documents] {
             let mut bytes = Vec::new();
             bitmap.serialize_into(&mut bytes)?;
             writer = writer.u32(bytes.len() as u32).raw(&bytes);
         }
-        let mut bytes = writer.finish();
-        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-        Ok(bytes)
+        Ok(writer)
     }
 
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (bytes, checksum) = bytes.split_last_chunk::<CHECKSUM_BYTES>()?;
-        if crc32fast::hash(bytes).to_le_bytes() != *checksum {
-            return None;
-        }
-        let mut reader = Reader::version(bytes, VERSION)?;
-        let (collection, end) = (reader.u32()?, reader.u32()?);
-        let removed_passages = reader.u64()?;
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let (end, removed_passages) = (reader.u32()?, reader.u64()?);
         let files = reader.u32().filter(|files| *files <= MAX_SEGMENTS)?;
-        let manifest = Self {
-            collection,
+        Some(Self {
             end,
-            removed_passages,
             files: (0..files).map(|_| reader.u64()).collect::<Option<_>>()?,
-            dead: bitmap(&mut reader)?,
-            documents: bitmap(&mut reader)?,
-        };
-        reader.is_done().then_some(manifest)
+            survivors: Survivors {
+                removed_passages,
+                dead: bitmap(reader)?,
+                documents: bitmap(reader)?,
+            },
+        })
     }
 }
 
@@ -97,23 +81,14 @@ mod tests {
 
     #[test]
     fn a_manifest_is_read_as_it_was_written_and_not_when_damaged() {
-        let manifest = Manifest {
-            collection: 1,
-            files: vec![2, u64::MAX],
+        crate::segments::assert_only_whole_is_read(VectorManifest {
             end: 3,
-            removed_passages: 4,
-            dead: (5..70_000).collect(),
-            documents: RoaringBitmap::new(),
-        };
-        let bytes = manifest.to_bytes().unwrap();
-        assert_eq!(Manifest::from_bytes(&bytes), Some(manifest));
-        for length in 0..bytes.len() {
-            assert_eq!(Manifest::from_bytes(&bytes[..length]), None, "{length}");
-        }
-        for byte in 0..bytes.len() {
-            let mut damaged = bytes.clone();
-            damaged[byte] ^= 4;
-            assert_eq!(Manifest::from_bytes(&damaged), None, "{byte}");
-        }
+            files: vec![2, u64::MAX],
+            survivors: Survivors {
+                removed_passages: 4,
+                dead: (5..70_000).collect(),
+                documents: RoaringBitmap::new(),
+            },
+        });
     }
 }

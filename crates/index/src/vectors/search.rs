@@ -1,13 +1,13 @@
-//! Searching a snapshot: the head exactly, each segment the cheapest way.
+//! Searching a vector space: the head exactly, each segment the cheapest way.
 
 use super::best_documents::BestDocuments;
 use super::row::Row;
 use super::scan::{Scan, Scanned};
 use super::segment_search::SegmentSearch;
-use super::snapshot::Snapshot;
+use super::space::VectorSpace;
 use siamese_kernels::Kernels;
 
-impl Snapshot {
+impl VectorSpace {
     /// The best documents, best first, and how many match.
     pub(crate) fn search(&self, scan: &Scan<'_>) -> Scanned {
         let mut best = BestDocuments::new(scan);

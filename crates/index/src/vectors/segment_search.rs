@@ -6,7 +6,8 @@ use super::beam::Reached;
 use super::row::Row;
 use super::scan::Scan;
 use super::scratch::Scratch;
-use super::segment::{Segment, View, Walk, Walked};
+use super::segment::{VectorSegment, View, Walk, Walked};
+use crate::segments::Segment;
 use siamese_kernels::Kernels;
 
 /// Rows that can be scored by codes in the time in which a walk handles one candidate. Measured
@@ -41,7 +42,7 @@ pub(super) struct Near<'a> {
 /// One search in one segment.
 #[derive(Debug)]
 pub(super) struct SegmentSearch<'a> {
-    segment: &'a Segment,
+    segment: &'a VectorSegment,
     view: View<'a>,
     scan: &'a Scan<'a>,
     /// Passages that may be found; `None` when all may.
@@ -55,7 +56,7 @@ pub(super) struct SegmentSearch<'a> {
 impl<'a> SegmentSearch<'a> {
     /// `passages_per_document` is the average, at least 1.
     pub(super) fn new(
-        segment: &'a Segment,
+        segment: &'a VectorSegment,
         scan: &'a Scan<'a>,
         dead: &RoaringBitmap,
         passages_per_document: usize,
@@ -201,7 +202,11 @@ impl<'a> SegmentSearch<'a> {
 }
 
 /// Passages of a segment that are alive and allowed; `None` when all are.
-fn eligible(segment: &Segment, scan: &Scan<'_>, dead: &RoaringBitmap) -> Option<RoaringBitmap> {
+fn eligible(
+    segment: &VectorSegment,
+    scan: &Scan<'_>,
+    dead: &RoaringBitmap,
+) -> Option<RoaringBitmap> {
     let all = segment.passages();
     let has_dead = !dead.is_disjoint(all);
     if scan.allowed.is_none() && !has_dead {

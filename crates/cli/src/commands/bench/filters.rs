@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use roaring::RoaringBitmap;
 use serde::Serialize;
-use siamese_index::{GraphSettings, VectorQuery, VectorSpace};
+use siamese_index::{GraphSettings, SingleSegment, VectorQuery};
 
 use super::index::{NEIGHBOURS, Queries, rounded};
 
@@ -42,7 +42,7 @@ struct Measured {
 }
 
 /// Prints one line for each filter.
-pub(super) fn run(space: &VectorSpace, rows: u32, queries: &Queries, json: bool) -> Result<()> {
+pub(super) fn run(space: &SingleSegment, rows: u32, queries: &Queries, json: bool) -> Result<()> {
     let unfiltered = latency_us(space, queries, None);
     let mut out = stdout().lock();
     if !json {
@@ -117,7 +117,7 @@ fn query<'a>(
     }
 }
 
-fn latency_us(space: &VectorSpace, queries: &Queries, allowed: Option<&RoaringBitmap>) -> f64 {
+fn latency_us(space: &SingleSegment, queries: &Queries, allowed: Option<&RoaringBitmap>) -> f64 {
     let started_at = Instant::now();
     for vector in &queries.vectors {
         space.search(&query(vector, allowed, false));
@@ -126,7 +126,7 @@ fn latency_us(space: &VectorSpace, queries: &Queries, allowed: Option<&RoaringBi
 }
 
 /// The share of the nearest that may be found and are found; 1 when there are none.
-fn recall(space: &VectorSpace, queries: &Queries, allowed: &RoaringBitmap) -> f64 {
+fn recall(space: &SingleSegment, queries: &Queries, allowed: &RoaringBitmap) -> f64 {
     let (mut found, mut wanted) = (0, 0);
     for vector in queries.vectors.iter().take(MAX_QUERIES) {
         let right = space.search(&query(vector, Some(allowed), true));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use clap::builder::TypedValueParser;
 use serde::Serialize;
-use siamese_index::{GraphSettings, VectorQuery, VectorSpace};
+use siamese_index::{GraphSettings, SingleSegment, VectorQuery};
 
 use super::{filters, percentile};
 use crate::vector_file::{read_fvecs, read_ivecs};
@@ -93,10 +93,10 @@ impl Index {
         let folder = tempfile::tempdir()?;
         let file = folder.path().join("bench.segment");
         let started_at = Instant::now();
-        VectorSpace::build(&file, &base, self.settings(), self.threads)?;
+        SingleSegment::build(&file, &base, self.settings(), self.threads)?;
         let build_s = started_at.elapsed().as_secs_f64();
         let started_at = Instant::now();
-        let space = VectorSpace::open(&file)?;
+        let space = SingleSegment::open(&file)?;
         let open_s = started_at.elapsed().as_secs_f64();
         let fixed = self.ef.iter().map(|ef| (*ef, false));
         let default = (GraphSettings::default().ef_search, true);
@@ -175,7 +175,7 @@ impl Queries {
         Ok(Self { vectors, truth })
     }
 
-    fn measured(&self, space: &VectorSpace, ef: usize, widens: bool) -> Answered {
+    fn measured(&self, space: &SingleSegment, ef: usize, widens: bool) -> Answered {
         let started_at = Instant::now();
         let (found, mut times): (Vec<_>, Vec<_>) = self
             .vectors

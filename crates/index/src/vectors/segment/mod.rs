@@ -20,13 +20,15 @@ pub(crate) use view::View;
 pub(crate) use walk::{Walk, Walked};
 pub(crate) use writer::{SegmentContent, write};
 
+use super::manifest::VectorManifest;
 use super::row::Row;
+use crate::segments::Segment;
 use layout::Layout;
 use mapped_file::MappedFile;
 
 /// An open segment.
 #[derive(Debug)]
-pub(crate) struct Segment {
+pub(crate) struct VectorSegment {
     file: MappedFile,
     path: PathBuf,
     header: Header,
@@ -34,7 +36,7 @@ pub(crate) struct Segment {
     passages: RoaringBitmap,
 }
 
-impl Segment {
+impl VectorSegment {
     /// Opens a file and checks everything that a search relies on.
     ///
     /// # Errors
@@ -67,27 +69,13 @@ impl Segment {
         Layout::of(&header).end as u64
     }
 
-    /// Passages in it, dead ones included.
-    pub(crate) fn passages(&self) -> &RoaringBitmap {
-        &self.passages
-    }
-
     /// Whether it is a segment of this collection with vectors of this length.
     pub(crate) fn fits(&self, collection: u32, dimensions: usize) -> bool {
         (self.header.collection, self.header.dimensions as usize) == (collection, dimensions)
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     pub(crate) fn dimensions(&self) -> usize {
         self.header.dimensions as usize
-    }
-
-    /// Size of its file, bytes.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.file.bytes().len() as u64
     }
 
     /// All rows in the order of passages.
@@ -106,5 +94,27 @@ impl Segment {
             RoaringBitmap::from_sorted_iter(passages).map_err(|_| Damage::Content("passages"))?;
         passages.optimize();
         Ok(passages)
+    }
+}
+
+impl Segment for VectorSegment {
+    type Manifest = VectorManifest;
+    type Damage = Damage;
+    const EXTENSION: &str = "segment";
+
+    fn reopen(path: &Path, _: &VectorManifest, _: usize) -> Result<Self, Damage> {
+        Self::open(path)
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn bytes(&self) -> u64 {
+        self.file.bytes().len() as u64
+    }
+
+    fn passages(&self) -> &RoaringBitmap {
+        &self.passages
     }
 }

@@ -1,6 +1,6 @@
 //! The walk over a segment's graph, by codes, and the exact scores of what it found.
 
-use super::Segment;
+use super::VectorSegment;
 use super::view::View;
 use crate::vectors::beam::{Beam, Reached};
 use crate::vectors::codes::encode;
@@ -45,7 +45,7 @@ pub(crate) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(crate) fn new(segment: &'a Segment, query: &[f32]) -> Self {
+    pub(crate) fn new(segment: &'a VectorSegment, query: &[f32]) -> Self {
         let view = segment.view();
         let mut codes = vec![0; view.header.code_stride()];
         // The query's own step is the same for all rows, so the order does not need it.

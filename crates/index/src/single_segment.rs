@@ -5,23 +5,24 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
+use crate::segments::{Segment, SegmentList};
 use crate::vectors::{
-    BuildOptions, Row, Scan, Segment, SegmentList, SegmentsState, Snapshot, freeze, normalized,
+    BuildOptions, Row, Scan, Survivors, VectorSegment, VectorSpace, freeze, normalized,
 };
 use crate::{Cancel, Error, GraphSettings};
 
 /// One segment over vectors that are numbered from 0, in a file. It is what a collection is made
 /// of, and is searched by the same code.
 #[derive(Debug)]
-pub struct VectorSpace {
-    snapshot: Snapshot,
+pub struct SingleSegment {
+    space: VectorSpace,
     bytes: u64,
 }
 
-/// What a search of a [`VectorSpace`] wants.
+/// What a search of a [`SingleSegment`] wants.
 #[derive(Debug, Clone, Copy)]
 pub struct VectorQuery<'a> {
-    /// Of any length but 0, with as many values as the space has dimensions.
+    /// Of any length but 0, with as many values as those of the segment.
     pub vector: &'a [f32],
     /// Vectors to return.
     pub limit: usize,
@@ -35,8 +36,8 @@ pub struct VectorQuery<'a> {
     pub allowed: Option<&'a RoaringBitmap>,
 }
 
-impl VectorSpace {
-    /// Builds a space in a file, which is overwritten.
+impl SingleSegment {
+    /// Builds one in a file, which is overwritten.
     ///
     /// # Errors
     /// Settings out of their range, a disk that fails, or a graph that cannot be built.
@@ -78,21 +79,17 @@ impl VectorSpace {
     /// # Errors
     /// A file that is not as it was written.
     pub fn open(file: &Path) -> Result<Self, Error> {
-        let segment = Segment::open(file).map_err(std::io::Error::other)?;
+        let segment = VectorSegment::open(file).map_err(std::io::Error::other)?;
         let passages = segment.passages().clone();
         let (dimensions, bytes) = (segment.dimensions(), segment.bytes());
-        let state = SegmentsState {
-            list: SegmentList {
-                version: 1,
-                end: passages.max().map_or(0, |last| last + 1),
-                segments: vec![Arc::new(segment)],
-            },
-            dead: RoaringBitmap::new(),
+        let end = passages.max().map_or(0, |last| last + 1);
+        let list = SegmentList::found(vec![Arc::new(segment)], end);
+        let survivors = Survivors {
             documents: passages,
-            removed_passages: 0,
+            ..Survivors::default()
         };
         Ok(Self {
-            snapshot: Snapshot::of_segments(dimensions, state),
+            space: VectorSpace::of_segments(dimensions, list, survivors),
             bytes,
         })
     }
@@ -114,7 +111,7 @@ impl VectorSpace {
             ef: query.ef.max(1),
             widens: query.widens,
         };
-        let best = self.snapshot.search(&scan).best.into_iter();
+        let best = self.space.search(&scan).best.into_iter();
         best.map(|best| (best.passage, best.score)).collect()
     }
 }
@@ -139,11 +136,11 @@ mod tests {
             .collect()
     }
 
-    fn space(vectors: &[Vec<f32>]) -> (tempfile::TempDir, VectorSpace) {
+    fn space(vectors: &[Vec<f32>]) -> (tempfile::TempDir, SingleSegment) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("space.segment");
-        VectorSpace::build(&file, vectors, GraphSettings::default(), 2).unwrap();
-        let space = VectorSpace::open(&file).unwrap();
+        SingleSegment::build(&file, vectors, GraphSettings::default(), 2).unwrap();
+        let space = SingleSegment::open(&file).unwrap();
         (folder, space)
     }
 
@@ -159,7 +156,7 @@ mod tests {
     }
 
     /// The share of the nearest that a search finds which does not score everything.
-    fn recall(space: &VectorSpace, queries: &[Vec<f32>], allowed: &RoaringBitmap) -> f64 {
+    fn recall(space: &SingleSegment, queries: &[Vec<f32>], allowed: &RoaringBitmap) -> f64 {
         let (mut found, mut wanted) = (0, 0);
         for vector in queries {
             let exact = space.search(&query(vector, true, allowed));

@@ -1,0 +1,200 @@
+//! The words of a collection at one moment, and what finds them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use roaring::RoaringBitmap;
+
+use super::bm25::Statistics;
+use super::builder::PieceBuilder;
+use super::head::Head;
+use super::manifest::{LexicalManifest, NamedSegment};
+use super::part::Part;
+use super::piece::Piece;
+use super::row::{Row, row_of};
+use super::segment::{FrozenRow, LexicalFailure, LexicalSegment};
+use crate::segments::{BuildSite, MergePolicy, MergedWith, Segment, SegmentList, SegmentedIndex};
+
+/// A segment is merged with all newer ones when together they have this many times its size. Each
+/// passage is then copied about log(n) times.
+const MERGE_RATIO: f64 = 1.0;
+
+/// All passages of a collection by their words: segments, the head, and what is dead of both.
+/// Cloning copies pointers and a bitmap.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LexicalIndex {
+    segments: Arc<SegmentList<LexicalSegment>>,
+    head: Head,
+    /// Passages that are in a segment or in the head and count no more.
+    dead: RoaringBitmap,
+    /// Living passages and their words.
+    passages: u64,
+    words: u64,
+}
+
+impl LexicalIndex {
+    /// An index with segments, of which some passages are alive, and an empty head.
+    pub(crate) fn of_segments(
+        segments: SegmentList<LexicalSegment>,
+        living: &RoaringBitmap,
+    ) -> Self {
+        let mut index = Self {
+            segments: Arc::new(segments),
+            ..Self::default()
+        };
+        let segments = Arc::clone(&index.segments);
+        for row in segments.segments.iter().flat_map(|segment| segment.rows()) {
+            if living.contains(row.passage) {
+                index.passages += 1;
+                index.words += u64::from(row.words);
+            } else {
+                index.dead.insert(row.passage);
+            }
+        }
+        index
+    }
+
+    /// About the memory that it takes beside the files of segments, which are mapped, bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        let segments = self.segments.segments.iter();
+        let segments: usize = segments
+            .map(|segment| size_of_val(segment.rows()) + segment.passages().serialized_size())
+            .sum();
+        (segments + self.head.bytes() + self.dead.serialized_size()) as u64
+    }
+
+    /// Adds passages greater than all before.
+    pub(crate) fn add(&mut self, passages: PieceBuilder) {
+        self.add_piece(passages.finish());
+    }
+
+    /// As [`Self::add`].
+    pub(crate) fn add_piece(&mut self, piece: Piece) {
+        self.passages += piece.rows().len() as u64;
+        self.words += piece
+            .rows()
+            .iter()
+            .map(|row| u64::from(row.words))
+            .sum::<u64>();
+        self.head.push(piece);
+    }
+
+    /// Takes away passages.
+    pub(crate) fn remove(&mut self, passages: Range<u32>) {
+        for passage in passages {
+            if let Some(row) = self.row(passage)
+                && self.dead.insert(passage)
+            {
+                self.passages -= 1;
+                self.words -= u64::from(row.words);
+            }
+        }
+    }
+
+    /// The living passages of the head.
+    fn living_head(&self) -> Vec<FrozenRow> {
+        let pieces = self.head.pieces().iter();
+        let rows = pieces.flat_map(|piece| {
+            let texts = piece.texts();
+            piece.rows().iter().copied().zip(texts)
+        });
+        rows.filter(|(row, _)| !self.dead.contains(row.passage))
+            .map(|(row, text)| FrozenRow { row, text })
+            .collect()
+    }
+
+    /// All parts in the order of their passages.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
+        let segments = self.segments.segments.iter();
+        let segments = segments.map(|segment: &Arc<LexicalSegment>| Part::Segment(segment));
+        let pieces = self.head.pieces().iter();
+        segments.chain(pieces.map(|piece: &Arc<Piece>| Part::Piece(piece)))
+    }
+
+    pub(super) fn statistics(&self) -> Statistics {
+        Statistics {
+            passages: self.passages,
+            words: self.words,
+        }
+    }
+
+    fn row(&self, passage: u32) -> Option<Row> {
+        self.parts().find_map(|part| {
+            let rows = part.rows();
+            row_of(rows, passage).map(|place| rows[place])
+        })
+    }
+}
+
+impl SegmentedIndex for LexicalIndex {
+    type Segment = LexicalSegment;
+    type Failure = LexicalFailure;
+
+    fn segments(&self) -> &Arc<SegmentList<LexicalSegment>> {
+        &self.segments
+    }
+
+    fn dead(&self) -> &RoaringBitmap {
+        &self.dead
+    }
+
+    fn head_passages(&self) -> usize {
+        self.head.len()
+    }
+
+    fn head_end(&self) -> u32 {
+        self.head.end()
+    }
+
+    fn adopting(&self, segments: &Arc<SegmentList<LexicalSegment>>) -> Self {
+        let mut index = self.clone();
+        index.segments = Arc::clone(segments);
+        index.head = self.head.since(segments.end);
+        let dead = self.dead.iter();
+        index.dead = dead
+            .filter(|passage| index.row(*passage).is_some())
+            .collect();
+        index
+    }
+
+    fn manifest(&self) -> LexicalManifest {
+        let segments = self.segments.segments.iter().filter_map(|segment| {
+            Some(NamedSegment {
+                number: segment.number()?,
+                files: segment.files().to_vec(),
+            })
+        });
+        LexicalManifest {
+            end: self.segments.end,
+            segments: segments.collect(),
+        }
+    }
+
+    fn merge_policy(_is_idle: bool) -> MergePolicy {
+        MergePolicy {
+            with: MergedWith::Newer,
+            ratio: MERGE_RATIO,
+        }
+    }
+
+    fn freeze_head(
+        &self,
+        site: &BuildSite<'_, LexicalSegment>,
+    ) -> Result<Option<LexicalSegment>, LexicalFailure> {
+        let rows = self.living_head();
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let path = site.path_for(rows.iter().map(FrozenRow::expected_bytes).sum())?;
+        LexicalSegment::freeze(&path, &rows).map(Some)
+    }
+
+    fn merge(
+        &self,
+        merged: &[Arc<LexicalSegment>],
+        site: &BuildSite<'_, LexicalSegment>,
+    ) -> Result<Option<LexicalSegment>, LexicalFailure> {
+        let path = site.path_for(merged.iter().map(|segment| segment.bytes()).sum())?;
+        LexicalSegment::merge(&path, merged, &self.dead)
+    }
+}
