@@ -29,6 +29,7 @@ impl HeadNames {
             "BertForSequenceClassification" => {
                 ("bert.pooler.dense", Activation::Tanh, "classifier")
             }
+            "AlbertForSequenceClassification" => ("albert.pooler", Activation::Tanh, "classifier"),
             "RobertaForSequenceClassification"
             | "XLMRobertaForSequenceClassification"
             | "CamembertForSequenceClassification" => {

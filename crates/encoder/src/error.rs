@@ -42,7 +42,7 @@ pub enum Error {
     },
     /// The model is no cross-encoder, or one of an unknown kind.
     #[error(
-        "the architecture {architecture:?} in config.json is not supported; a reranker is a model for sequence classification of the BERT family"
+        "the architecture {architecture:?} in config.json is not supported; a reranker is a model for sequence classification with a backbone that encoders can have"
     )]
     UnsupportedArchitecture {
         /// The first of `architectures` in `config.json`; empty when there is none.

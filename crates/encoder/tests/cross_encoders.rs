@@ -14,12 +14,13 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use siamese_encoder::{Error, Precision, Reranker, RerankerOptions, Truncation};
 
-const MODELS: [&str; 5] = [
+const MODELS: [&str; 6] = [
     "bert",
     "bert-without-segments",
     "roberta",
     "xlm-roberta",
     "distilbert",
+    "albert",
 ];
 
 fn model(name: &str) -> PathBuf {

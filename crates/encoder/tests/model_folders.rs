@@ -16,12 +16,13 @@ use siamese_encoder::{
     Encoder, EncoderOptions, Error, InputKind, PoolingMode, Precision, TextInput, Truncation,
 };
 
-const MODELS: [&str; 5] = [
+const MODELS: [&str; 6] = [
     "bert-old-dialect",
     "bert-dense-prompts",
     "roberta",
     "xlm-roberta",
     "distilbert",
+    "albert",
 ];
 
 fn model(name: &str) -> PathBuf {
@@ -406,14 +407,22 @@ fn a_file_cut_short_anywhere_is_named_and_panics_nowhere() {
 
 #[test]
 fn weights_of_another_shape_are_an_error_that_names_the_tensor() {
-    for (key, value, tensor) in [
-        ("hidden_size", 48, "word_embeddings"),
-        ("intermediate_size", 60, "intermediate"),
-        ("vocab_size", 100, "word_embeddings"),
-        ("num_hidden_layers", 3, "layer.2."),
-        ("max_position_embeddings", 512, "position_embeddings"),
+    for (name, key, value, tensor) in [
+        ("bert-old-dialect", "hidden_size", 48, "word_embeddings"),
+        ("bert-old-dialect", "intermediate_size", 60, "intermediate"),
+        ("bert-old-dialect", "vocab_size", 100, "word_embeddings"),
+        ("bert-old-dialect", "num_hidden_layers", 3, "layer.2."),
+        (
+            "bert-old-dialect",
+            "max_position_embeddings",
+            512,
+            "position_embeddings",
+        ),
+        ("albert", "embedding_size", 36, "word_embeddings"),
+        ("albert", "num_hidden_groups", 3, "albert_layer_groups.2."),
+        ("albert", "inner_group_num", 3, "albert_layers.2."),
     ] {
-        let folder = Copy::of("bert-old-dialect");
+        let folder = Copy::of(name);
         folder.change("config.json", |config| config[key] = value.into());
         let error = folder.error().to_string();
         assert!(
@@ -425,12 +434,18 @@ fn weights_of_another_shape_are_an_error_that_names_the_tensor() {
 
 #[test]
 fn impossible_sizes_are_refused() {
-    for (key, value) in [
-        ("num_attention_heads", 5),
-        ("num_attention_heads", 0),
-        ("hidden_size", 0),
+    for (name, key, value) in [
+        ("bert-old-dialect", "num_attention_heads", 5),
+        ("bert-old-dialect", "num_attention_heads", 0),
+        ("bert-old-dialect", "hidden_size", 0),
+        ("bert-old-dialect", "hidden_size", usize::MAX),
+        ("bert-old-dialect", "intermediate_size", usize::MAX),
+        ("bert-old-dialect", "num_hidden_layers", usize::MAX),
+        ("albert", "embedding_size", 0),
+        ("albert", "num_hidden_groups", 0),
+        ("albert", "inner_group_num", usize::MAX),
     ] {
-        let folder = Copy::of("bert-old-dialect");
+        let folder = Copy::of(name);
         folder.change("config.json", |config| config[key] = value.into());
         let error = folder.error();
         assert!(error.to_string().contains("config.json"), "{key}: {error}");

@@ -19,8 +19,9 @@ pub(crate) struct Architecture {
     /// What layer norms add to the variance.
     pub(crate) epsilon: f32,
     pub(crate) embeddings: Embeddings,
-    /// The layers, from first to last.
     pub(crate) layers: Vec<Layer>,
+    /// Which of the layers a state goes through, from first to last; one may come several times.
+    pub(crate) order: Vec<usize>,
 }
 
 /// The tables that a token's first state is the sum of.
@@ -30,6 +31,8 @@ pub(crate) struct Embeddings {
     pub(crate) positions: Table,
     pub(crate) segments: Option<Table>,
     pub(crate) norm: String,
+    /// What makes a state of the sum, where tables are not as wide as states.
+    pub(crate) projection: Option<Projection>,
     /// Where positions count real tokens from the one after this id, and tokens with this id have
     /// its own row.
     pub(crate) padding_id: Option<u32>,
@@ -41,6 +44,14 @@ pub(crate) struct Table {
     /// What its tensor is called.
     pub(crate) name: String,
     pub(crate) rows: usize,
+}
+
+/// A linear layer after the tables.
+#[derive(Debug)]
+pub(crate) struct Projection {
+    pub(crate) name: String,
+    /// Length of a row of the tables.
+    pub(crate) width: usize,
 }
 
 /// What the parts of a layer are called: linear layers and layer norms.
@@ -60,6 +71,12 @@ impl Architecture {
     /// Length of a head's part of a token's state.
     pub(crate) fn head(&self) -> usize {
         self.hidden / self.heads
+    }
+
+    /// Length of a row of the tables.
+    pub(crate) fn embedding(&self) -> usize {
+        let projection = self.embeddings.projection.as_ref();
+        projection.map_or(self.hidden, |projection| projection.width)
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) struct CandleBackbone {
     positions: Embedding,
     segments: Option<Embedding>,
     norm: LayerNorm,
+    projection: Option<Linear>,
     layers: Vec<Layer>,
 }
 
@@ -40,8 +41,6 @@ struct Layer {
 struct Reader<'a> {
     file: TensorFile,
     device: &'a Device,
-    hidden: usize,
-    intermediate: usize,
     epsilon: f64,
 }
 
@@ -51,9 +50,9 @@ impl Reader<'_> {
         Ok(Tensor::from_vec(values, shape, self.device)?)
     }
 
-    fn table(&mut self, table: &Table) -> Result<Embedding, Error> {
-        let rows = self.tensor(&table.name, &[table.rows, self.hidden])?;
-        Ok(Embedding::new(rows, self.hidden))
+    fn table(&mut self, table: &Table, width: usize) -> Result<Embedding, Error> {
+        let rows = self.tensor(&table.name, &[table.rows, width])?;
+        Ok(Embedding::new(rows, width))
     }
 
     fn linear(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Linear, Error> {
@@ -62,23 +61,27 @@ impl Reader<'_> {
         Ok(Linear::new(weights, Some(biases)))
     }
 
-    fn norm(&mut self, name: &str) -> Result<LayerNorm, Error> {
-        let (gain, shift) = self.file.read_norm(name, self.hidden)?;
-        let vector = |values: Vec<f32>| Tensor::from_vec(values, self.hidden, self.device);
+    fn norm(&mut self, name: &str, width: usize) -> Result<LayerNorm, Error> {
+        let (gain, shift) = self.file.read_norm(name, width)?;
+        let vector = |values: Vec<f32>| Tensor::from_vec(values, width, self.device);
         Ok(LayerNorm::new(vector(gain)?, vector(shift)?, self.epsilon))
     }
 
-    fn layer(&mut self, names: &architecture::Layer) -> Result<Layer, Error> {
-        let (hidden, intermediate) = (self.hidden, self.intermediate);
+    fn layer(
+        &mut self,
+        names: &architecture::Layer,
+        hidden: usize,
+        intermediate: usize,
+    ) -> Result<Layer, Error> {
         Ok(Layer {
             query: self.linear(&names.query, hidden, hidden)?,
             key: self.linear(&names.key, hidden, hidden)?,
             value: self.linear(&names.value, hidden, hidden)?,
             attention_output: self.linear(&names.attention_output, hidden, hidden)?,
-            attention_norm: self.norm(&names.attention_norm)?,
+            attention_norm: self.norm(&names.attention_norm, hidden)?,
             up: self.linear(&names.up, hidden, intermediate)?,
             down: self.linear(&names.down, intermediate, hidden)?,
-            output_norm: self.norm(&names.output_norm)?,
+            output_norm: self.norm(&names.output_norm, hidden)?,
         })
     }
 }
@@ -96,21 +99,25 @@ impl CandleBackbone {
         let mut reader = Reader {
             file,
             device,
-            hidden: architecture.hidden,
-            intermediate: architecture.intermediate,
             epsilon: f64::from(architecture.epsilon),
         };
         let embeddings = &architecture.embeddings;
-        let segments = embeddings.segments.as_ref();
+        let (hidden, width) = (architecture.hidden, architecture.embedding());
+        let mut layer = |names| reader.layer(names, hidden, architecture.intermediate);
         let layers = architecture.layers.iter();
         Ok(Self {
-            words: reader.table(&embeddings.words)?,
-            positions: reader.table(&embeddings.positions)?,
-            segments: segments.map(|table| reader.table(table)).transpose()?,
-            norm: reader.norm(&embeddings.norm)?,
-            layers: layers
-                .map(|names| reader.layer(names))
-                .collect::<Result<_, _>>()?,
+            layers: layers.map(&mut layer).collect::<Result<_, _>>()?,
+            words: reader.table(&embeddings.words, width)?,
+            positions: reader.table(&embeddings.positions, width)?,
+            segments: match &embeddings.segments {
+                Some(segments) => Some(reader.table(segments, width)?),
+                None => None,
+            },
+            norm: reader.norm(&embeddings.norm, width)?,
+            projection: match &embeddings.projection {
+                Some(projection) => Some(reader.linear(&projection.name, width, hidden)?),
+                None => None,
+            },
             device: device.clone(),
             architecture,
         })
@@ -126,9 +133,12 @@ impl CandleBackbone {
             states = (states + segments.forward(&type_ids)?)?;
         }
         let mut states = self.norm.forward(&states)?;
+        if let Some(projection) = &self.projection {
+            states = projection.forward(&states)?;
+        }
         let mask = self.mask(batch)?;
-        for layer in &self.layers {
-            states = self.layer(layer, &states, &mask)?;
+        for layer in &self.architecture.order {
+            states = self.layer(&self.layers[*layer], &states, &mask)?;
         }
         Ok(states)
     }

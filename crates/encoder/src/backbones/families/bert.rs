@@ -5,7 +5,7 @@ use crate::Error;
 use crate::backbones::architecture::{Architecture, Layer};
 
 pub(super) fn architecture(config: &Config, prefix: &str) -> Result<Architecture, Error> {
-    config.architecture(config.embeddings_with_segments(prefix), |layer| {
+    config.stack(config.embeddings_with_segments(prefix), |layer| {
         let part = |name: &str| format!("{prefix}encoder.layer.{layer}.{name}");
         Layer {
             query: part("attention.self.query"),

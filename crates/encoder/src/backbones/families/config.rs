@@ -13,6 +13,10 @@ use siamese_kernels::Activation;
 pub(super) const WORDS: &str = "embeddings.word_embeddings.weight";
 /// DistilBERT's layer norms have it fixed in code.
 const DEFAULT_EPSILON: f64 = 1e-12;
+/// More than any model has. Sizes decide what is reserved before weights are read.
+const MAX_SIZE: usize = 1 << 24;
+/// As [`MAX_SIZE`], for layers, whose names are made before weights are read.
+const MAX_LAYERS: usize = 1 << 10;
 
 /// The configuration of a transformer. Aliases are DistilBERT's.
 #[derive(Debug, Deserialize)]
@@ -21,7 +25,7 @@ pub(super) struct Config {
     #[serde(alias = "dim")]
     hidden_size: usize,
     #[serde(alias = "n_layers")]
-    num_hidden_layers: usize,
+    pub(super) num_hidden_layers: usize,
     #[serde(alias = "n_heads")]
     num_attention_heads: usize,
     #[serde(alias = "hidden_dim")]
@@ -35,6 +39,16 @@ pub(super) struct Config {
     position_embedding_type: Option<String>,
     #[serde(default)]
     is_decoder: bool,
+    /// ALBERT's, as the next two.
+    pub(super) embedding_size: Option<usize>,
+    #[serde(default = "one")]
+    pub(super) num_hidden_groups: usize,
+    #[serde(default = "one")]
+    pub(super) inner_group_num: usize,
+}
+
+fn one() -> usize {
+    1
 }
 
 impl Config {
@@ -50,16 +64,30 @@ impl Config {
     }
 
     fn check(&self, path: &Path) -> Result<(), Error> {
-        let sizes = [
-            self.vocab_size,
-            self.hidden_size,
-            self.num_hidden_layers,
-            self.num_attention_heads,
-            self.intermediate_size,
-            self.max_position_embeddings,
-        ];
-        if sizes.contains(&0) {
-            return Err(Error::damaged(path, "one of its sizes is 0"));
+        let groups_of_layers = self.num_hidden_layers.max(self.num_hidden_groups);
+        for (key, size, most) in [
+            ("vocab_size", self.vocab_size, MAX_SIZE),
+            ("hidden_size", self.hidden_size, MAX_SIZE),
+            ("num_hidden_layers", self.num_hidden_layers, MAX_LAYERS),
+            ("num_attention_heads", self.num_attention_heads, MAX_SIZE),
+            ("intermediate_size", self.intermediate_size, MAX_SIZE),
+            (
+                "max_position_embeddings",
+                self.max_position_embeddings,
+                MAX_SIZE,
+            ),
+            ("embedding_size", self.embedding_size.unwrap_or(1), MAX_SIZE),
+            ("num_hidden_groups", self.num_hidden_groups, MAX_LAYERS),
+            (
+                "inner_group_num",
+                self.inner_group_num,
+                MAX_LAYERS / groups_of_layers.max(1),
+            ),
+        ] {
+            if !(1..=most).contains(&size) {
+                let reason = format!("{key} is {size}, which no model has");
+                return Err(Error::damaged(path, reason));
+            }
         }
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             return Err(Error::damaged(
@@ -78,15 +106,11 @@ impl Config {
         Ok(())
     }
 
-    /// A transformer of these sizes, made of as many layers as there are, by their place.
+    /// A transformer of these sizes, without layers.
     ///
     /// # Errors
     /// When the activation is not known.
-    pub(super) fn architecture(
-        &self,
-        embeddings: Embeddings,
-        layer: impl Fn(usize) -> Layer,
-    ) -> Result<Architecture, Error> {
+    pub(super) fn architecture(&self, embeddings: Embeddings) -> Result<Architecture, Error> {
         Ok(Architecture {
             hidden: self.hidden_size,
             heads: self.num_attention_heads,
@@ -94,7 +118,25 @@ impl Config {
             activation: activation(&self.hidden_act)?,
             epsilon: self.layer_norm_eps.unwrap_or(DEFAULT_EPSILON) as f32,
             embeddings,
-            layers: (0..self.num_hidden_layers).map(layer).collect(),
+            layers: Vec::new(),
+            order: Vec::new(),
+        })
+    }
+
+    /// A transformer of these sizes, each layer with weights of its own.
+    ///
+    /// # Errors
+    /// When the activation is not known.
+    pub(super) fn stack(
+        &self,
+        embeddings: Embeddings,
+        layer: impl Fn(usize) -> Layer,
+    ) -> Result<Architecture, Error> {
+        let layers = 0..self.num_hidden_layers;
+        Ok(Architecture {
+            order: layers.clone().collect(),
+            layers: layers.map(layer).collect(),
+            ..self.architecture(embeddings)?
         })
     }
 
@@ -112,6 +154,7 @@ impl Config {
             ),
             segments: None,
             norm: format!("{prefix}embeddings.LayerNorm"),
+            projection: None,
             padding_id: None,
         }
     }

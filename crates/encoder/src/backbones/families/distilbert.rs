@@ -5,7 +5,7 @@ use crate::Error;
 use crate::backbones::architecture::{Architecture, Layer};
 
 pub(super) fn architecture(config: &Config, prefix: &str) -> Result<Architecture, Error> {
-    config.architecture(config.embeddings(prefix), |layer| {
+    config.stack(config.embeddings(prefix), |layer| {
         let part = |name: &str| format!("{prefix}transformer.layer.{layer}.{name}");
         Layer {
             query: part("attention.q_lin"),

@@ -1,6 +1,7 @@
 //! What a `model_type` of `config.json` stands for: one row of a table, and one file for each way of
 //! naming tensors.
 
+mod albert;
 mod bert;
 mod config;
 mod distilbert;
@@ -35,12 +36,13 @@ enum Positions {
 /// `pad_token_id` of a configuration that does not say it, where it matters.
 const DEFAULT_PADDING_ID: u32 = 1;
 
-const FAMILIES: [Family; 5] = [
+const FAMILIES: [Family; 6] = [
     Family::new("bert", Positions::FromZero, bert::architecture),
     Family::new("roberta", Positions::AfterPadding, bert::architecture),
     Family::new("xlm-roberta", Positions::AfterPadding, bert::architecture),
     Family::new("camembert", Positions::AfterPadding, bert::architecture),
     Family::new("distilbert", Positions::FromZero, distilbert::architecture),
+    Family::new("albert", Positions::FromZero, albert::architecture),
 ];
 
 impl Family {

@@ -95,8 +95,8 @@ impl<'a> Pass<'a> {
         scratch.reserve(longest, &model.shape, model.kernels);
         self.embed(member);
         member.meet();
-        for layer in &model.layers {
-            self.layer(layer, member, scratch);
+        for layer in &model.architecture.order {
+            self.layer(&model.layers[*layer], member, scratch);
             pause();
         }
         let (rows, hidden) = (self.rows(member), model.shape.hidden);
@@ -110,18 +110,33 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Each member's rows of the first states.
+    /// The first states; each member has its own rows of the sums of tables' rows.
     fn embed(&self, member: &Member<'_>) {
+        let Buffers {
+            states,
+            intermediate,
+            ..
+        } = self.buffers;
+        let (norm, strides) = (&self.model.embeddings.norm, &self.model.strides);
+        let projection = self.model.embeddings.projection.as_ref();
+        let (sums, stride) = match projection {
+            Some(_) => (intermediate, strides.intermediate),
+            None => (states, strides.states),
+        };
         for row in self.rows(member) {
-            let token = self.tokens.start + row;
-            // SAFETY: the row is this member's; the zeros beyond a token's features are set here
-            // and stay.
+            // SAFETY: the row is this member's, and holds as many values as the norm has; the zeros
+            // beyond a token's features are set here and stay.
             unsafe {
-                let state = std::slice::from_raw_parts_mut(self.state(row), self.model.shape.state);
-                self.model.embed(self.batch, token, state);
-                let norm = &self.model.embeddings.norm;
-                self.model.kernels.layer_norm(state.as_mut_ptr(), norm);
+                let sum = sums.add(row * stride);
+                let sum = std::slice::from_raw_parts_mut(sum, norm.gain.len());
+                self.model.embed(self.batch, self.tokens.start + row, sum);
+                self.model.kernels.layer_norm(sum.as_mut_ptr(), norm);
             }
+        }
+        if let Some(projection) = projection {
+            member.meet();
+            let product = self.product((sums, stride), (states, strides.states));
+            self.multiply(&product, projection, member);
         }
     }
 
@@ -264,19 +279,19 @@ unsafe impl Sync for Output {}
 
 impl Model {
     /// The sum of a token's embeddings, and zeros after it.
-    fn embed(&self, batch: &PackedBatch, token: usize, state: &mut [f32]) {
-        let hidden = self.shape.hidden;
-        state.fill(0.0);
-        let state = &mut state[..hidden];
+    fn embed(&self, batch: &PackedBatch, token: usize, sum: &mut [f32]) {
+        let width = self.shape.embedding;
+        sum.fill(0.0);
+        let sum = &mut sum[..width];
         let tables = [
             (&self.embeddings.words, batch.ids()[token]),
             (&self.embeddings.positions, batch.positions()[token]),
             (&self.embeddings.segments, batch.type_ids()[token]),
         ];
         for (table, index) in tables {
-            let start = index as usize * hidden;
-            let row = table.get(start..start + hidden).unwrap_or_default();
-            for (value, part) in state.iter_mut().zip(row) {
+            let start = index as usize * width;
+            let row = table.get(start..start + width).unwrap_or_default();
+            for (value, part) in sum.iter_mut().zip(row) {
                 *value += part;
             }
         }

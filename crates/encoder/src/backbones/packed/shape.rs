@@ -14,6 +14,8 @@ const DETOUR: usize = 16;
 /// Widths of rows, filled up.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
+    /// A row of the tables, without zeros.
+    pub(super) embedding: usize,
     /// A token's state, without zeros.
     pub(super) hidden: usize,
     /// A token's state.
@@ -26,6 +28,7 @@ pub(super) struct Shape {
     pub(super) qkv: usize,
     /// All heads' results, one after the other.
     pub(super) context: usize,
+    /// What stands between two linear layers: of a feed-forward block, or tables and projection.
     pub(super) intermediate: usize,
 }
 
@@ -33,7 +36,9 @@ impl Shape {
     pub(super) fn new(architecture: &Architecture, kernels: &Kernels) -> Self {
         let head = kernels.fill_up(architecture.head());
         let panels = |width: usize| width.next_multiple_of(kernels.panel);
+        let embedding = architecture.embedding();
         Self {
+            embedding,
             hidden: architecture.hidden,
             state: panels(architecture.hidden),
             heads: architecture.heads,
@@ -41,7 +46,10 @@ impl Shape {
             head,
             qkv: panels(3 * architecture.heads * head),
             context: architecture.heads * head,
-            intermediate: panels(architecture.intermediate),
+            intermediate: panels(match architecture.embeddings.projection {
+                Some(_) => architecture.intermediate.max(embedding),
+                None => architecture.intermediate,
+            }),
         }
     }
 }

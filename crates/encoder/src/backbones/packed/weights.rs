@@ -9,11 +9,13 @@ use siamese_kernels::{AlignedVec, Kernels, LayerNorm, PackedMatrix, Precision};
 /// The tables that make a token's first state.
 #[derive(Debug)]
 pub(super) struct Embeddings {
-    /// `[vocabulary, hidden]`, as are the others by their first dimension.
+    /// `[vocabulary, width]`, as are the others by their first dimension.
     pub(super) words: Vec<f32>,
     pub(super) positions: Vec<f32>,
     pub(super) segments: Vec<f32>,
     pub(super) norm: LayerNorm,
+    /// From the tables' width to that of states, where they differ.
+    pub(super) projection: Option<PackedMatrix>,
 }
 
 /// One transformer layer.
@@ -66,13 +68,17 @@ pub(super) fn read(
 impl Reader<'_> {
     fn embeddings(&mut self) -> Result<Embeddings, Error> {
         let embeddings = &self.architecture.embeddings;
-        let hidden = self.shape.hidden;
-        let mut read = |table: &Table| self.file.read(&table.name, &[table.rows, hidden]);
+        let (width, hidden) = (self.shape.embedding, self.shape.hidden);
+        let mut read = |table: &Table| self.file.read(&table.name, &[table.rows, width]);
         Ok(Embeddings {
             words: read(&embeddings.words)?,
             positions: read(&embeddings.positions)?,
             segments: embeddings.segments.as_ref().map_or(Ok(Vec::new()), read)?,
-            norm: self.norm(&embeddings.norm)?,
+            norm: self.norm(&embeddings.norm, width)?,
+            projection: match &embeddings.projection {
+                Some(projection) => Some(self.linear(&projection.name, width, hidden)?),
+                None => None,
+            },
         })
     }
 
@@ -83,17 +89,19 @@ impl Reader<'_> {
             down: self.linear(&names.down, intermediate, hidden)?,
             attention_output: self.attention_output(&names.attention_output)?,
             qkv: self.qkv(names)?,
-            attention_norm: self.norm(&names.attention_norm)?,
-            output_norm: self.norm(&names.output_norm)?,
+            attention_norm: self.norm(&names.attention_norm, hidden)?,
+            output_norm: self.norm(&names.output_norm, hidden)?,
         })
     }
 
     /// A linear layer whose inputs and outputs stay where they are.
     fn linear(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<PackedMatrix, Error> {
+        // Read first: their shape is checked before room is made for them.
+        let weights = self.weights(name, inputs, outputs)?;
         let mut matrix = self.matrix(inputs, outputs);
-        self.weights(name, inputs, outputs, |input, output, weight| {
+        each(&weights, inputs, |input, output, weight| {
             matrix.set(input, output, weight);
-        })?;
+        });
         self.biases(&mut matrix, name, outputs, |output| output, 1.0)?;
         Ok(self.finish(matrix))
     }
@@ -101,10 +109,11 @@ impl Reader<'_> {
     /// The linear layer over all heads' results, which are filled up each by itself.
     fn attention_output(&mut self, name: &str) -> Result<PackedMatrix, Error> {
         let (hidden, shape) = (self.shape.hidden, self.shape);
+        let weights = self.weights(name, hidden, hidden)?;
         let mut matrix = self.matrix(shape.context, hidden);
-        self.weights(name, hidden, hidden, |input, output, weight| {
+        each(&weights, hidden, |input, output, weight| {
             matrix.set(spread(input, shape), output, weight);
-        })?;
+        });
         self.biases(&mut matrix, name, hidden, |output| output, 1.0)?;
         Ok(self.finish(matrix))
     }
@@ -124,12 +133,18 @@ impl Reader<'_> {
                 let head = output / shape.head_features;
                 (3 * head + part) * shape.head + output % shape.head_features
             };
-            self.weights(name, hidden, hidden, |input, output, weight| {
+            let weights = self.weights(name, hidden, hidden)?;
+            each(&weights, hidden, |input, output, weight| {
                 qkv.set(input, column(output), weight * scale);
-            })?;
+            });
             self.biases(&mut qkv, name, hidden, column, scale)?;
         }
         Ok(self.finish(qkv))
+    }
+
+    fn weights(&mut self, name: &str, inputs: usize, outputs: usize) -> Result<Vec<f32>, Error> {
+        self.file
+            .read(&format!("{name}.weight"), &[outputs, inputs])
     }
 
     fn matrix(&self, depth: usize, columns: usize) -> PackedMatrix {
@@ -148,25 +163,6 @@ impl Reader<'_> {
         }
     }
 
-    /// Calls `set(input, output, weight)` for every weight; the file has `[outputs, inputs]`.
-    fn weights(
-        &mut self,
-        name: &str,
-        inputs: usize,
-        outputs: usize,
-        mut set: impl FnMut(usize, usize, f32),
-    ) -> Result<(), Error> {
-        let weights = self
-            .file
-            .read(&format!("{name}.weight"), &[outputs, inputs])?;
-        for (output, row) in weights.chunks_exact(inputs).enumerate() {
-            for (input, weight) in row.iter().enumerate() {
-                set(input, output, *weight);
-            }
-        }
-        Ok(())
-    }
-
     fn biases(
         &mut self,
         matrix: &mut PackedMatrix,
@@ -182,20 +178,29 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn norm(&mut self, name: &str) -> Result<LayerNorm, Error> {
-        let (hidden, width) = (self.shape.hidden, self.shape.state);
-        let (gain, shift) = self.file.read_norm(name, hidden)?;
+    fn norm(&mut self, name: &str, features: usize) -> Result<LayerNorm, Error> {
+        let (gain, shift) = self.file.read_norm(name, features)?;
         let fill_up = |values: &[f32]| {
+            let width = features.next_multiple_of(self.kernels.panel);
             let mut filled = AlignedVec::zeros(width);
-            filled[..hidden].copy_from_slice(values);
+            filled[..features].copy_from_slice(values);
             filled
         };
         Ok(LayerNorm {
             gain: fill_up(&gain),
             shift: fill_up(&shift),
-            features: hidden,
+            features,
             epsilon: self.architecture.epsilon,
         })
+    }
+}
+
+/// Calls `set(input, output, weight)` for every weight of `[outputs, inputs]`, as the file has them.
+fn each(weights: &[f32], inputs: usize, mut set: impl FnMut(usize, usize, f32)) {
+    for (output, row) in weights.chunks_exact(inputs).enumerate() {
+        for (input, weight) in row.iter().enumerate() {
+            set(input, output, *weight);
+        }
     }
 }
 
