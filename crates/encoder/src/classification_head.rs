@@ -32,7 +32,8 @@ impl HeadNames {
             "AlbertForSequenceClassification" => ("albert.pooler", Activation::Tanh, "classifier"),
             "RobertaForSequenceClassification"
             | "XLMRobertaForSequenceClassification"
-            | "CamembertForSequenceClassification" => {
+            | "CamembertForSequenceClassification"
+            | "MPNetForSequenceClassification" => {
                 ("classifier.dense", Activation::Tanh, "classifier.out_proj")
             }
             "DistilBertForSequenceClassification" => {

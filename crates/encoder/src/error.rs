@@ -42,7 +42,7 @@ pub enum Error {
     },
     /// The model is no cross-encoder, or one of an unknown kind.
     #[error(
-        "the architecture {architecture:?} in config.json is not supported; a reranker is a model for sequence classification with a backbone that encoders can have"
+        "the architecture {architecture:?} in config.json is not supported; rerankers are models for sequence classification, of which docs/models.md lists those that are"
     )]
     UnsupportedArchitecture {
         /// The first of `architectures` in `config.json`; empty when there is none.

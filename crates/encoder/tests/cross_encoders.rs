@@ -14,13 +14,14 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use siamese_encoder::{Error, Precision, Reranker, RerankerOptions, Truncation};
 
-const MODELS: [&str; 6] = [
+const MODELS: [&str; 7] = [
     "bert",
     "bert-without-segments",
     "roberta",
     "xlm-roberta",
     "distilbert",
     "albert",
+    "mpnet",
 ];
 
 fn model(name: &str) -> PathBuf {

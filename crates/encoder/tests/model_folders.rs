@@ -16,13 +16,14 @@ use siamese_encoder::{
     Encoder, EncoderOptions, Error, InputKind, PoolingMode, Precision, TextInput, Truncation,
 };
 
-const MODELS: [&str; 6] = [
+const MODELS: [&str; 7] = [
     "bert-old-dialect",
     "bert-dense-prompts",
     "roberta",
     "xlm-roberta",
     "distilbert",
     "albert",
+    "mpnet",
 ];
 
 fn model(name: &str) -> PathBuf {
@@ -529,6 +530,16 @@ fn what_is_not_supported_is_named() {
         config["hidden_act"] = "swish".into()
     });
     assert!(folder.error().to_string().contains("swish"));
+
+    let folder = Copy::of("mpnet");
+    folder.change("config.json", |config| {
+        config["relative_attention_num_buckets"] = 64.into()
+    });
+    let error = folder.error().to_string();
+    assert!(
+        error.contains("relative_attention_num_buckets = 64"),
+        "{error}"
+    );
 
     let folder = Copy::of("bert-old-dialect");
     folder.change("modules.json", |modules| {

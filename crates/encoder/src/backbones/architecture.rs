@@ -22,6 +22,9 @@ pub(crate) struct Architecture {
     pub(crate) layers: Vec<Layer>,
     /// Which of the layers a state goes through, from first to last; one may come several times.
     pub(crate) order: Vec<usize>,
+    /// The table of biases by distance, where there is one: a row for each bucket of distances, a
+    /// column for each head.
+    pub(crate) relative_bias: Option<String>,
 }
 
 /// The tables that a token's first state is the sum of.

@@ -7,6 +7,7 @@ use candle_nn::ops::softmax_last_dim;
 use candle_nn::{Embedding, LayerNorm, Linear, Module};
 
 use super::architecture::{self, Architecture, Table};
+use super::relative_bias::RelativeBias;
 use super::{Backbone, PackedBatch, TokenStates};
 use crate::Error;
 use crate::tensor_file::TensorFile;
@@ -22,6 +23,7 @@ pub(crate) struct CandleBackbone {
     segments: Option<Embedding>,
     norm: LayerNorm,
     projection: Option<Linear>,
+    relative_bias: Option<RelativeBias>,
     layers: Vec<Layer>,
 }
 
@@ -118,6 +120,7 @@ impl CandleBackbone {
                 Some(projection) => Some(reader.linear(&projection.name, width, hidden)?),
                 None => None,
             },
+            relative_bias: RelativeBias::read(&mut reader.file, &architecture)?,
             device: device.clone(),
             architecture,
         })
@@ -136,17 +139,23 @@ impl CandleBackbone {
         if let Some(projection) = &self.projection {
             states = projection.forward(&states)?;
         }
-        let mask = self.mask(batch)?;
+        let biases = self.biases(batch)?;
         for layer in &self.architecture.order {
-            states = self.layer(&self.layers[*layer], &states, &mask)?;
+            states = self.layer(&self.layers[*layer], &states, &biases)?;
         }
         Ok(states)
     }
 
-    fn layer(&self, layer: &Layer, states: &Tensor, mask: &Tensor) -> candle_core::Result<Tensor> {
+    fn layer(
+        &self,
+        layer: &Layer,
+        states: &Tensor,
+        biases: &[Tensor],
+    ) -> candle_core::Result<Tensor> {
         let query = (self.heads(&layer.query, states)? / (self.architecture.head() as f64).sqrt())?;
         let keys = self.heads(&layer.key, states)?.t()?;
-        let scores = query.matmul(&keys)?.broadcast_add(mask)?;
+        let add = |scores: Tensor, bias| scores.broadcast_add(bias);
+        let scores = biases.iter().try_fold(query.matmul(&keys)?, add)?;
         let values = self.heads(&layer.value, states)?;
         let context = softmax_last_dim(&scores)?.matmul(&values)?;
         let context = context.transpose(1, 2)?.contiguous()?.flatten_from(2)?;
@@ -170,14 +179,29 @@ impl CandleBackbone {
         heads.transpose(1, 2)?.contiguous()
     }
 
-    /// What is added to scores: nothing for tokens, all that there is below for padding.
-    fn mask(&self, batch: &PackedBatch) -> candle_core::Result<Tensor> {
+    /// What is added to scores: nothing for tokens and all that there is below for padding, then
+    /// what depends on distances.
+    fn biases(&self, batch: &PackedBatch) -> candle_core::Result<Vec<Tensor>> {
         let (texts, longest) = (batch.texts(), batch.longest());
         let mut mask = vec![f32::MIN; texts * longest];
         for (row, range) in mask.chunks_exact_mut(longest).zip(batch.ranges()) {
             row[..range.len()].fill(0.0);
         }
-        Tensor::from_vec(mask, (texts, 1, 1, longest), &self.device)
+        let mask = Tensor::from_vec(mask, (texts, 1, 1, longest), &self.device)?;
+        let Some(bias) = &self.relative_bias else {
+            return Ok(vec![mask]);
+        };
+        let heads = self.architecture.heads;
+        let rows = (0..heads * longest).flat_map(|row| {
+            bias.row(row / longest, row % longest, longest)
+                .iter()
+                .copied()
+        });
+        let shape = (1, heads, longest, longest);
+        Ok(vec![
+            mask,
+            Tensor::from_iter(rows, &self.device)?.reshape(shape)?,
+        ])
     }
 
     /// A `[texts, longest]` tensor, short rows filled with zeros.

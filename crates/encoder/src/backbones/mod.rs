@@ -12,6 +12,7 @@ mod families;
 )]
 mod packed;
 mod packed_batch;
+mod relative_bias;
 
 use std::path::Path;
 

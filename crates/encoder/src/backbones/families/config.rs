@@ -45,6 +45,8 @@ pub(super) struct Config {
     pub(super) num_hidden_groups: usize,
     #[serde(default = "one")]
     pub(super) inner_group_num: usize,
+    /// MPNet's.
+    pub(super) relative_attention_num_buckets: Option<usize>,
 }
 
 fn one() -> usize {
@@ -120,6 +122,7 @@ impl Config {
             embeddings,
             layers: Vec::new(),
             order: Vec::new(),
+            relative_bias: None,
         })
     }
 
@@ -182,7 +185,7 @@ fn activation(name: &str) -> Result<Activation, Error> {
     }
 }
 
-fn unsupported(key: &'static str, value: &str) -> Error {
+pub(super) fn unsupported(key: &'static str, value: &str) -> Error {
     Error::UnsupportedSetting {
         key,
         value: value.to_owned(),

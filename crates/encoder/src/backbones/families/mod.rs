@@ -5,6 +5,7 @@ mod albert;
 mod bert;
 mod config;
 mod distilbert;
+mod mpnet;
 
 use std::path::Path;
 
@@ -31,18 +32,21 @@ enum Positions {
     FromZero,
     /// The one after the padding's id.
     AfterPadding,
+    After(u32),
 }
 
 /// `pad_token_id` of a configuration that does not say it, where it matters.
 const DEFAULT_PADDING_ID: u32 = 1;
 
-const FAMILIES: [Family; 6] = [
+const FAMILIES: [Family; 7] = [
     Family::new("bert", Positions::FromZero, bert::architecture),
     Family::new("roberta", Positions::AfterPadding, bert::architecture),
     Family::new("xlm-roberta", Positions::AfterPadding, bert::architecture),
     Family::new("camembert", Positions::AfterPadding, bert::architecture),
     Family::new("distilbert", Positions::FromZero, distilbert::architecture),
     Family::new("albert", Positions::FromZero, albert::architecture),
+    // It has the padding's id fixed in code.
+    Family::new("mpnet", Positions::After(1), mpnet::architecture),
 ];
 
 impl Family {
@@ -83,6 +87,7 @@ impl Family {
         match self.positions {
             Positions::FromZero => None,
             Positions::AfterPadding => Some(configured.unwrap_or(DEFAULT_PADDING_ID)),
+            Positions::After(id) => Some(id),
         }
     }
 

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::shape::{Shape, Strides, stride};
 use super::workspace::Scratch;
+use crate::backbones::relative_bias::RelativeBias;
 use siamese_kernels::{Kernels, Tile, split};
 
 /// Where attention reads and writes.
@@ -15,6 +16,8 @@ pub(super) struct Attention<'a> {
     pub(super) kernels: &'static Kernels,
     pub(super) shape: &'a Shape,
     pub(super) strides: &'a Strides,
+    /// What scores begin with.
+    pub(super) bias: Option<&'a RelativeBias>,
     /// The first token's Q, K and V.
     pub(super) qkv: *const f32,
     /// The first token's results.
@@ -42,6 +45,16 @@ impl Attention<'_> {
                 .context
                 .add(rows.start * self.strides.context + head * width);
             for part in split(tokens, self.kernels.tile_rows()) {
+                if let Some(bias) = self.bias {
+                    for (at, query) in part.clone().enumerate() {
+                        let biases = bias.row(head, query, tokens);
+                        std::ptr::copy_nonoverlapping(
+                            biases.as_ptr(),
+                            scores.add(at * row),
+                            tokens,
+                        );
+                    }
+                }
                 self.kernels.multiply_tile(
                     &Tile {
                         depth: self.shape.head_features,
@@ -52,7 +65,7 @@ impl Attention<'_> {
                         c: scores,
                         c_stride: row,
                         bias: std::ptr::null(),
-                        add: false,
+                        add: self.bias.is_some(),
                     },
                     part.len(),
                     columns,

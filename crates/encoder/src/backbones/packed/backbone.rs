@@ -40,7 +40,8 @@ impl PackedBackbone {
             ..
         } = *options;
         let shape = Shape::new(&architecture, kernels);
-        let (embeddings, layers) = weights::read(file, &architecture, &shape, kernels, precision)?;
+        let (embeddings, relative_bias, layers) =
+            weights::read(file, &architecture, &shape, kernels, precision)?;
         Ok(Self {
             model: Model {
                 kernels,
@@ -50,6 +51,7 @@ impl PackedBackbone {
                 architecture,
                 shape,
                 embeddings,
+                relative_bias,
                 layers,
             },
             threads,
@@ -122,19 +124,23 @@ mod tests {
     use crate::backbones::Family;
     use siamese_kernels::Kernels;
 
-    fn open(kernels: &'static Kernels, threads: usize) -> PackedBackbone {
-        open_with(kernels, threads, Precision::F32)
-    }
+    /// A family and a folder of it for each part that not every architecture has.
+    const MODELS: [(&str, &str); 3] = [
+        ("bert", "bert-old-dialect"),
+        ("albert", "albert"),
+        ("mpnet", "mpnet"),
+    ];
 
-    fn open_with(
+    fn open(
+        (family, name): (&str, &str),
         kernels: &'static Kernels,
         threads: usize,
         precision: Precision,
     ) -> PackedBackbone {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/fixtures/models")
-            .join("bert-old-dialect");
-        let (architecture, file) = Family::of("bert").unwrap().open(&folder).unwrap();
+            .join(name);
+        let (architecture, file) = Family::of(family).unwrap().open(&folder).unwrap();
         let options = BackboneOptions {
             device: Device::Cpu,
             threads,
@@ -149,21 +155,16 @@ mod tests {
     fn batch(texts: usize) -> PackedBatch {
         let mut batch = PackedBatch::new();
         for tokens in [3, 23].into_iter().cycle().take(texts) {
-            let ids: Vec<u32> = (0..tokens).map(|token| 5 + token * 7).collect();
+            let ids: Vec<u32> = (0..tokens).map(|token| 5 + token * 7 % 60).collect();
             batch.push(&ids, &vec![0; ids.len()]);
         }
         batch
     }
 
-    fn states(kernels: &'static Kernels, threads: usize, precision: Precision) -> Vec<f32> {
-        let backbone = open_with(kernels, threads, precision);
-        backbone.forward(&mut batch(2)).unwrap().values
-    }
-
     #[test]
     fn a_pass_in_the_background_pauses_for_others_and_gives_the_same_states() {
         for (threads, texts) in [(1, 2), (1, 40), (2, 2), (2, 40)] {
-            let backbone = open(Kernels::detected(), threads);
+            let backbone = open(MODELS[0], Kernels::detected(), threads, Precision::F32);
             let expected = backbone.forward(&mut batch(texts)).unwrap().values;
             let alone = backbone.forward(&mut batch(1)).unwrap().values;
             let pauses = AtomicUsize::new(0);
@@ -188,34 +189,42 @@ mod tests {
                 Precision::Bf16,
                 Precision::Int8,
             ] {
-                let backbone = open_with(kernels, 2, precision);
-                let few = backbone.forward(&mut batch(2)).unwrap().values;
-                let many = backbone.forward(&mut batch(40)).unwrap().values;
-                let (name, few) = (kernels.name, bits(&few));
-                assert!(few == bits(&many[..few.len()]), "{name} {precision:?}");
+                for model in MODELS {
+                    let backbone = open(model, kernels, 2, precision);
+                    let few = backbone.forward(&mut batch(2)).unwrap().values;
+                    let many = backbone.forward(&mut batch(40)).unwrap().values;
+                    let what = format!("{model:?} {} {precision:?}", kernels.name);
+                    assert!(bits(&few) == bits(&many[..few.len()]), "{what}");
+                }
             }
         }
     }
 
     #[test]
     fn every_instruction_set_gives_the_same_states() {
-        let expected = states(Kernels::detected(), 1, Precision::F32);
         let available = Kernels::available();
         assert_eq!(available.last().unwrap().name, "portable");
-        for kernels in available {
-            for (threads, precision, tolerance) in [
-                (1, Precision::F32, 1e-4),
-                (2, Precision::F32, 1e-4),
-                (1, Precision::Int16, 5e-3),
-                (2, Precision::Int16, 5e-3),
-            ] {
-                let states = states(kernels, threads, precision);
-                for (value, expected) in states.iter().zip(&expected) {
-                    assert!(
-                        (value - expected).abs() < tolerance,
-                        "{} {precision:?}: {value}, not {expected}",
-                        kernels.name
-                    );
+        for model in MODELS {
+            let states = |kernels, threads, precision| {
+                let backbone = open(model, kernels, threads, precision);
+                backbone.forward(&mut batch(2)).unwrap().values
+            };
+            let expected = states(Kernels::detected(), 1, Precision::F32);
+            for kernels in available {
+                for (threads, precision, tolerance) in [
+                    (1, Precision::F32, 1e-4),
+                    (2, Precision::F32, 1e-4),
+                    (1, Precision::Int16, 5e-3),
+                    (2, Precision::Int16, 5e-3),
+                ] {
+                    let states = states(kernels, threads, precision);
+                    for (value, expected) in states.iter().zip(&expected) {
+                        assert!(
+                            (value - expected).abs() < tolerance,
+                            "{model:?} {} {precision:?}: {value}, not {expected}",
+                            kernels.name
+                        );
+                    }
                 }
             }
         }

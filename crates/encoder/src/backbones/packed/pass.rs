@@ -9,6 +9,7 @@ use super::team::Member;
 use super::weights::{Embeddings, Layer};
 use super::workspace::{Scratch, Workspace};
 use crate::backbones::architecture::Architecture;
+use crate::backbones::relative_bias::RelativeBias;
 use crate::backbones::{PackedBatch, Pause};
 use siamese_kernels::{
     Activation, CodedKernels, CodedView, Kernels, LayerNorm, PackedMatrix, Precision, Product,
@@ -25,6 +26,7 @@ pub(super) struct Model {
     pub(super) shape: Shape,
     pub(super) strides: Strides,
     pub(super) embeddings: Embeddings,
+    pub(super) relative_bias: Option<RelativeBias>,
     pub(super) layers: Vec<Layer>,
 }
 
@@ -233,6 +235,7 @@ impl<'a> Pass<'a> {
             kernels: self.model.kernels,
             shape: &self.model.shape,
             strides: &self.model.strides,
+            bias: self.model.relative_bias.as_ref(),
             qkv: self.buffers.qkv,
             context: self.buffers.context,
         };

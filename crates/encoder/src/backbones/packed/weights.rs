@@ -3,6 +3,7 @@
 use super::shape::Shape;
 use crate::Error;
 use crate::backbones::architecture::{self, Architecture, Table};
+use crate::backbones::relative_bias::RelativeBias;
 use crate::tensor_file::TensorFile;
 use siamese_kernels::{AlignedVec, Kernels, LayerNorm, PackedMatrix, Precision};
 
@@ -49,7 +50,7 @@ pub(super) fn read(
     shape: &Shape,
     kernels: &'static Kernels,
     precision: Precision,
-) -> Result<(Embeddings, Vec<Layer>), Error> {
+) -> Result<(Embeddings, Option<RelativeBias>, Vec<Layer>), Error> {
     let mut reader = Reader {
         file,
         architecture,
@@ -58,11 +59,12 @@ pub(super) fn read(
         precision,
     };
     let embeddings = reader.embeddings()?;
+    let relative_bias = RelativeBias::read(&mut reader.file, architecture)?;
     let layers = architecture.layers.iter();
     let layers = layers
         .map(|names| reader.layer(names))
         .collect::<Result<_, _>>()?;
-    Ok((embeddings, layers))
+    Ok((embeddings, relative_bias, layers))
 }
 
 impl Reader<'_> {
