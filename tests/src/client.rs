@@ -149,6 +149,20 @@ impl Client {
             .expect("the server answers")
     }
 
+    /// A request with headers of its own, and a JSON body unless that is null.
+    ///
+    /// # Panics
+    /// When the server cannot be reached.
+    #[track_caller]
+    pub fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
+        let (content_type, body) = match body {
+            Value::Null => (None, String::new()),
+            body => (Some("application/json"), body.to_string()),
+        };
+        self.run(method, path, content_type, headers, body.as_bytes())
+            .expect("the server answers")
+    }
+
     /// Any request with a JSON body, unless that is null, to a server that may be gone before it
     /// has answered.
     pub fn try_json(&self, method: Method, path: &str, body: &Value) -> Option<Answer> {
@@ -167,11 +181,25 @@ impl Client {
         content_type: Option<&str>,
         body: &[u8],
     ) -> Result<Answer, ureq::Error> {
+        self.run(method, path, content_type, &[], body)
+    }
+
+    fn run(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: Option<&str>,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer, ureq::Error> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.base_url));
         if let Some(content_type) = content_type {
             request = request.header("content-type", content_type);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
         }
         let mut response = if body.is_empty() && content_type.is_none() {
             self.agent.run(request.body(()).expect("a valid request"))?

@@ -306,6 +306,14 @@ pub enum Error {
     /// Whoever asked for long work wants it no more, or the program is about to end.
     #[error("the work was cancelled before it was done")]
     Cancelled,
+    /// So many neighbours of documents would have to be kept that memory would not be bounded.
+    #[error(
+        "over {max_neighbours} pairs would have to be kept; raise min_score, compare fewer documents, or ask for fewer pairs of each"
+    )]
+    TooManyNeighbours {
+        /// The limit.
+        max_neighbours: usize,
+    },
     /// The folder holds as many snapshots as it may.
     #[error(
         "there are storage.max_snapshots = {max_snapshots} snapshots already; delete one first"
@@ -413,6 +421,7 @@ impl Error {
                 | Self::CollectionName { .. }
                 | Self::TooManyWords { .. }
                 | Self::WordsNotIndexed { .. }
+                | Self::TooManyNeighbours { .. }
         )
     }
 }

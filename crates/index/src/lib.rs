@@ -40,9 +40,10 @@ mod watch;
 
 pub use cancel::Cancel;
 pub use collection::{
-    Collection, CollectionStats, Facet, FacetRequest, FacetValue, Fusion, Hit, HitContent,
-    HitParts, HitScores, HitSet, Moment, Question, ScoredPassage, SearchOptions, SearchResults,
-    Total, UpsertStatus, WritePlan,
+    Alike, AlikeMode, AlikeOptions, AlikePair, AlikeScope, AlikeSide, Cluster, ClusterForm,
+    ClusterMember, ClusterOptions, Clusters, Collection, CollectionStats, Facet, FacetRequest,
+    FacetValue, Fusion, Hit, HitContent, HitParts, HitScores, HitSet, Moment, Question,
+    ScoredPassage, SearchOptions, SearchResults, Total, UpsertStatus, WritePlan,
 };
 pub use compaction::{CompactionReport, compact};
 pub use document::{
@@ -70,4 +71,6 @@ pub use snapshots::{
     CollectionCounts, SnapshotInfo, SnapshotManifest, SnapshotOptions, restore_snapshot,
     verify_snapshot,
 };
-pub use vectors::{MostAlike, Pair, alike_pairs, cosine, most_alike, normalized};
+pub use vectors::{
+    AllPairs, MostAlike, Pair, PairSink, alike_pairs, cosine, most_alike, normalized,
+};

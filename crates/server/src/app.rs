@@ -12,6 +12,7 @@ use crate::body_budget::BodyBudget;
 use crate::config::{Limits, Settings};
 use crate::connections::{ConnectionLimits, Connections};
 use crate::error::{ApiError, ErrorCode};
+use crate::jobs::Jobs;
 use crate::queue::EncodeQueue;
 use crate::service::{Cursors, QueryCache};
 
@@ -42,6 +43,7 @@ pub(crate) struct Engine {
     pub(crate) cache: QueryCache,
     pub(crate) cursors: Arc<Cursors>,
     pub(crate) index: Arc<Index>,
+    pub(crate) jobs: Jobs,
     pub(crate) retry_after_s: u64,
     pub(crate) loaded_at: jiff::Timestamp,
     /// `limits.max_passages_per_document`.
@@ -129,6 +131,9 @@ impl Inner {
     pub(crate) fn stop(&self) {
         self.stopping.send_replace(true);
         self.ending.cancel();
+        if let Some(engine) = self.engine.get() {
+            engine.jobs.stop();
+        }
     }
 
     /// Ends long work that is not encoding when the service is asked to stop.

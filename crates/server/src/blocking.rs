@@ -5,7 +5,6 @@
 //! holds of the budget for bodies. Long ones take turns, so that short ones do not wait for them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Semaphore;
 
@@ -32,7 +31,7 @@ pub(crate) struct Cancel(Arc<Job>);
 
 #[derive(Debug, Default)]
 struct Job {
-    is_cancelled: AtomicBool,
+    flag: siamese_index::Cancel,
     /// None of what is not a job of [`blocking_steps`].
     turns: Option<Turns>,
 }
@@ -40,19 +39,24 @@ struct Job {
 impl Cancel {
     fn with_turns(turns: Turns) -> Self {
         Self(Arc::new(Job {
-            is_cancelled: AtomicBool::new(false),
+            flag: siamese_index::Cancel::default(),
             turns: Some(turns),
         }))
     }
 
     /// Ends whatever looks at it.
     pub(crate) fn cancel(&self) {
-        self.0.is_cancelled.store(true, Ordering::Relaxed);
+        self.0.flag.cancel();
     }
 
     /// Whether nobody waits any more.
     pub(crate) fn is_cancelled(&self) -> bool {
-        self.0.is_cancelled.load(Ordering::Relaxed)
+        self.0.flag.is_cancelled()
+    }
+
+    /// What work of the index looks at, which knows of no turns.
+    pub(crate) fn flag(&self) -> &siamese_index::Cancel {
+        &self.0.flag
     }
 
     /// Ends work that nobody waits for any more.

@@ -69,6 +69,8 @@ pub struct Settings {
     pub queue: QueueSettings,
     /// Upper bounds of everything a request may ask for.
     pub limits: Limits,
+    /// Long work that goes on without a request.
+    pub jobs: JobsSettings,
     /// What is logged and how.
     pub log: LogSettings,
 }
@@ -375,7 +377,21 @@ pub struct Limits {
     pub max_embed_texts: usize,
     pub max_similarity_items: usize,
     pub max_similarity_scores: usize,
+    pub max_pairs: usize,
+    pub max_comparisons_at_once: usize,
     pub max_collections: usize,
+}
+
+/// `[jobs]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobsSettings {
+    /// Jobs that may wait or run.
+    pub max_unfinished: NonZeroUsize,
+    /// Jobs that have ended and are still known.
+    pub max_finished: NonZeroUsize,
+    /// Results of all jobs, bytes.
+    pub max_results_bytes: NonZeroU64,
 }
 
 /// `[log]`
@@ -490,6 +506,11 @@ impl Settings {
             ("limits.max_embed_texts", limits.max_embed_texts),
             ("limits.max_similarity_items", limits.max_similarity_items),
             ("limits.max_similarity_scores", limits.max_similarity_scores),
+            ("limits.max_pairs", limits.max_pairs),
+            (
+                "limits.max_comparisons_at_once",
+                limits.max_comparisons_at_once,
+            ),
             ("limits.max_collections", limits.max_collections),
         ] {
             if value == 0 {

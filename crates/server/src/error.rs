@@ -51,6 +51,8 @@ pub(crate) enum ErrorCode {
     RerankerNotFound,
     /// No such snapshot.
     SnapshotNotFound,
+    /// No such job.
+    JobNotFound,
     /// The cursor is kept no more; search again from the first page.
     CursorExpired,
     /// The route exists, but not with this method.
@@ -98,6 +100,7 @@ impl ErrorCode {
         Self::ModelNotFound,
         Self::RerankerNotFound,
         Self::SnapshotNotFound,
+        Self::JobNotFound,
         Self::CursorExpired,
         Self::MethodNotAllowed,
         Self::Conflict,
@@ -146,6 +149,7 @@ impl ErrorCode {
             Self::ModelNotFound => (StatusCode::NOT_FOUND, "There is no such model"),
             Self::RerankerNotFound => (StatusCode::NOT_FOUND, "There is no reranker"),
             Self::SnapshotNotFound => (StatusCode::NOT_FOUND, "There is no such snapshot"),
+            Self::JobNotFound => (StatusCode::NOT_FOUND, "There is no such job"),
             Self::CursorExpired => (StatusCode::GONE, "The cursor has expired"),
             Self::MethodNotAllowed => (
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -350,6 +354,11 @@ impl ApiError {
     /// The code.
     pub(crate) fn code(&self) -> ErrorCode {
         self.code
+    }
+
+    /// What happened, as a client reads it.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// The problem document of this error.

@@ -16,6 +16,7 @@ mod error;
 mod exit;
 mod extract;
 mod host;
+mod jobs;
 mod listen_address;
 mod machine_memory;
 mod metrics;

@@ -11,6 +11,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use siamese_index::{CollectionStats, HealthCondition, MemoryUse};
 
 use crate::error::ErrorCode;
+use crate::jobs::{JobKind, JobRecord, JobState};
 use crate::queue::Lane;
 
 const HTTP_REQUESTS: &str = "siamese_http_requests_total";
@@ -84,6 +85,7 @@ impl ConnectionEnd {
         }
     }
 }
+const JOBS_ENDED: &str = "siamese_jobs_total";
 const STALLED_SECONDS: &str = "siamese_storage_stalled_seconds";
 const STALLS: &str = "siamese_storage_stalls_total";
 
@@ -137,6 +139,7 @@ fn describe() {
         "Texts that went through a model, by lane; those of `rerank` are pairs"
     );
     describe_counter!(ENCODED_TOKENS, "Tokens that went through a model, by lane");
+    describe_counter!(JOBS_ENDED, "Jobs that have ended, by kind and state");
     describe_histogram!(ENCODE_SECONDS, "Duration of one forward pass, by lane");
     describe_histogram!(ENCODE_BATCH_TOKENS, "Tokens of one forward pass, by lane");
     describe_counter!(
@@ -255,6 +258,12 @@ fn start_at_zero() {
     conditions(&[]);
     counter!(BACKGROUND_PANICS, "part" => "index").absolute(0);
     counter!(BACKGROUND_PANICS, "part" => "encoder").absolute(0);
+    for kind in JobKind::ALL {
+        for state in JobState::FINAL {
+            let (kind, state) = (kind.label(), state.label());
+            counter!(JOBS_ENDED, "kind" => kind, "state" => state).absolute(0);
+        }
+    }
 }
 
 /// The codes of requests that are refused for their host or their origin.
@@ -437,6 +446,12 @@ pub(crate) fn index_panics(panics: u64) {
 /// A panic of an encoding thread.
 pub(crate) fn background_panicked() {
     counter!(BACKGROUND_PANICS, "part" => "encoder").increment(1);
+}
+
+/// A job has ended.
+pub(crate) fn job_ended(record: &JobRecord) {
+    let (kind, state) = (record.kind.label(), record.state.label());
+    counter!(JOBS_ENDED, "kind" => kind, "state" => state).increment(1);
 }
 
 /// For how long a write has stalled, if one has, and whether it had before.

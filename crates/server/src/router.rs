@@ -27,9 +27,9 @@ use crate::middleware;
 use crate::openapi;
 use crate::origin::AllowedOrigins;
 use crate::routes::{
-    cohere, collections, docs, documents, embed, embed_all, encoder, export, health, info,
-    main_task, predict, rerank, reranker, search, search_batch, search_query, similarity,
-    snapshots, tokenize, v1,
+    clusters, cohere, collections, docs, documents, duplicates, embed, embed_all, encoder, export,
+    health, info, jobs, main_task, predict, rerank, reranker, search, search_batch, search_query,
+    similarity, snapshots, tokenize, v1,
 };
 use crate::tidy_path::tidy_path;
 
@@ -126,6 +126,9 @@ fn quick_routes() -> OpenApiRouter<App> {
             collections::delete
         ))
         .routes(routes!(snapshots::download, snapshots::delete))
+        .routes(routes!(jobs::list, jobs::start))
+        .routes(routes!(jobs::get, jobs::delete))
+        .routes(routes!(jobs::result))
 }
 
 /// Routes that work on the texts of their JSON body alone.
@@ -158,6 +161,8 @@ fn json_routes(bounds: Bounds) -> OpenApiRouter<App> {
     let bulk = OpenApiRouter::new()
         .routes(routes!(documents::delete::many))
         .routes(routes!(similarity::post))
+        .routes(routes!(duplicates::post))
+        .routes(routes!(clusters::post))
         .layer(bounds.bulk());
     OpenApiRouter::new()
         .routes(routes!(

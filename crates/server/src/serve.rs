@@ -15,6 +15,7 @@ use crate::app::{App, Engine};
 use crate::config::{Device, EncoderPrecision, Settings};
 use crate::connections::{ConnectionLimits, HttpServer};
 use crate::exit::{ForcedEnd, Stop, StopSignal};
+use crate::jobs::Jobs;
 use crate::queue::{EncodeQueue, EncoderThreads, Forward, Models};
 use crate::service::{Cursors, QueryCache, default_chunking};
 use crate::{metrics, open_files, router, stall_watch};
@@ -169,7 +170,8 @@ pub(crate) fn load(
 ) -> Result<(Engine, EncoderThreads), ServeError> {
     let encoder = open_encoder(settings, model_dir)?;
     let reranker = open_reranker(settings)?.map(Arc::new);
-    let index = open_index(settings, &encoder)?;
+    let index = Arc::new(open_index(settings, &encoder)?);
+    let jobs = open_jobs(settings, &index)?;
     let encoder = Arc::new(encoder);
     let models = Models {
         encoder: Arc::clone(&encoder) as Arc<dyn Forward>,
@@ -186,7 +188,8 @@ pub(crate) fn load(
             queue,
             cache: QueryCache::new(settings.encoder.max_cached_queries),
             cursors: Arc::new(Cursors::new(&settings.limits)),
-            index: Arc::new(index),
+            index,
+            jobs,
             retry_after_s,
             loaded_at: jiff::Timestamp::now(),
             max_passages_per_document: settings.limits.max_passages_per_document,
@@ -287,22 +290,32 @@ fn open_index(settings: &Settings, encoder: &Encoder) -> Result<Index, ServeErro
     })
 }
 
+/// All jobs that are known of.
+fn open_jobs(settings: &Settings, index: &Arc<Index>) -> Result<Jobs, ServeError> {
+    let jobs = Jobs::open(Arc::clone(index), settings.jobs.clone());
+    jobs.map_err(|source| ServeError::Data {
+        folder: settings.storage.data_dir.clone(),
+        source,
+    })
+}
+
 /// Lets the forward passes in progress end and makes everything durable.
 async fn finish(app: App, encoder_threads: EncoderThreads) -> Result<(), ServeError> {
     let Ok(engine) = app.engine() else {
         return Ok(());
     };
     engine.queue.abandon();
-    let index = Arc::clone(&engine.index);
+    let (index, jobs) = (Arc::clone(&engine.index), engine.jobs.clone());
     let folder = app.settings().storage.data_dir.clone();
     let flushing = tokio::task::spawn_blocking(move || {
         if !encoder_threads.join() {
             tracing::error!("an encoding thread panicked");
         }
+        jobs.join();
         let flushed = index.flush();
         // The last handles of the index, unless a request that was dropped still has one: its
         // background threads end here.
-        drop((app, index));
+        drop((app, jobs, index));
         flushed
     });
     flushing

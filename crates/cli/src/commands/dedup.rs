@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use siamese_encoder::{Encoder, InputKind};
-use siamese_index::{Pair, alike_pairs, normalized};
+use siamese_index::{AllPairs, Pair, PairSink, alike_pairs, normalized};
 use siamese_server::config::{Overrides, Settings};
 
 use crate::account::Place;
@@ -218,17 +218,20 @@ impl Dedup {
 
     fn compare(&self, vectors: &[Vec<f32>]) -> Result<(Vec<Pair>, Duration)> {
         let started = Instant::now();
-        let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let (mut pairs, mut is_too_many) = (Vec::new(), false);
-        let mut found = |pair| match pairs.len() < MAX_PAIRS {
-            true => pairs.push(pair),
-            false => is_too_many = true,
+        let compared = AllPairs {
+            left: vectors,
+            right: None,
+            min_score: self.min_score,
+            admits: &|_, _| true,
+            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
         };
-        alike_pairs(vectors, self.min_score, threads, &|| false, &mut found)?;
-        if is_too_many {
+        let (cancel, progress) = Default::default();
+        let mut pairs = Bounded(Vec::new());
+        alike_pairs(&compared, &cancel, &progress, &mut pairs)?;
+        if pairs.is_full() {
             bail!("over {MAX_PAIRS} pairs are alike; raise --min-score");
         }
-        Ok((pairs, started.elapsed()))
+        Ok((pairs.0, started.elapsed()))
     }
 
     fn print(&self, texts: &[Text], pairs: &[Pair]) -> Result<()> {
@@ -282,6 +285,19 @@ impl Text {
             Some((end, _)) => format!("{}...", &line[..end]),
             None => line,
         }
+    }
+}
+
+/// Pairs, as many as may be.
+struct Bounded(Vec<Pair>);
+
+impl PairSink for Bounded {
+    fn is_full(&self) -> bool {
+        self.0.len() > MAX_PAIRS
+    }
+
+    fn take(&mut self, pairs: &[Pair], _uncounted: u64) {
+        self.0.extend_from_slice(pairs);
     }
 }
 

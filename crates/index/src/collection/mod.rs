@@ -3,6 +3,7 @@
 //! One writer at a time, any number of readers. `write` changes the record and publishes the next
 //! state, `read` reads documents back, `search` joins the two.
 
+mod alike;
 mod best_passages;
 mod body;
 mod by_vector;
@@ -29,6 +30,10 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 
+pub use alike::{
+    Alike, AlikeMode, AlikeOptions, AlikePair, AlikeScope, AlikeSide, Cluster, ClusterForm,
+    ClusterMember, ClusterOptions, Clusters,
+};
 pub use best_passages::ScoredPassage;
 pub use change::UpsertStatus;
 pub use facets::{Facet, FacetRequest, FacetValue};

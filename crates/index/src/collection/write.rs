@@ -140,6 +140,38 @@ impl Collection {
         })
     }
 
+    /// Deletes those of some documents that have not been written since a moment, milliseconds since 1970,
+    /// and returns how many those were.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn delete_unchanged(&self, ids: &[String], since_ms: u64) -> Result<u64, Error> {
+        self.write_freeing_room(|change| {
+            let mut deleted = 0;
+            for id in ids {
+                let record = self.document_record(id)?;
+                if let Some(record) = record.filter(|record| record.updated_at_ms < since_ms) {
+                    self.remove(change, id, &record)?;
+                    deleted += 1;
+                }
+            }
+            Ok(deleted)
+        })
+    }
+
+    /// Returns how many documents [`Self::delete_unchanged`] would delete.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn count_unchanged(&self, ids: &[String], since_ms: u64) -> Result<u64, Error> {
+        let mut unchanged = 0;
+        for id in ids {
+            let record = self.document_record(id)?;
+            unchanged += u64::from(record.is_some_and(|record| record.updated_at_ms < since_ms));
+        }
+        Ok(unchanged)
+    }
+
     /// Merges metadata into a document's by RFC 7396. `None` when there is no such document. Metadata of
     /// more than `max_bytes` of JSON may only become less.
     ///

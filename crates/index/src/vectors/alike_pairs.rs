@@ -5,78 +5,148 @@
 //! that the pairs are those of comparing every two by themselves.
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use siamese_kernels::{AlignedVec, Kernels};
 
 use super::all_pairs::{BLOCK_COLUMNS, BLOCK_ROWS, is_comparable, packed};
 use super::cosine::{Cosines, ROUNDING};
-use crate::Error;
+use crate::{Cancel, Error, Progress};
 
 /// Two vectors by their places, and how alike they are.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pair {
     /// The place of the first.
     pub left: usize,
-    /// The place of the other, which is larger.
+    /// The place of the other, which is larger where both are of one set.
     pub right: usize,
     /// Their [`cosine`](fn@crate::cosine).
     pub score: f32,
 }
 
+/// Which vectors are compared with which, and from which score on they are alike. All must have length 1,
+/// or be zero.
+#[derive(Clone, Copy)]
+#[expect(missing_debug_implementations, reason = "a function cannot be shown")]
+pub struct AllPairs<'a, V> {
+    /// Each of these is compared ..
+    pub left: &'a [V],
+    /// .. with each of these, or without them with each other of its own set, once.
+    pub right: Option<&'a [V]>,
+    /// The least score of a pair, -1 to 1.
+    pub min_score: f32,
+    /// Says whether the vectors at two places may be a pair at all. Asked of those that are alike, or
+    /// nearly.
+    pub admits: &'a (dyn Fn(usize, usize) -> bool + Sync),
+    /// Threads that compare.
+    pub threads: NonZeroUsize,
+}
+
+/// Where pairs go.
+pub trait PairSink: Send {
+    /// Returns the score below which pairs are only counted.
+    fn floor(&self) -> f32 {
+        f32::NEG_INFINITY
+    }
+
+    /// Returns whether no more pairs are wanted.
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    /// Takes pairs, and counts so many more.
+    fn take(&mut self, pairs: &[Pair], uncounted: u64);
+}
+
+impl PairSink for Vec<Pair> {
+    fn take(&mut self, pairs: &[Pair], _uncounted: u64) {
+        self.extend_from_slice(pairs);
+    }
+}
+
 /// All that threads share.
-struct Search<'a> {
-    vectors: &'a [Vec<f32>],
-    min_score: f32,
+struct Search<'a, V, S> {
+    compared: &'a AllPairs<'a, V>,
+    columns: &'a [V],
     /// Blocks of columns that nobody has taken yet; the last one is taken first, since it is compared
     /// with the most rows.
     blocks_left: AtomicUsize,
-    is_cancelled: &'a (dyn Fn() -> bool + Sync),
-    found: Mutex<&'a mut (dyn FnMut(Pair) + Send)>,
+    cancel: &'a Cancel,
+    progress: &'a Progress,
+    sink: Mutex<&'a mut S>,
 }
 
-/// Calls `found` once with each pair of `vectors` whose cosine is at least `min_score`, in no order, by
-/// comparing all of them on so many threads. They must have length 1, or be zero. Takes time quadratic in their number. Once
-/// `is_cancelled` returns true it ends within milliseconds, without the rest.
+/// Gives `sink` each pair of vectors that is alike, once and in no order, by comparing all of them. Takes
+/// time quadratic in their number; its progress is counted in comparisons.
 ///
 /// # Errors
-/// Vectors of different lengths, or threads that cannot be started.
-pub fn alike_pairs(
-    vectors: &[Vec<f32>],
-    min_score: f32,
-    threads: NonZeroUsize,
-    is_cancelled: &(dyn Fn() -> bool + Sync),
-    found: &mut (dyn FnMut(Pair) + Send),
+/// Vectors of different lengths, threads that cannot be started, or [`Error::Cancelled`] within
+/// milliseconds of being told; some pairs have been taken then.
+pub fn alike_pairs<V: AsRef<[f32]> + Sync, S: PairSink>(
+    compared: &AllPairs<'_, V>,
+    cancel: &Cancel,
+    progress: &Progress,
+    sink: &mut S,
 ) -> Result<(), Error> {
-    if vectors.len() < 2 {
+    let columns = compared.right.unwrap_or(compared.left);
+    progress.set_total(compared.count());
+    if compared.count() == 0 {
         return Ok(());
     }
-    if !is_comparable(vectors) {
+    if !is_comparable(compared.left, columns) {
         return Err(Error::NotComparable);
     }
     let search = Search {
-        vectors,
-        min_score,
-        blocks_left: AtomicUsize::new(vectors.len().div_ceil(BLOCK_COLUMNS)),
-        is_cancelled,
-        found: Mutex::new(found),
+        compared,
+        columns,
+        blocks_left: AtomicUsize::new(columns.len().div_ceil(BLOCK_COLUMNS)),
+        cancel,
+        progress,
+        sink: Mutex::new(sink),
     };
     thread::scope(|scope| {
-        for _ in 1..threads.get() {
+        for _ in 1..compared.threads.get() {
             thread::Builder::new().spawn_scoped(scope, || search.run())?;
         }
         search.run();
-        Ok(())
-    })
+        Ok::<_, Error>(())
+    })?;
+    cancel.check()
 }
 
-impl Search<'_> {
+impl<V> AllPairs<'_, V> {
+    /// How many pairs of vectors are compared.
+    fn count(&self) -> u64 {
+        let left = self.left.len() as u64;
+        match self.right {
+            Some(right) => left * right.len() as u64,
+            None => left * left.saturating_sub(1) / 2,
+        }
+    }
+}
+
+/// Memory of one thread.
+struct Block {
+    rows: AlignedVec<f32>,
+    products: AlignedVec<f32>,
+    pairs: Vec<Pair>,
+}
+
+impl<'a, V: AsRef<[f32]> + Sync, S: PairSink> Search<'a, V, S> {
     /// Compares blocks until none is left.
     fn run(&self) {
-        while let Some(block) = self.next_block() {
-            self.compare(block * BLOCK_COLUMNS);
+        let dimensions = self.columns[0].as_ref().len();
+        let widest = BLOCK_COLUMNS.next_multiple_of(Kernels::detected().panel);
+        let mut block = Block {
+            rows: AlignedVec::zeros(BLOCK_ROWS * dimensions),
+            products: AlignedVec::zeros(BLOCK_ROWS * widest),
+            pairs: Vec::new(),
+        };
+        while let Some(taken) = self.next_block() {
+            self.compare(taken * BLOCK_COLUMNS, &mut block);
         }
     }
 
@@ -89,50 +159,96 @@ impl Search<'_> {
         taken.ok().map(|left| left - 1)
     }
 
-    /// Compares the block of columns that begins at `start` with all vectors before them.
-    fn compare(&self, start: usize) {
+    /// Compares the block of columns that begins at `start` with all rows that they are to be compared
+    /// with.
+    fn compare(&self, start: usize, block: &mut Block) {
         let kernels = Kernels::detected();
-        let end = self.vectors.len().min(start + BLOCK_COLUMNS);
-        let columns = packed(&self.vectors[start..end], kernels);
+        let end = self.columns.len().min(start + BLOCK_COLUMNS);
+        let columns = packed(&self.columns[start..end], kernels);
         let width = columns.panels() * kernels.panel;
-        let dimensions = self.vectors[0].len();
-        let mut rows: AlignedVec<f32> = AlignedVec::zeros(BLOCK_ROWS * dimensions);
-        let mut products: AlignedVec<f32> = AlignedVec::zeros(BLOCK_ROWS * width);
-        for first in (0..end).step_by(BLOCK_ROWS) {
-            if (self.is_cancelled)() {
+        let dimensions = columns.depth();
+        let rows_end = match self.compared.right {
+            Some(_) => self.compared.left.len(),
+            None => end,
+        };
+        for first in (0..rows_end).step_by(BLOCK_ROWS) {
+            if self.cancel.is_cancelled() || self.sink().is_full() {
                 return;
             }
-            let vectors = &self.vectors[first..end.min(first + BLOCK_ROWS)];
-            for (row, vector) in rows.chunks_exact_mut(dimensions).zip(vectors) {
-                row.copy_from_slice(vector);
+            let vectors = &self.compared.left[first..rows_end.min(first + BLOCK_ROWS)];
+            for (row, vector) in block.rows.chunks_exact_mut(dimensions).zip(vectors) {
+                row.copy_from_slice(vector.as_ref());
             }
-            let products = &mut products[..vectors.len() * width];
-            kernels.multiply_rows(&rows[..vectors.len() * dimensions], &columns, products);
-            for (row, products) in (first..).zip(products.chunks_exact(width)) {
-                self.survivors(row, start, &products[..end - start]);
-            }
+            let rows = &block.rows[..vectors.len() * dimensions];
+            let products = &mut block.products[..vectors.len() * width];
+            kernels.multiply_rows(rows, &columns, products);
+            self.take_survivors(first..first + vectors.len(), start..end, width, block);
         }
     }
 
-    /// Scores those of a row's products that may be over the threshold.
-    fn survivors(&self, row: usize, start: usize, products: &[f32]) {
-        let nearly = self.min_score - ROUNDING;
-        let mut cosines = None;
-        for (column, product) in (start..).zip(products) {
-            if *product < nearly || column <= row {
+    /// Gives away those pairs of a block whose products say that they may be alike.
+    fn take_survivors(
+        &self,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        width: usize,
+        block: &mut Block,
+    ) {
+        let floor = self.sink().floor();
+        let (mut compared, mut uncounted) = (0, 0);
+        block.pairs.clear();
+        for (row, products) in rows.zip(block.products.chunks_exact(width)) {
+            // Of one set, each pair once: the columns after the row.
+            let begin = match self.compared.right {
+                Some(_) => columns.start,
+                None => columns.start.max(row + 1).min(columns.end),
+            };
+            let products = &products[begin - columns.start..columns.end - columns.start];
+            compared += products.len() as u64;
+            uncounted += self.survivors(row, begin, products, floor, &mut block.pairs);
+        }
+        self.progress.add(compared);
+        if !block.pairs.is_empty() || uncounted > 0 {
+            self.sink().take(&block.pairs, uncounted);
+        }
+    }
+
+    /// Scores those of a row's products that may be over the threshold. Returns how many more are over it,
+    /// but below the floor.
+    fn survivors(
+        &self,
+        row: usize,
+        begin: usize,
+        products: &[f32],
+        floor: f32,
+        pairs: &mut Vec<Pair>,
+    ) -> u64 {
+        let min_score = self.compared.min_score;
+        let (mut cosines, mut uncounted) = (None, 0);
+        for (column, product) in (begin..).zip(products) {
+            if *product < min_score - ROUNDING || !(self.compared.admits)(row, column) {
                 continue;
             }
-            let cosines = cosines.get_or_insert_with(|| Cosines::with(&self.vectors[row]));
-            let score = cosines.of(&self.vectors[column]);
-            if score >= self.min_score {
-                let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-                found(Pair {
+            if *product > min_score + ROUNDING && *product < floor - ROUNDING {
+                uncounted += 1;
+                continue;
+            }
+            let vector = self.compared.left[row].as_ref();
+            let cosines = cosines.get_or_insert_with(|| Cosines::with(vector));
+            let score = cosines.of(self.columns[column].as_ref());
+            if score >= min_score {
+                pairs.push(Pair {
                     left: row,
                     right: column,
                     score,
                 });
             }
         }
+        uncounted
+    }
+
+    fn sink(&self) -> MutexGuard<'_, &'a mut S> {
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -143,11 +259,25 @@ mod tests {
     use super::super::{cosine, normalized};
     use super::*;
 
+    fn of_one_set(vectors: &[Vec<f32>], min_score: f32) -> AllPairs<'_, Vec<f32>> {
+        AllPairs {
+            left: vectors,
+            right: None,
+            min_score,
+            admits: &|_, _| true,
+            threads: NonZeroUsize::MIN,
+        }
+    }
+
     fn pairs(vectors: &[Vec<f32>], min_score: f32, threads: usize) -> Vec<Pair> {
         let mut pairs = Vec::new();
-        let threads = NonZeroUsize::new(threads).unwrap();
-        let mut found = |pair| pairs.push(pair);
-        alike_pairs(vectors, min_score, threads, &|| false, &mut found).unwrap();
+        let compared = AllPairs {
+            threads: NonZeroUsize::new(threads).unwrap(),
+            ..of_one_set(vectors, min_score)
+        };
+        let progress = Progress::default();
+        alike_pairs(&compared, &Cancel::default(), &progress, &mut pairs).unwrap();
+        assert_eq!(progress.done(), compared.count());
         pairs.sort_by_key(|pair| (pair.left, pair.right));
         pairs
     }
@@ -191,19 +321,92 @@ mod tests {
         assert_eq!(pairs(&[], 0.0, 1), []);
         assert_eq!(pairs(&[vec![1.0]], 0.0, 1), []);
         let uneven = [vec![1.0], vec![1.0, 0.0]];
-        let refused = alike_pairs(&uneven, 0.0, NonZeroUsize::MIN, &|| false, &mut |_| ());
+        let (cancel, progress) = Default::default();
+        let compared = of_one_set(&uneven, 0.0);
+        let refused = alike_pairs(&compared, &cancel, &progress, &mut Vec::new());
         assert!(matches!(refused, Err(Error::NotComparable)));
     }
 
     #[test]
+    fn of_two_sets_every_vector_of_one_meets_every_vector_of_the_other() {
+        let vectors = vectors(900, 24, 70);
+        let (left, right) = vectors.split_at(301);
+        let compared = AllPairs {
+            right: Some(right),
+            threads: NonZeroUsize::new(2).unwrap(),
+            admits: &|left, right| left != right,
+            ..of_one_set(left, 0.7)
+        };
+        let mut found = Vec::new();
+        let (cancel, progress) = Default::default();
+        alike_pairs(&compared, &cancel, &progress, &mut found).unwrap();
+        found.sort_by_key(|pair| (pair.left, pair.right));
+        let mut expected = Vec::new();
+        for (place, vector) in left.iter().enumerate() {
+            for (other, column) in right.iter().enumerate() {
+                let score = cosine(vector, column);
+                if score >= 0.7 && place != other {
+                    expected.push(Pair {
+                        left: place,
+                        right: other,
+                        score,
+                    });
+                }
+            }
+        }
+        assert!(expected.len() > 100);
+        assert_eq!(found, expected);
+        assert_eq!(progress.done(), 301 * 599);
+    }
+
+    /// Keeps nothing that is under a half, and counts.
+    #[derive(Default)]
+    struct OverHalf {
+        pairs: Vec<Pair>,
+        uncounted: u64,
+    }
+
+    impl PairSink for OverHalf {
+        fn floor(&self) -> f32 {
+            0.5
+        }
+
+        fn take(&mut self, pairs: &[Pair], uncounted: u64) {
+            self.pairs.extend(pairs);
+            self.uncounted += uncounted;
+        }
+    }
+
+    #[test]
+    fn pairs_below_the_floor_are_counted_and_those_above_it_scored() {
+        let vectors = vectors(700, 24, 300);
+        let all = by_brute_force(&vectors, 0.1);
+        let mut sink = OverHalf::default();
+        let (cancel, progress) = Default::default();
+        alike_pairs(&of_one_set(&vectors, 0.1), &cancel, &progress, &mut sink).unwrap();
+        assert!(sink.uncounted > 0);
+        assert_eq!(sink.uncounted + sink.pairs.len() as u64, all.len() as u64);
+        for pair in all.iter().filter(|pair| pair.score >= 0.5) {
+            assert!(sink.pairs.contains(pair));
+        }
+    }
+
+    #[test]
     fn a_search_that_is_cancelled_ends_without_the_rest() {
+        struct UntilFirst(Cancel, usize);
+        impl PairSink for UntilFirst {
+            fn take(&mut self, pairs: &[Pair], _uncounted: u64) {
+                self.0.cancel();
+                self.1 += pairs.len();
+            }
+        }
         let vectors = vectors(2000, 8, 1);
-        let mut found = 0_usize;
-        let looks = AtomicUsize::new(0);
-        let is_cancelled = || looks.fetch_add(1, Ordering::Relaxed) >= 2;
-        let threads = NonZeroUsize::MIN;
-        alike_pairs(&vectors, 0.5, threads, &is_cancelled, &mut |_| found += 1).unwrap();
-        assert!(found > 0 && found < 2000 * 1999 / 2 / 4, "{found}");
+        let cancel = Cancel::default();
+        let mut sink = UntilFirst(cancel.clone(), 0);
+        let compared = of_one_set(&vectors, 0.5);
+        let ended = alike_pairs(&compared, &cancel, &Progress::default(), &mut sink);
+        assert!(matches!(ended, Err(Error::Cancelled)));
+        assert!(sink.1 > 0 && sink.1 < 2000 * 1999 / 2 / 4, "{}", sink.1);
     }
 
     proptest! {

@@ -28,7 +28,7 @@ pub struct MostAlike {
 /// # Errors
 /// Fewer than two vectors, vectors of different lengths, or threads that cannot be started.
 pub fn most_alike(vectors: &[Vec<f32>], threads: usize) -> Result<Vec<MostAlike>, Error> {
-    if vectors.len() < 2 || !is_comparable(vectors) {
+    if vectors.len() < 2 || !is_comparable(vectors, &[]) {
         return Err(Error::NotComparable);
     }
     let kernels = Kernels::detected();
@@ -58,18 +58,19 @@ pub fn most_alike(vectors: &[Vec<f32>], threads: usize) -> Result<Vec<MostAlike>
     Ok(best)
 }
 
-/// Whether all have one length, above 0.
-pub(super) fn is_comparable(vectors: &[Vec<f32>]) -> bool {
-    let dimensions = vectors.first().map_or(0, Vec::len);
-    dimensions > 0 && vectors.iter().all(|vector| vector.len() == dimensions)
+/// Returns whether all of both sets have one length, above 0.
+pub(super) fn is_comparable<V: AsRef<[f32]>>(left: &[V], right: &[V]) -> bool {
+    let mut vectors = left.iter().chain(right).map(AsRef::as_ref);
+    let dimensions = vectors.clone().next().map_or(0, <[f32]>::len);
+    dimensions > 0 && vectors.all(|vector| vector.len() == dimensions)
 }
 
 /// Vectors as the columns of a matrix.
-pub(super) fn packed(vectors: &[Vec<f32>], kernels: &Kernels) -> PackedMatrix {
-    let dimensions = vectors.first().map_or(0, Vec::len);
+pub(super) fn packed<V: AsRef<[f32]>>(vectors: &[V], kernels: &Kernels) -> PackedMatrix {
+    let dimensions = vectors.first().map_or(0, |vector| vector.as_ref().len());
     let mut columns = PackedMatrix::zeros(kernels, Precision::F32, dimensions, vectors.len());
     for (column, vector) in vectors.iter().enumerate() {
-        for (step, value) in vector.iter().enumerate() {
+        for (step, value) in vector.as_ref().iter().enumerate() {
             columns.set(step, column, *value);
         }
     }

@@ -27,7 +27,7 @@ mod space;
 mod top_k;
 mod unit_vector;
 
-pub use alike_pairs::{Pair, alike_pairs};
+pub use alike_pairs::{AllPairs, Pair, PairSink, alike_pairs};
 pub use all_pairs::{MostAlike, most_alike};
 pub use cosine::cosine;
 pub(crate) use freeze::{FreezeFailure, freeze};

@@ -128,6 +128,13 @@ impl VectorSpace {
             .collect()
     }
 
+    /// Everything that is alive, in the order of passages.
+    pub(crate) fn living(&self) -> Vec<Row<'_>> {
+        let mut rows = self.living_in(&self.segments.segments);
+        rows.extend(self.living_head());
+        rows
+    }
+
     /// Everything of some segments that is alive, in the order of passages.
     fn living_in<'a>(&self, segments: &'a [Arc<VectorSegment>]) -> Vec<Row<'a>> {
         let rows = segments.iter().flat_map(|segment| segment.rows());

@@ -4,6 +4,7 @@ mod census;
 mod json;
 mod object;
 mod params;
+mod prefer;
 mod whole_number;
 
 pub(crate) use census::ListLimit;
@@ -17,4 +18,5 @@ pub(crate) use object::from_object_only;
 pub(crate) use params::{
     ApiPath, ApiQuery, CollectionName, DEFAULT_COLLECTION, DocumentId, query_pairs,
 };
+pub(crate) use prefer::{RESPOND_ASYNC, RespondAsync};
 pub(crate) use whole_number::whole_number;

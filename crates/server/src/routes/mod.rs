@@ -2,11 +2,13 @@
 //!
 //! Shapes are checked here and turned into the types of `service`; nothing below sees JSON.
 
+pub(crate) mod clusters;
 pub(crate) mod cohere;
 pub(crate) mod collections;
 pub(crate) mod dialect;
 pub(crate) mod docs;
 pub(crate) mod documents;
+pub(crate) mod duplicates;
 pub(crate) mod embed;
 pub(crate) mod embed_all;
 mod embed_input;
@@ -18,6 +20,7 @@ pub(crate) mod health;
 pub(crate) mod hits;
 pub(crate) mod info;
 mod item;
+pub(crate) mod jobs;
 pub(crate) mod main_task;
 mod mode;
 pub(crate) mod predict;

@@ -88,6 +88,12 @@ problems! {
 }
 
 problems! {
+    /// Any operation on one job, which may not be there.
+    JobProblems:
+    (404, "`job_not_found`"),
+}
+
+problems! {
     /// Any operation with a JSON body.
     BodyProblems:
     (400, "`malformed_json`: not JSON, or not UTF-8"),

@@ -445,7 +445,11 @@ fn searched_for(
     }
 }
 
-fn in_range(
+/// Checks a number against a limit that has a name.
+///
+/// # Errors
+/// 422 with a pointer to the field.
+pub(super) fn in_range(
     pointer: &str,
     value: usize,
     min: usize,

@@ -8,9 +8,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use siamese_index::{Progress, SnapshotInfo, SnapshotManifest};
+use siamese_index::{Index, Progress, SnapshotInfo, SnapshotManifest};
 use utoipa::ToSchema;
 
+use super::jobs::{PreferHeader, StartedJob, started};
 use super::problems::{
     BodyProblems, ConflictProblems, EngineProblems, ParameterProblems, SnapshotProblems,
     WriteProblems,
@@ -19,7 +20,10 @@ use super::timestamp::rfc3339;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiPath, JsonBody, OptionalJson, from_object_only, require_json};
+use crate::extract::{
+    ApiPath, JsonBody, OptionalJson, RespondAsync, from_object_only, require_json,
+};
+use crate::jobs::{JobKind, NewJob};
 use crate::service::{blocking, file_stream};
 
 /// A snapshot: all collections at one moment, in one file.
@@ -140,25 +144,31 @@ impl JsonBody for SnapshotRequest {
 }
 
 /// Take a snapshot while reads and writes go on. The answer comes when it is complete and durable,
-/// however long that takes. One at a time, and up to `storage.max_snapshots`.
+/// however long that takes; with `Prefer: respond-async` at once, and a job takes it. One at a time, and up to `storage.max_snapshots`.
 ///
 /// The content type must be that of JSON, with or without a body, so that a form of a foreign web page
 /// cannot take one.
 #[utoipa::path(
     post, path = "/snapshots", operation_id = "create_snapshot", tag = "operations",
+    params(PreferHeader),
     request_body = SnapshotRequest,
     responses(
         (status = 201, body = SnapshotDescription),
+        (status = 202, body = StartedJob, description = "A job takes it; its `result` is the snapshot"),
         BodyProblems, ConflictProblems, WriteProblems, EngineProblems
     )
 )]
 pub(crate) async fn create(
     State(app): State<App>,
     headers: HeaderMap,
+    RespondAsync(is_wanted_later): RespondAsync,
     OptionalJson(SnapshotRequest {}): OptionalJson<SnapshotRequest>,
 ) -> Result<Response, ApiError> {
     require_json(&headers)?;
     let index = Arc::clone(&app.engine()?.index);
+    if is_wanted_later {
+        return started(&app, job(index), true).await;
+    }
     let ending = app.ending().clone();
     blocking(move || {
         let snapshot = index.create_snapshot(&ending, &Progress::default())?;
@@ -166,6 +176,19 @@ pub(crate) async fn create(
         Ok((StatusCode::CREATED, Json(snapshot)).into_response())
     })
     .await
+}
+
+/// A job that takes a snapshot.
+fn job(index: Arc<Index>) -> NewJob {
+    NewJob {
+        kind: JobKind::Snapshot,
+        collection: None,
+        unit: "bytes",
+        work: Box::new(move |run| {
+            let snapshot = index.create_snapshot(run.cancel, run.progress)?;
+            serde_json::to_value(SnapshotDescription::from(snapshot)).map_err(ApiError::internal)
+        }),
+    }
 }
 
 /// List all snapshots.

@@ -1,13 +1,16 @@
 //! `DELETE /documents/{id}` and `POST /documents/delete`.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use siamese_index::{Collection, Filter};
+use siamese_index::{Collection, Filter, Index};
 use utoipa::ToSchema;
 
 use super::IdQuery;
+use super::duplicates::Duplicates;
 use super::input::check_id;
 use crate::app::App;
 use crate::config::Limits;
@@ -15,6 +18,7 @@ use crate::error::ApiError;
 use crate::extract::{
     ApiJson, ApiQuery, CollectionName, DocumentId, JsonBody, ListLimit, from_object_only, present,
 };
+use crate::jobs::Jobs;
 use crate::metrics;
 use crate::routes::filter::FilterShape;
 use crate::routes::problems::{
@@ -70,7 +74,7 @@ async fn delete_one(app: &App, collection: &str, id: String) -> Result<StatusCod
     .await
 }
 
-/// Which documents to delete: exactly one of `ids` and `filter`.
+/// Which documents to delete: exactly one of `ids`, `filter` and `clusters`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct DeleteRequest {
@@ -84,12 +88,25 @@ pub(crate) struct DeleteRequest {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     filter: Option<FilterShape>,
+    /// Of each group that a job of `POST /clusters` has found, all documents but the medoid. What has been
+    /// written since the job began stays.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, inline)]
+    clusters: Option<ClustersOfJob>,
     /// Count what would be deleted, and delete nothing.
     #[serde(default)]
     dry_run: bool,
 }
 
 from_object_only!(DeleteRequest);
+
+/// Groups that were found.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ClustersOfJob {
+    /// The job's id.
+    job: String,
+}
 
 /// A document's id.
 #[derive(Debug, ToSchema)]
@@ -107,7 +124,7 @@ pub(crate) struct DeleteResponse {
     deleted: u64,
 }
 
-/// Delete documents by id or by filter.
+/// Delete documents by id, by filter, or those that others stand for.
 #[utoipa::path(
     post, path = "/documents/delete", operation_id = "delete_documents", tag = "documents",
     request_body = DeleteRequest,
@@ -121,8 +138,11 @@ pub(crate) async fn many(
     collection: CollectionName,
     ApiJson((selection, dry_run)): ApiJson<DeleteRequest>,
 ) -> Result<Json<DeleteResponse>, ApiError> {
-    let collection = app.engine()?.collection(&collection)?;
+    let engine = app.engine()?;
+    let (name, collection) = (collection.to_string(), engine.collection(&collection)?);
+    let (index, jobs) = (Arc::clone(&engine.index), engine.jobs.clone());
     blocking_write(move || {
+        let selection = selection.read(&name, &index, &jobs)?;
         if dry_run {
             let deleted = selection.count(&collection)?;
             return Ok(Json(DeleteResponse { deleted }));
@@ -140,11 +160,30 @@ pub(crate) enum Selection {
     /// Sorted, without repetition.
     Ids(Vec<String>),
     Filter(Filter),
+    Duplicates(Duplicates),
+}
+
+/// What a request selects, before the job that it may name is looked at.
+#[derive(Debug)]
+pub(crate) enum Selected {
+    Now(Selection),
+    ClustersOf(String),
+}
+
+impl Selected {
+    fn read(self, collection: &str, index: &Index, jobs: &Jobs) -> Result<Selection, ApiError> {
+        match self {
+            Self::Now(selection) => Ok(selection),
+            Self::ClustersOf(job) => Duplicates::of_job(&job, collection, index, jobs)
+                .map(Selection::Duplicates)
+                .map_err(|error| error.or_at("/clusters/job")),
+        }
+    }
 }
 
 impl JsonBody for DeleteRequest {
     /// What to delete, and whether only to count it.
-    type Checked = (Selection, bool);
+    type Checked = (Selected, bool);
 
     fn lists(limits: &Limits) -> Vec<ListLimit> {
         vec![ListLimit::new(
@@ -162,49 +201,55 @@ impl JsonBody for DeleteRequest {
 }
 
 impl DeleteRequest {
-    fn selection(self, limits: &Limits) -> Result<Selection, ApiError> {
-        match (self.ids, self.filter) {
-            (Some(mut ids), None) => {
+    fn selection(self, limits: &Limits) -> Result<Selected, ApiError> {
+        match (self.ids, self.filter, self.clusters) {
+            (Some(mut ids), None, None) => {
                 check_ids(&ids)?;
                 ids.sort_unstable();
                 ids.dedup();
-                Ok(Selection::Ids(ids))
+                Ok(Selected::Now(Selection::Ids(ids)))
             }
-            (None, Some(filter)) => {
+            (None, Some(filter), None) => {
                 let filter = filter.read(limits, "/filter")?;
                 if filter.is_empty() {
                     let detail = "an empty filter would delete every document; to delete them \
                                   all, delete the collection";
                     return Err(ApiError::invalid("/filter", detail));
                 }
-                Ok(Selection::Filter(filter))
+                Ok(Selected::Now(Selection::Filter(filter)))
             }
-            _ => Err(ApiError::invalid("", "give exactly one of ids and filter")),
+            (None, None, Some(clusters)) => Ok(Selected::ClustersOf(clusters.job)),
+            _ => Err(ApiError::invalid(
+                "",
+                "give exactly one of ids, filter and clusters",
+            )),
         }
     }
 }
 
 impl Selection {
-    fn count(&self, collection: &Collection) -> Result<u64, ApiError> {
+    fn count(self, collection: &Collection) -> Result<u64, ApiError> {
         match self {
             Self::Ids(ids) => {
                 let mut stored = 0;
                 for id in ids {
-                    stored += u64::from(collection.get(id)?.is_some());
+                    stored += u64::from(collection.get(&id)?.is_some());
                 }
                 Ok(stored)
             }
-            Self::Filter(filter) => Ok(collection.count_matching(filter)?),
+            Self::Filter(filter) => Ok(collection.count_matching(&filter)?),
+            Self::Duplicates(duplicates) => duplicates.count(collection),
         }
     }
 
-    fn delete(&self, collection: &Collection) -> Result<u64, ApiError> {
+    fn delete(self, collection: &Collection) -> Result<u64, ApiError> {
         match self {
             Self::Ids(ids) => {
-                let were_there = collection.delete(ids)?;
+                let were_there = collection.delete(&ids)?;
                 Ok(were_there.iter().filter(|was_there| **was_there).count() as u64)
             }
-            Self::Filter(filter) => Ok(collection.delete_matching(filter)?),
+            Self::Filter(filter) => Ok(collection.delete_matching(&filter)?),
+            Self::Duplicates(duplicates) => duplicates.delete(collection),
         }
     }
 }

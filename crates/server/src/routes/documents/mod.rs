@@ -5,6 +5,7 @@ pub(crate) mod patch;
 pub(crate) mod read;
 pub(crate) mod write;
 
+mod duplicates;
 mod input;
 pub(crate) use input::{check_id, check_text};
 mod stream;

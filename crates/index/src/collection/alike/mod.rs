@@ -1,0 +1,285 @@
+//! Comparing the documents of a collection with each other.
+//!
+//! Everything works on one published state, however long it takes. Scores are those of `cosine`, between
+//! passages, or between documents by the means of their passages' vectors.
+
+mod best_pairs;
+mod clusters;
+mod communities;
+mod items;
+mod near_pairs;
+
+use std::num::NonZeroUsize;
+use std::ops::Range;
+
+use roaring::RoaringBitmap;
+
+use self::best_pairs::BestPairs;
+pub use self::clusters::{Cluster, ClusterForm, ClusterMember, ClusterOptions, Clusters};
+use self::items::Items;
+use super::Collection;
+use super::state::State;
+use crate::filter::Filter;
+use crate::vectors::{AllPairs, Pair, PairSink, alike_pairs};
+use crate::{Cancel, Error, Progress};
+
+/// Pairs that are kept while neighbours of every document are gathered; each takes 24 bytes.
+const MAX_NEIGHBOURS: usize = 20_000_000;
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum AlikeScope {
+    /// Documents as wholes, by the means of their passages' vectors.
+    #[default]
+    Documents,
+    /// Every passage, so that a part of one document is found in another.
+    Passages,
+}
+
+/// How pairs are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum AlikeMode {
+    /// Every two are compared.
+    #[default]
+    Exact,
+    /// Each is compared with those that the graphs lead to. Some pairs are not found.
+    Approximate,
+}
+
+/// Which documents are compared, and what is wanted of the pairs that are alike.
+#[derive(Debug, Clone)]
+pub struct AlikeOptions {
+    /// The least score of a pair, -1 to 1.
+    pub min_score: f32,
+    /// What is compared.
+    pub scope: AlikeScope,
+    /// How pairs are looked for.
+    pub mode: AlikeMode,
+    /// Leave out documents that do not pass.
+    pub filter: Option<Filter>,
+    /// Compare the documents that pass the first with those that pass the other, instead of all with all.
+    pub between: Option<(Filter, Filter)>,
+    /// Only pairs that are among so many best ones of either document.
+    pub top_k_per_document: Option<NonZeroUsize>,
+    /// Pairs to return, the best ones.
+    pub limit: usize,
+    /// Threads that compare.
+    pub threads: NonZeroUsize,
+}
+
+/// The pairs that were found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alike {
+    /// Best first; equal scores in the order in which the documents were stored.
+    pub pairs: Vec<AlikePair>,
+    /// How many reach the threshold, returned or not; with `top_k_per_document` how many of them are left.
+    pub total: u64,
+    /// Documents that were compared.
+    pub documents: u64,
+}
+
+/// Two documents that are alike, or two of their passages. [`Collection::read_alike`] reads who they are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AlikePair {
+    /// Their cosine.
+    pub score: f32,
+    a: Side,
+    b: Side,
+    scope: AlikeScope,
+}
+
+/// One of two that are alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlikeSide {
+    /// The document's id.
+    pub id: String,
+    /// Where the passage is in its text, bytes; nothing of documents as wholes.
+    pub span: Option<Range<usize>>,
+}
+
+/// By internal numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Side {
+    document: u32,
+    passage: u32,
+}
+
+/// The documents of a comparison.
+struct Sets {
+    left: RoaringBitmap,
+    /// Nothing when those of one set are compared with each other.
+    right: Option<RoaringBitmap>,
+}
+
+impl Collection {
+    /// Returns how many comparisons [`Self::alike`] would make; an upper bound where it is approximate.
+    ///
+    /// # Errors
+    /// [`Error::FilterTooBroad`], or a store that fails.
+    pub fn count_comparisons(&self, options: &AlikeOptions) -> Result<u64, Error> {
+        let state = self.published.load().state.clone();
+        let sets = self.sets(&state, &options.filter, &options.between)?;
+        let count = |documents: &RoaringBitmap| match options.scope {
+            AlikeScope::Documents => documents.len(),
+            AlikeScope::Passages => state.metadata.passages_of(documents).len(),
+        };
+        let left = count(&sets.left);
+        Ok(match &sets.right {
+            Some(right) => left.saturating_mul(count(right)),
+            None => left.saturating_mul(left.saturating_sub(1)) / 2,
+        })
+    }
+
+    /// Finds the pairs of documents, or of passages of two documents, that are alike.
+    ///
+    /// # Errors
+    /// [`Error::FilterTooBroad`], [`Error::TooManyNeighbours`], [`Error::Cancelled`], threads that cannot be
+    /// started, or a store that fails.
+    pub fn alike(
+        &self,
+        options: &AlikeOptions,
+        cancel: &Cancel,
+        progress: &Progress,
+    ) -> Result<Alike, Error> {
+        let state = self.published.load().state.clone();
+        let sets = self.sets(&state, &options.filter, &options.between)?;
+        let rows = state.vectors.living();
+        let left = Items::of(&rows, &sets.left, options.scope);
+        let right = sets.right.as_ref();
+        let right = right.map(|documents| Items::of(&rows, documents, options.scope));
+        drop(rows);
+        let compared = Compared {
+            left: &left,
+            right: right.as_ref(),
+        };
+        let mut best = BestPairs::new(&compared, options)?;
+        match options.mode {
+            AlikeMode::Exact => compared.all_pairs(options, cancel, progress, &mut best)?,
+            AlikeMode::Approximate => {
+                let near = near_pairs::Search {
+                    compared: &compared,
+                    options,
+                    vectors: &state.vectors,
+                    passages: state
+                        .metadata
+                        .passages_of(sets.right.as_ref().unwrap_or(&sets.left)),
+                    ef_search: self.settings().graph.ef_search,
+                };
+                best.take(&near.run(cancel, progress)?, 0);
+            }
+        }
+        let (pairs, total) = best.into_sorted();
+        let documents = sets
+            .right
+            .map_or_else(|| sets.left.clone(), |right| &sets.left | right);
+        Ok(Alike {
+            pairs: pairs
+                .iter()
+                .map(|pair| compared.described(pair, options.scope))
+                .collect(),
+            total,
+            documents: documents.len(),
+        })
+    }
+
+    /// Reads which documents, and which of their passages, are alike, the one that was stored first before
+    /// the other. `None` when one of them has been replaced or deleted since.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn read_alike(&self, pair: &AlikePair) -> Result<Option<[AlikeSide; 2]>, Error> {
+        let read = |side: Side| {
+            let Some(id) = self.document_id(side.document)? else {
+                return Ok::<_, Error>(None);
+            };
+            let span = match pair.scope {
+                AlikeScope::Documents => None,
+                AlikeScope::Passages => match self.passage(side.passage, false)? {
+                    Some(passage) => Some(passage.start..passage.end),
+                    None => return Ok(None),
+                },
+            };
+            Ok(Some(AlikeSide { id, span }))
+        };
+        Ok(read(pair.a)?.zip(read(pair.b)?).map(<[AlikeSide; 2]>::from))
+    }
+
+    fn sets(
+        &self,
+        state: &State,
+        filter: &Option<Filter>,
+        between: &Option<(Filter, Filter)>,
+    ) -> Result<Sets, Error> {
+        let passing = |filter: &Filter| self.passing(&state.metadata, filter);
+        let all = match filter {
+            Some(filter) => passing(filter)?,
+            None => state.metadata.documents().clone(),
+        };
+        Ok(match between {
+            None => Sets {
+                left: all,
+                right: None,
+            },
+            Some((within, against)) => Sets {
+                left: passing(within)? & &all,
+                right: Some(passing(against)? & all),
+            },
+        })
+    }
+}
+
+/// Items of one set that are compared with each other, or with those of another set.
+struct Compared<'a> {
+    left: &'a Items<'a>,
+    right: Option<&'a Items<'a>>,
+}
+
+impl Compared<'_> {
+    fn right(&self) -> &Items<'_> {
+        self.right.unwrap_or(self.left)
+    }
+
+    /// Whether two items may be a pair: not of one document, and once where both are in both sets.
+    fn admits(&self, left: usize, right: usize) -> bool {
+        let (a, b) = (self.left.side(left), self.right().side(right));
+        let is_met_again = || {
+            self.right.is_some()
+                && a.passage > b.passage
+                && self.left.holds(b.passage)
+                && self.right().holds(a.passage)
+        };
+        a.document != b.document && !is_met_again()
+    }
+
+    fn all_pairs(
+        &self,
+        options: &AlikeOptions,
+        cancel: &Cancel,
+        progress: &Progress,
+        sink: &mut impl PairSink,
+    ) -> Result<(), Error> {
+        let pairs = AllPairs {
+            left: self.left.vectors(),
+            right: self.right.map(Items::vectors),
+            min_score: options.min_score,
+            admits: &|left, right| self.admits(left, right),
+            threads: options.threads,
+        };
+        alike_pairs(&pairs, cancel, progress, sink)
+    }
+
+    fn described(&self, pair: &Pair, scope: AlikeScope) -> AlikePair {
+        let (a, b) = (self.left.side(pair.left), self.right().side(pair.right));
+        let (a, b) = if a.document <= b.document {
+            (a, b)
+        } else {
+            (b, a)
+        };
+        AlikePair {
+            score: pair.score,
+            a,
+            b,
+            scope,
+        }
+    }
+}
