@@ -10,8 +10,7 @@ use std::time::Duration;
 use crate::data_folder::{self, REPLACED_FOLDER, REWRITTEN_FOLDER, STORE_FOLDER};
 use crate::durable_files::{fsync_folder, remove_if_there};
 use crate::lock_file::LockFile;
-use crate::snapshots::Filling;
-use crate::store::{FORMAT_VERSION, KeyRange, Store, check_room, stored_format};
+use crate::store::{FORMAT_VERSION, Filling, KeyRange, Store, check_room, stored_format};
 use crate::{Error, IndexOptions};
 
 /// Stores smaller than this are left alone unless asked: sled's log grows in steps that are large

@@ -3,32 +3,26 @@
 //! A collection is gone once the record says so. Its entries and files take up room until they are
 //! removed, and a disk that refuses that now may not refuse it in a while.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::Error;
-use crate::collection::{Collection, Folders, sweep};
+use crate::collection::{Collection, SegmentFolders, sweep};
 use crate::store::{CollectionId, KeyRange, Store};
 
 /// What has yet to be removed.
 #[derive(Debug)]
 pub(crate) struct Drops {
     store: Arc<Store>,
-    segments_folder: PathBuf,
-    lexical_folder: PathBuf,
+    folders: SegmentFolders,
     pending: Mutex<Vec<CollectionId>>,
 }
 
 impl Drops {
-    /// For the caches in two folders. Collections whose deletion was interrupted are pending.
+    /// For collections with their segments in these folders. Collections whose deletion was interrupted are pending.
     ///
     /// # Errors
     /// A store that cannot be read.
-    pub(crate) fn new(
-        store: Arc<Store>,
-        segments_folder: PathBuf,
-        lexical_folder: PathBuf,
-    ) -> Result<Self, Error> {
+    pub(crate) fn new(store: Arc<Store>, folders: SegmentFolders) -> Result<Self, Error> {
         let mut pending = Vec::new();
         for entry in store.scan(&KeyRange::dropped()) {
             let id = entry?.0.dropped_collection();
@@ -36,8 +30,7 @@ impl Drops {
         }
         Ok(Self {
             store,
-            segments_folder,
-            lexical_folder,
+            folders,
             pending: Mutex::new(pending),
         })
     }
@@ -74,7 +67,7 @@ impl Drops {
     }
 
     fn clear_by_id(&self, id: CollectionId, goes_on: &impl Fn() -> bool) -> Result<bool, Error> {
-        Folders::new(&self.segments_folder, &self.lexical_folder, id).remove()?;
+        self.folders.of(id).remove()?;
         sweep(&self.store, id, goes_on)
     }
 
@@ -106,8 +99,7 @@ mod tests {
         store.apply(batch).unwrap();
         let drops = super::Drops::new(
             std::sync::Arc::clone(&store),
-            folder.join("a"),
-            folder.join("b"),
+            super::SegmentFolders::below(&folder.join("a")),
         )
         .unwrap();
         fs_err::rename(&folder, &elsewhere).unwrap();

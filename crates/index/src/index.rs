@@ -1,50 +1,24 @@
 //! A data folder with its collections.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::collection::{Collection, Folders, LoadedParts, Maintenance, now_ms};
+use crate::collection::{Collection, CollectionLoader, SegmentFolders};
+use crate::collections::{Collections, PutOutcome};
 use crate::compaction::{CompactionReport, open_compact};
 use crate::compactor::{Compactor, OnlineCompaction};
-use crate::data_folder::{self, LEXICAL_FOLDER, SEGMENTS_FOLDER, STORE_FOLDER};
-use crate::drops::Drops;
-use crate::durable_files;
+use crate::data_folder::{self, STORE_FOLDER};
+use crate::encoder_identity::{EncoderIdentity, check_encoder};
 use crate::health::{Health, HealthCondition};
 use crate::job_files::JobFiles;
 use crate::lock_file::LockFile;
-use crate::maintainer::{Bell, Collections, Maintainer, work_off};
-use crate::memory::{MemoryBudget, MemoryShare, MemoryUse};
+use crate::maintainer::{Maintainer, work_off};
+use crate::memory::{MemoryBudget, MemoryUse};
 use crate::snapshots::{SnapshotFolder, SnapshotInfo};
-use crate::store::{
-    CollectionId, CollectionRecord, EncoderRecord, Key, KeyRange, Store, WriteBatch, check_format,
-};
+use crate::store::{Store, check_format};
 use crate::watch::Watch;
-use crate::{Cancel, CollectionSettings, Error, IndexOptions, Progress, check_collection_name};
-
-/// The collection that is always there.
-pub const DEFAULT_COLLECTION: &str = "default";
-
-/// The encoder whose vectors are stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EncoderIdentity {
-    /// Equal for encoders whose vectors are comparable, and only for those.
-    pub id: String,
-    /// For people.
-    pub name: String,
-    /// Length of every vector.
-    pub dimensions: usize,
-}
-
-/// Whether a collection was made now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PutOutcome {
-    /// It was made now, or made again because it was empty and had other settings.
-    Created,
-    /// It was there with these settings.
-    Unchanged,
-}
+use crate::{Cancel, CollectionSettings, Error, IndexOptions, Progress};
 
 /// One data folder, open.
 #[derive(Debug)]
@@ -54,50 +28,12 @@ pub struct Index {
     _watch: Watch,
     compactor: Compactor,
     collections: Arc<Collections>,
-    drops: Arc<Drops>,
     health: Arc<Health>,
-    /// Held while collections are made or deleted.
-    changing: Mutex<()>,
-    default_settings: CollectionSettings,
-    max_collections: usize,
-    parts: CollectionParts,
+    memory: Arc<MemoryBudget>,
     snapshots: SnapshotFolder,
     jobs: JobFiles,
     folder: PathBuf,
     store: Arc<Store>,
-}
-
-/// What every collection of an index is made with.
-#[derive(Debug)]
-struct CollectionParts {
-    dimensions: usize,
-    segments_folder: PathBuf,
-    lexical_folder: PathBuf,
-    max_head_passages: usize,
-    build_threads: usize,
-    bell: Arc<Bell>,
-    memory: Arc<MemoryBudget>,
-}
-
-impl CollectionParts {
-    fn load(
-        &self,
-        store: &Arc<Store>,
-        name: String,
-        record: CollectionRecord,
-    ) -> Result<Arc<Collection>, Error> {
-        let folders = Folders::new(&self.segments_folder, &self.lexical_folder, record.id);
-        let bell = Arc::clone(&self.bell);
-        let maintenance = Maintenance::new(self.max_head_passages, self.build_threads, bell);
-        let parts = LoadedParts {
-            store: Arc::clone(store),
-            dimensions: self.dimensions,
-            folders,
-            maintenance,
-            memory: MemoryShare::new(&self.memory),
-        };
-        Ok(Arc::new(Collection::load(name, record, parts)?))
-    }
 }
 
 impl Index {
@@ -119,58 +55,36 @@ impl Index {
             data_folder::write_marker(folder)?;
         }
         check_encoder(&store, encoder)?;
-        let parts = CollectionParts {
+        let (bell, memory) = (Arc::default(), MemoryBudget::new(options.max_memory_bytes));
+        let memory = Arc::new(memory);
+        let loader = CollectionLoader {
+            store: Arc::clone(&store),
             dimensions: encoder.dimensions,
-            segments_folder: folder.join(SEGMENTS_FOLDER),
-            lexical_folder: folder.join(LEXICAL_FOLDER),
+            folders: SegmentFolders::below(folder),
             max_head_passages: options.max_head_passages.max(1),
             build_threads: options.build_threads.max(1),
-            bell: Arc::default(),
-            memory: Arc::new(MemoryBudget::new(options.max_memory_bytes)),
+            bell: Arc::clone(&bell),
+            memory: Arc::clone(&memory),
         };
-        let collections = load_collections(&store, &parts)?;
-        let (segments, lexical) = (&parts.segments_folder, &parts.lexical_folder);
-        for folder in [segments, lexical] {
-            sweep_segments(folder, &collections);
-        }
-        let drops = Drops::new(Arc::clone(&store), segments.clone(), lexical.clone())?;
-        let drops = Arc::new(drops);
-        let collections = Arc::new(Collections::new(collections));
+        let collections = Arc::new(Collections::open(loader, options)?);
         let health = Arc::new(Health::default());
         let compaction = OnlineCompaction::new(folder, Arc::clone(&store));
-        let index = Self {
+        Ok(Self {
             compactor: Compactor::start(compaction, options, &health)?,
-            _watch: Watch::start(
-                Arc::clone(&store),
-                Arc::clone(&parts.memory),
-                Arc::clone(&health),
-            )?,
-            _maintainer: Maintainer::start(
-                Arc::clone(&parts.bell),
-                Arc::clone(&collections),
-                Arc::clone(&drops),
-                Arc::clone(&health),
-            )?,
+            _watch: Watch::start(Arc::clone(&store), Arc::clone(&memory), Arc::clone(&health))?,
+            _maintainer: Maintainer::start(bell, Arc::clone(&collections), Arc::clone(&health))?,
             collections,
-            drops,
             health,
-            changing: Mutex::new(()),
-            parts,
+            memory,
             snapshots: SnapshotFolder::open(
                 folder,
                 &options.snapshots,
                 options.min_free_disk_bytes,
             )?,
             jobs: JobFiles::open(folder, Arc::clone(&store), options.min_free_disk_bytes)?,
-            default_settings: options.default_settings,
-            max_collections: options.max_collections,
             folder: folder.to_owned(),
             store,
-        };
-        if index.collection(DEFAULT_COLLECTION).is_err() {
-            index.put_collection(DEFAULT_COLLECTION, &options.default_settings)?;
-        }
-        Ok(index)
+        })
     }
 
     /// Goes on with what is left of a data folder that has lost its last writes, as
@@ -186,8 +100,7 @@ impl Index {
             return Err(data_folder::missing_db(&store_folder));
         }
         // They may hold what is lost.
-        durable_files::remove_if_there(&folder.join(SEGMENTS_FOLDER))?;
-        durable_files::remove_if_there(&folder.join(LEXICAL_FOLDER))?;
+        SegmentFolders::below(folder).remove()?;
         Store::accept_loss(&store_folder, &lock)
     }
 
@@ -196,25 +109,12 @@ impl Index {
     /// # Errors
     /// When there is none.
     pub fn collection(&self, name: &str) -> Result<Arc<Collection>, Error> {
-        let collections = self
-            .collections
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        collections
-            .get(name)
-            .cloned()
-            .ok_or_else(|| Error::CollectionNotFound {
-                name: name.to_owned(),
-            })
+        self.collections.get(name)
     }
 
     /// All collections, ordered by name.
     pub fn collections(&self) -> Vec<Arc<Collection>> {
-        let collections = self
-            .collections
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        collections.values().cloned().collect()
+        self.collections.all()
     }
 
     /// Makes a collection, or finds it with these settings. An empty one takes new settings.
@@ -228,30 +128,7 @@ impl Index {
         name: &str,
         settings: &CollectionSettings,
     ) -> Result<(Arc<Collection>, PutOutcome), Error> {
-        check_collection_name(name)?;
-        settings.check()?;
-        self.store.check_writable()?;
-        let changing = self.lock_changes();
-        let existing = self.collection(name).ok();
-        if let Some(collection) = &existing {
-            if collection.settings() == *settings {
-                return Ok((Arc::clone(collection), PutOutcome::Unchanged));
-            }
-            if collection.stats().documents > 0 {
-                return Err(Error::SettingsConflict {
-                    name: name.to_owned(),
-                });
-            }
-        }
-        // Looked at under the lock, so that requests at the same time do not each take the last place.
-        let count = self.collections().len();
-        if existing.is_none() && name != DEFAULT_COLLECTION && count >= self.max_collections {
-            return Err(Error::TooManyCollections {
-                max_collections: self.max_collections,
-            });
-        }
-        let collection = self.replace(&changing, name, existing.as_deref(), *settings)?;
-        Ok((collection, PutOutcome::Created))
+        self.collections.put(name, settings)
     }
 
     /// Deletes a collection and everything in it. The default collection is there again at once,
@@ -260,25 +137,7 @@ impl Index {
     /// # Errors
     /// When there is none, or the store fails; the collection is as it was then.
     pub fn delete_collection(&self, name: &str) -> Result<(), Error> {
-        self.store.check_writable()?;
-        let changing = self.lock_changes();
-        let collection = self.collection(name)?;
-        if name == DEFAULT_COLLECTION {
-            self.replace(&changing, name, Some(&*collection), self.default_settings)?;
-            return Ok(());
-        }
-        let mut batch = WriteBatch::freeing_room();
-        batch.remove(&Key::collection(name));
-        batch.put(&Key::dropped(collection.id()), Vec::new());
-        collection.retire(|| self.commit(batch))?;
-        let mut collections = self
-            .collections
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        collections.remove(name);
-        drop(collections);
-        self.drops.clear(&collection);
-        Ok(())
+        self.collections.delete(name)
     }
 
     /// What keeps the index from a part of its work. Never waits for the disk.
@@ -374,7 +233,7 @@ impl Index {
 
     /// How much memory the data takes and how much it may take. Cheap enough for every probe.
     pub fn memory(&self) -> MemoryUse {
-        self.parts.memory.usage()
+        self.memory.usage()
     }
 
     /// Bytes of all keys and values of the record.
@@ -420,178 +279,12 @@ impl Index {
     pub fn folder(&self) -> &Path {
         &self.folder
     }
-
-    /// Puts a new, empty collection under a name, and drops the one that had it. Whatever can fail
-    /// comes before the change is durable, and leaves the old one as it was.
-    fn replace(
-        &self,
-        _changing: &MutexGuard<'_, ()>,
-        name: &str,
-        old: Option<&Collection>,
-        settings: CollectionSettings,
-    ) -> Result<Arc<Collection>, Error> {
-        let id = self.next_collection_id()?;
-        let record = CollectionRecord {
-            id,
-            created_at_ms: now_ms(),
-            settings,
-        };
-        let collection = self.parts.load(&self.store, name.to_owned(), record)?;
-        let mut batch = match old {
-            Some(_) => WriteBatch::freeing_room(),
-            None => WriteBatch::default(),
-        };
-        batch.put(&Key::next_collection(), (id.0 + 1).to_le_bytes().to_vec());
-        batch.put(&Key::collection(name), record.to_bytes());
-        match old {
-            Some(old) => {
-                batch.put(&Key::dropped(old.id()), Vec::new());
-                old.retire(|| self.commit(batch))?;
-            }
-            None => self.commit(batch)?,
-        }
-        let mut collections = self
-            .collections
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        collections.insert(name.to_owned(), Arc::clone(&collection));
-        drop(collections);
-        if let Some(old) = old {
-            self.drops.clear(old);
-        }
-        Ok(collection)
-    }
-
-    fn commit(&self, batch: WriteBatch) -> Result<(), Error> {
-        let sequence = self.store.apply(batch)?;
-        self.store.make_durable(sequence)
-    }
-
-    fn next_collection_id(&self) -> Result<CollectionId, Error> {
-        let Some(bytes) = self.store.get(&Key::next_collection())? else {
-            return Ok(CollectionId(0));
-        };
-        let bytes: Result<[u8; 4], _> = bytes.as_slice().try_into();
-        let id = bytes.map_err(|_| self.store.corrupt("the next collection's number"))?;
-        Ok(CollectionId(u32::from_le_bytes(id)))
-    }
-
-    fn lock_changes(&self) -> MutexGuard<'_, ()> {
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Compares the encoder with the stored one. Data without any document takes the new one.
-fn check_encoder(store: &Store, encoder: &EncoderIdentity) -> Result<(), Error> {
-    let opened = EncoderRecord {
-        id: encoder.id.clone(),
-        name: encoder.name.clone(),
-        dimensions: encoder.dimensions as u32,
-    };
-    if let Some(bytes) = store.get(&Key::encoder())? {
-        let stored = EncoderRecord::from_bytes(&bytes)
-            .ok_or_else(|| store.corrupt("the encoder's identity"))?;
-        if stored.id == opened.id {
-            return Ok(());
-        }
-        if holds_documents(store)? {
-            return Err(Error::OtherEncoder {
-                stored_id: stored.id,
-                stored_name: stored.name,
-                opened_id: opened.id,
-                opened_name: opened.name,
-            });
-        }
-    }
-    let mut batch = WriteBatch::default();
-    batch.put(&Key::encoder(), opened.to_bytes());
-    let sequence = store.apply(batch)?;
-    store.make_durable(sequence)
-}
-
-fn holds_documents(store: &Store) -> Result<bool, Error> {
-    for (_, record) in collection_records(store)? {
-        if store
-            .scan(&KeyRange::documents_after(record.id, None))
-            .next()
-            .transpose()?
-            .is_some()
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn collection_records(store: &Store) -> Result<Vec<(String, CollectionRecord)>, Error> {
-    let mut records = Vec::new();
-    for entry in store.scan(&KeyRange::collections()) {
-        let (key, value) = entry?;
-        let record = key
-            .collection_name()
-            .zip(CollectionRecord::from_bytes(&value));
-        let (name, record) =
-            record.ok_or_else(|| store.corrupt("a collection's record cannot be read"))?;
-        records.push((name.to_owned(), record));
-    }
-    Ok(records)
-}
-
-fn load_collections(
-    store: &Arc<Store>,
-    parts: &CollectionParts,
-) -> Result<BTreeMap<String, Arc<Collection>>, Error> {
-    let records = collection_records(store)?.into_iter();
-    records
-        .map(|(name, record)| Ok((name.clone(), parts.load(store, name, record)?)))
-        .collect()
-}
-
-/// Loads every collection of a store and lets go of it: whether a start with this store would succeed.
-pub(crate) fn check_loads(store: &Arc<Store>, scratch: &Path) -> Result<(), Error> {
-    let encoder = store.get(&Key::encoder())?;
-    let encoder = encoder.and_then(|bytes| EncoderRecord::from_bytes(&bytes));
-    let encoder = encoder.ok_or_else(|| store.corrupt("the encoder's identity"))?;
-    let parts = CollectionParts {
-        dimensions: encoder.dimensions as usize,
-        // There are none: everything is read from the record.
-        segments_folder: scratch.join(SEGMENTS_FOLDER),
-        lexical_folder: scratch.join(LEXICAL_FOLDER),
-        max_head_passages: usize::MAX,
-        build_threads: 1,
-        bell: Arc::default(),
-        memory: Arc::new(MemoryBudget::new(None)),
-    };
-    for (name, record) in collection_records(store)? {
-        parts.load(store, name, record)?;
-    }
-    Ok(())
-}
-
-/// Removes the segments of collections that are no more. What cannot be removed only takes up room.
-fn sweep_segments(folder: &Path, collections: &BTreeMap<String, Arc<Collection>>) {
-    let Ok(entries) = fs_err::read_dir(folder) else {
-        // None have been made yet.
-        return;
-    };
-    let used: Vec<String> = collections
-        .values()
-        .map(|collection| collection.id().0.to_string())
-        .collect();
-    for entry in entries.flatten() {
-        let is_used = used.iter().any(|name| entry.file_name() == name.as_str());
-        if !is_used && entry.path().is_dir() {
-            fs_err::remove_dir_all(entry.path()).unwrap_or_else(|error| {
-                tracing::warn!(%error, "segments of a deleted collection were not removed");
-            });
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::FORMAT_VERSION;
+    use crate::store::{CollectionId, CollectionRecord, FORMAT_VERSION, Key, WriteBatch};
     use crate::{Chunking, PassageSize};
 
     #[test]

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use crate::data_folder::JOBS_FOLDER;
 use crate::durable_files::fsync_folder;
-use crate::snapshots::TemporaryFile;
 use crate::store::{Store, check_room};
+use crate::temporary_file::TemporaryFile;
 use crate::{Error, private_files};
 
 /// What is known of a job.

@@ -5,8 +5,11 @@
 //! The crate is synchronous and knows of encoders only their identity and the length of their
 //! vectors.
 
+mod bell;
 mod cancel;
+mod clock;
 mod collection;
+mod collections;
 mod compaction;
 mod compactor;
 mod content_hash;
@@ -14,6 +17,7 @@ mod data_folder;
 mod document;
 mod drops;
 mod durable_files;
+mod encoder_identity;
 mod error;
 mod file_identity;
 mod filter;
@@ -35,6 +39,7 @@ mod settings;
 mod single_segment;
 mod snapshots;
 mod store;
+mod temporary_file;
 mod vectors;
 mod watch;
 
@@ -45,22 +50,24 @@ pub use collection::{
     FacetValue, Fusion, Hit, HitContent, HitParts, HitScores, HitSet, Moment, Question,
     ScoredPassage, SearchOptions, SearchResults, Total, UpsertStatus, WritePlan,
 };
+pub use collections::{DEFAULT_COLLECTION, PutOutcome};
 pub use compaction::{CompactionReport, compact};
 pub use document::{
     DocumentDraft, DocumentWrite, ImportedDocument, MAX_ID_BYTES, MAX_METADATA_BYTES, Metadata,
     NewPassage, StoredDocument, StoredPassage,
 };
+pub use encoder_identity::EncoderIdentity;
 pub use error::Error;
 pub use filter::{
     Comparison, Condition, FieldPath, FieldPathError, Filter, Number, Scalar, Timestamp,
     TimestampError,
 };
 pub use health::{Health, HealthCondition};
-pub use index::{DEFAULT_COLLECTION, EncoderIdentity, Index, PutOutcome};
+pub use index::Index;
 pub use job_files::{JobFiles, JobResultFile};
 pub use lexical::{Language, MAX_QUERY_WORDS, WordQuery, WordSettings};
 pub use memory::MemoryUse;
-pub use options::{IndexOptions, Reclaim};
+pub use options::IndexOptions;
 pub use priority::step_back;
 pub use progress::Progress;
 pub use settings::{
@@ -71,6 +78,7 @@ pub use snapshots::{
     CollectionCounts, SnapshotInfo, SnapshotManifest, SnapshotOptions, restore_snapshot,
     verify_snapshot,
 };
+pub use store::Reclaim;
 pub use vectors::{
     AllPairs, MostAlike, Pair, PairSink, alike_pairs, cosine, most_alike, normalized,
 };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::CollectionSettings;
 use crate::snapshots::SnapshotOptions;
-use crate::store::StoreOptions;
+use crate::store::{Reclaim, StoreOptions};
 
 /// How to open an index.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,24 +64,6 @@ impl IndexOptions {
             min_free_disk_bytes: self.min_free_disk_bytes,
             reclaim: self.reclaim,
             stall_after: self.stall_after,
-        }
-    }
-}
-
-/// When dead parts of the store's log are freed: while the store takes more than both.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Reclaim {
-    /// Times the bytes of its live data.
-    pub over_ratio: f64,
-    /// Bytes. sled's log grows in steps of half a MiB, several at once.
-    pub over_bytes: u64,
-}
-
-impl Default for Reclaim {
-    fn default() -> Self {
-        Self {
-            over_ratio: 2.0,
-            over_bytes: 8 << 20,
         }
     }
 }

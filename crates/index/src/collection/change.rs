@@ -137,9 +137,8 @@ impl Collection {
                 start: passage.start as u32,
                 end: passage.end as u32,
             };
-            change
-                .batch
-                .put(&Key::passage(self.id(), place), record.to_bytes());
+            let key = Key::passage(self.id(), place);
+            change.batch.put(&key, record.to_bytes());
             if self.settings().lexical {
                 change.new_words.add(place, number, words);
             }
@@ -151,10 +150,8 @@ impl Collection {
                 vector,
             });
         }
-        change.batch.put(
-            &Key::number(self.id(), number),
-            draft.id.clone().into_bytes(),
-        );
+        let key = Key::number(self.id(), number);
+        change.batch.put(&key, draft.id.clone().into_bytes());
         let record = DocumentRecord {
             number,
             first_passage,
@@ -164,9 +161,8 @@ impl Collection {
             created_at_ms: times.created_at_ms,
             updated_at_ms: times.updated_at_ms,
         };
-        change
-            .batch
-            .put(&Key::document(self.id(), &draft.id), record.to_bytes());
+        let key = Key::document(self.id(), &draft.id);
+        change.batch.put(&key, record.to_bytes());
         change.vectors().add_document(&rows);
         change
             .metadata()
@@ -189,9 +185,8 @@ impl Collection {
             .replace(record.number, &old, &draft.metadata);
         let body_pieces = self.put_body(&mut change.batch, record.number, draft);
         for piece in body_pieces..record.body_pieces {
-            change
-                .batch
-                .remove(&Key::body(self.id(), record.number, piece));
+            let key = Key::body(self.id(), record.number, piece);
+            change.batch.remove(&key);
         }
         let record = DocumentRecord {
             body_pieces,
@@ -199,9 +194,8 @@ impl Collection {
             updated_at_ms: change.now_ms,
             ..*record
         };
-        change
-            .batch
-            .put(&Key::document(self.id(), &draft.id), record.to_bytes());
+        let key = Key::document(self.id(), &draft.id);
+        change.batch.put(&key, record.to_bytes());
         Ok(record)
     }
 

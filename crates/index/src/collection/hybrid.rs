@@ -9,8 +9,9 @@ use std::collections::HashMap;
 
 use roaring::RoaringBitmap;
 
+use super::hit::HitScores;
 use super::question::Fusion;
-use super::search::{Found, HitScores, Ranked, Searched};
+use super::search::{Found, Ranked, Searched};
 use super::state::State;
 use super::{Collection, SearchOptions};
 use crate::Error;

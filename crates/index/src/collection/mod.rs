@@ -12,10 +12,13 @@ mod change;
 mod delete_matching;
 mod facets;
 mod filtered;
+mod folders;
+mod hit;
 mod hit_content;
 mod hybrid;
 mod load;
 mod load_documents;
+mod loader;
 mod maintain;
 mod paging;
 mod question;
@@ -25,7 +28,6 @@ mod state;
 mod sweep;
 mod write;
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -37,23 +39,25 @@ pub use alike::{
 pub use best_passages::ScoredPassage;
 pub use change::UpsertStatus;
 pub use facets::{Facet, FacetRequest, FacetValue};
+pub(crate) use folders::SegmentFolders;
+pub use hit::{Hit, HitScores};
 pub use hit_content::{HitContent, HitParts};
-pub(crate) use maintain::{Maintenance, Step};
+pub(crate) use loader::{CollectionLoader, check_loads, collection_records};
+pub(crate) use maintain::Step;
 pub use paging::{HitSet, Moment};
 pub use question::{Fusion, Question};
-pub use search::{Hit, HitScores, SearchOptions, SearchResults, Total};
+pub use search::{SearchOptions, SearchResults, Total};
 pub(crate) use sweep::sweep;
 pub use write::WritePlan;
-pub(crate) use write::now_ms;
 
+use folders::Folders;
+use maintain::Maintenance;
 use state::{Published, State, WriterState};
 
-use crate::lexical::LexicalSegment;
+use crate::CollectionSettings;
 use crate::memory::MemoryShare;
-use crate::segments::{SegmentFolder, SegmentedIndex};
+use crate::segments::SegmentedIndex;
 use crate::store::{CollectionId, CollectionRecord, Store};
-use crate::vectors::VectorSegment;
-use crate::{CollectionSettings, Error};
 
 /// A named set of documents.
 #[derive(Debug)]
@@ -67,40 +71,6 @@ pub struct Collection {
     folders: Folders,
     maintenance: Maintenance,
     memory: MemoryShare,
-}
-
-/// What a collection is loaded with.
-#[derive(Debug)]
-pub(crate) struct LoadedParts {
-    pub(crate) store: Arc<Store>,
-    pub(crate) dimensions: usize,
-    pub(crate) folders: Folders,
-    pub(crate) maintenance: Maintenance,
-    /// Its part of the memory of all.
-    pub(crate) memory: MemoryShare,
-}
-
-/// Where the caches of a collection are.
-#[derive(Debug)]
-pub(crate) struct Folders {
-    vectors: SegmentFolder<VectorSegment>,
-    words: SegmentFolder<LexicalSegment>,
-}
-
-impl Folders {
-    /// Those of a collection below the folders of all.
-    pub(crate) fn new(segments: &Path, lexical: &Path, id: CollectionId) -> Self {
-        Self {
-            vectors: SegmentFolder::new(segments, id.0),
-            words: SegmentFolder::new(lexical, id.0),
-        }
-    }
-
-    /// Removes them with everything in them.
-    pub(crate) fn remove(&self) -> std::io::Result<()> {
-        self.vectors.remove()?;
-        self.words.remove()
-    }
 }
 
 /// How much is in a collection.
@@ -134,59 +104,6 @@ pub struct CollectionStats {
 }
 
 impl Collection {
-    /// Loads a collection from the record.
-    ///
-    /// # Errors
-    /// [`Error::DataOverMemory`], or a record that cannot be read.
-    pub(crate) fn load(
-        name: String,
-        record: CollectionRecord,
-        parts: LoadedParts,
-    ) -> Result<Self, Error> {
-        let LoadedParts {
-            store,
-            dimensions,
-            folders,
-            maintenance,
-            memory,
-        } = parts;
-        let counters = read::counters(&store, record.id)?;
-        let source = load::Source {
-            store: &store,
-            collection: record.id,
-            dimensions,
-            memory: &memory,
-        };
-        let vectors = Arc::new(load::vectors(&source, &folders.vectors, &counters)?);
-        let CollectionSettings { lexical, words, .. } = record.settings;
-        let words = lexical.then(|| (words, folders.words.open()));
-        // Vectors count while words and metadata are loaded.
-        memory.set(vectors.bytes());
-        let documents = load_documents::documents(&source, words, &counters)?;
-        let state = State {
-            vectors,
-            words: Arc::new(documents.words),
-            metadata: Arc::new(documents.metadata),
-        };
-        memory.set(state.bytes());
-        let sequence = store.last_applied();
-        Ok(Self {
-            name,
-            record,
-            dimensions,
-            writer: Mutex::new(WriterState {
-                counters,
-                staged: state.clone(),
-                deleted: false,
-            }),
-            published: ArcSwap::from_pointee(Published { state, sequence }),
-            store,
-            folders,
-            maintenance,
-            memory,
-        })
-    }
-
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name

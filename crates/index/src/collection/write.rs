@@ -6,12 +6,12 @@
 use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::sync::{Arc, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::body::Body;
 use super::change::{Change, Times};
 use super::state::{Published, WriterState};
 use super::{Collection, UpsertStatus};
+use crate::clock::now_ms;
 use crate::content_hash::ContentHash;
 use crate::document::{MAX_METADATA_BYTES, check_id, check_metadata, metadata_bytes};
 use crate::lexical::PieceBuilder;
@@ -287,9 +287,8 @@ impl Collection {
 
     /// Applies a change to the record, and stages the state that goes with it.
     fn apply(&self, writer: &mut WriterState, mut change: Change) -> Result<Sequence, Error> {
-        change
-            .batch
-            .put(&Key::counters(self.id()), change.counters.to_bytes());
+        let counters = change.counters.to_bytes();
+        change.batch.put(&Key::counters(self.id()), counters);
         Arc::make_mut(&mut change.state.words).add(change.new_words);
         let bytes = change.state.bytes();
         // What only takes away is never refused, though it may need a little memory to say what is
@@ -341,11 +340,4 @@ fn check_writes<'a, D: Borrow<DocumentDraft> + 'a>(
         }
     }
     Ok(())
-}
-
-/// Milliseconds since 1970; 0 on a clock before that.
-pub(crate) fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as u64)
 }

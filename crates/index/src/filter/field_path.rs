@@ -2,9 +2,6 @@
 
 use std::fmt;
 
-use super::{Scalar, ScalarRef, walk};
-use crate::Metadata;
-
 /// The keys that lead to a field, written with dots between them: `author.name`.
 ///
 /// A backslash takes the meaning from what follows it: `\.` is a dot within a key, `\\` a
@@ -55,13 +52,6 @@ impl FieldPath {
     /// The keys, outermost first; at least one.
     pub fn keys(&self) -> &[String] {
         &self.keys
-    }
-
-    /// The values that it leads to in `metadata`: what conditions compare and facets count. Arrays stand
-    /// for each of their elements.
-    pub fn values(&self, metadata: &Metadata) -> Vec<Scalar> {
-        let values = walk::values_at(metadata, self).into_iter();
-        values.map(ScalarRef::to_owned).collect()
     }
 
     pub(crate) fn canonical(&self) -> &str {

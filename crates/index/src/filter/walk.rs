@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::field_path::push_key;
-use super::{FieldPath, ScalarRef};
+use super::{FieldPath, Scalar, ScalarRef};
 use crate::Metadata;
 
 /// What is found at a path.
@@ -33,16 +33,19 @@ pub(crate) fn any_at<'a>(
     field.is_some_and(|value| any_below(value, rest, visit))
 }
 
-/// The values that `path` leads to, those in arrays one by one, in their order.
-pub(crate) fn values_at<'a>(metadata: &'a Metadata, path: &FieldPath) -> Vec<ScalarRef<'a>> {
-    let mut values = Vec::new();
-    any_at(metadata, path, &mut |found| {
-        if let Found::Bare(value) | Found::Element(value) = found {
-            values.push(value);
-        }
-        false
-    });
-    values
+impl FieldPath {
+    /// The values that it leads to in `metadata`, in their order: what conditions compare and facets
+    /// count. Arrays stand for each of their elements.
+    pub fn values(&self, metadata: &Metadata) -> Vec<Scalar> {
+        let mut values = Vec::new();
+        any_at(metadata, self, &mut |found| {
+            if let Found::Bare(value) | Found::Element(value) = found {
+                values.push(value.to_owned());
+            }
+            false
+        });
+        values
+    }
 }
 
 fn any_below<'a>(
@@ -137,7 +140,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::Scalar;
 
     #[test]
     fn a_path_leads_to_every_element_in_order() {

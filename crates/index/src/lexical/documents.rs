@@ -2,8 +2,16 @@
 
 use roaring::RoaringBitmap;
 
-use super::scores::LexicalMatches;
 use crate::vectors::{Candidate, TopK};
+
+/// Documents that were chosen by their best passages.
+#[derive(Debug)]
+pub(crate) struct LexicalMatches {
+    /// Best first; equal scores in the order of documents.
+    pub(crate) best: Vec<Candidate>,
+    /// All that match.
+    pub(crate) documents: RoaringBitmap,
+}
 
 /// Takes passages in, those of a document one after the other, and documents in ascending order.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::io;
 use roaring::RoaringBitmap;
 
 use super::bm25::WordScore;
-use super::documents::Documents;
+use super::documents::{Documents, LexicalMatches};
 use super::index::LexicalIndex;
 use super::part::Part;
 use super::query::WordQuery;
@@ -24,15 +24,6 @@ struct PartScores<'a> {
     part: Part<'a>,
     /// Row by row; 0 where no word occurs. Empty when none occurs at all.
     scores: Vec<f32>,
-}
-
-/// Documents that were chosen by their best passages.
-#[derive(Debug)]
-pub(crate) struct LexicalMatches {
-    /// Best first; equal scores in the order of documents.
-    pub(crate) best: Vec<Candidate>,
-    /// All that match.
-    pub(crate) documents: RoaringBitmap,
 }
 
 impl LexicalIndex {

@@ -7,6 +7,7 @@
 //! What does not fit (long texts, too many paths) leaves the answer open for single documents
 //! instead of making it wrong; those are then read from the record. Nothing here reads a file.
 
+mod allocation;
 mod bounds;
 mod condition_bounds;
 mod document_passages;

@@ -4,7 +4,8 @@ use std::cell::Cell;
 
 use roaring::RoaringBitmap;
 
-use super::memory::{bitmap_bytes, value_bytes};
+use super::allocation::bitmap_bytes;
+use super::memory::value_bytes;
 use super::posting::Posting;
 use super::sorted_blocks::SortedBlocks;
 use crate::filter::walk::Found;

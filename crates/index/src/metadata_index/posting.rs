@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use roaring::RoaringBitmap;
 
-use super::memory::{allocation_bytes, bitmap_bytes};
+use super::allocation::{allocation_bytes, bitmap_bytes};
 
 /// Documents that are kept as a list. A bitmap of two documents takes ten times as much memory, and
 /// most values that are shared at all are shared by few.

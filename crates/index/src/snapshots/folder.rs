@@ -7,10 +7,10 @@ use jiff::Timestamp;
 
 use super::manifest::SnapshotManifest;
 use super::reader::SnapshotReader;
-use super::temporary_file::TemporaryFile;
 use super::writer::SnapshotWriter;
-use crate::collection::now_ms;
+use crate::clock::now_ms;
 use crate::store::{FrozenView, Store, check_room};
+use crate::temporary_file::TemporaryFile;
 use crate::{Cancel, Error, Progress, private_files};
 
 const EXTENSION: &str = "snapshot";

@@ -9,7 +9,6 @@ mod folder;
 mod manifest;
 mod reader;
 mod restore;
-mod temporary_file;
 mod writer;
 
 pub use folder::{SnapshotInfo, SnapshotOptions};
@@ -17,8 +16,6 @@ pub use manifest::{CollectionCounts, SnapshotManifest};
 pub use restore::{restore_snapshot, verify_snapshot};
 
 pub(crate) use folder::SnapshotFolder;
-pub(crate) use restore::Filling;
-pub(crate) use temporary_file::TemporaryFile;
 
 /// Where snapshots lie in a data folder, unless they are kept elsewhere.
 pub(crate) const SNAPSHOTS_FOLDER: &str = "snapshots";

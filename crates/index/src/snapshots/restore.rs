@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use super::manifest::SnapshotManifest;
 use super::reader::SnapshotReader;
+use crate::collection::check_loads;
 use crate::data_folder::{self, RESTORING_FOLDER, STORE_FOLDER};
 use crate::durable_files::{folder_of, fsync_folder, remove_if_there};
-use crate::index::check_loads;
 use crate::lock_file::{LOCK_FILE, LockFile};
-use crate::store::{CollectionRecord, Entry, Sequence, Store, WriteBatch, check_room};
+use crate::store::{CollectionRecord, Entry, Filling, Store, check_room};
 use crate::{Error, IndexOptions, check_collection_name};
 
 /// What a store takes on the disk for each byte of a snapshot, rounded up.
@@ -93,43 +93,6 @@ impl Restore {
         fs_err::rename(restoring, self.folder.join(STORE_FOLDER))?;
         fsync_folder(&self.folder)?;
         Ok(fsync_folder(folder_of(&self.folder))?)
-    }
-}
-
-/// Puts entries into a store that nobody else uses.
-pub(crate) struct Filling<'a> {
-    store: &'a Store,
-    batch: WriteBatch,
-    last: Option<Sequence>,
-}
-
-impl<'a> Filling<'a> {
-    pub(crate) fn new(store: &'a Store) -> Self {
-        Self {
-            store,
-            batch: WriteBatch::default(),
-            last: None,
-        }
-    }
-
-    pub(crate) fn add(&mut self, (key, value): Entry) -> Result<(), Error> {
-        self.batch.put(&key, value);
-        if self.batch.is_full() {
-            self.apply()?;
-        }
-        Ok(())
-    }
-
-    /// Makes everything durable.
-    pub(crate) fn finish(mut self) -> Result<(), Error> {
-        self.apply()?;
-        self.last
-            .map_or(Ok(()), |last| self.store.make_durable(last))
-    }
-
-    fn apply(&mut self) -> Result<(), Error> {
-        self.last = Some(self.store.apply(std::mem::take(&mut self.batch))?);
-        Ok(())
     }
 }
 

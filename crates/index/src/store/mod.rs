@@ -8,6 +8,7 @@ mod census;
 mod durability;
 mod engine;
 mod file_sync;
+mod filling;
 mod format;
 mod free_space;
 mod frozen_view;
@@ -31,10 +32,12 @@ mod write_batch;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+pub(crate) use filling::Filling;
 pub(crate) use format::{FORMAT_VERSION, check_format, stored_format};
 pub(crate) use free_space::check as check_room;
 pub(crate) use frozen_view::{Entry, FrozenView};
 pub(crate) use key::{CollectionId, Key, KeyRange};
+pub use options::Reclaim;
 pub(crate) use options::StoreOptions;
 pub(crate) use records::{
     CollectionRecord, Counters, DocumentRecord, EncoderRecord, PassageRecord,

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::Reclaim;
-
 /// What a store may take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StoreOptions {
@@ -15,6 +13,24 @@ pub(crate) struct StoreOptions {
     pub(crate) reclaim: Option<Reclaim>,
     /// A call into sled that takes longer than this hangs, as far as writes are concerned.
     pub(crate) stall_after: Duration,
+}
+
+/// When dead parts of the store's log are freed: while the store takes more than both.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Reclaim {
+    /// Times the bytes of its live data.
+    pub over_ratio: f64,
+    /// Bytes. sled's log grows in steps of half a MiB, several at once.
+    pub over_bytes: u64,
+}
+
+impl Default for Reclaim {
+    fn default() -> Self {
+        Self {
+            over_ratio: 2.0,
+            over_bytes: 8 << 20,
+        }
+    }
 }
 
 #[cfg(test)]

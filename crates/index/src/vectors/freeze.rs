@@ -15,25 +15,14 @@ const SEED_ROWS: usize = 4096;
 /// Why rows did not become a segment.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FreezeFailure {
-    #[error("the build was stopped")]
-    Stopped,
-    #[error("the graph builder panicked")]
-    Panicked,
+    #[error(transparent)]
+    Build(#[from] BuildFailure),
     #[error(transparent)]
     Room(#[from] crate::Error),
     #[error(transparent)]
     Io(#[from] std::io::Error),
     #[error("the segment does not read back: {0}")]
     Damage(#[from] Damage),
-}
-
-impl From<BuildFailure> for FreezeFailure {
-    fn from(failure: BuildFailure) -> Self {
-        match failure {
-            BuildFailure::Stopped => Self::Stopped,
-            BuildFailure::Panicked => Self::Panicked,
-        }
-    }
 }
 
 /// Makes a segment of rows, which are in the order of their passages, and opens it.

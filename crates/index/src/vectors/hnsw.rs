@@ -19,11 +19,12 @@ use siamese_kernels::Kernels;
 const STEP_BYTES: usize = size_of::<f32>();
 
 /// Why there is no graph.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BuildFailure {
-    /// It was asked to stop.
+    #[error("the build was stopped")]
     Stopped,
-    /// hnsw_rs or our own code panicked.
+    /// hnsw_rs or our own code.
+    #[error("the graph builder panicked")]
     Panicked,
 }
 

@@ -1,0 +1,125 @@
+//! Loading collections from the record.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+
+use super::folders::SegmentFolders;
+use super::maintain::Maintenance;
+use super::state::{Published, State, WriterState};
+use super::{Collection, load, load_documents, read};
+use crate::bell::Bell;
+use crate::memory::{MemoryBudget, MemoryShare};
+use crate::store::{CollectionRecord, EncoderRecord, Key, KeyRange, Store};
+use crate::{CollectionSettings, Error};
+
+/// What every collection of an index is made with.
+#[derive(Debug)]
+pub(crate) struct CollectionLoader {
+    pub(crate) store: Arc<Store>,
+    pub(crate) dimensions: usize,
+    pub(crate) folders: SegmentFolders,
+    pub(crate) max_head_passages: usize,
+    pub(crate) build_threads: usize,
+    pub(crate) bell: Arc<Bell>,
+    pub(crate) memory: Arc<MemoryBudget>,
+}
+
+impl CollectionLoader {
+    /// Loads a collection, or makes one of a record that is not written yet.
+    ///
+    /// # Errors
+    /// [`Error::DataOverMemory`], or a record that cannot be read.
+    pub(crate) fn load(
+        &self,
+        name: String,
+        record: CollectionRecord,
+    ) -> Result<Arc<Collection>, Error> {
+        let (folders, memory) = (self.folders.of(record.id), MemoryShare::new(&self.memory));
+        let counters = read::counters(&self.store, record.id)?;
+        let source = load::Source {
+            store: &self.store,
+            collection: record.id,
+            dimensions: self.dimensions,
+            memory: &memory,
+        };
+        let vectors = Arc::new(load::vectors(&source, &folders.vectors, &counters)?);
+        let CollectionSettings { lexical, words, .. } = record.settings;
+        let words = lexical.then(|| (words, folders.words.open()));
+        // Vectors count while words and metadata are loaded.
+        memory.set(vectors.bytes());
+        let documents = load_documents::documents(&source, words, &counters)?;
+        let state = State {
+            vectors,
+            words: Arc::new(documents.words),
+            metadata: Arc::new(documents.metadata),
+        };
+        memory.set(state.bytes());
+        let published = Published {
+            state: state.clone(),
+            sequence: self.store.last_applied(),
+        };
+        let bell = Arc::clone(&self.bell);
+        Ok(Arc::new(Collection {
+            name,
+            record,
+            dimensions: self.dimensions,
+            store: Arc::clone(&self.store),
+            writer: Mutex::new(WriterState {
+                counters,
+                staged: state,
+                deleted: false,
+            }),
+            published: ArcSwap::from_pointee(published),
+            folders,
+            maintenance: Maintenance::new(self.max_head_passages, self.build_threads, bell),
+            memory,
+        }))
+    }
+
+    /// Loads all collections that the record has.
+    pub(crate) fn load_all(&self) -> Result<BTreeMap<String, Arc<Collection>>, Error> {
+        let records = collection_records(&self.store)?.into_iter();
+        records
+            .map(|(name, record)| Ok((name.clone(), self.load(name, record)?)))
+            .collect()
+    }
+}
+
+/// Loads every collection of a store and lets go of it: whether a start with this store would succeed.
+pub(crate) fn check_loads(store: &Arc<Store>, scratch: &Path) -> Result<(), Error> {
+    let encoder = store.get(&Key::encoder())?;
+    let encoder = encoder.and_then(|bytes| EncoderRecord::from_bytes(&bytes));
+    let encoder = encoder.ok_or_else(|| store.corrupt("the encoder's identity"))?;
+    let loader = CollectionLoader {
+        store: Arc::clone(store),
+        dimensions: encoder.dimensions as usize,
+        // There are none: everything is read from the record.
+        folders: SegmentFolders::below(scratch),
+        max_head_passages: usize::MAX,
+        build_threads: 1,
+        bell: Arc::default(),
+        memory: Arc::new(MemoryBudget::new(None)),
+    };
+    for (name, record) in collection_records(store)? {
+        loader.load(name, record)?;
+    }
+    Ok(())
+}
+
+/// The names and records of all collections.
+pub(crate) fn collection_records(store: &Store) -> Result<Vec<(String, CollectionRecord)>, Error> {
+    let mut records = Vec::new();
+    for entry in store.scan(&KeyRange::collections()) {
+        let (key, value) = entry?;
+        let record = key
+            .collection_name()
+            .zip(CollectionRecord::from_bytes(&value));
+        let (name, record) =
+            record.ok_or_else(|| store.corrupt("a collection's record cannot be read"))?;
+        records.push((name.to_owned(), record));
+    }
+    Ok(records)
+}

@@ -1,0 +1,190 @@
+//! The collections of an index by their names.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::clock::now_ms;
+use crate::collection::{Collection, CollectionLoader};
+use crate::drops::Drops;
+use crate::store::{CollectionId, CollectionRecord, Key, WriteBatch};
+use crate::{CollectionSettings, Error, IndexOptions, check_collection_name};
+
+/// The collection that is always there.
+pub const DEFAULT_COLLECTION: &str = "default";
+
+/// Whether a collection was made now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutOutcome {
+    /// It was made now, or made again because it was empty and had other settings.
+    Created,
+    /// It was there with these settings.
+    Unchanged,
+}
+
+type ByName = BTreeMap<String, Arc<Collection>>;
+
+/// All collections, and what makes and deletes them.
+#[derive(Debug)]
+pub(crate) struct Collections {
+    by_name: RwLock<ByName>,
+    /// Held while collections are made or deleted.
+    changing: Mutex<()>,
+    loader: CollectionLoader,
+    drops: Drops,
+    default_settings: CollectionSettings,
+    max_collections: usize,
+}
+
+impl Collections {
+    /// Loads all collections, and makes the default one if it is not there.
+    ///
+    /// # Errors
+    /// A store that cannot be read or written.
+    pub(crate) fn open(loader: CollectionLoader, options: &IndexOptions) -> Result<Self, Error> {
+        let by_name = loader.load_all()?;
+        let ids: Vec<_> = by_name.values().map(|collection| collection.id()).collect();
+        loader.folders.sweep(&ids);
+        let collections = Self {
+            by_name: RwLock::new(by_name),
+            changing: Mutex::new(()),
+            drops: Drops::new(Arc::clone(&loader.store), loader.folders.clone())?,
+            loader,
+            default_settings: options.default_settings,
+            max_collections: options.max_collections,
+        };
+        if collections.get(DEFAULT_COLLECTION).is_err() {
+            collections.put(DEFAULT_COLLECTION, &options.default_settings)?;
+        }
+        Ok(collections)
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Result<Arc<Collection>, Error> {
+        let found = self.read().get(name).cloned();
+        found.ok_or_else(|| Error::CollectionNotFound {
+            name: name.to_owned(),
+        })
+    }
+
+    /// All collections, ordered by name.
+    pub(crate) fn all(&self) -> Vec<Arc<Collection>> {
+        self.read().values().cloned().collect()
+    }
+
+    /// What deleted collections have left.
+    pub(crate) fn drops(&self) -> &Drops {
+        &self.drops
+    }
+
+    /// As [`crate::Index::put_collection`].
+    pub(crate) fn put(
+        &self,
+        name: &str,
+        settings: &CollectionSettings,
+    ) -> Result<(Arc<Collection>, PutOutcome), Error> {
+        check_collection_name(name)?;
+        settings.check()?;
+        self.loader.store.check_writable()?;
+        let changing = self.lock_changes();
+        let existing = self.get(name).ok();
+        if let Some(collection) = &existing {
+            if collection.settings() == *settings {
+                return Ok((Arc::clone(collection), PutOutcome::Unchanged));
+            }
+            if collection.stats().documents > 0 {
+                return Err(Error::SettingsConflict {
+                    name: name.to_owned(),
+                });
+            }
+        }
+        // Looked at under the lock, so that requests at the same time do not each take the last place.
+        let count = self.read().len();
+        if existing.is_none() && name != DEFAULT_COLLECTION && count >= self.max_collections {
+            return Err(Error::TooManyCollections {
+                max_collections: self.max_collections,
+            });
+        }
+        let collection = self.replace(&changing, name, existing.as_deref(), *settings)?;
+        Ok((collection, PutOutcome::Created))
+    }
+
+    /// As [`crate::Index::delete_collection`].
+    pub(crate) fn delete(&self, name: &str) -> Result<(), Error> {
+        self.loader.store.check_writable()?;
+        let changing = self.lock_changes();
+        let collection = self.get(name)?;
+        if name == DEFAULT_COLLECTION {
+            self.replace(&changing, name, Some(&*collection), self.default_settings)?;
+            return Ok(());
+        }
+        let mut batch = WriteBatch::freeing_room();
+        batch.remove(&Key::collection(name));
+        batch.put(&Key::dropped(collection.id()), Vec::new());
+        collection.retire(|| self.commit(batch))?;
+        self.write().remove(name);
+        self.drops.clear(&collection);
+        Ok(())
+    }
+
+    /// Puts a new, empty collection under a name, and drops the one that had it. Whatever can fail
+    /// comes before the change is durable, and leaves the old one as it was.
+    fn replace(
+        &self,
+        _changing: &MutexGuard<'_, ()>,
+        name: &str,
+        old: Option<&Collection>,
+        settings: CollectionSettings,
+    ) -> Result<Arc<Collection>, Error> {
+        let id = self.next_collection_id()?;
+        let record = CollectionRecord {
+            id,
+            created_at_ms: now_ms(),
+            settings,
+        };
+        let collection = self.loader.load(name.to_owned(), record)?;
+        let mut batch = match old {
+            Some(_) => WriteBatch::freeing_room(),
+            None => WriteBatch::default(),
+        };
+        batch.put(&Key::next_collection(), (id.0 + 1).to_le_bytes().to_vec());
+        batch.put(&Key::collection(name), record.to_bytes());
+        match old {
+            Some(old) => {
+                batch.put(&Key::dropped(old.id()), Vec::new());
+                old.retire(|| self.commit(batch))?;
+            }
+            None => self.commit(batch)?,
+        }
+        self.write()
+            .insert(name.to_owned(), Arc::clone(&collection));
+        if let Some(old) = old {
+            self.drops.clear(old);
+        }
+        Ok(collection)
+    }
+
+    fn commit(&self, batch: WriteBatch) -> Result<(), Error> {
+        let sequence = self.loader.store.apply(batch)?;
+        self.loader.store.make_durable(sequence)
+    }
+
+    fn next_collection_id(&self) -> Result<CollectionId, Error> {
+        let Some(bytes) = self.loader.store.get(&Key::next_collection())? else {
+            return Ok(CollectionId(0));
+        };
+        let bytes: Result<[u8; 4], _> = bytes.as_slice().try_into();
+        let id = bytes.map_err(|_| self.loader.store.corrupt("the next collection's number"))?;
+        Ok(CollectionId(u32::from_le_bytes(id)))
+    }
+
+    fn lock_changes(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, ByName> {
+        self.by_name.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, ByName> {
+        self.by_name.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
