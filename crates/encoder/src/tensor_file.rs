@@ -92,7 +92,7 @@ impl TensorFile {
     }
 
     /// What a layer norm multiplies by and what it adds; models from TensorFlow call them gamma and
-    /// beta.
+    /// beta. Without a bias the latter is zeros.
     ///
     /// # Errors
     /// As [`Self::read`].
@@ -100,13 +100,18 @@ impl TensorFile {
         &mut self,
         name: &str,
         width: usize,
+        has_bias: bool,
     ) -> Result<(Vec<f32>, Vec<f32>), Error> {
         let (gain, shift) = match self.has(&format!("{name}.gamma")) {
             true => ("gamma", "beta"),
             false => ("weight", "bias"),
         };
         let gain = self.read(&format!("{name}.{gain}"), &[width])?;
-        Ok((gain, self.read(&format!("{name}.{shift}"), &[width])?))
+        let shift = match has_bias {
+            true => self.read(&format!("{name}.{shift}"), &[width])?,
+            false => vec![0.0; width],
+        };
+        Ok((gain, shift))
     }
 
     /// Reads `length` bytes from here, piece by piece.

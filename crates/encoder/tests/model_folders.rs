@@ -16,7 +16,7 @@ use siamese_encoder::{
     Encoder, EncoderOptions, Error, InputKind, PoolingMode, Precision, TextInput, Truncation,
 };
 
-const MODELS: [&str; 7] = [
+const MODELS: [&str; 8] = [
     "bert-old-dialect",
     "bert-dense-prompts",
     "roberta",
@@ -24,6 +24,7 @@ const MODELS: [&str; 7] = [
     "distilbert",
     "albert",
     "mpnet",
+    "modernbert",
 ];
 
 fn model(name: &str) -> PathBuf {
@@ -450,6 +451,58 @@ fn impossible_sizes_are_refused() {
         folder.change("config.json", |config| config[key] = value.into());
         let error = folder.error();
         assert!(error.to_string().contains("config.json"), "{key}: {error}");
+    }
+}
+
+#[test]
+fn configurations_of_modernbert_from_before_its_layers_had_types_mean_the_same() {
+    let folder = Copy::of("modernbert");
+    folder.change("config.json", |config| {
+        let config = config.as_object_mut().unwrap();
+        config.remove("layer_types").unwrap();
+        config.remove("rope_parameters").unwrap();
+        config.insert("global_attn_every_n_layers".to_owned(), 3.into());
+        config.insert("global_rope_theta".to_owned(), 160_000.0.into());
+        config.insert("local_rope_theta".to_owned(), 10_000.0.into());
+    });
+    assert_encodes(&folder.open().unwrap(), "modernbert");
+}
+
+#[test]
+fn rotations_and_layers_of_unknown_kinds_are_refused_and_named() {
+    for (key, value, named) in [
+        (
+            "rope_scaling",
+            json!({"type": "linear", "factor": 2.0}),
+            "rope_scaling",
+        ),
+        (
+            "rope_parameters",
+            json!({"full_attention": {"rope_type": "yarn"}}),
+            "yarn",
+        ),
+        (
+            "layer_types",
+            json!(["full_attention", "chunked_attention"]),
+            "chunked_attention",
+        ),
+        ("layer_types", json!(["full_attention"]), "layer 1"),
+        ("num_attention_heads", json!(4), "odd length"),
+        (
+            "global_attn_every_n_layers",
+            json!(0),
+            "global_attn_every_n_layers",
+        ),
+        (
+            "max_position_embeddings",
+            json!(1 << 20),
+            "max_position_embeddings",
+        ),
+    ] {
+        let folder = Copy::of("modernbert");
+        folder.change("config.json", |config| config[key] = value);
+        let error = folder.error().to_string();
+        assert!(error.contains(named), "{error}");
     }
 }
 

@@ -32,6 +32,27 @@ pub(super) unsafe fn activate<S: Simd>(values: *mut f32, width: usize, activatio
     }
 }
 
+/// Applies an activation in place, and multiplies by `gates`.
+///
+/// # Safety
+/// As [`activate`], and `gates` is valid for `width` values, too.
+#[inline(always)]
+pub(super) unsafe fn gate<S: Simd>(
+    values: *mut f32,
+    gates: *const f32,
+    width: usize,
+    activation: Activation,
+) {
+    // SAFETY: as the caller promises; `at` is inside both rows.
+    unsafe {
+        activate::<S>(values, width, activation);
+        for at in (0..width).step_by(S::LANES) {
+            let value = S::mul(S::load(values.add(at)), S::load(gates.add(at)));
+            S::store(values.add(at), value);
+        }
+    }
+}
+
 /// # Safety
 /// As [`activate`].
 #[inline(always)]

@@ -34,6 +34,7 @@ pub struct Kernels {
     /// A tile of a register's width, by its rows less one.
     strips: &'static [TileFn<f32>],
     activate: unsafe fn(*mut f32, usize, Activation),
+    gate: unsafe fn(*mut f32, *const f32, usize, Activation),
     softmax: unsafe fn(*mut f32, usize) -> f32,
     layer_norm: unsafe fn(*mut f32, usize, &LayerNorm),
     scale: unsafe fn(*mut f32, f32, usize),
@@ -325,6 +326,21 @@ impl Kernels {
         unsafe { (self.layer_norm)(row, norm.gain.len(), norm) }
     }
 
+    /// Applies an activation to `values` in place, and multiplies them by `gates`.
+    ///
+    /// # Safety
+    /// Both are valid for `width` values.
+    pub unsafe fn gate(
+        &self,
+        values: *mut f32,
+        gates: *const f32,
+        width: usize,
+        activation: Activation,
+    ) {
+        // SAFETY: the caller's promise is the kernel's.
+        unsafe { (self.gate)(values, gates, width, activation) }
+    }
+
     /// `row *= factor`.
     ///
     /// # Safety
@@ -422,6 +438,17 @@ macro_rules! compile {
             }
 
             $(#[target_feature(enable = $feature)])?
+            unsafe fn gate(
+                values: *mut f32,
+                gates: *const f32,
+                width: usize,
+                activation: Activation,
+            ) {
+                // SAFETY: see above, and the caller vouches for the pointers.
+                unsafe { rows::gate::<S>(values, gates, width, activation) }
+            }
+
+            $(#[target_feature(enable = $feature)])?
             unsafe fn softmax(scores: *mut f32, width: usize) -> f32 {
                 // SAFETY: see above, and the caller vouches for the pointers.
                 unsafe { rows::softmax::<S>(scores, width) }
@@ -450,6 +477,7 @@ macro_rules! compile {
                 narrow_panels: &[$(tile::<u16, $rows, $vectors>),+],
                 strips: &[$(tile::<f32, $rows, 1>),+],
                 activate,
+                gate,
                 softmax,
                 layer_norm,
                 scale,

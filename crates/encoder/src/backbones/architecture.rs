@@ -7,7 +7,7 @@ use super::PackedBatch;
 use crate::Error;
 use siamese_kernels::Activation;
 
-/// A transformer that normalises after each block, as BERT does.
+/// A transformer: layers of an attention and a feed-forward block, each added to what it got.
 #[derive(Debug)]
 pub(crate) struct Architecture {
     /// Length of a token's state.
@@ -15,9 +15,16 @@ pub(crate) struct Architecture {
     pub(crate) heads: usize,
     /// Length of a token's state between the two linear layers of a feed-forward block.
     pub(crate) intermediate: usize,
+    /// Whether the first of the two has as many outputs again, by which those that went through the
+    /// activation are multiplied.
+    pub(crate) gated: bool,
     pub(crate) activation: Activation,
     /// What layer norms add to the variance.
     pub(crate) epsilon: f32,
+    pub(crate) norms: Norms,
+    pub(crate) has_bias: HasBias,
+    /// Positions that there are, whether they have a table or not.
+    pub(crate) positions: usize,
     pub(crate) embeddings: Embeddings,
     pub(crate) layers: Vec<Layer>,
     /// Which of the layers a state goes through, from first to last; one may come several times.
@@ -27,11 +34,28 @@ pub(crate) struct Architecture {
     pub(crate) relative_bias: Option<String>,
 }
 
+/// Where layer norms are.
+#[derive(Debug)]
+pub(crate) enum Norms {
+    /// Over what a block and its input add up to.
+    After,
+    /// Over the input of a block, and over the last states.
+    Before { last: String },
+}
+
+/// Which linear layers and layer norms add a bias.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HasBias {
+    pub(crate) attention: bool,
+    pub(crate) feed_forward: bool,
+    pub(crate) norms: bool,
+}
+
 /// The tables that a token's first state is the sum of.
 #[derive(Debug)]
 pub(crate) struct Embeddings {
     pub(crate) words: Table,
-    pub(crate) positions: Table,
+    pub(crate) positions: Option<Table>,
     pub(crate) segments: Option<Table>,
     pub(crate) norm: String,
     /// What makes a state of the sum, where tables are not as wide as states.
@@ -57,17 +81,28 @@ pub(crate) struct Projection {
     pub(crate) width: usize,
 }
 
-/// What the parts of a layer are called: linear layers and layer norms.
+/// A layer: what its linear layers and layer norms are called, and how it attends.
 #[derive(Debug)]
 pub(crate) struct Layer {
-    pub(crate) query: String,
-    pub(crate) key: String,
-    pub(crate) value: String,
+    pub(crate) qkv: Qkv,
     pub(crate) attention_output: String,
-    pub(crate) attention_norm: String,
+    /// The first layer may have none before its attention.
+    pub(crate) attention_norm: Option<String>,
     pub(crate) up: String,
     pub(crate) down: String,
-    pub(crate) output_norm: String,
+    pub(crate) feed_forward_norm: String,
+    /// How many tokens before and after a query its keys may be; all are keys without it.
+    pub(crate) window: Option<usize>,
+    /// What queries and keys are turned with, where they are.
+    pub(crate) rotary_base: Option<f32>,
+}
+
+/// The linear layers that make queries, keys and values.
+#[derive(Debug)]
+pub(crate) enum Qkv {
+    Apart([String; 3]),
+    /// One layer with the outputs of all three, in this order.
+    Joined(String),
 }
 
 impl Architecture {
@@ -81,30 +116,26 @@ impl Architecture {
         let projection = self.embeddings.projection.as_ref();
         projection.map_or(self.hidden, |projection| projection.width)
     }
-}
 
-impl Embeddings {
     /// Numbers the tokens of a batch.
     ///
     /// # Errors
     /// When a token, its position or its segment has no row. Whoever made them, they index tables.
     pub(crate) fn number(&self, batch: &mut PackedBatch) -> Result<(), Error> {
-        batch.set_positions(self.padding_id);
-        self.words.check(batch.ids(), "word_embeddings")?;
-        let positions = batch.positions();
-        self.positions.check(positions, "position_embeddings")?;
-        match &self.segments {
-            Some(segments) => segments.check(batch.type_ids(), "token_type_embeddings"),
+        let embeddings = &self.embeddings;
+        batch.set_positions(embeddings.padding_id);
+        check(batch.ids(), embeddings.words.rows, "word_embeddings")?;
+        check(batch.positions(), self.positions, "position_embeddings")?;
+        match &embeddings.segments {
+            Some(table) => check(batch.type_ids(), table.rows, "token_type_embeddings"),
             None => Ok(()),
         }
     }
 }
 
-impl Table {
-    fn check(&self, indices: &[u32], table: &'static str) -> Result<(), Error> {
-        match indices.iter().any(|index| *index as usize >= self.rows) {
-            true => Err(Error::TokenOutOfRange { table }),
-            false => Ok(()),
-        }
+fn check(indices: &[u32], rows: usize, table: &'static str) -> Result<(), Error> {
+    match indices.iter().any(|index| *index as usize >= rows) {
+        true => Err(Error::TokenOutOfRange { table }),
+        false => Ok(()),
     }
 }

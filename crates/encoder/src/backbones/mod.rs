@@ -1,10 +1,10 @@
 //! Transformers: token ids in, token states out.
 //!
 //! `families/` says what a model folder's transformer is, as data; `packed/` runs it on a CPU, and
-//! `candle_backbone.rs` on any device.
+//! `candle/` on any device.
 
 mod architecture;
-mod candle_backbone;
+mod candle;
 mod families;
 #[expect(
     unsafe_code,
@@ -13,13 +13,14 @@ mod families;
 mod packed;
 mod packed_batch;
 mod relative_bias;
+mod rotary;
 
 use std::path::Path;
 
 use candle_core::Device;
 
 use crate::Error;
-use candle_backbone::CandleBackbone;
+use candle::CandleBackbone;
 pub(crate) use families::Family;
 use packed::PackedBackbone;
 pub(crate) use packed_batch::{PackedBatch, TokenStates};

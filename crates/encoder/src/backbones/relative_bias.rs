@@ -32,7 +32,7 @@ impl RelativeBias {
         let Some(name) = &architecture.relative_bias else {
             return Ok(None);
         };
-        let (heads, tokens) = (architecture.heads, architecture.embeddings.positions.rows);
+        let (heads, tokens) = (architecture.heads, architecture.positions);
         let buckets = file.read(name, &[BUCKETS, heads])?;
         let farthest = tokens as isize - 1;
         let of_head = |head| (-farthest..=farthest).map(move |ahead| bucket(ahead) * heads + head);

@@ -1,20 +1,50 @@
 //! ALBERT: few layers that states go through again and again, and tables narrower than states.
 
-use super::config::Config;
+use serde::Deserialize;
+
+use super::config::{Config, MAX_LAYERS, MAX_SIZE};
 use crate::Error;
-use crate::backbones::architecture::{Architecture, Embeddings, Layer, Projection};
+use crate::backbones::architecture::{Architecture, Embeddings, Layer, Projection, Qkv};
+
+#[derive(Debug, Deserialize)]
+struct OwnKeys {
+    #[serde(default = "default_embedding_size")]
+    embedding_size: usize,
+    #[serde(default = "one")]
+    num_hidden_groups: usize,
+    #[serde(default = "one")]
+    inner_group_num: usize,
+}
+
+fn default_embedding_size() -> usize {
+    128
+}
+
+fn one() -> usize {
+    1
+}
 
 pub(super) fn architecture(config: &Config, prefix: &str) -> Result<Architecture, Error> {
+    let OwnKeys {
+        embedding_size,
+        num_hidden_groups: groups,
+        inner_group_num: members,
+    } = config.own()?;
+    let layers = config.num_hidden_layers;
+    let most_members = MAX_LAYERS / layers.max(groups).max(1);
+    config.check_sizes(&[
+        ("embedding_size", embedding_size, MAX_SIZE),
+        ("num_hidden_groups", groups, MAX_LAYERS),
+        ("inner_group_num", members, most_members),
+    ])?;
     let projection = Projection {
         name: format!("{prefix}encoder.embedding_hidden_mapping_in"),
-        width: config.embedding_size.unwrap_or(128),
+        width: embedding_size,
     };
     let embeddings = Embeddings {
         projection: Some(projection),
         ..config.embeddings_with_segments(prefix)
     };
-    let (groups, members) = (config.num_hidden_groups, config.inner_group_num);
-    let layers = config.num_hidden_layers;
     let group_of = |layer: usize| layer * groups / layers;
     let order = (0..layers)
         .flat_map(|layer| group_of(layer) * members..(group_of(layer) + 1) * members)
@@ -24,14 +54,14 @@ pub(super) fn architecture(config: &Config, prefix: &str) -> Result<Architecture
         let layer = format!("{prefix}encoder.albert_layer_groups.{group}.albert_layers.{member}");
         let part = |name: &str| format!("{layer}.{name}");
         Layer {
-            query: part("attention.query"),
-            key: part("attention.key"),
-            value: part("attention.value"),
+            qkv: Qkv::Apart(["attention.query", "attention.key", "attention.value"].map(part)),
             attention_output: part("attention.dense"),
-            attention_norm: part("attention.LayerNorm"),
+            attention_norm: Some(part("attention.LayerNorm")),
             up: part("ffn"),
             down: part("ffn_output"),
-            output_norm: part("full_layer_layer_norm"),
+            feed_forward_norm: part("full_layer_layer_norm"),
+            window: None,
+            rotary_base: None,
         }
     };
     Ok(Architecture {

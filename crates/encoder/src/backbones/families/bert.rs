@@ -2,20 +2,27 @@
 
 use super::config::Config;
 use crate::Error;
-use crate::backbones::architecture::{Architecture, Layer};
+use crate::backbones::architecture::{Architecture, Layer, Qkv};
 
 pub(super) fn architecture(config: &Config, prefix: &str) -> Result<Architecture, Error> {
     config.stack(config.embeddings_with_segments(prefix), |layer| {
         let part = |name: &str| format!("{prefix}encoder.layer.{layer}.{name}");
         Layer {
-            query: part("attention.self.query"),
-            key: part("attention.self.key"),
-            value: part("attention.self.value"),
+            qkv: Qkv::Apart(
+                [
+                    "attention.self.query",
+                    "attention.self.key",
+                    "attention.self.value",
+                ]
+                .map(part),
+            ),
             attention_output: part("attention.output.dense"),
-            attention_norm: part("attention.output.LayerNorm"),
+            attention_norm: Some(part("attention.output.LayerNorm")),
             up: part("intermediate.dense"),
             down: part("output.dense"),
-            output_norm: part("output.LayerNorm"),
+            feed_forward_norm: part("output.LayerNorm"),
+            window: None,
+            rotary_base: None,
         }
     })
 }

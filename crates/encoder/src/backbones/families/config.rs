@@ -1,11 +1,13 @@
 //! `config.json`, checked: the keys that families have in common.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::Error;
-use crate::backbones::architecture::{Architecture, Embeddings, Layer, Table};
+use crate::backbones::architecture::{Architecture, Embeddings, HasBias, Layer, Norms, Table};
 use crate::files::read_json;
 use siamese_kernels::Activation;
 
@@ -14,11 +16,11 @@ pub(super) const WORDS: &str = "embeddings.word_embeddings.weight";
 /// DistilBERT's layer norms have it fixed in code.
 const DEFAULT_EPSILON: f64 = 1e-12;
 /// More than any model has. Sizes decide what is reserved before weights are read.
-const MAX_SIZE: usize = 1 << 24;
+pub(super) const MAX_SIZE: usize = 1 << 24;
 /// As [`MAX_SIZE`], for layers, whose names are made before weights are read.
-const MAX_LAYERS: usize = 1 << 10;
+pub(super) const MAX_LAYERS: usize = 1 << 10;
 
-/// The configuration of a transformer. Aliases are DistilBERT's.
+/// The configuration of a transformer. Aliases are DistilBERT's and ModernBERT's.
 #[derive(Debug, Deserialize)]
 pub(super) struct Config {
     vocab_size: usize,
@@ -30,27 +32,19 @@ pub(super) struct Config {
     num_attention_heads: usize,
     #[serde(alias = "hidden_dim")]
     intermediate_size: usize,
-    max_position_embeddings: usize,
+    pub(super) max_position_embeddings: usize,
     type_vocab_size: Option<usize>,
-    #[serde(alias = "activation")]
+    #[serde(alias = "activation", alias = "hidden_activation")]
     hidden_act: String,
     layer_norm_eps: Option<f64>,
     pub(super) pad_token_id: Option<u32>,
     position_embedding_type: Option<String>,
     #[serde(default)]
     is_decoder: bool,
-    /// ALBERT's, as the next two.
-    pub(super) embedding_size: Option<usize>,
-    #[serde(default = "one")]
-    pub(super) num_hidden_groups: usize,
-    #[serde(default = "one")]
-    pub(super) inner_group_num: usize,
-    /// MPNet's.
-    pub(super) relative_attention_num_buckets: Option<usize>,
-}
-
-fn one() -> usize {
-    1
+    #[serde(flatten)]
+    others: Map<String, Value>,
+    #[serde(skip)]
+    path: PathBuf,
 }
 
 impl Config {
@@ -60,14 +54,39 @@ impl Config {
     /// When it is missing or damaged, or asks for something that no family has.
     pub(super) fn read(folder: &Path) -> Result<Self, Error> {
         let path = folder.join("config.json");
-        let config: Self = read_json(&path)?;
-        config.check(&path)?;
+        let mut config: Self = read_json(&path)?;
+        config.path = path;
+        config.check()?;
         Ok(config)
     }
 
-    fn check(&self, path: &Path) -> Result<(), Error> {
-        let groups_of_layers = self.num_hidden_layers.max(self.num_hidden_groups);
-        for (key, size, most) in [
+    /// The keys that a family has for itself.
+    ///
+    /// # Errors
+    /// When one is missing or of another type.
+    pub(super) fn own<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        let others = Value::Object(self.others.clone());
+        serde_json::from_value(others).map_err(|error| Error::damaged(&self.path, error))
+    }
+
+    /// What is wrong with the configuration.
+    pub(super) fn damaged(&self, reason: impl Into<String>) -> Error {
+        Error::damaged(&self.path, reason.into())
+    }
+
+    /// # Errors
+    /// When one of these sizes is zero or more than there may be.
+    pub(super) fn check_sizes(&self, sizes: &[(&str, usize, usize)]) -> Result<(), Error> {
+        for (key, size, most) in sizes {
+            if !(1..=*most).contains(size) {
+                return Err(self.damaged(format!("{key} is {size}, which no model has")));
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        self.check_sizes(&[
             ("vocab_size", self.vocab_size, MAX_SIZE),
             ("hidden_size", self.hidden_size, MAX_SIZE),
             ("num_hidden_layers", self.num_hidden_layers, MAX_LAYERS),
@@ -78,24 +97,9 @@ impl Config {
                 self.max_position_embeddings,
                 MAX_SIZE,
             ),
-            ("embedding_size", self.embedding_size.unwrap_or(1), MAX_SIZE),
-            ("num_hidden_groups", self.num_hidden_groups, MAX_LAYERS),
-            (
-                "inner_group_num",
-                self.inner_group_num,
-                MAX_LAYERS / groups_of_layers.max(1),
-            ),
-        ] {
-            if !(1..=most).contains(&size) {
-                let reason = format!("{key} is {size}, which no model has");
-                return Err(Error::damaged(path, reason));
-            }
-        }
+        ])?;
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
-            return Err(Error::damaged(
-                path,
-                "hidden_size is not a multiple of num_attention_heads",
-            ));
+            return Err(self.damaged("hidden_size is not a multiple of num_attention_heads"));
         }
         if let Some(kind) = self.position_embedding_type.as_deref()
             && kind != "absolute"
@@ -108,6 +112,11 @@ impl Config {
         Ok(())
     }
 
+    /// Length of a head's part of a token's state.
+    pub(super) fn head(&self) -> usize {
+        self.hidden_size / self.num_attention_heads
+    }
+
     /// A transformer of these sizes, without layers.
     ///
     /// # Errors
@@ -117,8 +126,16 @@ impl Config {
             hidden: self.hidden_size,
             heads: self.num_attention_heads,
             intermediate: self.intermediate_size,
+            gated: false,
             activation: activation(&self.hidden_act)?,
             epsilon: self.layer_norm_eps.unwrap_or(DEFAULT_EPSILON) as f32,
+            norms: Norms::After,
+            has_bias: HasBias {
+                attention: true,
+                feed_forward: true,
+                norms: true,
+            },
+            positions: self.max_position_embeddings,
             embeddings,
             layers: Vec::new(),
             order: Vec::new(),
@@ -143,18 +160,15 @@ impl Config {
         })
     }
 
-    /// The tables of words and positions, under the names that all families give them.
+    /// The tables of words and positions, under the names that most families give them.
     pub(super) fn embeddings(&self, prefix: &str) -> Embeddings {
-        let table = |name: &str, rows| Table {
-            name: format!("{prefix}{name}"),
-            rows,
+        let positions = Table {
+            name: format!("{prefix}embeddings.position_embeddings.weight"),
+            rows: self.max_position_embeddings,
         };
         Embeddings {
-            words: table(WORDS, self.vocab_size),
-            positions: table(
-                "embeddings.position_embeddings.weight",
-                self.max_position_embeddings,
-            ),
+            words: self.words(format!("{prefix}{WORDS}")),
+            positions: Some(positions),
             segments: None,
             norm: format!("{prefix}embeddings.LayerNorm"),
             projection: None,
@@ -172,6 +186,14 @@ impl Config {
         Embeddings {
             segments: (rows > 0).then(table),
             ..self.embeddings(prefix)
+        }
+    }
+
+    /// The table of words under a name.
+    pub(super) fn words(&self, name: String) -> Table {
+        Table {
+            name,
+            rows: self.vocab_size,
         }
     }
 }

@@ -5,6 +5,7 @@ mod albert;
 mod bert;
 mod config;
 mod distilbert;
+mod modernbert;
 mod mpnet;
 
 use std::path::Path;
@@ -38,7 +39,7 @@ enum Positions {
 /// `pad_token_id` of a configuration that does not say it, where it matters.
 const DEFAULT_PADDING_ID: u32 = 1;
 
-const FAMILIES: [Family; 7] = [
+const FAMILIES: [Family; 8] = [
     Family::new("bert", Positions::FromZero, bert::architecture),
     Family::new("roberta", Positions::AfterPadding, bert::architecture),
     Family::new("xlm-roberta", Positions::AfterPadding, bert::architecture),
@@ -47,6 +48,7 @@ const FAMILIES: [Family; 7] = [
     Family::new("albert", Positions::FromZero, albert::architecture),
     // It has the padding's id fixed in code.
     Family::new("mpnet", Positions::After(1), mpnet::architecture),
+    Family::new("modernbert", Positions::FromZero, modernbert::architecture),
 ];
 
 impl Family {
@@ -107,14 +109,16 @@ impl Family {
 
 /// What stands before the names of all tensors: some tools put a family's name there.
 fn prefix(file: &TensorFile) -> String {
-    let mut prefixes = FAMILIES
-        .iter()
-        .map(|family| format!("{}.", family.model_type));
-    let has_words = |prefix: &str| file.has(&format!("{prefix}{}", config::WORDS));
-    match has_words("") {
+    let has_words = |prefix: &String| {
+        let words = [config::WORDS, modernbert::WORDS];
+        words
+            .iter()
+            .any(|name| file.has(&format!("{prefix}{name}")))
+    };
+    let models = FAMILIES.iter().map(|family| family.model_type);
+    let mut prefixes = models.chain(["model"]).map(|model| format!("{model}."));
+    match has_words(&String::new()) {
         true => String::new(),
-        false => prefixes
-            .find(|prefix| has_words(prefix))
-            .unwrap_or_default(),
+        false => prefixes.find(has_words).unwrap_or_default(),
     }
 }

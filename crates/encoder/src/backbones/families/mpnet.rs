@@ -1,13 +1,21 @@
 //! MPNet: BERT without segments, with a relative attention bias.
 
+use serde::Deserialize;
+
 use super::config::{Config, unsupported};
 use crate::Error;
-use crate::backbones::architecture::{Architecture, Layer};
+use crate::backbones::architecture::{Architecture, Layer, Qkv};
 use crate::backbones::relative_bias::BUCKETS;
 
+#[derive(Debug, Deserialize)]
+struct OwnKeys {
+    relative_attention_num_buckets: Option<usize>,
+}
+
 pub(super) fn architecture(config: &Config, prefix: &str) -> Result<Architecture, Error> {
+    let own: OwnKeys = config.own()?;
     // The model's own code takes this many, whatever its configuration says.
-    if let Some(buckets) = config.relative_attention_num_buckets
+    if let Some(buckets) = own.relative_attention_num_buckets
         && buckets != BUCKETS
     {
         let key = "relative_attention_num_buckets";
@@ -16,14 +24,14 @@ pub(super) fn architecture(config: &Config, prefix: &str) -> Result<Architecture
     let architecture = config.stack(config.embeddings(prefix), |layer| {
         let part = |name: &str| format!("{prefix}encoder.layer.{layer}.{name}");
         Layer {
-            query: part("attention.attn.q"),
-            key: part("attention.attn.k"),
-            value: part("attention.attn.v"),
+            qkv: Qkv::Apart(["attention.attn.q", "attention.attn.k", "attention.attn.v"].map(part)),
             attention_output: part("attention.attn.o"),
-            attention_norm: part("attention.LayerNorm"),
+            attention_norm: Some(part("attention.LayerNorm")),
             up: part("intermediate.dense"),
             down: part("output.dense"),
-            output_norm: part("output.LayerNorm"),
+            feed_forward_norm: part("output.LayerNorm"),
+            window: None,
+            rotary_base: None,
         }
     })?;
     Ok(Architecture {

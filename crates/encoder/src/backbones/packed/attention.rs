@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::shape::{Shape, Strides, stride};
 use super::workspace::Scratch;
 use crate::backbones::relative_bias::RelativeBias;
+use crate::backbones::rotary::Rotary;
 use siamese_kernels::{Kernels, Tile, split};
 
 /// Where attention reads and writes.
@@ -18,8 +19,12 @@ pub(super) struct Attention<'a> {
     pub(super) strides: &'a Strides,
     /// What scores begin with.
     pub(super) bias: Option<&'a RelativeBias>,
+    /// What Q and K are turned by.
+    pub(super) rotary: Option<&'a Rotary>,
+    /// How many tokens before and after a query its keys may be.
+    pub(super) window: Option<usize>,
     /// The first token's Q, K and V.
-    pub(super) qkv: *const f32,
+    pub(super) qkv: *mut f32,
     /// The first token's results.
     pub(super) context: *mut f32,
 }
@@ -28,31 +33,34 @@ impl Attention<'_> {
     /// Computes one head of the text whose tokens are `rows`.
     ///
     /// # Safety
-    /// `qkv` and `context` hold all `rows`, nobody else writes to these rows' part of this head,
-    /// and `scratch` has room for a text of that length.
+    /// `qkv` and `context` hold all `rows`, nobody else uses these rows' part of this head, and
+    /// `scratch` has room for a text of that length.
     pub(super) unsafe fn run(&self, rows: Range<usize>, head: usize, scratch: &mut Scratch) {
         let (tokens, width) = (rows.len(), self.shape.head);
-        let columns = self.kernels.fill_up(tokens);
-        let row = stride(columns);
+        let row = stride(self.kernels.fill_up(tokens));
         let (keys, scores) = (scratch.keys.as_mut_ptr(), scratch.scores.as_mut_ptr());
         // SAFETY: all offsets are inside the rows and this head's part of them.
         unsafe {
             let query = self
                 .qkv
                 .add(rows.start * self.strides.qkv + 3 * head * width);
+            if let Some(rotary) = self.rotary {
+                self.turn(rotary, query, tokens);
+                self.turn(rotary, query.add(width), tokens);
+            }
             self.transpose(query.add(width), tokens, keys, row);
             let context = self
                 .context
                 .add(rows.start * self.strides.context + head * width);
             for part in split(tokens, self.kernels.tile_rows()) {
+                let seen = self.seen(&part, tokens);
+                let columns = self.kernels.fill_up(seen.len());
+                debug_assert!(seen.start + columns <= row, "keys beyond their rows");
                 if let Some(bias) = self.bias {
                     for (at, query) in part.clone().enumerate() {
-                        let biases = bias.row(head, query, tokens);
-                        std::ptr::copy_nonoverlapping(
-                            biases.as_ptr(),
-                            scores.add(at * row),
-                            tokens,
-                        );
+                        let biases = &bias.row(head, query, tokens)[seen.clone()];
+                        let scores = scores.add(at * row);
+                        std::ptr::copy_nonoverlapping(biases.as_ptr(), scores, seen.len());
                     }
                 }
                 self.kernels.multiply_tile(
@@ -60,7 +68,7 @@ impl Attention<'_> {
                         depth: self.shape.head_features,
                         a: query.add(part.start * self.strides.qkv),
                         a_stride: self.strides.qkv,
-                        b: keys,
+                        b: keys.add(seen.start),
                         b_stride: row,
                         c: scores,
                         c_stride: row,
@@ -71,51 +79,89 @@ impl Attention<'_> {
                     columns,
                 );
                 let context = context.add(part.start * self.strides.context);
-                self.weigh(query.add(2 * width), context, part.len(), tokens, scores);
+                self.weigh(query.add(2 * width), context, part, seen, (scores, row));
             }
         }
     }
 
-    /// Softmax over the scores of a few queries, then the weighted sum of all values.
+    /// The keys that some queries see. They begin with a whole register, so that no register goes
+    /// beyond the end of the last feature's keys.
+    fn seen(&self, queries: &Range<usize>, tokens: usize) -> Range<usize> {
+        let Some(window) = self.window else {
+            return 0..tokens;
+        };
+        let register = self.kernels.fill_up(1);
+        let start = queries.start.saturating_sub(window);
+        start / register * register..queries.end.saturating_add(window).min(tokens)
+    }
+
+    /// Softmax over the scores of a few queries, then the weighted sum of the values that they see.
     ///
     /// # Safety
-    /// As [`Self::run`].
+    /// As [`Self::run`]; `scores` has a row of keys for each query, and comes with its stride.
     unsafe fn weigh(
         &self,
         values: *const f32,
         context: *mut f32,
-        queries: usize,
-        tokens: usize,
-        scores: *mut f32,
+        queries: Range<usize>,
+        seen: Range<usize>,
+        (scores, row): (*mut f32, usize),
     ) {
-        let columns = self.kernels.fill_up(tokens);
-        let row = stride(columns);
+        let columns = self.kernels.fill_up(seen.len());
         let mut factors = [0.0; 32];
+        let factors = &mut factors[..queries.len()];
         // SAFETY: as the caller promises; a score's row has `columns` values.
         unsafe {
-            for (query, factor) in factors[..queries].iter_mut().enumerate() {
-                let scores = scores.add(query * row);
-                for column in tokens..columns {
+            for (at, factor) in factors.iter_mut().enumerate() {
+                let scores = scores.add(at * row);
+                let query = queries.start + at;
+                let own = self.seen_alone(query, &seen);
+                for column in (0..own.start).chain(own.end..columns) {
                     *scores.add(column) = f32::NEG_INFINITY;
                 }
                 *factor = self.kernels.softmax(scores, columns);
             }
             let tile = Tile {
-                depth: tokens,
+                depth: seen.len(),
                 a: scores.cast_const(),
                 a_stride: row,
-                b: values,
+                b: values.add(seen.start * self.strides.qkv),
                 b_stride: self.strides.qkv,
                 c: context,
                 c_stride: self.strides.context,
                 bias: std::ptr::null(),
                 add: false,
             };
-            self.kernels.multiply_tile(&tile, queries, self.shape.head);
-            for (query, factor) in factors[..queries].iter().enumerate() {
-                let context = context.add(query * self.strides.context);
+            self.kernels
+                .multiply_tile(&tile, factors.len(), self.shape.head);
+            for (at, factor) in factors.iter().enumerate() {
+                let context = context.add(at * self.strides.context);
                 self.kernels.scale(context, *factor, self.shape.head);
             }
+        }
+    }
+
+    /// Where the keys that one query sees are among those that its tile sees.
+    fn seen_alone(&self, query: usize, seen: &Range<usize>) -> Range<usize> {
+        let Some(window) = self.window else {
+            return 0..seen.len();
+        };
+        let end = query.saturating_add(window).saturating_add(1).min(seen.end);
+        query.saturating_sub(window).max(seen.start) - seen.start..end - seen.start
+    }
+
+    /// Turns Q or K of one head by their positions.
+    ///
+    /// # Safety
+    /// `values` holds the head's features of all tokens, and nobody else uses them.
+    unsafe fn turn(&self, rotary: &Rotary, values: *mut f32, tokens: usize) {
+        for token in 0..tokens {
+            // SAFETY: the row is inside what the caller promises.
+            let row = unsafe {
+                let first = values.add(token * self.strides.qkv);
+                std::slice::from_raw_parts_mut(first, self.shape.head_features)
+            };
+            rotary.turn(row, token);
         }
     }
 

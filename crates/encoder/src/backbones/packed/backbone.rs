@@ -40,19 +40,16 @@ impl PackedBackbone {
             ..
         } = *options;
         let shape = Shape::new(&architecture, kernels);
-        let (embeddings, relative_bias, layers) =
-            weights::read(file, &architecture, &shape, kernels, precision)?;
+        let weights = weights::read(file, &architecture, &shape, kernels, precision)?;
         Ok(Self {
             model: Model {
                 kernels,
-                strides: Strides::new(&shape),
+                strides: Strides::new(&shape, &architecture),
                 coded: kernels.coded(precision),
                 precision,
                 architecture,
                 shape,
-                embeddings,
-                relative_bias,
-                layers,
+                weights,
             },
             threads,
             crew: Mutex::new(Crew::new(threads)?),
@@ -66,7 +63,7 @@ impl PackedBackbone {
         batch: &mut PackedBatch,
         pass: impl FnOnce(&PackedBatch, &Output) -> Result<(), Error>,
     ) -> Result<TokenStates, Error> {
-        self.model.architecture.embeddings.number(batch)?;
+        self.model.architecture.number(batch)?;
         let width = self.model.shape.hidden;
         let mut values = vec![0.0; batch.ids().len() * width];
         pass(batch, &Output(values.as_mut_ptr()))?;
@@ -125,10 +122,11 @@ mod tests {
     use siamese_kernels::Kernels;
 
     /// A family and a folder of it for each part that not every architecture has.
-    const MODELS: [(&str, &str); 3] = [
+    const MODELS: [(&str, &str); 4] = [
         ("bert", "bert-old-dialect"),
         ("albert", "albert"),
         ("mpnet", "mpnet"),
+        ("modernbert", "modernbert"),
     ];
 
     fn open(

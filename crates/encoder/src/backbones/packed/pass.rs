@@ -6,10 +6,9 @@
 use super::attention::Attention;
 use super::shape::{Shape, Strides};
 use super::team::Member;
-use super::weights::{Embeddings, Layer};
+use super::weights::{Layer, Weights};
 use super::workspace::{Scratch, Workspace};
-use crate::backbones::architecture::Architecture;
-use crate::backbones::relative_bias::RelativeBias;
+use crate::backbones::architecture::{Architecture, Norms};
 use crate::backbones::{PackedBatch, Pause};
 use siamese_kernels::{
     Activation, CodedKernels, CodedView, Kernels, LayerNorm, PackedMatrix, Precision, Product,
@@ -25,9 +24,7 @@ pub(super) struct Model {
     pub(super) architecture: Architecture,
     pub(super) shape: Shape,
     pub(super) strides: Strides,
-    pub(super) embeddings: Embeddings,
-    pub(super) relative_bias: Option<RelativeBias>,
-    pub(super) layers: Vec<Layer>,
+    pub(super) weights: Weights,
 }
 
 /// The buffers of a pass, shared by its members.
@@ -98,8 +95,11 @@ impl<'a> Pass<'a> {
         self.embed(member);
         member.meet();
         for layer in &model.architecture.order {
-            self.layer(&model.layers[*layer], member, scratch);
+            self.layer(&model.weights.layers[*layer], member, scratch);
             pause();
+        }
+        if let Some(norm) = &model.weights.last_norm {
+            self.normalize(norm, member);
         }
         let (rows, hidden) = (self.rows(member), model.shape.hidden);
         for row in rows {
@@ -119,8 +119,9 @@ impl<'a> Pass<'a> {
             intermediate,
             ..
         } = self.buffers;
-        let (norm, strides) = (&self.model.embeddings.norm, &self.model.strides);
-        let projection = self.model.embeddings.projection.as_ref();
+        let strides = &self.model.strides;
+        let embeddings = &self.model.weights.embeddings;
+        let (norm, projection) = (&embeddings.norm, embeddings.projection.as_ref());
         let (sums, stride) = match projection {
             Some(_) => (intermediate, strides.intermediate),
             None => (states, strides.states),
@@ -143,43 +144,99 @@ impl<'a> Pass<'a> {
     }
 
     fn layer(&self, layer: &Layer, member: &Member<'_>, scratch: &mut Scratch) {
-        let Buffers {
-            states,
-            qkv,
-            context,
-            intermediate,
-            ..
-        } = self.buffers;
-        let strides = &self.model.strides;
-        let to_qkv = self.product((states, strides.states), (qkv, strides.qkv));
+        let norm = layer.attention_norm.as_ref();
+        let input = self.before_block(norm, member);
+        self.attention_block(input, layer, member, scratch);
+        self.after_block(norm, member);
+        let norm = Some(&layer.feed_forward_norm);
+        let input = self.before_block(norm, member);
+        self.feed_forward_block(input, layer, member);
+        self.after_block(norm, member);
+    }
+
+    /// Adds to the states what attention makes of `input`.
+    fn attention_block(
+        &self,
+        input: (*mut f32, usize),
+        layer: &Layer,
+        member: &Member<'_>,
+        scratch: &mut Scratch,
+    ) {
+        let (buffers, strides) = (&self.buffers, &self.model.strides);
+        let to_qkv = self.product(input, (buffers.qkv, strides.qkv));
         self.multiply(&to_qkv, &layer.qkv, member);
         member.meet();
-        self.attend(member, scratch);
+        self.attend(layer, member, scratch);
         member.meet();
-        let back = self.product((context, strides.context), (states, strides.states));
-        self.multiply(
-            &Product { add: true, ..back },
-            &layer.attention_output,
-            member,
-        );
+        let context = (buffers.context, strides.context);
+        let back = self.product(context, (buffers.states, strides.states));
+        let back = Product { add: true, ..back };
+        self.multiply(&back, &layer.attention_output, member);
         member.meet();
-        self.normalize(&layer.attention_norm, member);
+    }
+
+    /// Adds to the states what two linear layers make of `input`.
+    fn feed_forward_block(&self, input: (*mut f32, usize), layer: &Layer, member: &Member<'_>) {
+        let (buffers, strides) = (&self.buffers, &self.model.strides);
+        let intermediate = (buffers.intermediate, strides.intermediate);
+        let up = self.product(input, intermediate);
+        if self.model.architecture.gated {
+            self.multiply(&up, &layer.up, member);
+            member.meet();
+            self.gate(member);
+        } else {
+            let activation = Some(self.model.architecture.activation);
+            self.multiply(&Product { activation, ..up }, &layer.up, member);
+        }
         member.meet();
-        let up = self.product(
-            (states, strides.states),
-            (intermediate, strides.intermediate),
-        );
-        let activation = Some(self.model.architecture.activation);
-        self.multiply(&Product { activation, ..up }, &layer.up, member);
-        member.meet();
-        let down = self.product(
-            (intermediate, strides.intermediate),
-            (states, strides.states),
-        );
+        let down = self.product(intermediate, (buffers.states, strides.states));
         self.multiply(&Product { add: true, ..down }, &layer.down, member);
         member.meet();
-        self.normalize(&layer.output_norm, member);
+    }
+
+    /// Returns what a block gets, with its stride: the states, or a normalised copy of them.
+    fn before_block(&self, norm: Option<&LayerNorm>, member: &Member<'_>) -> (*mut f32, usize) {
+        let (context, stride) = (self.buffers.context, self.model.strides.context);
+        let (Norms::Before { .. }, Some(norm)) = (&self.model.architecture.norms, norm) else {
+            return (self.buffers.states, self.model.strides.states);
+        };
+        for row in self.rows(member) {
+            // SAFETY: the row is this member's in both buffers, which hold as many values as the
+            // norm has.
+            unsafe {
+                let copy = context.add(row * stride);
+                let state = self.state(row).cast_const();
+                std::ptr::copy_nonoverlapping(state, copy, norm.gain.len());
+                self.model.kernels.layer_norm(copy, norm);
+            }
+        }
         member.meet();
+        (context, stride)
+    }
+
+    /// Normalises what a block has been added to, where that is its place.
+    fn after_block(&self, norm: Option<&LayerNorm>, member: &Member<'_>) {
+        if let (Norms::After, Some(norm)) = (&self.model.architecture.norms, norm) {
+            self.normalize(norm, member);
+            member.meet();
+        }
+    }
+
+    /// Each member has its own rows.
+    fn gate(&self, member: &Member<'_>) {
+        let (width, stride) = (
+            self.model.shape.intermediate,
+            self.model.strides.intermediate,
+        );
+        let activation = self.model.architecture.activation;
+        for row in self.rows(member) {
+            // SAFETY: the row is this member's, and has as many gates behind as many values.
+            unsafe {
+                let values = self.buffers.intermediate.add(row * stride);
+                let gates = values.add(width).cast_const();
+                self.model.kernels.gate(values, gates, width, activation);
+            }
+        }
     }
 
     fn product(&self, from: (*mut f32, usize), to: (*mut f32, usize)) -> Product {
@@ -230,12 +287,14 @@ impl<'a> Pass<'a> {
     }
 
     /// Each member has its own pairs of a text and a head.
-    fn attend(&self, member: &Member<'_>, scratch: &mut Scratch) {
+    fn attend(&self, layer: &Layer, member: &Member<'_>, scratch: &mut Scratch) {
         let attention = Attention {
             kernels: self.model.kernels,
             shape: &self.model.shape,
             strides: &self.model.strides,
-            bias: self.model.relative_bias.as_ref(),
+            bias: self.model.weights.relative_bias.as_ref(),
+            rotary: layer.rotary.as_deref(),
+            window: layer.window,
             qkv: self.buffers.qkv,
             context: self.buffers.context,
         };
@@ -287,9 +346,9 @@ impl Model {
         sum.fill(0.0);
         let sum = &mut sum[..width];
         let tables = [
-            (&self.embeddings.words, batch.ids()[token]),
-            (&self.embeddings.positions, batch.positions()[token]),
-            (&self.embeddings.segments, batch.type_ids()[token]),
+            (&self.weights.embeddings.words, batch.ids()[token]),
+            (&self.weights.embeddings.positions, batch.positions()[token]),
+            (&self.weights.embeddings.segments, batch.type_ids()[token]),
         ];
         for (table, index) in tables {
             let start = index as usize * width;

@@ -3,7 +3,7 @@
 //! Widths are filled up with zeros to whole registers or panels, each head's part of Q, K and V by
 //! itself. The zeros stay zeros through every step, so nothing later has to know them.
 
-use crate::backbones::architecture::Architecture;
+use crate::backbones::architecture::{Architecture, Norms};
 use siamese_kernels::Kernels;
 
 /// Bytes; rows a multiple of this apart share few places of the first-level cache.
@@ -16,6 +16,8 @@ const DETOUR: usize = 16;
 pub(super) struct Shape {
     /// A row of the tables, without zeros.
     pub(super) embedding: usize,
+    /// The sum of a token's rows of the tables.
+    pub(super) embedded: usize,
     /// A token's state, without zeros.
     pub(super) hidden: usize,
     /// A token's state.
@@ -28,7 +30,7 @@ pub(super) struct Shape {
     pub(super) qkv: usize,
     /// All heads' results, one after the other.
     pub(super) context: usize,
-    /// What stands between two linear layers: of a feed-forward block, or tables and projection.
+    /// A token's state between the two linear layers of a feed-forward block.
     pub(super) intermediate: usize,
 }
 
@@ -36,9 +38,9 @@ impl Shape {
     pub(super) fn new(architecture: &Architecture, kernels: &Kernels) -> Self {
         let head = kernels.fill_up(architecture.head());
         let panels = |width: usize| width.next_multiple_of(kernels.panel);
-        let embedding = architecture.embedding();
         Self {
-            embedding,
+            embedding: architecture.embedding(),
+            embedded: panels(architecture.embedding()),
             hidden: architecture.hidden,
             state: panels(architecture.hidden),
             heads: architecture.heads,
@@ -46,10 +48,7 @@ impl Shape {
             head,
             qkv: panels(3 * architecture.heads * head),
             context: architecture.heads * head,
-            intermediate: panels(match architecture.embeddings.projection {
-                Some(_) => architecture.intermediate.max(embedding),
-                None => architecture.intermediate,
-            }),
+            intermediate: panels(architecture.intermediate),
         }
     }
 }
@@ -59,20 +58,36 @@ impl Shape {
 pub(super) struct Strides {
     pub(super) states: usize,
     pub(super) qkv: usize,
+    /// What heads make; before, the states that they get, where these are normalised first.
     pub(super) context: usize,
+    /// What is between two linear layers: those of a feed-forward block, with gates behind it where
+    /// there are some, or tables and projection.
     pub(super) intermediate: usize,
-    /// The widest row without a detour.
+    /// The widest row that is multiplied, without a detour.
     pub(super) widest: usize,
 }
 
 impl Strides {
-    pub(super) fn new(shape: &Shape) -> Self {
+    pub(super) fn new(shape: &Shape, architecture: &Architecture) -> Self {
+        let context = match architecture.norms {
+            Norms::After => shape.context,
+            Norms::Before { .. } => shape.context.max(shape.state),
+        };
+        let intermediate = match architecture.gated {
+            true => 2 * shape.intermediate,
+            false => shape.intermediate,
+        };
+        let intermediate = match architecture.embeddings.projection {
+            Some(_) => intermediate.max(shape.embedded),
+            None => intermediate,
+        };
+        let widest = shape.embedded.max(shape.state).max(shape.context);
         Self {
-            widest: shape.state.max(shape.context).max(shape.intermediate),
             states: stride(shape.state),
             qkv: stride(shape.qkv),
-            context: stride(shape.context),
-            intermediate: stride(shape.intermediate),
+            context: stride(context),
+            intermediate: stride(intermediate),
+            widest: widest.max(shape.intermediate),
         }
     }
 }

@@ -1,0 +1,220 @@
+//! A transformer through candle's tensors.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use candle_core::{D, Device, IndexOp, Tensor};
+use candle_nn::ops::softmax_last_dim;
+use candle_nn::rotary_emb::rope;
+use candle_nn::{LayerNorm, Linear, Module};
+
+use super::weights::{Layer, Weights};
+use crate::Error;
+use crate::backbones::architecture::{Architecture, Norms};
+use crate::backbones::{Backbone, PackedBatch, TokenStates};
+use crate::tensor_file::TensorFile;
+use siamese_kernels::Activation;
+
+/// What is added to scores, by the layers' windows.
+type Biases = BTreeMap<Option<usize>, Vec<Tensor>>;
+
+/// A transformer on a device.
+#[derive(Debug)]
+pub(crate) struct CandleBackbone {
+    architecture: Architecture,
+    device: Device,
+    weights: Weights,
+}
+
+impl CandleBackbone {
+    /// Reads the weights onto a device.
+    ///
+    /// # Errors
+    /// A damaged file, or a device without room.
+    pub(crate) fn open(
+        architecture: Architecture,
+        file: TensorFile,
+        device: &Device,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            weights: Weights::read(file, &architecture, device)?,
+            device: device.clone(),
+            architecture,
+        })
+    }
+
+    /// The states of a batch, `[texts, longest, hidden]`.
+    fn states(&self, batch: &PackedBatch) -> candle_core::Result<Tensor> {
+        let mut states = self
+            .weights
+            .words
+            .forward(&self.padded(batch, batch.ids())?)?;
+        if let Some(positions) = &self.weights.positions {
+            let rows = self.padded(batch, batch.positions())?;
+            states = (states + positions.forward(&rows)?)?;
+        }
+        if let Some(segments) = &self.weights.segments {
+            let type_ids = self.padded(batch, batch.type_ids())?;
+            states = (states + segments.forward(&type_ids)?)?;
+        }
+        let mut states = self.weights.norm.forward(&states)?;
+        if let Some(projection) = &self.weights.projection {
+            states = projection.forward(&states)?;
+        }
+        let biases = self.biases(batch)?;
+        for layer in &self.architecture.order {
+            states = self.layer(&self.weights.layers[*layer], &states, &biases)?;
+        }
+        match &self.weights.last_norm {
+            Some(norm) => norm.forward(&states),
+            None => Ok(states),
+        }
+    }
+
+    fn layer(
+        &self,
+        layer: &Layer,
+        states: &Tensor,
+        biases: &Biases,
+    ) -> candle_core::Result<Tensor> {
+        let norm = layer.attention_norm.as_ref();
+        let attended = self.block(states, norm, |input| self.attend(layer, input, biases))?;
+        let norm = Some(&layer.feed_forward_norm);
+        self.block(&attended, norm, |input| self.feed_forward(layer, input))
+    }
+
+    /// Adds what a block makes to its input, and normalises one or the other.
+    fn block(
+        &self,
+        input: &Tensor,
+        norm: Option<&LayerNorm>,
+        block: impl Fn(&Tensor) -> candle_core::Result<Tensor>,
+    ) -> candle_core::Result<Tensor> {
+        match (&self.architecture.norms, norm) {
+            (Norms::After, Some(norm)) => norm.forward(&(block(input)? + input)?),
+            (Norms::Before { .. }, Some(norm)) => block(&norm.forward(input)?)? + input,
+            (_, None) => block(input)? + input,
+        }
+    }
+
+    fn attend(
+        &self,
+        layer: &Layer,
+        states: &Tensor,
+        biases: &Biases,
+    ) -> candle_core::Result<Tensor> {
+        let [query, keys, values] = &layer.qkv;
+        let (mut query, mut keys) = (self.heads(query, states)?, self.heads(keys, states)?);
+        let longest = states.dim(1)?;
+        if let Some((cosines, sines)) = &layer.rotary {
+            let (cosines, sines) = (cosines.narrow(0, 0, longest)?, sines.narrow(0, 0, longest)?);
+            query = rope(&query, &cosines, &sines)?;
+            keys = rope(&keys, &cosines, &sines)?;
+        }
+        let scores = (query / (self.architecture.head() as f64).sqrt())?.matmul(&keys.t()?)?;
+        let add = |scores: Tensor, bias| scores.broadcast_add(bias);
+        let scores = biases[&layer.window].iter().try_fold(scores, add)?;
+        let context = softmax_last_dim(&scores)?.matmul(&self.heads(values, states)?)?;
+        let context = context.transpose(1, 2)?.contiguous()?.flatten_from(2)?;
+        layer.attention_output.forward(&context)
+    }
+
+    fn feed_forward(&self, layer: &Layer, states: &Tensor) -> candle_core::Result<Tensor> {
+        let between = layer.up.forward(states)?;
+        let (values, gates) = match self.architecture.gated {
+            true => {
+                let half = self.architecture.intermediate;
+                (
+                    between.narrow(2, 0, half)?,
+                    Some(between.narrow(2, half, half)?),
+                )
+            }
+            false => (between, None),
+        };
+        let values = match self.architecture.activation {
+            Activation::Gelu => values.gelu_erf(),
+            Activation::GeluTanh => values.gelu(),
+            Activation::Relu => values.relu(),
+        }?;
+        match gates {
+            Some(gates) => layer.down.forward(&(values * gates)?),
+            None => layer.down.forward(&values),
+        }
+    }
+
+    /// What is added to scores outside a window: all that there is below.
+    fn outside(&self, window: usize, longest: usize) -> candle_core::Result<Tensor> {
+        let outside = |query: usize, key: usize| query.abs_diff(key) > window;
+        let mask = (0..longest * longest).map(|at| match outside(at / longest, at % longest) {
+            true => f32::MIN,
+            false => 0.0,
+        });
+        Tensor::from_iter(mask, &self.device)?.reshape((1, 1, longest, longest))
+    }
+
+    /// What a linear layer makes of states, `[texts, heads, longest, head]`.
+    fn heads(&self, linear: &Linear, states: &Tensor) -> candle_core::Result<Tensor> {
+        let (texts, longest, _) = states.dims3()?;
+        let shape = (texts, longest, self.architecture.heads, ());
+        let heads = linear.forward(states)?.reshape(shape)?;
+        heads.transpose(1, 2)?.contiguous()
+    }
+
+    /// Nothing for tokens and all that there is below for padding, then what depends on distances.
+    fn biases(&self, batch: &PackedBatch) -> candle_core::Result<Biases> {
+        let (texts, longest) = (batch.texts(), batch.longest());
+        let mut mask = vec![f32::MIN; texts * longest];
+        for (row, range) in mask.chunks_exact_mut(longest).zip(batch.ranges()) {
+            row[..range.len()].fill(0.0);
+        }
+        let mask = Tensor::from_vec(mask, (texts, 1, 1, longest), &self.device)?;
+        let mut everywhere = vec![mask];
+        if let Some(bias) = &self.weights.relative_bias {
+            let heads = self.architecture.heads;
+            let row = |at| bias.row(at / longest, at % longest, longest).to_vec();
+            let rows = (0..heads * longest).flat_map(row);
+            let shape = (1, heads, longest, longest);
+            everywhere.push(Tensor::from_iter(rows, &self.device)?.reshape(shape)?);
+        }
+        let mut biases = BTreeMap::from([(None, everywhere.clone())]);
+        for window in self.weights.layers.iter().filter_map(|layer| layer.window) {
+            if let Entry::Vacant(entry) = biases.entry(Some(window)) {
+                let outside = self.outside(window, longest)?;
+                entry.insert(everywhere.iter().cloned().chain([outside]).collect());
+            }
+        }
+        Ok(biases)
+    }
+
+    /// A `[texts, longest]` tensor, short rows filled with zeros.
+    fn padded(&self, batch: &PackedBatch, values: &[u32]) -> candle_core::Result<Tensor> {
+        let (texts, longest) = (batch.texts(), batch.longest());
+        let mut padded = vec![0; texts * longest];
+        for (row, range) in padded.chunks_exact_mut(longest).zip(batch.ranges()) {
+            row[..range.len()].copy_from_slice(&values[range]);
+        }
+        Tensor::from_vec(padded, (texts, longest), &self.device)
+    }
+}
+
+impl Backbone for CandleBackbone {
+    fn forward(&self, batch: &mut PackedBatch) -> Result<TokenStates, Error> {
+        self.architecture.number(batch)?;
+        let states = self.states(batch)?.to_device(&Device::Cpu)?;
+        let width = states.dim(D::Minus1)?;
+        let mut values = Vec::with_capacity(batch.ids().len() * width);
+        for (text, range) in batch.ranges().enumerate() {
+            let rows = states.i((text, ..range.len(), ..))?;
+            values.extend(rows.flatten_all()?.to_vec1::<f32>()?);
+        }
+        Ok(TokenStates { values, width })
+    }
+
+    fn path(&self) -> String {
+        "candle".to_owned()
+    }
+
+    fn brings_threads(&self) -> bool {
+        false
+    }
+}
