@@ -132,6 +132,8 @@ impl VectorSpace {
     pub(crate) fn living(&self) -> Vec<Row<'_>> {
         let mut rows = self.living_in(&self.segments.segments);
         rows.extend(self.living_head());
+        // After the loss of a segment its passages are in the head, though others are newer.
+        rows.sort_unstable_by_key(|row| row.passage);
         rows
     }
 
@@ -244,5 +246,43 @@ impl SegmentedIndex for VectorSpace {
         site: &BuildSite<'_, VectorSegment>,
     ) -> Result<Option<VectorSegment>, FreezeFailure> {
         self.frozen(&self.living_in(merged), site)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Cancel, GraphSettings};
+
+    /// As after the loss of a segment, whose passages come back into the head.
+    #[test]
+    fn rows_are_in_order_when_the_head_has_older_passages_than_a_segment() {
+        let folder = tempfile::tempdir().unwrap();
+        let vector = [1.0, 0.0];
+        let row = |passage| Row {
+            vector: &vector,
+            passage,
+            document: passage,
+        };
+        let options = BuildOptions {
+            settings: GraphSettings::default(),
+            threads: 1,
+            stop: &Cancel::default(),
+        };
+        let rows: Vec<_> = (10..20).map(row).collect();
+        let segment = freeze(&folder.path().join("0"), 0, 2, &rows, &options).unwrap();
+        let list = SegmentList::found(vec![Arc::new(segment)], 20);
+        let mut space = VectorSpace::of_segments(2, list, Survivors::default());
+        for passage in [3, 21] {
+            space.add_document(&[NewRow {
+                passage,
+                document: passage,
+                vector: vector.to_vec(),
+            }]);
+        }
+        space.remove_document(12..13);
+        let living = space.living();
+        assert!(living.is_sorted_by(|a, b| a.passage < b.passage));
+        assert_eq!(living.len(), 11);
     }
 }
