@@ -157,6 +157,61 @@ fn filters_say_what_is_compared_with_what() {
 }
 
 #[test]
+fn a_copied_paragraph_is_found_in_two_long_texts_with_its_place() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let client = server.client();
+    let chunking = json!({"chunking": {"mode": "paragraph"}}).to_string();
+    let json = Some("application/json");
+    client
+        .send(
+            Method::PUT,
+            "/collections/manuals",
+            json,
+            chunking.as_bytes(),
+        )
+        .ok();
+    let copied = "Before the boiler is opened, the main valve must be closed and the pressure let off \
+                  through the small tap at the back; wait until the needle rests at zero, and never \
+                  work alone in the cellar.";
+    let about = |what: &str| format!("This part of the manual is about {what}. ").repeat(30);
+    let first = format!("{}\n\n{copied}\n\n{}", about("gardens"), about("roofs"));
+    let second = format!(
+        "{}\n\n{copied}\n\n{}",
+        about("invoices and taxes"),
+        about("ships")
+    );
+    let documents = json!({"documents": [{"id": "x", "text": first}, {"id": "y", "text": second}]});
+    client
+        .post("/collections/manuals/documents", documents)
+        .ok();
+    let found = client
+        .post(
+            "/collections/manuals/duplicates",
+            json!({"min_score": 0.8, "scope": "passages"}),
+        )
+        .ok();
+    let pairs = found["pairs"].as_array().unwrap();
+    assert!(!pairs.is_empty(), "{found}");
+    let best = &pairs[0];
+    assert_eq!((&best["a"], &best["b"]), (&json!("x"), &json!("y")));
+    let slice = |text: &str, span: &Value| {
+        let at = |end: &str| span[end].as_u64().unwrap() as usize;
+        text[at("start")..at("end")].to_owned()
+    };
+    let (a, b) = (
+        slice(&first, &best["a_span"]),
+        slice(&second, &best["b_span"]),
+    );
+    assert_eq!((a.as_str(), b.as_str()), (copied, copied));
+    assert_eq!(best["score"], 1.0);
+    let whole = client
+        .post("/collections/manuals/duplicates", json!({"min_score": 0.9}))
+        .ok();
+    assert_eq!(whole["total"], 0);
+}
+
+#[test]
 fn much_is_compared_by_a_job_whose_result_comes_page_by_page() {
     let data = tempfile::tempdir().unwrap();
     let server = ServerOptions::tiny(data.path())

@@ -202,6 +202,7 @@ impl Head {
                 "off" => Chunking::Off,
                 "sentence" => Chunking::Sentence(size()?),
                 "fixed" => Chunking::Fixed(size()?),
+                "paragraph" => Chunking::Paragraph(size()?),
                 other => bail!("the export's head has a chunking that is not known: {other:?}"),
             },
             graph: GraphSettings {

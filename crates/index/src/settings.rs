@@ -39,7 +39,9 @@ impl CollectionSettings {
         self.graph.check()?;
         match self.chunking {
             Chunking::Off => Ok(()),
-            Chunking::Sentence(size) | Chunking::Fixed(size) => size.check(),
+            Chunking::Sentence(size) | Chunking::Fixed(size) | Chunking::Paragraph(size) => {
+                size.check()
+            }
         }
     }
 }
@@ -54,6 +56,8 @@ pub enum Chunking {
     Sentence(PassageSize),
     /// Passages as long as they may be, cut between words.
     Fixed(PassageSize),
+    /// As sentences, and no passage holds parts of two paragraphs.
+    Paragraph(PassageSize),
 }
 
 /// How long passages are, in tokens of the encoder.

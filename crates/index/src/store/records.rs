@@ -111,6 +111,7 @@ fn write_chunking(writer: Writer, chunking: Chunking) -> Writer {
         Chunking::Off => (0, None),
         Chunking::Sentence(size) => (1, Some(size)),
         Chunking::Fixed(size) => (2, Some(size)),
+        Chunking::Paragraph(size) => (3, Some(size)),
     };
     writer
         .raw(&[mode])
@@ -149,6 +150,7 @@ fn chunking(mode: [u8; 1], size: Option<PassageSize>) -> Option<Chunking> {
         [0] => Chunking::Off,
         [1] => Chunking::Sentence(size?),
         [2] => Chunking::Fixed(size?),
+        [3] => Chunking::Paragraph(size?),
         _ => return None,
     })
 }
@@ -332,6 +334,7 @@ mod tests {
             Chunking::Off,
             Chunking::Sentence(size),
             Chunking::Fixed(size),
+            Chunking::Paragraph(size),
         ] {
             let mut record = collection(chunking);
             for lexical in [true, false] {

@@ -184,6 +184,9 @@ pub(crate) enum ChunkingMode {
     Sentence,
     /// Passages are as long as they may be, and are cut between words.
     Fixed,
+    /// As `sentence`, and no passage holds parts of two paragraphs, which a blank line separates; one of
+    /// fewer than 16 tokens stays with the next. Finds copied paragraphs with `POST /duplicates`.
+    Paragraph,
     /// One passage a document, cut at the encoder's window with a warning.
     Off,
 }
@@ -198,6 +201,7 @@ impl ChunkingShape {
             ChunkingMode::Off => return self.off(),
             ChunkingMode::Sentence => Chunking::Sentence,
             ChunkingMode::Fixed => Chunking::Fixed,
+            ChunkingMode::Paragraph => Chunking::Paragraph,
         };
         let (min, max) = (min_passage_tokens(encoder), window(encoder));
         let max_tokens = self
@@ -246,6 +250,7 @@ impl From<Chunking> for ChunkingShape {
             Chunking::Off => (ChunkingMode::Off, None),
             Chunking::Sentence(size) => (ChunkingMode::Sentence, Some(size)),
             Chunking::Fixed(size) => (ChunkingMode::Fixed, Some(size)),
+            Chunking::Paragraph(size) => (ChunkingMode::Paragraph, Some(size)),
         };
         Self {
             mode,

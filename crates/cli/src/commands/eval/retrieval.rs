@@ -84,6 +84,7 @@ struct CollectionArguments {
 enum ChunkingMode {
     Sentence,
     Fixed,
+    Paragraph,
     Off,
 }
 
@@ -175,6 +176,7 @@ impl CollectionArguments {
         let mode = match mode {
             ChunkingMode::Sentence => "sentence",
             ChunkingMode::Fixed => "fixed",
+            ChunkingMode::Paragraph => "paragraph",
             ChunkingMode::Off => "off",
         };
         let mut chunking = Map::new();

@@ -69,10 +69,13 @@ impl Chunker<'_> {
         let whole = self.tokenize(&with_title(title, text))?;
         let (size, best) = match self.chunking {
             Chunking::Off => return Ok(one_passage(text, whole)),
-            Chunking::Sentence(size) => (size, Border::Paragraph),
+            Chunking::Sentence(size) | Chunking::Paragraph(size) => (size, Border::Paragraph),
             Chunking::Fixed(size) => (size, Border::Word),
         };
-        if whole.tokens_seen() <= size.max_tokens as usize {
+        let is_by_paragraph = matches!(self.chunking, Chunking::Paragraph(_));
+        // A blank line is two line breaks.
+        let has_paragraphs = is_by_paragraph && text.matches('\n').count() > 1;
+        if !has_paragraphs && whole.tokens_seen() <= size.max_tokens as usize {
             return Ok(one_passage(text, whole));
         }
         self.several(title, text, size, best)
@@ -92,6 +95,7 @@ impl Chunker<'_> {
             max_tokens: max_tokens.saturating_sub(heading.tokens).max(1),
             overlap_tokens: size.overlap_tokens as usize,
             best,
+            is_by_paragraph: matches!(self.chunking, Chunking::Paragraph(_)),
         };
         let mut waiting = split(&cuts, budget, self.max_passages);
         self.check_count(waiting.len(), size)?;
@@ -365,11 +369,12 @@ mod tests {
             text in text(),
             title in prop::option::of("[a-zA-Z ]{0,60}"),
             encoder in 0..3_usize,
-            fixed in any::<bool>(),
+            mode in 0..3_usize,
             (max_tokens, overlap_tokens) in (16..=24_u32).prop_flat_map(|max| (Just(max), 0..=max / 2)),
         ) {
             let size = size(max_tokens, overlap_tokens);
-            let chunking = if fixed { Chunking::Fixed(size) } else { Chunking::Sentence(size) };
+            let modes = [Chunking::Sentence, Chunking::Fixed, Chunking::Paragraph];
+            let chunking = modes[mode](size);
             let passages = chunker(&ENCODERS[encoder], chunking)
                 .chunk(title.as_deref(), &text)
                 .unwrap();
@@ -384,6 +389,24 @@ mod tests {
             .chunk(Some("T"), " a \n")
             .unwrap();
         assert_eq!(only_span(&passages), 0..4);
+    }
+
+    #[test]
+    fn by_paragraph_no_passage_holds_two_but_a_heading_stays_with_what_follows() {
+        let paragraph = "a b c d. ".repeat(5);
+        let text = format!("{paragraph}\n\nHeading\n\n{paragraph}\n \n{paragraph}");
+        let chunking = Chunking::Paragraph(size(64, 8));
+        let passages = chunker(&ENCODERS[0], chunking).chunk(None, &text).unwrap();
+        let texts: Vec<&str> = passages
+            .spans
+            .iter()
+            .map(|span| &text[span.clone()])
+            .collect();
+        let paragraph = paragraph.trim_end();
+        assert_eq!(
+            texts,
+            [paragraph, &format!("Heading\n\n{paragraph}"), paragraph]
+        );
     }
 
     #[test]

@@ -13,12 +13,52 @@ pub(super) struct Budget {
     pub(super) overlap_tokens: usize,
     /// The best border that is looked for: a better one counts the same.
     pub(super) best: Border,
+    /// Whether no passage holds parts of two paragraphs.
+    pub(super) is_by_paragraph: bool,
 }
+
+/// Paragraphs with fewer tokens, such as headings, stay with the next one.
+const MIN_PARAGRAPH_TOKENS: usize = 16;
 
 /// Passages as ranges of tokens, in order; their union is all tokens.
 ///
 /// It stops after `max_passages` and one more, which says that there would be too many.
 pub(super) fn split(cuts: &[Cut], budget: Budget, max_passages: usize) -> Vec<Range<usize>> {
+    if !budget.is_by_paragraph {
+        return split_block(cuts, budget, max_passages);
+    }
+    let mut passages = Vec::new();
+    for block in paragraphs(cuts) {
+        let left = max_passages.saturating_sub(passages.len());
+        let own = split_block(&cuts[block.clone()], budget, left);
+        passages.extend(
+            own.into_iter()
+                .map(|own| block.start + own.start..block.start + own.end),
+        );
+        if passages.len() > max_passages {
+            break;
+        }
+    }
+    passages
+}
+
+/// The paragraphs of a text.
+fn paragraphs(cuts: &[Cut]) -> Vec<Range<usize>> {
+    let (mut paragraphs, mut start) = (Vec::new(), 0);
+    for (place, cut) in cuts.iter().enumerate() {
+        if cut.border == Border::Paragraph && place - start >= MIN_PARAGRAPH_TOKENS {
+            paragraphs.push(start..place);
+            start = place;
+        }
+    }
+    if start < cuts.len() {
+        paragraphs.push(start..cuts.len());
+    }
+    paragraphs
+}
+
+/// Passages of what may be in one passage as far as it is short enough.
+fn split_block(cuts: &[Cut], budget: Budget, max_passages: usize) -> Vec<Range<usize>> {
     let mut passages = Vec::new();
     let (mut start, mut covered) = (0, 0);
     while covered < cuts.len() && passages.len() <= max_passages {
@@ -120,6 +160,7 @@ mod tests {
             max_tokens,
             overlap_tokens,
             best: Border::Paragraph,
+            is_by_paragraph: false,
         }
     }
 
