@@ -4,11 +4,15 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
-use siamese_tests::{binary, tiny_model_dir};
+use siamese_tests::{binary, model_dir, tiny_model_dir};
 
 fn dedup(folder: &Path, arguments: &[&str]) -> Output {
+    dedup_by(&tiny_model_dir(), folder, arguments)
+}
+
+fn dedup_by(model: &Path, folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(binary());
-    command.arg("dedup").arg("--model").arg(tiny_model_dir());
+    command.arg("dedup").arg("--model").arg(model);
     command.args(arguments).current_dir(folder);
     command.output().unwrap()
 }
@@ -99,4 +103,94 @@ fn the_exit_code_tells_none_some_and_trouble_apart() {
         "{}",
         error(&odd)
     );
+}
+
+#[test]
+fn a_copied_paragraph_in_two_long_texts_is_found_by_paragraphs_and_not_by_wholes() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let copied = "The main valve is closed before the boiler is opened, and the pressure is let off \
+                  through the small tap at the back until the needle rests at zero.";
+    let about = |what: &str| {
+        let sentence = format!("This part of the manual is only about {what} and nothing else. ");
+        format!("{}\n\n", sentence.repeat(8).trim_end())
+    };
+    let one = format!(
+        "{}{}{copied}\n\n{}",
+        about("gardens"),
+        about("roofs"),
+        about("tea")
+    );
+    let other = format!("{}{copied}\n\n{}", about("invoices"), about("ships"));
+    fs_err::write(folder.join("one.txt"), &one).unwrap();
+    fs_err::write(folder.join("other.txt"), &other).unwrap();
+    let wholes = dedup_by(
+        model_dir(),
+        folder,
+        &["one.txt", "other.txt", "--min-score", "1"],
+    );
+    assert_eq!(wholes.status.code(), Some(0), "{}", error(&wholes));
+    let arguments = [
+        "one.txt",
+        "other.txt",
+        "--scope",
+        "passages",
+        "--min-score",
+        "1",
+        "--json",
+    ];
+    let output = dedup_by(model_dir(), folder, &arguments);
+    assert_eq!(output.status.code(), Some(3), "{}", error(&output));
+    let pairs = lines(&output.stdout);
+    assert_eq!(pairs.len(), 1, "{pairs:?}");
+    for (side, text) in [("a", &one), ("b", &other)] {
+        let span = &pairs[0][side]["span"];
+        let at = |end: &str| span[end].as_u64().unwrap() as usize;
+        assert_eq!(&text[at("start")..at("end")], copied);
+    }
+    let shown = dedup(
+        folder,
+        &[
+            "one.txt",
+            "other.txt",
+            "--scope",
+            "passages",
+            "--min-score",
+            "1",
+        ],
+    );
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("one.txt bytes "), "{shown}");
+}
+
+#[test]
+fn groups_hold_everything_that_pairs_join() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs_err::write(folder.join("tickets.csv"), TICKETS).unwrap();
+    let copy = "The door of the archive does not close";
+    fs_err::write(folder.join("a.txt"), copy).unwrap();
+    fs_err::write(folder.join("b.txt"), copy).unwrap();
+    let arguments = [
+        "tickets.csv",
+        "a.txt",
+        "b.txt",
+        "--clusters",
+        "--json",
+        "--min-score",
+        "1",
+    ];
+    let output = dedup(folder, &arguments);
+    let groups = lines(&output.stdout);
+    assert_eq!(groups.len(), 2, "{groups:?} {}", error(&output));
+    assert_eq!(
+        (&groups[0]["size"], &groups[1]["size"]),
+        (&Value::from(3), &Value::from(2))
+    );
+    assert_eq!(groups[0]["members"][2]["file"], "b.txt");
+    let both = dedup(
+        folder,
+        &["tickets.csv", "--clusters", "--scope", "passages"],
+    );
+    assert_eq!(both.status.code(), Some(2), "{}", error(&both));
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use siamese_tests::{Server, binary};
+use siamese_tests::{Server, binary, model_dir};
 
 /// Runs `siamese eval` and returns its figures.
 fn eval(server: &Server, arguments: &[&str]) -> Value {
@@ -74,4 +74,54 @@ fn a_data_set_is_stored_searched_and_scored_and_stored_once_only() {
         assert_eq!(semantic["mrr_at_10"], 1.0);
         assert_eq!(semantic["recall_at_10"], 0.75);
     }
+}
+
+#[test]
+fn marked_duplicates_are_looked_for_among_all_texts() {
+    let folder = tempfile::tempdir().unwrap();
+    let tickets = "id,body\n\
+        1,The printer prints blank pages only\n\
+        2,All pages that come out of the printer are blank\n\
+        3,My parking card does not open the garage\n\
+        4,The garage stays shut when I hold up my parking card\n\
+        5,How many days of leave do I have left?\n";
+    write(folder.path(), "tickets.csv", tickets);
+    write(folder.path(), "pairs.tsv", "id1\tid2\n1\t2\n4\t3\n9\t1\n");
+    let run = |pairs: &str| {
+        let mut command = Command::new(binary());
+        command.args([
+            "eval",
+            "duplicates",
+            "tickets.csv",
+            "--json",
+            "--pairs",
+            pairs,
+        ]);
+        command.arg("--model").arg(model_dir());
+        command.current_dir(folder.path()).output().unwrap()
+    };
+    let output = run("pairs.tsv");
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{words}");
+    assert!(
+        words.contains("1 lines of pairs.tsv name a text that was not read"),
+        "{words}"
+    );
+    let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&figures["texts"], &figures["pairs"]),
+        (&Value::from(5), &Value::from(2))
+    );
+    for figure in ["recall@1", "recall@10", "mrr", "average_precision"] {
+        assert_eq!(figures[figure], 1.0, "{figures}");
+    }
+    let best = &figures["best"];
+    assert_eq!(
+        (&best["precision"], &best["recall"]),
+        (&Value::from(1.0), &Value::from(1.0))
+    );
+    let min_score = best["min_score"].as_f64().unwrap();
+    assert!((0.4..0.95).contains(&min_score), "{figures}");
+    write(folder.path(), "none.csv", "7,8\n");
+    assert!(!run("none.csv").status.success());
 }

@@ -24,6 +24,7 @@ mod middleware;
 mod open_files;
 mod openapi;
 mod origin;
+pub mod passages;
 mod queue;
 mod router;
 mod routes;

@@ -15,7 +15,8 @@ mod search;
 mod similarity;
 
 pub(crate) use chunking::{
-    default_chunking, default_overlap, default_passage_tokens, min_passage_tokens, window,
+    ChunkError, Chunker, default_chunking, default_overlap, default_passage_tokens,
+    min_passage_tokens, window, with_title,
 };
 pub(crate) use embed_texts::{
     EmbedTask, Prompt, TextEmbedding, TextInput, check_token_ids, embed_texts, token_states,

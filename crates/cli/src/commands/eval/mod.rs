@@ -1,5 +1,6 @@
 //! `siamese eval`
 
+mod duplicates;
 mod retrieval;
 mod sts;
 
@@ -21,6 +22,7 @@ pub(crate) struct Eval {
 enum Command {
     Sts(sts::Sts),
     Retrieval(retrieval::Retrieval),
+    Duplicates(duplicates::Duplicates),
 }
 
 impl Eval {
@@ -28,6 +30,7 @@ impl Eval {
         match self.command {
             Command::Sts(command) => command.run(),
             Command::Retrieval(command) => command.run(),
+            Command::Duplicates(command) => command.run(),
         }
     }
 }
