@@ -1,6 +1,6 @@
 //! Searching by meaning: the documents whose best passage is nearest.
 
-use super::search::{Found, Matched, Searched};
+use super::search::{Candidates, Matches, Scope};
 use super::state::State;
 use super::{Collection, ScoredPassage, SearchOptions};
 use crate::Error;
@@ -12,48 +12,48 @@ impl Collection {
     pub(super) fn by_vector(
         &self,
         state: &State,
-        searched: &Searched,
+        scope: &Scope,
         query: &[f32],
         options: &SearchOptions,
         limit: usize,
-    ) -> Result<Found<Candidate>, Error> {
+    ) -> Result<Candidates<Candidate>, Error> {
         // Facets are counted over all that reach the threshold, so all of them are asked for.
         let counts_reaching = options.min_score.is_some() && !options.facets.paths.is_empty();
         let asked_for = if counts_reaching {
-            searched.documents.len() as usize
+            scope.documents.len() as usize
         } else {
             limit
         };
         let scanned = state.vectors.search(&Scan {
             query,
-            limit: asked_for + searched.excluded.len(),
+            limit: asked_for + scope.excluded.len(),
             min_score: options.min_score,
-            allowed: searched.allowed.as_ref(),
+            allowed: scope.allowed.as_ref(),
             exact: options.exact || counts_reaching,
             ef: options.ef.unwrap_or(self.settings().graph.ef_search),
             widens: options.ef.is_none(),
         });
         let mut best = scanned.best;
-        let excluded = &searched.excluded;
+        let excluded = &scope.excluded;
         best.retain(|best| excluded.iter().all(|record| record.number != best.document));
         let reaching = scanned.matching;
         let reaching = reaching.saturating_sub(self.reaching(excluded, query, options)?);
         let documents = if counts_reaching {
             best.iter().map(|best| best.document).collect()
         } else {
-            searched.documents.clone()
+            scope.documents.clone()
         };
         best.truncate(limit);
         let count = match options.min_score {
             Some(_) => reaching,
             None => documents.len(),
         };
-        let matched = Matched {
+        let matches = Matches {
             documents,
             count,
             is_exact_count: options.min_score.is_none() || scanned.is_exact_count,
         };
-        Ok(Found { best, matched })
+        Ok(Candidates { best, matches })
     }
 
     /// How many of these documents a scan with the same threshold counts.

@@ -1,6 +1,6 @@
 //! Searching by words: the documents whose best passage has the highest BM25 score.
 
-use super::search::{Found, Matched, Searched};
+use super::search::{Candidates, Matches, Scope};
 use super::state::State;
 use super::{Collection, Hit, ScoredPassage, SearchOptions};
 use crate::Error;
@@ -11,15 +11,15 @@ impl Collection {
     /// The best documents and all that match: those that have one of the words.
     pub(super) fn by_words(
         state: &State,
-        searched: &Searched,
+        scope: &Scope,
         words: &WordQuery,
         options: &SearchOptions,
-    ) -> Result<Found<Candidate>, Error> {
+    ) -> Result<Candidates<Candidate>, Error> {
         let scores = state.words.scores(words)?;
-        let matches = scores.matches(&searched.documents, options.ranked(), options.min_score);
-        Ok(Found {
+        let matches = scores.matches(&scope.documents, options.ranked(), options.min_score);
+        Ok(Candidates {
             best: matches.best,
-            matched: Matched {
+            matches: Matches {
                 count: matches.documents.len(),
                 documents: matches.documents,
                 is_exact_count: true,

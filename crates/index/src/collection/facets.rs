@@ -1,4 +1,4 @@
-//! Counting values among the documents that a search matched.
+//! Counting values among the documents that a search matches.
 
 use roaring::RoaringBitmap;
 

@@ -11,7 +11,7 @@ use roaring::RoaringBitmap;
 
 use super::hit::HitScores;
 use super::question::Fusion;
-use super::search::{Found, Ranked, Searched};
+use super::search::{Candidates, Scope, ScoredDocument};
 use super::state::State;
 use super::{Collection, SearchOptions};
 use crate::Error;
@@ -26,7 +26,7 @@ const RANK_OFFSET: f32 = 60.0;
 
 /// A document of one list or of both.
 #[derive(Debug, Clone, Copy)]
-struct Listed {
+struct Entry {
     /// Its best passage by meaning, with the cosine.
     by_meaning: Option<Candidate>,
     /// Its best passage by words, with the BM25 score; none if no word occurs.
@@ -41,25 +41,25 @@ impl Collection {
     pub(super) fn by_both(
         &self,
         state: &State,
-        searched: &Searched,
+        scope: &Scope,
         (vector, words, fusion): (&[f32], &WordQuery, Fusion),
         options: &SearchOptions,
-    ) -> Result<Found<Ranked>, Error> {
+    ) -> Result<Candidates<ScoredDocument>, Error> {
         let length = list_length(options.ranked());
-        let found = self.by_vector(state, searched, vector, options, length)?;
+        let found = self.by_vector(state, scope, vector, options, length)?;
         let scores = state.words.scores(words)?;
-        let lexical = scores.matches(&searched.documents, length, None).best;
+        let lexical = scores.matches(&scope.documents, length, None).best;
         let mut listed = listed(&found.best, &lexical);
         add_cosines(&mut listed, state, &scores, vector, options);
         add_word_scores(&mut listed, &scores);
         // What has no cosine does not reach the threshold.
-        let listed: Vec<(Candidate, Listed)> = listed
+        let listed: Vec<(Candidate, Entry)> = listed
             .into_values()
             .filter_map(|listed| Some((listed.by_meaning?, listed)))
             .collect();
-        Ok(Found {
+        Ok(Candidates {
             best: fused(&listed, fusion, options.ranked()),
-            matched: found.matched,
+            matches: found.matches,
         })
     }
 }
@@ -69,8 +69,8 @@ fn list_length(limit: usize) -> usize {
     lists.next_power_of_two() * MIN_LIST_DOCUMENTS
 }
 
-fn listed(semantic: &[Candidate], lexical: &[Candidate]) -> HashMap<u32, Listed> {
-    let nothing = Listed {
+fn listed(semantic: &[Candidate], lexical: &[Candidate]) -> HashMap<u32, Entry> {
+    let nothing = Entry {
         by_meaning: None,
         by_words: None,
         semantic_rank: None,
@@ -92,7 +92,7 @@ fn listed(semantic: &[Candidate], lexical: &[Candidate]) -> HashMap<u32, Listed>
 
 /// Scores the vectors of documents that only the lexical list has.
 fn add_cosines(
-    listed: &mut HashMap<u32, Listed>,
+    listed: &mut HashMap<u32, Entry>,
     state: &State,
     scores: &LexicalScores<'_>,
     query: &[f32],
@@ -124,7 +124,7 @@ fn add_cosines(
 }
 
 /// Looks up the word scores of documents that only the semantic list has.
-fn add_word_scores(listed: &mut HashMap<u32, Listed>, scores: &LexicalScores<'_>) {
+fn add_word_scores(listed: &mut HashMap<u32, Entry>, scores: &LexicalScores<'_>) {
     for listed in listed.values_mut() {
         let (Some(found), None) = (listed.by_meaning, listed.by_words) else {
             continue;
@@ -142,10 +142,10 @@ fn add_word_scores(listed: &mut HashMap<u32, Listed>, scores: &LexicalScores<'_>
 }
 
 /// The best documents in the order of their fused scores; equal ones by cosine, then by number.
-fn fused(listed: &[(Candidate, Listed)], fusion: Fusion, limit: usize) -> Vec<Ranked> {
+fn fused(listed: &[(Candidate, Entry)], fusion: Fusion, limit: usize) -> Vec<ScoredDocument> {
     let cosines = Scale::of(listed.iter().map(|(by_meaning, _)| by_meaning.score));
     let words = Scale::of(listed.iter().map(|(_, listed)| listed.word_score()));
-    let mut ranked: Vec<Ranked> = listed
+    let mut ranked: Vec<ScoredDocument> = listed
         .iter()
         .map(|(by_meaning, listed)| {
             let score = match fusion {
@@ -159,7 +159,7 @@ fn fused(listed: &[(Candidate, Listed)], fusion: Fusion, limit: usize) -> Vec<Ra
                     alpha * cosines.place(by_meaning.score) + (1.0 - alpha) * lexical
                 }
             };
-            Ranked {
+            ScoredDocument {
                 candidate: Candidate {
                     score,
                     passage: listed.shown(by_meaning).passage,
@@ -172,7 +172,7 @@ fn fused(listed: &[(Candidate, Listed)], fusion: Fusion, limit: usize) -> Vec<Ra
             }
         })
         .collect();
-    let semantic = |ranked: &Ranked| ranked.scores.map_or(0.0, |scores| scores.semantic);
+    let semantic = |ranked: &ScoredDocument| ranked.scores.map_or(0.0, |scores| scores.semantic);
     ranked.sort_unstable_by(|a, b| {
         let by_score = b.candidate.score.total_cmp(&a.candidate.score);
         by_score
@@ -183,7 +183,7 @@ fn fused(listed: &[(Candidate, Listed)], fusion: Fusion, limit: usize) -> Vec<Ra
     ranked
 }
 
-impl Listed {
+impl Entry {
     fn word_score(&self) -> f32 {
         self.by_words.map_or(0.0, |found| found.score)
     }

@@ -3,7 +3,6 @@
 use crate::Error;
 use crate::document::check_vector;
 use crate::lexical::WordQuery;
-use crate::vectors::normalized;
 
 /// A question: by meaning, by words, or by both.
 #[derive(Debug, Clone, Copy)]
@@ -61,40 +60,16 @@ impl<'a> From<&'a WordQuery> for Question<'a> {
     }
 }
 
-/// A question whose vector fits and has length 1.
-#[derive(Debug, Clone)]
-pub(super) enum Asked<'a> {
-    Vector(Vec<f32>),
-    Words(&'a WordQuery),
-    Both {
-        vector: Vec<f32>,
-        words: &'a WordQuery,
-        fusion: Fusion,
-    },
-}
-
-impl<'a> Asked<'a> {
+impl Question<'_> {
     pub(super) fn has_words(&self) -> bool {
         matches!(self, Self::Words(_) | Self::Both { .. })
     }
 
-    pub(super) fn checked(question: Question<'a>, dimensions: usize) -> Result<Self, Error> {
-        let unit = |vector| {
-            check_vector(vector, dimensions)?;
-            Ok::<_, Error>(normalized(vector))
-        };
-        Ok(match question {
-            Question::Vector(vector) => Self::Vector(unit(vector)?),
-            Question::Words(words) => Self::Words(words),
-            Question::Both {
-                vector,
-                words,
-                fusion,
-            } => Self::Both {
-                vector: unit(vector)?,
-                words,
-                fusion,
-            },
-        })
+    /// Refuses a vector that no vector of these dimensions can be compared with.
+    pub(super) fn check(&self, dimensions: usize) -> Result<(), Error> {
+        match self {
+            Self::Vector(vector) | Self::Both { vector, .. } => check_vector(vector, dimensions),
+            Self::Words(_) => Ok(()),
+        }
     }
 }

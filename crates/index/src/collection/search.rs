@@ -6,12 +6,12 @@ use roaring::RoaringBitmap;
 
 use super::hit::{Hit, HitScores};
 use super::paging::{HitSet, Moment};
-use super::question::{Asked, Question};
+use super::question::Question;
 use super::state::State;
 use super::{Collection, Facet, FacetRequest};
 use crate::filter::Filter;
 use crate::store::DocumentRecord;
-use crate::vectors::Candidate;
+use crate::vectors::{Candidate, normalized};
 use crate::{Error, GraphSettings};
 
 /// Searches that are run again because documents changed between scan and reading.
@@ -83,9 +83,9 @@ pub struct Total {
     pub exact: bool,
 }
 
-/// What a search is about.
+/// What a search looks through.
 #[derive(Debug)]
-pub(super) struct Searched {
+pub(super) struct Scope {
     /// Documents that pass the filter, without those that are excluded.
     pub(super) documents: RoaringBitmap,
     /// Passages of documents that pass; `None` if those are all.
@@ -96,7 +96,7 @@ pub(super) struct Searched {
 
 /// All documents that match a search.
 #[derive(Debug)]
-pub(super) struct Matched {
+pub(super) struct Matches {
     /// Which ones. Without facets, those that pass the filter, whether they reach the threshold or
     /// not.
     pub(super) documents: RoaringBitmap,
@@ -107,14 +107,14 @@ pub(super) struct Matched {
 
 /// The best documents, best first, and all that match.
 #[derive(Debug)]
-pub(super) struct Found<T> {
+pub(super) struct Candidates<T> {
     pub(super) best: Vec<T>,
-    pub(super) matched: Matched,
+    pub(super) matches: Matches,
 }
 
-/// A document in the order of the answer.
+/// A document with its score, and with what that is made of.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ranked {
+pub(super) struct ScoredDocument {
     pub(super) candidate: Candidate,
     pub(super) scores: Option<HitScores>,
 }
@@ -137,95 +137,97 @@ impl Collection {
         question: impl Into<Question<'a>>,
         options: &SearchOptions,
     ) -> Result<SearchResults, Error> {
-        let asked = Asked::checked(question.into(), self.dimensions)?;
-        if asked.has_words() && !self.settings().lexical {
+        let question = question.into();
+        question.check(self.dimensions)?;
+        if question.has_words() && !self.settings().lexical {
             return Err(Error::WordsNotIndexed {
                 name: self.name.clone(),
             });
         }
         options.ef.map_or(Ok(()), GraphSettings::check_ef)?;
         for _ in 1..MAX_SEARCHES {
-            let (results, is_complete) = self.search_once(&asked, options)?;
+            let (results, is_complete) = self.search_once(question, options)?;
             if is_complete {
                 return Ok(results);
             }
         }
-        Ok(self.search_once(&asked, options)?.0)
+        Ok(self.search_once(question, options)?.0)
     }
 
     /// Searches the newest state. The flag says whether every hit is still there.
     fn search_once(
         &self,
-        asked: &Asked<'_>,
+        question: Question<'_>,
         options: &SearchOptions,
     ) -> Result<(SearchResults, bool), Error> {
         let published = self.published.load_full();
         let state = &published.state;
-        let Found { mut best, matched } = self.found(state, asked, options)?;
+        let Candidates { mut best, matches } = self.candidates(state, question, options)?;
         let skipped = options.skip.numbers();
         best.retain(|ranked| !skipped.contains(ranked.candidate.document));
         best.truncate(options.limit);
-        let facets = self.facets(&state.metadata, &options.facets, &matched.documents)?;
+        let facets = self.facets(&state.metadata, &options.facets, &matches.documents)?;
         let total = Total {
-            value: matched.count,
-            exact: matched.is_exact_count,
+            value: matches.count,
+            exact: matches.is_exact_count,
         };
         let found = best.len();
-        let given = skipped.intersection_len(&matched.documents) + found as u64;
+        let given = skipped.intersection_len(&matches.documents) + found as u64;
         let hits = self.hits(best)?;
         let is_complete = hits.len() == found;
         let results = SearchResults {
             hits,
             total,
             facets,
-            rest: matched.count.saturating_sub(given),
+            rest: matches.count.saturating_sub(given),
             moment: options.moment.unwrap_or(Moment::of(&state.metadata)),
         };
         Ok((results, is_complete))
     }
 
-    fn found(
+    fn candidates(
         &self,
         state: &State,
-        asked: &Asked<'_>,
+        question: Question<'_>,
         options: &SearchOptions,
-    ) -> Result<Found<Ranked>, Error> {
-        let searched = self.searched(state, options)?;
-        if searched.documents.is_empty() {
-            return Ok(Found {
+    ) -> Result<Candidates<ScoredDocument>, Error> {
+        let scope = self.scope(state, options)?;
+        if scope.documents.is_empty() {
+            return Ok(Candidates {
                 best: Vec::new(),
-                matched: Matched {
-                    documents: searched.documents,
+                matches: Matches {
+                    documents: scope.documents,
                     count: 0,
                     is_exact_count: true,
                 },
             });
         }
-        let found = match asked {
-            Asked::Vector(vector) => {
-                self.by_vector(state, &searched, vector, options, options.ranked())?
+        let found = match question {
+            Question::Vector(vector) => {
+                let vector = normalized(vector);
+                self.by_vector(state, &scope, &vector, options, options.ranked())?
             }
-            Asked::Words(words) => Self::by_words(state, &searched, words, options)?,
-            Asked::Both {
+            Question::Words(words) => Self::by_words(state, &scope, words, options)?,
+            Question::Both {
                 vector,
                 words,
                 fusion,
             } => {
-                let asked = (vector.as_slice(), *words, *fusion);
-                return self.by_both(state, &searched, asked, options);
+                let vector = normalized(vector);
+                return self.by_both(state, &scope, (&vector, words, fusion), options);
             }
         };
-        let ranked = found.best.into_iter().map(|candidate| Ranked {
+        let ranked = found.best.into_iter().map(|candidate| ScoredDocument {
             candidate,
             scores: None,
         });
-        Ok(Found {
+        Ok(Candidates {
             best: ranked.collect(),
-            matched: found.matched,
+            matches: found.matches,
         })
     }
 
-    fn searched(&self, state: &State, options: &SearchOptions) -> Result<Searched, Error> {
+    fn scope(&self, state: &State, options: &SearchOptions) -> Result<Scope, Error> {
         let all = state.metadata.documents();
         let mut documents = match &options.filter {
             Some(filter) => self.passing(&state.metadata, filter)?,
@@ -238,7 +240,7 @@ impl Collection {
         let allowed = is_filtered.then(|| state.metadata.passages_of(&documents));
         let mut excluded = self.records(&options.exclude)?;
         excluded.retain(|record| documents.remove(record.number));
-        Ok(Searched {
+        Ok(Scope {
             documents,
             allowed,
             excluded,
@@ -246,9 +248,9 @@ impl Collection {
     }
 
     /// Hits with their ids, without those that have been replaced or deleted since.
-    fn hits(&self, best: Vec<Ranked>) -> Result<Vec<Hit>, Error> {
+    fn hits(&self, best: Vec<ScoredDocument>) -> Result<Vec<Hit>, Error> {
         let mut hits = Vec::with_capacity(best.len());
-        for Ranked { candidate, scores } in best {
+        for ScoredDocument { candidate, scores } in best {
             // A batch is atomic: the number has this id as long as the document is this one.
             if let Some(id) = self.document_id(candidate.document)? {
                 hits.push(Hit {

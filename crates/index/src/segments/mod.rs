@@ -4,15 +4,15 @@
 //! a cache of the record, which this folder does not know.
 
 mod folder;
-mod index;
 mod list;
 mod manifest;
 mod merge_policy;
+mod segmented_index;
 
 pub(crate) use folder::{FoundSegments, SegmentFolder};
-pub(crate) use index::{BuildSite, SegmentedIndex};
 pub(crate) use list::{Segment, SegmentList};
 #[cfg(test)]
 pub(crate) use manifest::assert_only_whole_is_read;
 pub(crate) use manifest::{MAX_SEGMENTS, Manifest};
 pub(crate) use merge_policy::{MergePolicy, MergedWith};
+pub(crate) use segmented_index::{BuildSite, SegmentedIndex};
