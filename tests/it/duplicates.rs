@@ -360,3 +360,134 @@ fn all_but_one_of_each_group_can_be_deleted_unless_they_have_changed() {
         )
         .problem(422, "invalid_request");
 }
+
+fn statuses(answer: &Value) -> Vec<(String, String, Value)> {
+    let results = answer["results"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let shown = results.map(|result| {
+        (
+            text(&result["id"]),
+            text(&result["status"]),
+            result["duplicate_of"]["id"].clone(),
+        )
+    });
+    shown.collect()
+}
+
+#[test]
+fn a_document_that_resembles_another_is_flagged_or_rejected_when_it_comes() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let client = server.client();
+    fill(client);
+    let copy = "The printer on the second floor prints blank pages only";
+    let incoming = |action: &str| {
+        json!({"on_duplicate": action, "min_score": 0.8, "documents": [
+            {"id": "f", "text": copy},
+            {"id": "g", "text": "Where can I hand in a broken laptop?"},
+            {"id": "h", "text": "Where can I hand in a laptop that is broken?"},
+            // Its own old text is no other document.
+            {"id": "b", "text": "My parking card does not open the garage any longer"},
+        ]})
+    };
+    let answer = client.post("/documents", incoming("reject")).ok();
+    let shown = statuses(&answer);
+    let expected = [
+        ("f", "rejected"),
+        ("g", "created"),
+        ("h", "rejected"),
+        ("b", "updated"),
+    ];
+    for (shown, (id, status)) in shown.iter().zip(expected) {
+        assert_eq!(
+            (shown.0.as_str(), shown.1.as_str()),
+            (id, status),
+            "{answer}"
+        );
+    }
+    assert!(shown[0].2 == "a" || shown[0].2 == "c", "{answer}");
+    assert_eq!(
+        (&shown[1].2, &shown[2].2, &shown[3].2),
+        (&Value::Null, &json!("g"), &Value::Null)
+    );
+    assert_eq!(answer["results"][0]["duplicate_of"]["score"], 1.0);
+    assert_eq!(answer["results"][0]["passages"], 0);
+    client
+        .get("/documents/f")
+        .problem(404, "document_not_found");
+    // What has not changed is not compared.
+    let flagged = client.post("/documents", incoming("flag")).ok();
+    let shown = statuses(&flagged);
+    assert_eq!(shown[0].1, "created");
+    assert_eq!(
+        (&shown[1].1, &shown[1].2),
+        (&"unchanged".to_owned(), &Value::Null)
+    );
+    assert_eq!(
+        (&shown[2].1, &shown[2].2),
+        (&"created".to_owned(), &json!("g"))
+    );
+    assert_eq!(client.get("/collections/default").ok()["documents"], 8);
+    let metrics = client.get("/metrics").text;
+    assert!(metrics.contains("siamese_documents_written_total{status=\"rejected\"} 2"));
+    for body in [
+        json!({"on_duplicate": "reject", "documents": [{"text": "x"}]}),
+        json!({"min_score": 0.5, "documents": [{"text": "x"}]}),
+        json!({"on_duplicate": "flag", "min_score": 1.5, "documents": [{"text": "x"}]}),
+    ] {
+        let problem = client
+            .post("/documents", body)
+            .problem(422, "invalid_request");
+        assert_eq!(problem["pointer"], "/min_score");
+    }
+}
+
+#[test]
+fn lines_of_a_stream_are_compared_with_what_is_stored_and_with_lines_before_them() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let client = server.client();
+    fill(client);
+    let lines_in = [
+        json!({"id": "f", "text": "The printer on the second floor prints blank pages only"}),
+        json!({"id": "g", "text": "Where can I hand in a broken laptop?"}),
+        json!({"id": "h", "text": "Where can I hand in a broken laptop?"}),
+    ];
+    let body: String = lines_in.iter().map(|line| format!("{line}\n")).collect();
+    let send = |query: &str| {
+        let path = format!("/documents{query}");
+        client.send(
+            Method::POST,
+            &path,
+            Some("application/x-ndjson"),
+            body.as_bytes(),
+        )
+    };
+    let answer = send("?on_duplicate=reject&min_score=0.9");
+    let answers = lines(&answer.text);
+    let statuses: Vec<&str> = answers[..3]
+        .iter()
+        .map(|line| line["status"].as_str().unwrap())
+        .collect();
+    assert_eq!(statuses, ["rejected", "created", "rejected"]);
+    assert_eq!(answers[2]["duplicate_of"]["id"], "g");
+    assert_eq!(
+        (
+            &answers[3]["summary"]["rejected"],
+            &answers[3]["summary"]["created"]
+        ),
+        (&json!(2), &json!(1))
+    );
+    for query in [
+        "?on_duplicate=reject",
+        "?min_score=0.9",
+        "?on_duplicate=maybe&min_score=1",
+        "?x=1",
+    ] {
+        send(query).problem(422, "invalid_request");
+    }
+    let misplaced = json!({"documents": [{"text": "x"}]});
+    client
+        .post("/documents?on_duplicate=reject&min_score=0.9", misplaced)
+        .problem(422, "invalid_request");
+}

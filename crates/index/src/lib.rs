@@ -48,7 +48,7 @@ pub use collection::{
     Alike, AlikeMode, AlikeOptions, AlikePair, AlikeScope, AlikeSide, Cluster, ClusterForm,
     ClusterMember, ClusterOptions, Clusters, Collection, CollectionStats, Facet, FacetRequest,
     FacetValue, Fusion, Hit, HitContent, HitParts, HitScores, HitSet, Moment, Question,
-    ScoredPassage, SearchOptions, SearchResults, Total, UpsertStatus, WritePlan,
+    ScoredPassage, SearchOptions, SearchResults, Total, UpsertStatus, WritePlan, document_vector,
 };
 pub use collections::{DEFAULT_COLLECTION, PutOutcome};
 pub use compaction::{CompactionReport, compact};

@@ -315,6 +315,13 @@ impl ApiError {
         self
     }
 
+    /// The same error of a request whose fields are not in a body.
+    #[must_use]
+    pub(crate) fn without_pointer(mut self) -> Self {
+        self.pointer = None;
+        self
+    }
+
     /// The same error, pointing at a field unless it does already.
     #[must_use]
     pub(crate) fn or_at(self, pointer: impl Into<String>) -> Self {

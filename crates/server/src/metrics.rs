@@ -241,7 +241,7 @@ fn start_at_zero() {
         counter!(ENCODE_REFUSED, "lane" => lane.label()).absolute(0);
         gauge!(QUEUE_TOKENS, "lane" => lane.label()).set(0.0);
     }
-    for status in ["created", "updated", "unchanged", "failed"] {
+    for status in ["created", "updated", "unchanged", "rejected", "failed"] {
         counter!(WRITTEN, "status" => status).absolute(0);
     }
     counter!(ENCODE_DROPPED).absolute(0);

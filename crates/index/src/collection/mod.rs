@@ -34,7 +34,7 @@ use arc_swap::ArcSwap;
 
 pub use alike::{
     Alike, AlikeMode, AlikeOptions, AlikePair, AlikeScope, AlikeSide, Cluster, ClusterForm,
-    ClusterMember, ClusterOptions, Clusters,
+    ClusterMember, ClusterOptions, Clusters, document_vector,
 };
 pub use best_passages::ScoredPassage;
 pub use change::UpsertStatus;

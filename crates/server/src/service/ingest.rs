@@ -9,6 +9,7 @@ use siamese_index::{
 };
 
 use super::chunking::{ChunkError, ChunkedText, Chunker};
+use super::on_duplicate::{DuplicateAction, OnDuplicate, Resemblance, resemblances};
 use super::{Embedding, Vocabulary, blocking_steps, blocking_write};
 use crate::app::Engine;
 use crate::error::ApiError;
@@ -29,6 +30,8 @@ pub(crate) enum WriteStatus {
     Created,
     Updated,
     Unchanged,
+    /// Not stored, since it resembles another one.
+    Rejected,
 }
 
 impl From<UpsertStatus> for WriteStatus {
@@ -47,6 +50,7 @@ impl WriteStatus {
             Self::Created => "created",
             Self::Updated => "updated",
             Self::Unchanged => "unchanged",
+            Self::Rejected => "rejected",
         }
     }
 }
@@ -69,6 +73,8 @@ pub(crate) struct DocumentOutcome {
     pub(crate) status: WriteStatus,
     pub(crate) passages: usize,
     pub(crate) warnings: Vec<Warning>,
+    /// The document that it resembles, if that was to be found out.
+    pub(crate) duplicate_of: Option<Resemblance>,
 }
 
 /// Documents with their vectors, ready to be stored.
@@ -109,10 +115,11 @@ pub(crate) async fn ingest(
     engine: &Engine,
     collection: &Arc<Collection>,
     drafts: Drafts,
+    on_duplicate: Option<OnDuplicate>,
     admission: Admission,
 ) -> Result<Vec<DocumentOutcome>, ApiError> {
     let prepared = prepare(engine, collection, drafts, admission).await?;
-    commit(engine, collection, prepared, admission).await
+    commit(engine, collection, prepared, on_duplicate, admission).await
 }
 
 /// The first half: finds what is new and encodes it. Nothing is stored yet.
@@ -146,13 +153,21 @@ pub(crate) async fn commit(
     engine: &Engine,
     collection: &Arc<Collection>,
     mut prepared: Prepared,
+    on_duplicate: Option<OnDuplicate>,
     admission: Admission,
 ) -> Result<Vec<DocumentOutcome>, ApiError> {
     let drafts = prepared.drafts();
     let mut stale = String::new();
     for _ in 0..MAX_PLANS {
-        match store(collection, prepared.writes).await? {
-            Ok(statuses) => return Ok(outcomes(&drafts, statuses, prepared.accounts)),
+        let (writes, found) = resemblances(collection, on_duplicate, prepared.writes).await?;
+        let rejects = on_duplicate.is_some_and(|it| it.action == DuplicateAction::Reject);
+        let kept = writes.into_iter().zip(&found);
+        let kept = kept.filter(|(_, found)| !rejects || found.is_none());
+        match store(collection, kept.map(|(write, _)| write).collect()).await? {
+            Ok(statuses) => {
+                let statuses = with_rejected(statuses, &found, rejects);
+                return Ok(outcomes(&drafts, statuses, prepared.accounts, found));
+            }
             Err(id) => stale = id,
         }
         tracing::debug!(
@@ -169,6 +184,9 @@ async fn store(
     collection: &Arc<Collection>,
     writes: Vec<SharedWrite>,
 ) -> Result<Result<Vec<UpsertStatus>, String>, ApiError> {
+    if writes.is_empty() {
+        return Ok(Ok(Vec::new()));
+    }
     let collection = Arc::clone(collection);
     blocking_write(move || match collection.upsert(&writes) {
         Ok(statuses) => Ok(Ok(statuses)),
@@ -314,21 +332,40 @@ fn truncation(embedding: &Embedding) -> Option<Warning> {
     (seen > kept).then_some(Warning::Truncated { seen, kept })
 }
 
+/// The statuses of all documents, from those that were stored.
+fn with_rejected(
+    stored: Vec<UpsertStatus>,
+    found: &[Option<Resemblance>],
+    rejects: bool,
+) -> Vec<WriteStatus> {
+    let mut stored = stored.into_iter().map(WriteStatus::from);
+    let status = |found: &Option<Resemblance>| match found {
+        Some(_) if rejects => Some(WriteStatus::Rejected),
+        _ => stored.next(),
+    };
+    found.iter().map_while(status).collect()
+}
+
 fn outcomes(
     drafts: &[Arc<DocumentDraft>],
-    statuses: Vec<UpsertStatus>,
+    statuses: Vec<WriteStatus>,
     accounts: Vec<Account>,
+    found: Vec<Option<Resemblance>>,
 ) -> Vec<DocumentOutcome> {
-    let results = statuses.into_iter().zip(accounts);
-    let outcome = |(draft, (status, account)): (&Arc<DocumentDraft>, (UpsertStatus, Account))| {
-        DocumentOutcome {
+    let results = drafts.iter().zip(statuses).zip(accounts).zip(found);
+    let outcomes = results.map(
+        |(((draft, status), account), duplicate_of)| DocumentOutcome {
             id: draft.id.clone(),
-            status: status.into(),
-            passages: account.passages,
+            status,
+            passages: match status {
+                WriteStatus::Rejected => 0,
+                _ => account.passages,
+            },
             warnings: account.warnings,
-        }
-    };
-    let outcomes: Vec<_> = drafts.iter().zip(results).map(outcome).collect();
+            duplicate_of,
+        },
+    );
+    let outcomes: Vec<_> = outcomes.collect();
     count(&outcomes);
     outcomes
 }
@@ -338,6 +375,7 @@ fn count(outcomes: &[DocumentOutcome]) {
         WriteStatus::Created,
         WriteStatus::Updated,
         WriteStatus::Unchanged,
+        WriteStatus::Rejected,
     ] {
         let documents = outcomes
             .iter()

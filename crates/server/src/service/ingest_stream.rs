@@ -15,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Cancel;
 use super::ingest::{self, DocumentOutcome, Drafts, Prepared, WriteStatus};
 use super::lines::{End, Line, LineReader, ROOM_PATIENCE};
+use super::on_duplicate::OnDuplicate;
 use crate::app::App;
 use crate::body_budget::BodyShare;
 use crate::error::{ApiError, ErrorCode};
@@ -63,6 +64,7 @@ pub(crate) struct StreamSummary {
     pub(crate) created: u64,
     pub(crate) updated: u64,
     pub(crate) unchanged: u64,
+    pub(crate) rejected: u64,
     pub(crate) failed: u64,
     pub(crate) took: Duration,
 }
@@ -74,6 +76,7 @@ impl StreamSummary {
                 WriteStatus::Created => self.created += 1,
                 WriteStatus::Updated => self.updated += 1,
                 WriteStatus::Unchanged => self.unchanged += 1,
+                WriteStatus::Rejected => self.rejected += 1,
             },
             StreamEvent::Failed { .. } => {
                 metrics::documents_written("failed", 1);
@@ -90,6 +93,7 @@ pub(crate) fn ingest_stream(
     collection: Arc<Collection>,
     body: Body,
     parse: ParseLine,
+    on_duplicate: Option<OnDuplicate>,
 ) -> impl Stream<Item = StreamEvent> + Send + 'static {
     let reader = LineReader::new(
         body,
@@ -116,6 +120,7 @@ pub(crate) fn ingest_stream(
                 app.clone(),
                 Arc::clone(&collection),
                 window,
+                on_duplicate,
                 given_up.clone(),
             )
         })
@@ -342,6 +347,7 @@ async fn window_events(
     app: App,
     collection: Arc<Collection>,
     mut window: PreparedWindow,
+    on_duplicate: Option<OnDuplicate>,
     given_up: Cancel,
 ) -> Vec<StreamEvent> {
     if given_up.is_cancelled() {
@@ -352,7 +358,14 @@ async fn window_events(
         .into_iter()
         .map(|(line, error)| (line, StreamEvent::Failed { line, error }))
         .collect();
-    let results = store(&app, &collection, window.drafts, window.prepared).await;
+    let results = store(
+        &app,
+        &collection,
+        window.drafts,
+        window.prepared,
+        on_duplicate,
+    )
+    .await;
     for (line, result) in window.numbers.into_iter().zip(results) {
         let event = match result {
             Ok(outcome) => StreamEvent::Stored { line, outcome },
@@ -381,13 +394,17 @@ async fn store(
     collection: &Arc<Collection>,
     drafts: Drafts,
     prepared: Result<Prepared, ApiError>,
+    on_duplicate: Option<OnDuplicate>,
 ) -> Vec<Result<DocumentOutcome, ApiError>> {
     let engine = match app.engine() {
         Ok(engine) => engine,
         Err(error) => return vec![Err(error); drafts.len()],
     };
     let stored = match prepared {
-        Ok(prepared) => ingest::commit(engine, collection, prepared, Admission::Wait).await,
+        Ok(prepared) => {
+            let admission = Admission::Wait;
+            ingest::commit(engine, collection, prepared, on_duplicate, admission).await
+        }
         Err(error) => Err(error),
     };
     let error = match stored {
@@ -400,7 +417,7 @@ async fn store(
     let mut results = Vec::with_capacity(drafts.len());
     for draft in drafts.iter() {
         let alone = Arc::from([Arc::clone(draft)]);
-        let stored = ingest::ingest(engine, collection, alone, Admission::Wait)
+        let stored = ingest::ingest(engine, collection, alone, on_duplicate, Admission::Wait)
             .await
             .map_err(|error| error.below("/documents/0"));
         results.push(stored.and_then(|outcomes| {

@@ -33,7 +33,7 @@ impl<'a> Items<'a> {
                     rows.iter()
                         .for_each(|row| items.push(row, Cow::Borrowed(row.vector)));
                 }
-                AlikeScope::Documents => items.push(&rows[0], mean(rows)),
+                AlikeScope::Documents => items.push(&rows[0], mean_of(rows)),
             }
         }
         items
@@ -86,21 +86,26 @@ impl<'a> Items<'a> {
     }
 }
 
-/// The vector that stands for a document, as `Collection::mean_vector` has it, of length 1; zero where its
-/// passages cancel each other out.
-fn mean<'a>(rows: &[Row<'a>]) -> Cow<'a, [f32]> {
+/// The vector that stands for a document, as `Collection::mean_vector` has it, of length 1.
+fn mean_of<'a>(rows: &[Row<'a>]) -> Cow<'a, [f32]> {
     if let [row] = rows {
         return Cow::Borrowed(row.vector);
     }
-    let mut mean = vec![0.0; rows[0].vector.len()];
-    for row in rows {
-        let pairs = mean.iter_mut().zip(row.vector);
+    let vectors: Vec<&[f32]> = rows.iter().map(|row| row.vector).collect();
+    Cow::Owned(mean(&vectors))
+}
+
+/// The mean of vectors, scaled to length 1; zero where they cancel each other out.
+pub(super) fn mean(vectors: &[&[f32]]) -> Vec<f32> {
+    let mut mean = vec![0.0; vectors.first().map_or(0, |vector| vector.len())];
+    for vector in vectors {
+        let pairs = mean.iter_mut().zip(*vector);
         pairs.for_each(|(mean, value)| *mean += value);
     }
-    let scale = 1.0 / rows.len() as f32;
+    let scale = 1.0 / vectors.len() as f32;
     mean.iter_mut().for_each(|value| *value *= scale);
     match mean.iter().all(|value| *value == 0.0) {
-        true => Cow::Owned(mean),
-        false => Cow::Owned(normalized(&mean)),
+        true => mean,
+        false => normalized(&mean),
     }
 }

@@ -8,6 +8,7 @@ mod clusters;
 mod communities;
 mod items;
 mod near_pairs;
+mod nearest;
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
@@ -17,6 +18,7 @@ use roaring::RoaringBitmap;
 use self::best_pairs::BestPairs;
 pub use self::clusters::{Cluster, ClusterForm, ClusterMember, ClusterOptions, Clusters};
 use self::items::Items;
+pub use self::nearest::document_vector;
 use super::Collection;
 use super::state::State;
 use crate::filter::Filter;

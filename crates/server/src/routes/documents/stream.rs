@@ -18,7 +18,7 @@ use super::write::DocumentResult;
 use crate::app::App;
 use crate::error::{ApiError, Problem};
 use crate::extract::parse_line;
-use crate::service::{StreamEvent, ingest_stream};
+use crate::service::{OnDuplicate, StreamEvent, ingest_stream};
 
 const NDJSON: &str = "application/x-ndjson";
 
@@ -52,6 +52,7 @@ struct Summary {
     created: u64,
     updated: u64,
     unchanged: u64,
+    rejected: u64,
     failed: u64,
     took_ms: f64,
 }
@@ -71,6 +72,7 @@ pub(crate) fn is_ndjson(media_type: &str) -> bool {
 pub(super) async fn write(
     app: App,
     collection: &str,
+    on_duplicate: Option<OnDuplicate>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let collection = app.engine()?.collection(collection)?;
@@ -83,7 +85,7 @@ pub(super) async fn write(
         let app = app.clone();
         Arc::new(move |line: &[u8]| parse_line::<DocumentInput>(line, app.limits()))
     };
-    let events = ingest_stream(app, collection, body, parse);
+    let events = ingest_stream(app, collection, body, parse, on_duplicate);
     let lines = buffered(events, answer_line, omitted_line).map(Ok::<_, Infallible>);
     let body = Body::from_stream(lines);
     Ok(([(header::CONTENT_TYPE, NDJSON)], body).into_response())
@@ -122,6 +124,7 @@ fn answer_line(event: StreamEvent) -> Bytes {
                 created: summary.created,
                 updated: summary.updated,
                 unchanged: summary.unchanged,
+                rejected: summary.rejected,
                 failed: summary.failed,
                 took_ms: summary.took.as_secs_f64() * 1000.0,
             },

@@ -30,6 +30,7 @@ pub(super) struct Omitted {
     created: u64,
     updated: u64,
     unchanged: u64,
+    rejected: u64,
     failed: u64,
 }
 
@@ -43,6 +44,7 @@ impl Omitted {
             Some(WriteStatus::Created) => &mut self.created,
             Some(WriteStatus::Updated) => &mut self.updated,
             Some(WriteStatus::Unchanged) => &mut self.unchanged,
+            Some(WriteStatus::Rejected) => &mut self.rejected,
             None => &mut self.failed,
         } += 1;
     }

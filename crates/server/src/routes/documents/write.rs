@@ -1,5 +1,10 @@
 //! `POST /documents`: a JSON request, all or nothing, or a stream of lines.
 
+#![expect(
+    unused_qualifications,
+    reason = "utoipa writes parameter types with a path"
+)]
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -9,19 +14,24 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use siamese_index::DocumentDraft;
 use std::time::Instant;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::input::DocumentInput;
 use super::stream;
 use crate::app::App;
 use crate::config::Limits;
-use crate::error::ApiError;
-use crate::extract::{ApiJson, CollectionName, JsonBody, ListLimit, from_object_only, media_type};
+use crate::error::{ApiError, ErrorCode};
+use crate::extract::{
+    ApiJson, ApiQuery, CollectionName, JsonBody, ListLimit, from_object_only, media_type, present,
+};
 use crate::queue::Admission;
+use crate::routes::duplicates::check_score;
 use crate::routes::problems::{
     BodyProblems, CollectionProblems, ConflictProblems, EngineProblems, WriteProblems,
 };
-use crate::service::{DocumentOutcome, Drafts, Warning, WriteStatus, ingest};
+use crate::service::{
+    DocumentOutcome, Drafts, DuplicateAction, OnDuplicate, Warning, WriteStatus, ingest,
+};
 
 /// Documents to store together.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -30,12 +40,75 @@ pub(crate) struct DocumentsRequest {
     /// At most `limits.max_documents_per_request`, with distinct ids.
     #[schema(min_items = 1, max_items = 1000)]
     documents: Vec<DocumentInput>,
+    #[serde(default)]
+    #[schema(inline)]
+    on_duplicate: OnDuplicateShape,
+    /// The least cosine of two documents that resemble each other; goes with `on_duplicate`.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, minimum = -1, maximum = 1, example = 0.95)]
+    min_score: Option<f32>,
+}
+
+/// What becomes of a document that resembles one that is stored, or one before it in the same request. One
+/// that replaces another with its id is not compared with that one; one whose text does not change is not
+/// compared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OnDuplicateShape {
+    /// It is stored, and nothing is compared.
+    #[default]
+    Allow,
+    /// It is stored, and `duplicate_of` names the other one.
+    Flag,
+    /// It is not stored: its status is `rejected`, and `duplicate_of` names the other one.
+    Reject,
+}
+
+/// What a stream says of all its lines.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct StreamQuery {
+    /// With `application/x-ndjson`, what a JSON body says in its field.
+    #[param(inline)]
+    #[serde(default)]
+    on_duplicate: OnDuplicateShape,
+    /// The least cosine of two documents that resemble each other; goes with `on_duplicate`.
+    #[param(inline, minimum = -1, maximum = 1)]
+    min_score: Option<f32>,
+}
+
+impl OnDuplicateShape {
+    /// # Errors
+    /// 422 for a threshold that is missing, for nothing, or out of range.
+    fn checked(self, min_score: Option<f32>) -> Result<Option<OnDuplicate>, ApiError> {
+        let action = match self {
+            Self::Allow => None,
+            Self::Flag => Some(DuplicateAction::Flag),
+            Self::Reject => Some(DuplicateAction::Reject),
+        };
+        match (action, min_score) {
+            (None, None) => Ok(None),
+            (Some(action), Some(min_score)) => {
+                check_score(min_score)?;
+                Ok(Some(OnDuplicate { action, min_score }))
+            }
+            (Some(_), None) => {
+                let detail = "on_duplicate needs min_score beside it";
+                Err(ApiError::invalid("/min_score", detail))
+            }
+            (None, Some(_)) => {
+                let detail = "min_score needs on_duplicate beside it: flag or reject";
+                Err(ApiError::invalid("/min_score", detail))
+            }
+        }
+    }
 }
 
 from_object_only!(DocumentsRequest);
 
 impl JsonBody for DocumentsRequest {
-    type Checked = Drafts;
+    type Checked = (Drafts, Option<OnDuplicate>);
 
     fn lists(limits: &Limits) -> Vec<ListLimit> {
         vec![ListLimit::new(
@@ -47,7 +120,8 @@ impl JsonBody for DocumentsRequest {
     }
 
     fn check(self, limits: &Limits) -> Result<Self::Checked, ApiError> {
-        drafts(self, limits)
+        let on_duplicate = self.on_duplicate.checked(self.min_score)?;
+        Ok((drafts(self, limits)?, on_duplicate))
     }
 }
 
@@ -70,6 +144,18 @@ pub(crate) struct DocumentResult {
     /// What the caller should know although the document was stored.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) warnings: Vec<WarningShape>,
+    /// With `on_duplicate`: the document that it resembles most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) duplicate_of: Option<ResemblanceShape>,
+}
+
+/// A document that another one resembles.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ResemblanceShape {
+    /// Its id.
+    id: String,
+    /// Their cosine.
+    score: f32,
 }
 
 /// The outcome of a write.
@@ -82,6 +168,8 @@ pub(crate) enum DocumentStatus {
     Updated,
     /// The id was there with this content; nothing was encoded.
     Unchanged,
+    /// It resembles another one, and was not stored.
+    Rejected,
 }
 
 /// A warning.
@@ -130,9 +218,14 @@ impl From<DocumentOutcome> for DocumentResult {
                 WriteStatus::Created => DocumentStatus::Created,
                 WriteStatus::Updated => DocumentStatus::Updated,
                 WriteStatus::Unchanged => DocumentStatus::Unchanged,
+                WriteStatus::Rejected => DocumentStatus::Rejected,
             },
             passages: outcome.passages,
             warnings: outcome.warnings.into_iter().map(Into::into).collect(),
+            duplicate_of: outcome.duplicate_of.map(|other| ResemblanceShape {
+                id: other.id,
+                score: other.score,
+            }),
         }
     }
 }
@@ -146,6 +239,7 @@ impl From<DocumentOutcome> for DocumentResult {
 /// them by outcome.
 #[utoipa::path(
     post, path = "/documents", operation_id = "write_documents", tag = "documents",
+    params(StreamQuery),
     request_body(content(
         (DocumentsRequest = "application/json"),
         (String = "application/x-ndjson")
@@ -161,16 +255,24 @@ impl From<DocumentOutcome> for DocumentResult {
 pub(crate) async fn write(
     State(app): State<App>,
     collection: CollectionName,
+    ApiQuery(query): ApiQuery<StreamQuery>,
     request: Request,
 ) -> Result<Response, ApiError> {
     if stream::is_ndjson(&media_type(request.headers())) {
-        return stream::write(app, &collection, request).await;
+        let on_duplicate = query.on_duplicate.checked(query.min_score);
+        let on_duplicate = on_duplicate.map_err(ApiError::without_pointer)?;
+        return stream::write(app, &collection, on_duplicate, request).await;
     }
-    let ApiJson(drafts) = ApiJson::<DocumentsRequest>::from_request(request, &app).await?;
+    if query.on_duplicate != OnDuplicateShape::Allow || query.min_score.is_some() {
+        let detail = "with a JSON body, on_duplicate and min_score are fields of the body";
+        return Err(ApiError::new(ErrorCode::InvalidRequest, detail));
+    }
+    let ApiJson((drafts, on_duplicate)) =
+        ApiJson::<DocumentsRequest>::from_request(request, &app).await?;
     let started_at = Instant::now();
     let engine = app.engine()?;
     let collection = engine.collection(&collection)?;
-    let outcomes = ingest(engine, &collection, drafts, Admission::Refuse).await?;
+    let outcomes = ingest(engine, &collection, drafts, on_duplicate, Admission::Refuse).await?;
     Ok(Json(DocumentsResponse {
         results: outcomes.into_iter().map(Into::into).collect(),
         took_ms: started_at.elapsed().as_secs_f64() * 1000.0,
