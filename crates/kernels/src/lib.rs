@@ -5,6 +5,7 @@
 //! nothing reads or writes a file.
 
 mod aligned;
+mod bf16;
 mod coded;
 mod dot;
 mod functions;

@@ -1,5 +1,6 @@
 //! Weights in the order in which the tile product reads them.
 
+use super::bf16::to_bf16;
 use super::coded::{CodedKernels, CodedPanels};
 use super::{AlignedVec, Kernels, Precision};
 
@@ -109,14 +110,4 @@ impl PackedMatrix {
     pub(super) fn bias(&self) -> &[f32] {
         &self.bias
     }
-}
-
-/// The nearest bfloat16, ties to even; not-a-number stays so.
-pub(super) fn to_bf16(value: f32) -> u16 {
-    if value.is_nan() {
-        return 0x7fc0;
-    }
-    let bits = value.to_bits();
-    let round = 0x7fff + (bits >> 16 & 1);
-    (bits.wrapping_add(round) >> 16) as u16
 }

@@ -2,7 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::{Code, CodedKernels, CodedRow, CodedTile, GROUP_BYTES};
+use super::code::{Code, GROUP_BYTES};
+use super::{CodedKernels, CodedRow, CodedTile};
 
 const LANES: usize = 16;
 /// Registers of a panel's width.

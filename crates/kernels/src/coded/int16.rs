@@ -3,9 +3,10 @@
 //! Sums over a block of depth are exact in 32 bits: a block of a row and one of a column are coded
 //! so that they cannot overflow. Blocks, each with the row's own scale there, are added up in f32.
 
+use super::code::{Code, GROUP_BYTES, INT16_BLOCK};
 use super::pairs::{Avx2Madd, Avx512Madd, Avx512Vnni, Pairs};
-use super::panels::{INT16_BLOCK, INT16_LARGEST, INT16_LENGTH};
-use super::{Code, CodedKernels, CodedRow, CodedTile, GROUP_BYTES};
+use super::panels::{INT16_LARGEST, INT16_LENGTH};
+use super::{CodedKernels, CodedRow, CodedTile};
 use crate::simd::Simd;
 
 /// Pairs of a block.

@@ -13,6 +13,7 @@
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod bf16_avx512;
+mod code;
 #[cfg(target_arch = "x86_64")]
 pub(super) mod int16;
 #[cfg(target_arch = "x86_64")]
@@ -24,48 +25,8 @@ mod panels;
 use std::ops::Range;
 
 use super::{AlignedVec, Product, split};
+use code::Code;
 pub(super) use panels::CodedPanels;
-
-/// Bytes that are multiplied in one step.
-const GROUP_BYTES: usize = 4;
-
-/// What a code is.
-#[cfg_attr(
-    not(target_arch = "x86_64"),
-    expect(dead_code, reason = "other CPUs have no products of codes yet")
-)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Code {
-    /// 8 bits with a scale.
-    Int8,
-    /// 16 bits with a scale.
-    Int16,
-    /// The upper half of an f32.
-    Bf16,
-}
-
-impl Code {
-    /// Codes of a group.
-    pub(super) fn per_group(self) -> usize {
-        match self {
-            Self::Int8 => 4,
-            Self::Int16 | Self::Bf16 => 2,
-        }
-    }
-
-    /// Bytes of `width` codes, which are whole groups.
-    fn bytes(self, width: usize) -> usize {
-        width / self.per_group() * GROUP_BYTES
-    }
-
-    /// Scales of a row of `width` codes.
-    fn scales(self, width: usize) -> usize {
-        match self {
-            Self::Int16 => width.div_ceil(panels::INT16_BLOCK),
-            Self::Int8 | Self::Bf16 => 1,
-        }
-    }
-}
 
 /// A matrix of rows as codes.
 #[derive(Debug, Default)]
@@ -298,7 +259,7 @@ mod tests {
 
     #[test]
     fn sums_of_16_bit_codes_do_not_overflow_where_all_numbers_are_as_large_as_they_can_be() {
-        let depth = 2 * panels::INT16_BLOCK;
+        let depth = 2 * code::INT16_BLOCK;
         for kernels in Kernels::available() {
             let Some(coded) = kernels.coded(Precision::Int16) else {
                 continue;

@@ -1,11 +1,9 @@
 //! Weights as codes, in panels whose steps are groups of codes.
 
-use super::{Code, GROUP_BYTES};
+use super::code::{Code, GROUP_BYTES, INT16_BLOCK};
 use crate::AlignedVec;
-use crate::packed_matrix::to_bf16;
+use crate::bf16::to_bf16;
 
-/// Steps of depth whose products of 16-bit codes are added up in 32 bits, exactly.
-pub(super) const INT16_BLOCK: usize = 192;
 /// The largest 16-bit code.
 pub(super) const INT16_LARGEST: f32 = i16::MAX as f32;
 /// The largest Euclidean length of a block of 16-bit codes, of a row or of a column. By the
