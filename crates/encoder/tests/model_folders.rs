@@ -435,6 +435,29 @@ fn weights_of_another_shape_are_an_error_that_names_the_tensor() {
 }
 
 #[test]
+fn tensors_may_have_the_models_name_before_theirs() {
+    for (name, prefix) in [("bert-old-dialect", "bert."), ("modernbert", "model.")] {
+        let folder = Copy::of(name);
+        let path = folder.path().join("model.safetensors");
+        let file = fs_err::read(&path).unwrap();
+        let (length, rest) = file.split_at(8);
+        let length = u64::from_le_bytes(length.try_into().unwrap()) as usize;
+        let header: serde_json::Map<String, Value> =
+            serde_json::from_slice(&rest[..length]).unwrap();
+        let tensors = header
+            .into_iter()
+            .filter(|(name, _)| name != "__metadata__");
+        let renamed = tensors.map(|(name, tensor)| (format!("{prefix}{name}"), tensor));
+        let header = Value::Object(renamed.collect()).to_string();
+        let mut renamed = (header.len() as u64).to_le_bytes().to_vec();
+        renamed.extend(header.as_bytes());
+        renamed.extend(&rest[length..]);
+        fs_err::write(&path, renamed).unwrap();
+        assert_encodes(&folder.open().unwrap(), name);
+    }
+}
+
+#[test]
 fn impossible_sizes_are_refused() {
     for (name, key, value) in [
         ("bert-old-dialect", "num_attention_heads", 5),

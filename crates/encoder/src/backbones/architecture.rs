@@ -3,7 +3,7 @@
 //! A family makes one from its configuration. Whoever runs it reads nothing else, so a family is
 //! run on every device or on none.
 
-use super::PackedBatch;
+use super::packed_batch::PackedBatch;
 use crate::Error;
 use siamese_kernels::Activation;
 

@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::modules::only_transformer;
-use super::{PromptSettings, TransformerSettings};
+use super::prompts::PromptSettings;
+use super::transformer::TransformerSettings;
 use crate::Error;
 use crate::classification_head::HeadNames;
 use crate::dense::Activation;

@@ -14,4 +14,3 @@ pub(crate) use cross_encoder::{CrossEncoderDescription, describe_cross_encoder};
 pub(crate) use modules::{ModelDescription, Step, describe};
 pub(crate) use pooling::PoolingSettings;
 pub(crate) use prompts::PromptSettings;
-pub(crate) use transformer::TransformerSettings;

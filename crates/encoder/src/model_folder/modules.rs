@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{PoolingSettings, PromptSettings, TransformerSettings};
+use super::pooling::PoolingSettings;
+use super::prompts::PromptSettings;
+use super::transformer::TransformerSettings;
 use crate::Error;
 use crate::dense::DenseSettings;
 use crate::files::{read_json, read_json_if_present};

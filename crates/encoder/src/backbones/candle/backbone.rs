@@ -11,7 +11,8 @@ use candle_nn::{LayerNorm, Linear, Module};
 use super::weights::{Layer, Weights};
 use crate::Error;
 use crate::backbones::architecture::{Architecture, Norms};
-use crate::backbones::{Backbone, PackedBatch, TokenStates};
+use crate::backbones::backbone::Backbone;
+use crate::backbones::packed_batch::{PackedBatch, TokenStates};
 use crate::tensor_file::TensorFile;
 use siamese_kernels::Activation;
 

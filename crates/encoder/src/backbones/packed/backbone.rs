@@ -8,7 +8,8 @@ use super::shape::{Shape, Strides};
 use super::weights;
 use crate::Error;
 use crate::backbones::architecture::Architecture;
-use crate::backbones::{Backbone, BackboneOptions, PackedBatch, Pause, TokenStates};
+use crate::backbones::backbone::{Backbone, BackboneOptions, Pause};
+use crate::backbones::packed_batch::{PackedBatch, TokenStates};
 use crate::tensor_file::TensorFile;
 use siamese_kernels::Precision;
 

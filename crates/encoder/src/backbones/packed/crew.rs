@@ -9,7 +9,8 @@ use super::pass::{Model, Output, Pass};
 use super::team::{Member, Team};
 use super::workspace::{Scratch, Workspace};
 use crate::Error;
-use crate::backbones::{PackedBatch, Pause};
+use crate::backbones::backbone::Pause;
+use crate::backbones::packed_batch::PackedBatch;
 
 /// Threads that take batches through a model, one batch at a time.
 #[derive(Debug)]

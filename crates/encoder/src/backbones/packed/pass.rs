@@ -9,7 +9,8 @@ use super::team::Member;
 use super::weights::{Layer, Weights};
 use super::workspace::{Scratch, Workspace};
 use crate::backbones::architecture::{Architecture, Norms};
-use crate::backbones::{PackedBatch, Pause};
+use crate::backbones::backbone::Pause;
+use crate::backbones::packed_batch::PackedBatch;
 use siamese_kernels::{
     Activation, CodedKernels, CodedView, Kernels, LayerNorm, PackedMatrix, Precision, Product,
 };

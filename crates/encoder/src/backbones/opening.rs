@@ -1,0 +1,28 @@
+//! Which implementation runs a family's transformer.
+
+use std::path::Path;
+
+use candle_core::Device;
+
+use super::backbone::{Backbone, BackboneOptions};
+use super::candle::CandleBackbone;
+use super::families::Family;
+use super::packed::PackedBackbone;
+use crate::Error;
+
+/// Opens a family's backbone; `folder` holds `config.json` and the weights.
+///
+/// # Errors
+/// A configuration that asks for what the family lacks, or files that are missing or damaged.
+pub(crate) fn open(
+    folder: &Path,
+    family: &Family,
+    options: &BackboneOptions,
+) -> Result<Box<dyn Backbone>, Error> {
+    let (architecture, file) = family.open(folder)?;
+    if matches!(options.device, Device::Cpu) && !options.generic {
+        return Ok(Box::new(PackedBackbone::open(architecture, file, options)?));
+    }
+    let backbone = CandleBackbone::open(architecture, file, &options.device)?;
+    Ok(Box::new(backbone))
+}
