@@ -38,7 +38,7 @@ fn main() {
     let (started_at, mut slowest) = (Instant::now(), 0.0_f64);
     for batch in documents.chunks(BATCH_DOCUMENTS) {
         let written_at = Instant::now();
-        collection.upsert(batch).unwrap();
+        collection.writer().upsert(batch).unwrap();
         slowest = slowest.max(written_at.elapsed().as_secs_f64());
     }
     let (seconds, stats) = (started_at.elapsed().as_secs_f64(), collection.stats());
@@ -102,10 +102,10 @@ fn search_by(index: &Index, queries: &[String], when: &str) {
         );
     };
     measure("semantic", &|_| {
-        drop(collection.search(&vector, &options).unwrap())
+        drop(collection.reader().search(&vector, &options).unwrap())
     });
     measure("lexical", &|words| {
-        drop(collection.search(words, &options).unwrap())
+        drop(collection.reader().search(words, &options).unwrap())
     });
     measure("hybrid", &|words| {
         let question = Question::Both {
@@ -113,7 +113,7 @@ fn search_by(index: &Index, queries: &[String], when: &str) {
             words,
             fusion: Fusion::ReciprocalRank,
         };
-        drop(collection.search(question, &options).unwrap());
+        drop(collection.reader().search(question, &options).unwrap());
     });
 }
 

@@ -99,7 +99,7 @@ fn fill(folder: &Path, documents: usize, with_metadata: bool) {
     for first in (0..documents).step_by(BATCH_DOCUMENTS) {
         let last = documents.min(first + BATCH_DOCUMENTS);
         let batch: Vec<_> = (first..last).map(|n| write(n, with_metadata)).collect();
-        collection.upsert(&batch).unwrap();
+        collection.writer().upsert(&batch).unwrap();
     }
     let rate = documents as f64 / started_at.elapsed().as_secs_f64();
     println!("fill {rate:.0} documents/s in batches of {BATCH_DOCUMENTS}");
@@ -119,7 +119,7 @@ fn single_writes(collection: &Collection, documents: usize, with_metadata: bool)
                 }
             );
             let started_at = Instant::now();
-            collection.upsert(&[write]).unwrap();
+            collection.writer().upsert(&[write]).unwrap();
             started_at.elapsed()
         })
         .collect();
@@ -178,7 +178,7 @@ fn questions(collection: &Collection) {
         ),
     ] {
         let mut passing = 0;
-        let median = measure(|| passing = collection.count_matching(&filter).unwrap());
+        let median = measure(|| passing = collection.reader().count_matching(&filter).unwrap());
         println!("filter {name}: {median:.3} ms, {passing} pass");
     }
 }
@@ -202,7 +202,7 @@ fn facets(collection: &Collection) {
             ..options.clone()
         };
         let search = |options: &SearchOptions| {
-            measure(|| drop(collection.search(&[1.0, 0.0], options).unwrap()))
+            measure(|| drop(collection.reader().search(&[1.0, 0.0], options).unwrap()))
         };
         println!(
             "facet {path}: search {:.2} ms, without {:.2} ms",

@@ -119,7 +119,7 @@ impl Collections {
         let mut batch = WriteBatch::freeing_room();
         batch.remove(&Key::collection(name));
         batch.put(&Key::dropped(collection.id()), Vec::new());
-        collection.retire(|| self.commit(batch))?;
+        collection.writer().retire(|| self.commit(batch))?;
         self.write().remove(name);
         self.drops.clear(&collection);
         Ok(())
@@ -150,7 +150,7 @@ impl Collections {
         match old {
             Some(old) => {
                 batch.put(&Key::dropped(old.id()), Vec::new());
-                old.retire(|| self.commit(batch))?;
+                old.writer().retire(|| self.commit(batch))?;
             }
             None => self.commit(batch)?,
         }

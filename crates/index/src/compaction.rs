@@ -252,16 +252,16 @@ mod tests {
             let writes: Vec<_> = (0..200)
                 .map(|n| write(n, format!("{round} {n} ").repeat(50)))
                 .collect();
-            collection.upsert(&writes).unwrap();
+            collection.writer().upsert(&writes).unwrap();
         }
-        collection.list(None, 1000).unwrap()
+        collection.reader().list(None, 1000).unwrap()
     }
 
     #[track_caller]
     fn assert_holds(folder: &Path, documents: &[StoredDocument]) {
         let index = open(folder);
         let collection = index.collection("default").unwrap();
-        assert_eq!(collection.list(None, 1000).unwrap(), documents);
+        assert_eq!(collection.reader().list(None, 1000).unwrap(), documents);
         drop((collection, index));
         for left in [REWRITTEN_FOLDER, REPLACED_FOLDER] {
             assert!(!folder.join(left).exists(), "{left} is still there");

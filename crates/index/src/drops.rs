@@ -38,7 +38,7 @@ impl Drops {
     /// Removes everything of a collection that has been retired. What cannot be removed now is
     /// removed later.
     pub(crate) fn clear(&self, collection: &Collection) {
-        let outcome = collection.remove_segments().map_err(Error::from);
+        let outcome = collection.writer().remove_segments().map_err(Error::from);
         let outcome = outcome.and_then(|()| sweep(&self.store, collection.id(), &|| true));
         if let Err(error) = outcome {
             tracing::warn!(collection = collection.name(), %error, "a deleted collection still takes up room; removing it is tried again");
@@ -110,7 +110,7 @@ mod tests {
         assert!(!drops.retry(|| false), "the index is being closed");
         assert!(drops.retry(|| true));
         assert_eq!(store.scan(&range()).count(), 0);
-        let outcome: Result<_, Error> = mine.get("x");
+        let outcome: Result<_, Error> = mine.reader().get("x");
         assert!(outcome.unwrap().is_none());
     }
 }

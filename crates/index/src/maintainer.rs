@@ -48,7 +48,7 @@ impl Drop for Maintainer {
         let collections = self.collections.all();
         collections
             .iter()
-            .for_each(|collection| collection.stop_maintenance());
+            .for_each(|collection| collection.writer().stop_maintenance());
         if self
             .thread
             .take()
@@ -57,7 +57,7 @@ impl Drop for Maintainer {
             tracing::error!("the index's background thread had panicked");
         }
         for collection in collections {
-            if let Err(error) = collection.remember() {
+            if let Err(error) = collection.writer().remember() {
                 tracing::warn!(collection = collection.name(), %error, "the next start will take longer");
             }
         }
@@ -74,7 +74,7 @@ fn run(bell: &Bell, collections: &Collections, health: &Health) {
         });
         let mut succeeded = cleared == Some(true);
         for collection in collections.all() {
-            let is_idle = woken == Woken::Quiet && collection.is_idle();
+            let is_idle = woken == Woken::Quiet && collection.writer().is_idle();
             let worked = health.survive("building segments", || work_off(&collection, is_idle));
             succeeded &= worked == Some(true);
         }
@@ -98,7 +98,7 @@ fn run_rounds(bell: &Bell, mut round: impl FnMut(Woken) -> bool) {
 /// Does all work that a collection has now. Whether it succeeded.
 pub(crate) fn work_off(collection: &Collection, is_idle: bool) -> bool {
     loop {
-        match collection.maintain(is_idle) {
+        match collection.writer().maintain(is_idle) {
             Ok(Step::Worked) => {}
             Ok(Step::Nothing) => return true,
             Err(error) => {

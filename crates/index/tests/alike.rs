@@ -63,7 +63,10 @@ fn stored(folder: &std::path::Path, known: &[Known]) -> Index {
                 metadata: serde_json::from_value(json!({ "tag": document.tag })).unwrap(),
             },
         });
-        collection.upsert(&writes.collect::<Vec<_>>()).unwrap();
+        collection
+            .writer()
+            .upsert(&writes.collect::<Vec<_>>())
+            .unwrap();
     }
     drop(collection);
     index
@@ -100,10 +103,13 @@ type Shown = Vec<(String, Option<usize>, String, Option<usize>, f32)>;
 
 fn found(collection: &Collection, options: &AlikeOptions) -> (Shown, u64) {
     let (cancel, progress) = (Cancel::default(), Progress::default());
-    let alike = collection.alike(options, &cancel, &progress).unwrap();
+    let alike = collection
+        .reader()
+        .alike(options, &cancel, &progress)
+        .unwrap();
     assert_eq!(Some(progress.done()), progress.total().or(Some(0)));
     let shown = alike.pairs.iter().map(|pair| {
-        let [a, b] = collection.read_alike(pair).unwrap().unwrap();
+        let [a, b] = collection.reader().read_alike(pair).unwrap().unwrap();
         let start = |span: Option<std::ops::Range<usize>>| span.map(|span| span.start);
         (a.id, start(a.span), b.id, start(b.span), pair.score)
     });
@@ -311,10 +317,23 @@ fn a_document_that_is_replaced_or_deleted_is_in_no_pair_that_is_read() {
     let index = stored(folder.path(), &known);
     let collection = index.collection("default").unwrap();
     let (cancel, progress) = (Cancel::default(), Progress::default());
-    let alike = collection.alike(&options(0.5), &cancel, &progress).unwrap();
-    let [a, _] = collection.read_alike(&alike.pairs[0]).unwrap().unwrap();
-    collection.delete(std::slice::from_ref(&a.id)).unwrap();
-    assert_eq!(collection.read_alike(&alike.pairs[0]).unwrap(), None);
+    let alike = collection
+        .reader()
+        .alike(&options(0.5), &cancel, &progress)
+        .unwrap();
+    let [a, _] = collection
+        .reader()
+        .read_alike(&alike.pairs[0])
+        .unwrap()
+        .unwrap();
+    collection
+        .writer()
+        .delete(std::slice::from_ref(&a.id))
+        .unwrap();
+    assert_eq!(
+        collection.reader().read_alike(&alike.pairs[0]).unwrap(),
+        None
+    );
     let (pairs, _) = found(&collection, &options(-1.0));
     assert!(pairs.iter().all(|pair| pair.0 != a.id && pair.2 != a.id));
 }
@@ -334,9 +353,11 @@ fn none_and_one_document_make_no_pairs_and_a_cancelled_comparison_ends() {
     cancel.cancel();
     for document in ["x", "y"] {
         let write = support::document(document.len(), 1);
-        collection.upsert(&[write]).unwrap();
+        collection.writer().upsert(&[write]).unwrap();
     }
-    let ended = collection.alike(&options(-1.0), &cancel, &Progress::default());
+    let ended = collection
+        .reader()
+        .alike(&options(-1.0), &cancel, &Progress::default());
     assert!(matches!(ended, Err(Error::Cancelled)));
 }
 
@@ -349,10 +370,13 @@ fn clusters(collection: &Collection, form: ClusterForm, min_score: f32) -> Vec<V
         threads: NonZeroUsize::new(2).unwrap(),
     };
     let (cancel, progress) = (Cancel::default(), Progress::default());
-    let clusters = collection.clusters(&options, &cancel, &progress).unwrap();
+    let clusters = collection
+        .reader()
+        .clusters(&options, &cancel, &progress)
+        .unwrap();
     let member = |member: &siamese_index::ClusterMember| {
         (
-            collection.read_member(member).unwrap().unwrap(),
+            collection.reader().read_member(member).unwrap().unwrap(),
             member.score,
         )
     };

@@ -72,23 +72,30 @@ fn fill(folder: &Path, sessions: usize) -> Vec<(String, Contents)> {
         let default = index.collection("default").unwrap();
         for n in 0..60 {
             let id = session * 25 + n;
-            default.upsert(&[document(id, session + n)]).unwrap();
+            default
+                .writer()
+                .upsert(&[document(id, session + n)])
+                .unwrap();
             if n.is_multiple_of(4) {
-                notes.upsert(&[document(id, n)]).unwrap();
+                notes.writer().upsert(&[document(id, n)]).unwrap();
             }
             if n.is_multiple_of(7) {
                 let patch = serde_json::json!({ "patched": n });
                 let patch = serde_json::from_value(patch).unwrap();
                 default
+                    .writer()
                     .patch_metadata(&format!("d{id}"), &patch, usize::MAX)
                     .unwrap();
             }
             if n.is_multiple_of(9) {
-                default.delete(&[format!("d{}", id / 2)]).unwrap();
+                default.writer().delete(&[format!("d{}", id / 2)]).unwrap();
             }
         }
         assert!(index.settle());
-        default.upsert(&[document(1000 + session, 1)]).unwrap();
+        default
+            .writer()
+            .upsert(&[document(1000 + session, 1)])
+            .unwrap();
         if session + 1 == sessions {
             return contents(&index).unwrap();
         }
@@ -183,6 +190,7 @@ fn a_lost_tail_is_given_up_by_command_only() {
     index
         .collection("default")
         .unwrap()
+        .writer()
         .upsert(&[document(5000, 1)])
         .unwrap();
     assert!(index.settle());

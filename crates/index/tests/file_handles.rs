@@ -17,7 +17,7 @@ fn writes_go_on_while_no_file_can_be_opened_and_after() {
     let collection = index.collection("default").unwrap();
     let write = |version: usize| {
         let documents: Vec<_> = (0..20).map(|id| document(id, version)).collect();
-        collection.upsert(&documents).unwrap();
+        collection.writer().upsert(&documents).unwrap();
     };
     write(1);
     assert!(index.settle());
@@ -33,7 +33,7 @@ fn writes_go_on_while_no_file_can_be_opened_and_after() {
         assert!(!hoard.is_empty() && open_one().is_err());
         write(version);
     }
-    collection.delete(&["d0".to_owned()]).unwrap();
+    collection.writer().delete(&["d0".to_owned()]).unwrap();
     index.flush().unwrap();
     assert_eq!(index.conditions(), []);
     drop(hoard);

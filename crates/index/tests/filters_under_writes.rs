@@ -48,7 +48,7 @@ fn exactly_one_of_two_that_change_together_passes_at_every_moment() {
     };
     let index = Index::open(folder.path(), &encoder, &IndexOptions::default()).unwrap();
     let collection = index.collection("default").unwrap();
-    collection.upsert(&pair(0)).unwrap();
+    collection.writer().upsert(&pair(0)).unwrap();
     let lamp = FieldPath::parse("lamp").unwrap();
     let on = Scalar::text("on");
     let options = SearchOptions {
@@ -63,12 +63,12 @@ fn exactly_one_of_two_that_change_together_passes_at_every_moment() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for write in 1..WRITES {
-                collection.upsert(&pair(write)).unwrap();
+                collection.writer().upsert(&pair(write)).unwrap();
             }
             is_done.store(true, Ordering::Release);
         });
         while !is_done.load(Ordering::Acquire) {
-            let results = collection.search(&[1.0, 0.5], &options).unwrap();
+            let results = collection.reader().search(&[1.0, 0.5], &options).unwrap();
             assert_eq!(results.total.value, 1);
             assert_eq!(results.facets[0].values.len(), 1);
             assert_eq!(
@@ -87,13 +87,13 @@ fn exactly_one_of_two_that_change_together_passes_at_every_moment() {
                     ..HitParts::default()
                 };
                 // What has been switched off meanwhile is not returned.
-                if let Some(content) = collection.read_hit(hit, &parts).unwrap() {
+                if let Some(content) = collection.reader().read_hit(hit, &parts).unwrap() {
                     assert_eq!(content.metadata.unwrap()["lamp"], "on");
                 }
             }
         }
     });
-    let results = collection.search(&[1.0, 0.5], &options).unwrap();
+    let results = collection.reader().search(&[1.0, 0.5], &options).unwrap();
     assert_eq!(results.hits.len(), 1);
 }
 
@@ -110,17 +110,18 @@ fn deleting_by_filter_takes_more_than_one_batch_and_leaves_the_rest() {
     let documents: Vec<_> = (0..3300)
         .map(|n| document(&format!("d{n}"), "text", json!({"n": n, "third": n % 3})))
         .collect();
-    collection.upsert(&documents).unwrap();
+    collection.writer().upsert(&documents).unwrap();
     let third = FieldPath::parse("third").unwrap();
     let two_thirds =
         Condition::one_of([Scalar::Number(0_i64.into()), Scalar::Number(2_i64.into())]);
     let filter = Filter::Field(third, two_thirds);
-    assert_eq!(collection.count_matching(&filter).unwrap(), 2200);
-    assert_eq!(collection.delete_matching(&filter).unwrap(), 2200);
+    assert_eq!(collection.reader().count_matching(&filter).unwrap(), 2200);
+    assert_eq!(collection.writer().delete_matching(&filter).unwrap(), 2200);
     assert_eq!(collection.stats().documents, 1100);
-    assert_eq!(collection.count_matching(&filter).unwrap(), 0);
+    assert_eq!(collection.reader().count_matching(&filter).unwrap(), 0);
     assert_eq!(
         collection
+            .reader()
             .count_matching(&Filter::Not(Box::new(filter)))
             .unwrap(),
         1100

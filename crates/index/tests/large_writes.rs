@@ -48,7 +48,7 @@ fn write(collection: &Collection, client: usize, version: usize) {
     let documents: Vec<_> = (0..DOCUMENTS)
         .map(|number| document(client, number, version))
         .collect();
-    collection.upsert(&documents).unwrap();
+    collection.writer().upsert(&documents).unwrap();
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn fill(folder: &Path, documents: usize, metadata: impl Fn(usize) -> Value) {
     for first in (0..documents).step_by(1000) {
         let batch = first..documents.min(first + 1000);
         let writes: Vec<_> = batch.map(|n| write(n, metadata(n))).collect();
-        collection.upsert(&writes).unwrap();
+        collection.writer().upsert(&writes).unwrap();
     }
     assert!(index.settle());
 }
@@ -122,7 +122,9 @@ fn what_is_counted_for_metadata_is_about_what_it_takes() {
 
 fn until_full(collection: &Collection, prefix: usize) -> (usize, Error) {
     for n in 0.. {
-        let outcome = collection.upsert(&[write(prefix + n, usual_metadata(prefix + n))]);
+        let outcome = collection
+            .writer()
+            .upsert(&[write(prefix + n, usual_metadata(prefix + n))]);
         if let Err(error) = outcome {
             return (n, error);
         }
@@ -146,21 +148,29 @@ fn writes_are_refused_when_memory_is_full_and_go_on_when_documents_have_been_del
     assert!(memory.is_full && memory.used_bytes <= max, "{memory:?}");
     assert!(memory.used_bytes > max * 9 / 10, "{memory:?}");
     // The limit is that of all collections together, and holds for changes of metadata, too.
-    let refused = other.upsert(&[write(0, usual_metadata(0))]);
+    let refused = other.writer().upsert(&[write(0, usual_metadata(0))]);
     assert!(matches!(refused, Err(Error::MemoryFull { .. })));
     let Value::Object(patch) = usual_metadata(1_000_000) else {
         panic!("metadata is an object");
     };
     let more = json!({"more": (0..500).collect::<Vec<_>>()});
-    let refused = collection.patch_metadata("d0", more.as_object().unwrap(), usize::MAX);
+    let refused = collection
+        .writer()
+        .patch_metadata("d0", more.as_object().unwrap(), usize::MAX);
     assert!(matches!(refused, Err(Error::MemoryFull { .. })));
-    collection.patch_metadata("d0", &patch, usize::MAX).unwrap();
+    collection
+        .writer()
+        .patch_metadata("d0", &patch, usize::MAX)
+        .unwrap();
     // Reads go on.
-    let found = collection.search(&[1.0, 0.0], &SearchOptions::default());
+    let found = collection
+        .reader()
+        .search(&[1.0, 0.0], &SearchOptions::default());
     assert_eq!(found.unwrap().hits.len(), 10);
     let ids: Vec<String> = (0..stored / 2).map(|n| format!("d{n}")).collect();
     assert!(
         collection
+            .writer()
             .delete(&ids)
             .unwrap()
             .iter()
@@ -181,7 +191,10 @@ fn a_folder_counts_the_same_when_it_is_opened_again_and_is_refused_when_it_needs
         let index = open(folder.path(), None).unwrap();
         let collection = index.collection("default").unwrap();
         for n in 0..500 {
-            collection.upsert(&[write(n, usual_metadata(n))]).unwrap();
+            collection
+                .writer()
+                .upsert(&[write(n, usual_metadata(n))])
+                .unwrap();
         }
         index.memory().used_bytes
     };

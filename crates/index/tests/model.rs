@@ -173,7 +173,10 @@ fn upsert(collection: &Collection, model: &mut Model, documents: &[(u8, u8, u8)]
         let vectors = same.map_or(vectors, |old| old.vectors.clone());
         changes.push(Expected { draft, vectors });
     }
-    assert_eq!(collection.upsert(&writes).unwrap(), expected_statuses);
+    assert_eq!(
+        collection.writer().upsert(&writes).unwrap(),
+        expected_statuses
+    );
     model.extend(
         changes
             .into_iter()
@@ -193,7 +196,7 @@ fn metadata_only(collection: &Collection, model: &mut Model, id: u8, n: u8) {
             passages: None,
         };
         assert!(matches!(
-            collection.upsert(&[write]),
+            collection.writer().upsert(&[write]),
             Err(Error::Stale { .. })
         ));
         return;
@@ -203,13 +206,16 @@ fn metadata_only(collection: &Collection, model: &mut Model, id: u8, n: u8) {
         draft: expected.draft.clone(),
         passages: None,
     };
-    collection.upsert(&[write]).unwrap();
+    collection.writer().upsert(&[write]).unwrap();
 }
 
 fn patch(collection: &Collection, model: &mut Model, id: u8, n: u8) {
     let id = format!("d{id}");
     let patch: Metadata = serde_json::from_value(json!({"patched": n, "only": null})).unwrap();
-    let patched = collection.patch_metadata(&id, &patch, usize::MAX).unwrap();
+    let patched = collection
+        .writer()
+        .patch_metadata(&id, &patch, usize::MAX)
+        .unwrap();
     assert_eq!(patched.is_some(), model.contains_key(&id));
     if let Some(expected) = model.get_mut(&id) {
         expected
@@ -237,7 +243,7 @@ fn search(collection: &Collection, model: &Model, query: &[f32], options: &Searc
         .filter(|(score, _)| options.min_score.is_none_or(|min| *score >= min))
         .collect();
     expected.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let results = collection.search(query, options).unwrap();
+    let results = collection.reader().search(query, options).unwrap();
     let edge = |score: f32| {
         options
             .min_score
@@ -260,7 +266,7 @@ fn search(collection: &Collection, model: &Model, query: &[f32], options: &Searc
         let mut own: Vec<f32> = document.vectors.iter().map(dot).collect();
         own.sort_by(|a, b| b.total_cmp(a));
         assert!((hit.score - own[0]).abs() < 1e-5);
-        let passages = collection.best_passages(hit, query, 2).unwrap();
+        let passages = collection.reader().best_passages(hit, query, 2).unwrap();
         assert_eq!(passages.len(), own.len().min(2));
         for (passage, score) in passages.iter().zip(own) {
             assert!((passage.score - score).abs() < 1e-5);
@@ -308,12 +314,12 @@ fn facet_request() -> FacetRequest {
 }
 
 fn check_all(collection: &Collection, model: &Model) {
-    let listed = collection.list(None, 1000).unwrap();
+    let listed = collection.reader().list(None, 1000).unwrap();
     let ids: Vec<&str> = listed.iter().map(|document| document.id.as_str()).collect();
     assert_eq!(ids, model.keys().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(collection.stats().documents, model.len() as u64);
     for (id, expected) in model {
-        let stored = collection.get(id).unwrap().unwrap();
+        let stored = collection.reader().get(id).unwrap().unwrap();
         assert_eq!(
             (&stored.title, &stored.text),
             (&expected.draft.title, &expected.draft.text)
@@ -324,13 +330,14 @@ fn check_all(collection: &Collection, model: &Model) {
         );
         assert_eq!(
             collection
+                .writer()
                 .plan(std::slice::from_ref(&expected.draft))
                 .unwrap(),
             [WritePlan::Unchanged {
                 passages: expected.vectors.len()
             }]
         );
-        let passages = collection.passages(id, true).unwrap().unwrap();
+        let passages = collection.reader().passages(id, true).unwrap().unwrap();
         assert_eq!(passages.len(), expected.vectors.len());
         for (passage, vector) in passages.iter().zip(&expected.vectors) {
             let stored = passage.vector.as_ref().unwrap();
@@ -359,16 +366,16 @@ proptest! {
                     let ids: Vec<String> = ids.iter().map(|id| format!("d{id}")).collect();
                     let expected: Vec<bool> =
                         ids.iter().map(|id| model.remove(id).is_some()).collect();
-                    prop_assert_eq!(collection.delete(&ids).unwrap(), expected);
+                    prop_assert_eq!(collection.writer().delete(&ids).unwrap(), expected);
                 }
                 Operation::DeleteMatching(seed) => {
                     let filter = filter(seed);
                     let before = model.len();
-                    let counted = collection.count_matching(&filter).unwrap();
+                    let counted = collection.reader().count_matching(&filter).unwrap();
                     model.retain(|_, expected| !filter.matches(&expected.draft.metadata));
                     let gone = (before - model.len()) as u64;
                     prop_assert_eq!(counted, gone);
-                    prop_assert_eq!(collection.delete_matching(&filter).unwrap(), gone);
+                    prop_assert_eq!(collection.writer().delete_matching(&filter).unwrap(), gone);
                 }
                 Operation::Settle => prop_assert!(index.settle()),
                 Operation::Search { direction: seed, limit, min_score, exclude, filter: asked, exact } => {
@@ -398,7 +405,7 @@ proptest! {
 
 /// Each part of a hit is what was stored, and comes only when it is asked for.
 fn check_content(collection: &Collection, hit: &Hit, draft: &DocumentDraft) {
-    let read = |parts| collection.read_hit(hit, &parts).unwrap().unwrap();
+    let read = |parts| collection.reader().read_hit(hit, &parts).unwrap().unwrap();
     let bare = read(HitParts::default());
     let span = bare.passage.start..bare.passage.end;
     assert_eq!(bare.passage_text, draft.text[span]);

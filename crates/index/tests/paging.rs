@@ -111,7 +111,7 @@ impl Reader<'_> {
             ef: Some(4),
             ..SearchOptions::default()
         };
-        let results = self.collection.search(question, &options).unwrap();
+        let results = self.collection.reader().search(question, &options).unwrap();
         self.moment = Some(results.moment);
         results.hits.iter().for_each(|hit| self.shown.insert(hit));
         results
@@ -158,7 +158,7 @@ proptest! {
         let index = open(folder.path());
         let collection = index.collection("default").unwrap();
         let documents: Vec<_> = (0..DOCUMENTS).map(|number| document(number, 0)).collect();
-        collection.upsert(&documents).unwrap();
+        collection.writer().upsert(&documents).unwrap();
         prop_assert!(index.settle());
         let odd = FieldPath::parse("odd").unwrap();
         let filter = is_filtered.then(|| {
@@ -188,20 +188,20 @@ proptest! {
                 match write {
                     Write::Add(count) => {
                         let new: Vec<_> = (next..next + count).map(|n| document(n, 0)).collect();
-                        collection.upsert(&new).unwrap();
+                        collection.writer().upsert(&new).unwrap();
                         next += count;
                     }
                     Write::Replace(number) => {
-                        collection.upsert(&[document(number, next)]).unwrap();
+                        collection.writer().upsert(&[document(number, next)]).unwrap();
                         touched.insert(format!("d{number}"));
                     }
                     Write::Patch(number) => {
                         let patch = serde_json::from_value(json!({"odd": false})).unwrap();
-                        collection.patch_metadata(&format!("d{number}"), &patch, usize::MAX).unwrap();
+                        collection.writer().patch_metadata(&format!("d{number}"), &patch, usize::MAX).unwrap();
                         touched.insert(format!("d{number}"));
                     }
                     Write::Delete(number) => {
-                        collection.delete(&[format!("d{number}")]).unwrap();
+                        collection.writer().delete(&[format!("d{number}")]).unwrap();
                         touched.insert(format!("d{number}"));
                     }
                     Write::Settle => prop_assert!(index.settle()),

@@ -74,7 +74,7 @@ fn add(collection: &Collection) {
         draft,
         passages: Some(vec![passage]),
     };
-    collection.upsert(&[write]).unwrap();
+    collection.writer().upsert(&[write]).unwrap();
 }
 
 #[test]
@@ -85,14 +85,15 @@ fn a_folder_of_format_1_keeps_its_documents_and_has_chunking_off() {
         let collection = index.collection("default").unwrap();
         assert_eq!(collection.settings().chunking, Chunking::Off);
         assert_eq!(collection.stats().documents, 2 + round);
-        let cat = collection.get("cat").unwrap().unwrap();
+        let cat = collection.reader().get("cat").unwrap().unwrap();
         assert_eq!(
             (cat.title.as_deref(), cat.text.as_str()),
             (Some("Cats"), "A cat sleeps on the sofa.")
         );
-        let own = collection.passages("cat", true).unwrap().unwrap();
+        let own = collection.reader().passages("cat", true).unwrap().unwrap();
         let query = own[0].vector.clone().unwrap();
         let results = collection
+            .reader()
             .search(&query, &SearchOptions::default())
             .unwrap();
         assert_eq!(results.hits[0].id, "cat");
@@ -122,16 +123,17 @@ fn a_folder_of_format_2_keeps_documents_settings_and_graphs() {
         let collection = index.collection("default").unwrap();
         let stats = collection.stats();
         assert_eq!((stats.documents, stats.segments), (2 + round, 1));
-        assert!(collection.get("old").unwrap().is_none());
-        let dog = collection.get("dog").unwrap().unwrap();
+        assert!(collection.reader().get("old").unwrap().is_none());
+        let dog = collection.reader().get("dog").unwrap().unwrap();
         assert_eq!(dog.text, "A dog barks.");
         assert_eq!(dog.metadata["loud"], true);
         let notes = index.collection("notes").unwrap();
         assert_eq!(notes.settings().graph.m, 8);
         assert_eq!(notes.stats().documents, 1);
-        let own = collection.passages("cat", true).unwrap().unwrap();
+        let own = collection.reader().passages("cat", true).unwrap().unwrap();
         let query = own[0].vector.clone().unwrap();
         let results = collection
+            .reader()
             .search(&query, &SearchOptions::default())
             .unwrap();
         assert_eq!(results.hits[0].id, "cat");
@@ -147,11 +149,12 @@ fn a_folder_of_format_3_keeps_documents_and_collections_without_words() {
         assert!(!index.collection("plain").unwrap().settings().lexical);
         let collection = index.collection("default").unwrap();
         assert_eq!(collection.stats().documents, 2 + round);
-        let dog = collection.get("dog").unwrap().unwrap();
+        let dog = collection.reader().get("dog").unwrap().unwrap();
         assert_eq!(dog.metadata["loud"], true);
-        let own = collection.passages("cat", true).unwrap().unwrap();
+        let own = collection.reader().passages("cat", true).unwrap().unwrap();
         let query = own[0].vector.clone().unwrap();
         let results = collection
+            .reader()
             .search(&query, &SearchOptions::default())
             .unwrap();
         assert_eq!(results.hits[0].id, "cat");
@@ -178,6 +181,7 @@ fn words_that_format_4_told_apart_otherwise_are_found_as_they_are_told_apart_now
         ] {
             let words = WordQuery::new(query, settings.words).unwrap();
             let found = collection
+                .reader()
                 .search(&words, &SearchOptions::default())
                 .unwrap();
             let ids: Vec<&str> = found.hits.iter().map(|hit| hit.id.as_str()).collect();

@@ -42,7 +42,7 @@ fn fill(index: &Index, documents: usize) {
     let writes: Vec<_> = (0..documents)
         .map(|n| write(&format!("d{n}"), vec![1.0, n as f32]))
         .collect();
-    collection.upsert(&writes).unwrap();
+    collection.writer().upsert(&writes).unwrap();
 }
 
 #[test]
@@ -88,15 +88,17 @@ fn vectors_that_would_poison_the_index_are_refused_and_nothing_is_stored() {
     ] {
         let good = write("good", vec![1.0, 0.0]);
         let error = collection
+            .writer()
             .upsert(&[good, write("bad", vector.clone())])
             .unwrap_err();
         assert!(error.is_bad_input(), "{error}");
         let error = collection
+            .reader()
             .search(&vector, &SearchOptions::default())
             .unwrap_err();
         assert!(error.is_bad_input(), "{error}");
     }
-    assert_eq!(collection.list(None, 10).unwrap(), []);
+    assert_eq!(collection.reader().list(None, 10).unwrap(), []);
 }
 
 #[test]
@@ -104,7 +106,13 @@ fn ids_and_spans_that_do_not_fit_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let index = open(folder.path()).unwrap();
     let collection = index.collection("default").unwrap();
-    let refused = |write: DocumentWrite| collection.upsert(&[write]).unwrap_err().is_bad_input();
+    let refused = |write: DocumentWrite| {
+        collection
+            .writer()
+            .upsert(&[write])
+            .unwrap_err()
+            .is_bad_input()
+    };
     assert!(refused(write("", vec![1.0, 0.0])));
     assert!(refused(write(&"i".repeat(513), vec![1.0, 0.0])));
     let mut split = write("ü", vec![1.0, 0.0]);
@@ -115,10 +123,11 @@ fn ids_and_spans_that_do_not_fit_are_refused() {
     assert!(refused(none));
     let twice = [write("x", vec![1.0, 0.0]), write("x", vec![1.0, 0.0])];
     assert!(matches!(
-        collection.upsert(&twice),
+        collection.writer().upsert(&twice),
         Err(Error::DuplicateId { .. })
     ));
     collection
+        .writer()
         .upsert(&[write(&"i".repeat(512), vec![1.0, 0.0])])
         .unwrap();
 }
@@ -134,19 +143,21 @@ fn a_disk_without_room_refuses_writes_and_serves_reads() {
     let index = Index::open(folder.path(), &encoder("one"), &options).unwrap();
     let collection = index.collection("default").unwrap();
     let error = collection
+        .writer()
         .upsert(&[write("new", vec![1.0, 0.0])])
         .unwrap_err();
     assert!(matches!(error, Error::StorageFull { .. }), "{error}");
-    assert!(collection.get("d0").unwrap().is_some());
+    assert!(collection.reader().get("d0").unwrap().is_some());
     assert_eq!(
         collection
+            .reader()
             .search(&[1.0, 0.0], &SearchOptions::default())
             .unwrap()
             .hits
             .len(),
         3
     );
-    assert!(collection.get("new").unwrap().is_none());
+    assert!(collection.reader().get("new").unwrap().is_none());
 }
 
 #[test]
@@ -170,7 +181,13 @@ fn a_damaged_store_is_an_error_or_whole_and_never_a_panic() {
         fs_err::write(&db, &damaged).unwrap();
         // Opening may repair, refuse or find nothing wrong; it must not panic.
         if let Ok(index) = open(folder.path()) {
-            drop(index.collection("default").unwrap().list(None, 1000));
+            drop(
+                index
+                    .collection("default")
+                    .unwrap()
+                    .reader()
+                    .list(None, 1000),
+            );
         }
         restore(folder.path(), &whole);
     }
@@ -179,6 +196,7 @@ fn a_damaged_store_is_an_error_or_whole_and_never_a_panic() {
         index
             .collection("default")
             .unwrap()
+            .reader()
             .list(None, 1000)
             .unwrap()
             .len(),
@@ -205,13 +223,16 @@ fn a_collection_with_documents_keeps_its_settings_and_a_deleted_one_is_gone_for_
     let index = open(folder.path()).unwrap();
     let settings = CollectionSettings::default();
     let (notes, _) = index.put_collection("notes", &settings).unwrap();
-    notes.upsert(&[write("n", vec![1.0, 0.0])]).unwrap();
+    notes
+        .writer()
+        .upsert(&[write("n", vec![1.0, 0.0])])
+        .unwrap();
     index.delete_collection("notes").unwrap();
     assert!(matches!(
         index.collection("notes"),
         Err(Error::CollectionNotFound { .. })
     ));
-    let late = notes.upsert(&[write("late", vec![1.0, 0.0])]);
+    let late = notes.writer().upsert(&[write("late", vec![1.0, 0.0])]);
     assert!(matches!(late, Err(Error::CollectionNotFound { .. })));
     drop(notes);
     let (notes, _) = index.put_collection("notes", &settings).unwrap();
@@ -219,7 +240,12 @@ fn a_collection_with_documents_keeps_its_settings_and_a_deleted_one_is_gone_for_
     drop((index, notes));
     let index = open(folder.path()).unwrap();
     assert_eq!(
-        index.collection("notes").unwrap().list(None, 10).unwrap(),
+        index
+            .collection("notes")
+            .unwrap()
+            .reader()
+            .list(None, 10)
+            .unwrap(),
         []
     );
 }
@@ -236,7 +262,7 @@ fn a_collection_that_could_not_be_deleted_or_made_anew_is_there_and_writable() {
     }
     fill(&index, 2);
     let mine = index.collection("mine").unwrap();
-    mine.upsert(&[write("d", vec![1.0, 0.0])]).unwrap();
+    mine.writer().upsert(&[write("d", vec![1.0, 0.0])]).unwrap();
     // Nothing can be written while the folder is elsewhere.
     fs_err::rename(&folder, &elsewhere).unwrap();
     for name in ["mine", "default"] {
@@ -258,6 +284,7 @@ fn a_collection_that_could_not_be_deleted_or_made_anew_is_there_and_writable() {
         assert_eq!(collection.settings(), settings);
         assert_eq!(collection.stats().documents, documents);
         collection
+            .writer()
             .upsert(&[write("later", vec![0.0, 1.0])])
             .unwrap();
         assert_eq!(collection.stats().documents, documents + 1);
@@ -271,6 +298,7 @@ fn a_collection_that_could_not_be_deleted_or_made_anew_is_there_and_writable() {
         index
             .collection("mine")
             .unwrap()
+            .reader()
             .get("later")
             .unwrap()
             .is_some()
@@ -296,9 +324,12 @@ fn documents_and_collections_can_be_deleted_on_a_disk_that_is_too_full_to_write(
     };
     let index = Index::open(folder.path(), &encoder("one"), &options).unwrap();
     let collection = index.collection("default").unwrap();
-    let outcome = collection.upsert(&[write("new", vec![1.0, 0.0])]);
+    let outcome = collection.writer().upsert(&[write("new", vec![1.0, 0.0])]);
     assert!(matches!(outcome, Err(Error::StorageFull { .. })));
-    assert_eq!(collection.delete(&["d3".to_owned()]).unwrap(), [true]);
+    assert_eq!(
+        collection.writer().delete(&["d3".to_owned()]).unwrap(),
+        [true]
+    );
     let documents = |name: &str| index.collection(name).map(|found| found.stats().documents);
     assert_eq!(documents("default").unwrap(), 19);
     index.delete_collection("mine").unwrap();

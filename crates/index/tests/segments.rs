@@ -86,12 +86,12 @@ fn upsert(
         model.insert(id, vectors);
     }
     let writes: Vec<_> = writes.into_values().collect();
-    collection.upsert(&writes).unwrap();
+    collection.writer().upsert(&writes).unwrap();
 }
 
 fn delete(collection: &Collection, model: &mut Model, ids: impl Iterator<Item = usize>) {
     let ids: Vec<String> = ids.map(|id| format!("d{id}")).collect();
-    collection.delete(&ids).unwrap();
+    collection.writer().delete(&ids).unwrap();
     ids.iter().for_each(|id| drop(model.remove(id)));
 }
 
@@ -113,7 +113,7 @@ fn search(collection: &Collection, query: &[f32], exact: bool) -> Vec<(String, f
         exact,
         ..SearchOptions::default()
     };
-    let results = collection.search(query, &options).unwrap();
+    let results = collection.reader().search(query, &options).unwrap();
     let hits = results.hits.into_iter();
     hits.map(|hit| (hit.id, hit.score)).collect()
 }
@@ -398,11 +398,13 @@ fn a_folder_of_the_first_format_is_opened() {
         assert_eq!(collection.settings(), CollectionSettings::default());
         assert_eq!(index.collection("other").unwrap().stats().documents, 0);
         let hits = collection
+            .reader()
             .search(&[50.0, 1.0, 0.0, 0.0], &SearchOptions::default())
             .unwrap();
         assert_eq!(hits.hits[0].id, "d9");
-        collection.delete(&["d8".to_owned()]).unwrap();
+        collection.writer().delete(&["d8".to_owned()]).unwrap();
         collection
+            .writer()
             .upsert(&[DocumentWrite {
                 draft: DocumentDraft {
                     id: "d8".to_owned(),

@@ -74,13 +74,16 @@ fn fill(index: &Index) {
         let writes: Vec<_> = (0..40)
             .map(|n| write(&format!("{name}-{n}"), &format!("text {n} ").repeat(n), n))
             .collect();
-        collection.upsert(&writes).unwrap();
+        collection.writer().upsert(&writes).unwrap();
         let again = write(&format!("{name}-3"), "another text", 77);
-        collection.upsert(&[again]).unwrap();
-        collection.delete(&[format!("{name}-5")]).unwrap();
+        collection.writer().upsert(&[again]).unwrap();
+        collection.writer().delete(&[format!("{name}-5")]).unwrap();
         let patch = serde_json::from_str(r#"{"patched": true}"#).unwrap();
         let id = format!("{name}-7");
-        collection.patch_metadata(&id, &patch, usize::MAX).unwrap();
+        collection
+            .writer()
+            .patch_metadata(&id, &patch, usize::MAX)
+            .unwrap();
     }
 }
 
@@ -103,8 +106,12 @@ fn answers(index: &Index) -> Vec<String> {
             stats.passages,
             stats.created_at_ms
         ));
-        for document in collection.list(None, 1000).unwrap() {
-            let passages = collection.passages(&document.id, true).unwrap().unwrap();
+        for document in collection.reader().list(None, 1000).unwrap() {
+            let passages = collection
+                .reader()
+                .passages(&document.id, true)
+                .unwrap()
+                .unwrap();
             let bits: Vec<u32> = passages[0]
                 .vector
                 .iter()
@@ -113,6 +120,7 @@ fn answers(index: &Index) -> Vec<String> {
                 .collect();
             let query = passages[0].vector.clone().unwrap();
             let results = collection
+                .reader()
                 .search(&query, &SearchOptions::default())
                 .unwrap();
             let hits: Vec<_> = results
@@ -142,6 +150,7 @@ fn a_restored_folder_answers_exactly_as_the_one_it_was_taken_from() {
     index
         .collection("default")
         .unwrap()
+        .writer()
         .delete(&["default-1".to_owned()])
         .unwrap();
     drop(index);
@@ -180,7 +189,12 @@ fn a_snapshot_is_one_moment_of_all_collections_while_writes_go_on() {
                     let text = format!("round {round}");
                     let writes: Vec<_> =
                         (0..30).map(|n| write(&format!("w{n}"), &text, n)).collect();
-                    index.collection(name).unwrap().upsert(&writes).unwrap();
+                    index
+                        .collection(name)
+                        .unwrap()
+                        .writer()
+                        .upsert(&writes)
+                        .unwrap();
                 }
                 if is_done.load(Ordering::Relaxed) {
                     return round;
@@ -191,6 +205,7 @@ fn a_snapshot_is_one_moment_of_all_collections_while_writes_go_on() {
         while index
             .collection("second")
             .unwrap()
+            .reader()
             .get("w0")
             .unwrap()
             .is_none()
@@ -210,7 +225,14 @@ fn a_snapshot_is_one_moment_of_all_collections_while_writes_go_on() {
         let rounds = ["default", "second"].map(|name| {
             let collection = index.collection(name).unwrap();
             let texts: Vec<_> = (0..30)
-                .map(|n| collection.get(&format!("w{n}")).unwrap().unwrap().text)
+                .map(|n| {
+                    collection
+                        .reader()
+                        .get(&format!("w{n}"))
+                        .unwrap()
+                        .unwrap()
+                        .text
+                })
                 .collect();
             assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
             texts[0]
@@ -229,7 +251,10 @@ fn a_snapshot_is_one_moment_of_all_collections_while_writes_go_on() {
 fn small_snapshot(folder: &Path) -> PathBuf {
     let index = open(folder);
     let collection = index.collection("default").unwrap();
-    collection.upsert(&[write("d", "a text", 1)]).unwrap();
+    collection
+        .writer()
+        .upsert(&[write("d", "a text", 1)])
+        .unwrap();
     snapshot(&index)
 }
 

@@ -171,7 +171,7 @@ fn collection_with(
 }
 
 fn store(collection: &Collection, writes: &mut Vec<ImportedDocument>) -> Result<usize> {
-    collection.import(writes)?;
+    collection.writer().import(writes)?;
     let stored = writes.len();
     writes.clear();
     Ok(stored)

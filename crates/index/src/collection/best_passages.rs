@@ -1,6 +1,6 @@
 //! Which passages of one document are nearest to a query, by their vectors in the record.
 
-use super::{Collection, Hit};
+use super::{Hit, Reader};
 use crate::document::check_vector;
 use crate::store::DocumentRecord;
 use crate::vectors::{cosine, normalized};
@@ -24,7 +24,7 @@ impl ScoredPassage {
     }
 }
 
-impl Collection {
+impl Reader {
     /// The `limit` passages of a hit that are nearest to `query`, best first; equal scores in the
     /// order of the text. None when the document has been replaced since.
     ///

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::Collection;
-use crate::store::{DocumentRecord, Key, Reader, Writer};
+use super::Reader;
+use crate::store::{DocumentRecord, Key, ValueReader, ValueWriter};
 use crate::{Error, Metadata};
 
 const VERSION: u8 = 1;
@@ -20,7 +20,7 @@ pub(super) struct Body {
 impl Body {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let metadata = serde_json::to_string(&self.metadata).unwrap_or_default();
-        Writer::version(VERSION)
+        ValueWriter::version(VERSION)
             .raw(&[u8::from(self.title.is_some())])
             .text(self.title.as_deref().unwrap_or_default())
             .text(&self.text)
@@ -29,7 +29,7 @@ impl Body {
     }
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::version(bytes, VERSION)?;
+        let mut reader = ValueReader::version(bytes, VERSION)?;
         let [has_title] = reader.array()?;
         let title = reader.text()?;
         let body = Self {
@@ -43,7 +43,7 @@ impl Body {
 
 /// The metadata in a body's bytes; the text is passed over.
 pub(super) fn metadata_of(bytes: &[u8]) -> Option<Metadata> {
-    let mut reader = Reader::version(bytes, VERSION)?;
+    let mut reader = ValueReader::version(bytes, VERSION)?;
     let [_has_title] = reader.array()?;
     for _title_or_text in 0..2 {
         let length = reader.u32()?;
@@ -54,7 +54,7 @@ pub(super) fn metadata_of(bytes: &[u8]) -> Option<Metadata> {
 
 /// A stored body of which only those pieces are read that hold what is asked for.
 pub(super) struct BodyPieces<'a> {
-    collection: &'a Collection,
+    collection: &'a Reader,
     record: DocumentRecord,
     /// What has been read.
     pieces: BTreeMap<u32, Vec<u8>>,
@@ -69,7 +69,7 @@ type Part<T> = Result<Option<T>, Error>;
 
 impl<'a> BodyPieces<'a> {
     /// Reads where the parts are.
-    pub(super) fn open(collection: &'a Collection, record: &DocumentRecord) -> Part<Self> {
+    pub(super) fn open(collection: &'a Reader, record: &DocumentRecord) -> Part<Self> {
         let mut body = Self {
             collection,
             record: *record,
@@ -165,7 +165,7 @@ impl<'a> BodyPieces<'a> {
 
     fn piece(&mut self, place: u32) -> Part<&[u8]> {
         if !self.pieces.contains_key(&place) {
-            let Collection { store, .. } = self.collection;
+            let Reader { store, .. } = self.collection;
             let key = Key::body(self.collection.id(), self.record.number, place);
             match store.get(&key)? {
                 Some(piece) if !piece.is_empty() => self.pieces.insert(place, piece),

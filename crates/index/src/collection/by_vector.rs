@@ -2,12 +2,12 @@
 
 use super::search::{Candidates, Matches, Scope};
 use super::state::State;
-use super::{Collection, ScoredPassage, SearchOptions};
+use super::{Reader, ScoredPassage, SearchOptions};
 use crate::Error;
 use crate::store::DocumentRecord;
 use crate::vectors::{Candidate, Scan};
 
-impl Collection {
+impl Reader {
     /// The best `limit` documents and all that match.
     pub(super) fn by_vector(
         &self,

@@ -2,12 +2,12 @@
 
 use super::search::{Candidates, Matches, Scope};
 use super::state::State;
-use super::{Collection, Hit, ScoredPassage, SearchOptions};
+use super::{Hit, Reader, ScoredPassage, SearchOptions};
 use crate::Error;
 use crate::lexical::{LexicalScores, WordQuery};
 use crate::vectors::Candidate;
 
-impl Collection {
+impl Reader {
     /// The best documents and all that match: those that have one of the words.
     pub(super) fn by_words(
         state: &State,

@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::sync::Arc;
 
-use super::Collection;
+use super::Writer;
 use super::body::Body;
 use super::state::State;
 use crate::content_hash::ContentHash;
@@ -66,7 +66,7 @@ impl Change {
     }
 }
 
-impl Collection {
+impl Writer {
     pub(super) fn put<D: Borrow<DocumentDraft>>(
         &self,
         change: &mut Change,
@@ -75,7 +75,7 @@ impl Collection {
     ) -> Result<UpsertStatus, Error> {
         let draft = document.draft();
         let hash = ContentHash::of(draft);
-        let record = self.document_record(&draft.id)?;
+        let record = self.reader.document_record(&draft.id)?;
         match (&record, &document.passages) {
             (Some(record), _) if record.hash == hash => Ok(UpsertStatus::Unchanged),
             (Some(record), _) if record.hash.encoded == hash.encoded => {
@@ -108,7 +108,7 @@ impl Collection {
     ) -> Vec<WordCounts> {
         let DocumentDraft { title, text, .. } = document.draft();
         let passages = document.passages.iter().flatten();
-        let settings = self.settings();
+        let settings = self.reader.settings();
         let words = |passage: &NewPassage| match settings.lexical {
             true => {
                 let text = &text[passage.start..passage.end];
@@ -137,9 +137,9 @@ impl Collection {
                 start: passage.start as u32,
                 end: passage.end as u32,
             };
-            let key = Key::passage(self.id(), place);
+            let key = Key::passage(self.reader.id(), place);
             change.batch.put(&key, record.to_bytes());
-            if self.settings().lexical {
+            if self.reader.settings().lexical {
                 change.new_words.add(place, number, words);
             }
             let vector = normalized(&passage.vector);
@@ -150,7 +150,7 @@ impl Collection {
                 vector,
             });
         }
-        let key = Key::number(self.id(), number);
+        let key = Key::number(self.reader.id(), number);
         change.batch.put(&key, draft.id.clone().into_bytes());
         let record = DocumentRecord {
             number,
@@ -161,7 +161,7 @@ impl Collection {
             created_at_ms: times.created_at_ms,
             updated_at_ms: times.updated_at_ms,
         };
-        let key = Key::document(self.id(), &draft.id);
+        let key = Key::document(self.reader.id(), &draft.id);
         change.batch.put(&key, record.to_bytes());
         change.vectors().add_document(&rows);
         change
@@ -185,7 +185,7 @@ impl Collection {
             .replace(record.number, &old, &draft.metadata);
         let body_pieces = self.put_body(&mut change.batch, record.number, draft);
         for piece in body_pieces..record.body_pieces {
-            let key = Key::body(self.id(), record.number, piece);
+            let key = Key::body(self.reader.id(), record.number, piece);
             change.batch.remove(&key);
         }
         let record = DocumentRecord {
@@ -194,7 +194,7 @@ impl Collection {
             updated_at_ms: change.now_ms,
             ..*record
         };
-        let key = Key::document(self.id(), &draft.id);
+        let key = Key::document(self.reader.id(), &draft.id);
         change.batch.put(&key, record.to_bytes());
         Ok(record)
     }
@@ -208,15 +208,15 @@ impl Collection {
         let metadata = self.stored_metadata(record)?;
         change.metadata().remove(record.number, &metadata);
         let batch = &mut change.batch;
-        batch.remove(&Key::document(self.id(), id));
-        batch.remove(&Key::number(self.id(), record.number));
+        batch.remove(&Key::document(self.reader.id(), id));
+        batch.remove(&Key::number(self.reader.id(), record.number));
         for piece in 0..record.body_pieces {
-            batch.remove(&Key::body(self.id(), record.number, piece));
+            batch.remove(&Key::body(self.reader.id(), record.number, piece));
         }
         for passage in record.passage_numbers() {
-            batch.remove(&Key::passage(self.id(), passage));
+            batch.remove(&Key::passage(self.reader.id(), passage));
             for piece in 0..self.vector_pieces() {
-                batch.remove(&Key::vector(self.id(), passage, piece));
+                batch.remove(&Key::vector(self.reader.id(), passage, piece));
             }
         }
         change.vectors().remove_document(record.passage_numbers());
@@ -227,8 +227,8 @@ impl Collection {
 
     /// The metadata of a document that no other writer can change now.
     pub(super) fn stored_metadata(&self, record: &DocumentRecord) -> Result<Metadata, Error> {
-        let metadata = self.metadata_of(record)?;
-        metadata.ok_or_else(|| self.unreadable("a document's metadata"))
+        let metadata = self.reader.metadata_of(record)?;
+        metadata.ok_or_else(|| self.reader.unreadable("a document's metadata"))
     }
 
     fn put_body(&self, batch: &mut WriteBatch, number: u32, draft: &DocumentDraft) -> u32 {
@@ -239,7 +239,7 @@ impl Collection {
         };
         let mut pieces = 0;
         for piece in body.to_bytes().chunks(MAX_VALUE_BYTES) {
-            batch.put(&Key::body(self.id(), number, pieces), piece.to_vec());
+            batch.put(&Key::body(self.reader.id(), number, pieces), piece.to_vec());
             pieces += 1;
         }
         pieces
@@ -251,17 +251,20 @@ impl Collection {
             .flat_map(|value| value.to_le_bytes())
             .collect();
         for (piece, place) in bytes.chunks(MAX_VALUE_BYTES).zip(0..) {
-            batch.put(&Key::vector(self.id(), passage, place), piece.to_vec());
+            batch.put(
+                &Key::vector(self.reader.id(), passage, place),
+                piece.to_vec(),
+            );
         }
     }
 
     fn vector_pieces(&self) -> u32 {
-        (self.dimensions * size_of::<f32>()).div_ceil(MAX_VALUE_BYTES) as u32
+        (self.reader.dimensions * size_of::<f32>()).div_ceil(MAX_VALUE_BYTES) as u32
     }
 
     fn take_numbers(&self, counters: &mut Counters, passages: usize) -> Result<(u32, u32), Error> {
         let exhausted = || Error::NumbersExhausted {
-            name: self.name.clone(),
+            name: self.reader.name.clone(),
         };
         let numbers = (counters.next_document, counters.next_passage);
         let passages = u32::try_from(passages).map_err(|_| exhausted())?;

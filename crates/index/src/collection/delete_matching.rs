@@ -1,6 +1,6 @@
 //! Deleting by filter.
 
-use super::Collection;
+use super::Writer;
 use super::change::Change;
 use crate::Error;
 use crate::filter::Filter;
@@ -8,7 +8,7 @@ use crate::filter::Filter;
 /// Documents deleted in one batch: bounds how long other writers wait.
 const MAX_DOCUMENTS_PER_BATCH: usize = 1000;
 
-impl Collection {
+impl Writer {
     /// Deletes the documents that pass a filter, and returns how many those were. They go in
     /// batches, and what was deleted before an error stays deleted. A document that is made while
     /// this runs is kept.
@@ -32,17 +32,17 @@ impl Collection {
     }
 
     fn delete_some(&self, change: &mut Change, filter: &Filter, end: u32) -> Result<u64, Error> {
-        let passing = self.passing(&change.state.metadata, filter)?;
+        let passing = self.reader.passing(&change.state.metadata, filter)?;
         let mut deleted = 0;
         for number in passing
             .into_iter()
             .take_while(|number| *number < end)
             .take(MAX_DOCUMENTS_PER_BATCH)
         {
-            let id = self.document_id(number)?;
-            let id = id.ok_or_else(|| self.unreadable("a document's id"))?;
-            let record = self.document_record(&id)?;
-            let record = record.ok_or_else(|| self.unreadable("a document's record"))?;
+            let id = self.reader.document_id(number)?;
+            let id = id.ok_or_else(|| self.reader.unreadable("a document's id"))?;
+            let record = self.reader.document_record(&id)?;
+            let record = record.ok_or_else(|| self.reader.unreadable("a document's record"))?;
             self.remove(change, &id, &record)?;
             deleted += 1;
         }

@@ -2,7 +2,7 @@
 
 use roaring::RoaringBitmap;
 
-use super::Collection;
+use super::Reader;
 use super::filtered::MAX_RECORD_READS;
 use crate::Error;
 use crate::filter::{FieldPath, Scalar};
@@ -38,7 +38,7 @@ pub struct Facet {
     pub other: u64,
 }
 
-impl Collection {
+impl Reader {
     /// For each field the most frequent values among `documents`; equally frequent ones in their
     /// order.
     pub(super) fn facets(

@@ -2,7 +2,7 @@
 
 use roaring::RoaringBitmap;
 
-use super::Collection;
+use super::Reader;
 use crate::filter::Filter;
 use crate::metadata_index::MetadataIndex;
 use crate::{Error, Metadata};
@@ -10,7 +10,7 @@ use crate::{Error, Metadata};
 /// Documents that one search may read from the record because the index cannot tell.
 pub(super) const MAX_RECORD_READS: u64 = 20_000;
 
-impl Collection {
+impl Reader {
     /// How many documents pass a filter.
     ///
     /// # Errors

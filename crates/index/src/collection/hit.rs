@@ -8,7 +8,7 @@ pub struct Hit {
     pub score: f32,
     /// What the fused score is made of.
     pub scores: Option<HitScores>,
-    /// The document's id; [`Collection::read_hit`](super::Collection::read_hit) reads more of it.
+    /// The document's id; [`Reader::read_hit`](super::Reader::read_hit) reads more of it.
     pub id: String,
     /// The internal number of its best passage.
     pub(super) passage: u32,

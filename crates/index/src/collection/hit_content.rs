@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::body::BodyPieces;
-use super::{Collection, Hit};
+use super::{Hit, Reader};
 use crate::filter::Filter;
 use crate::{Error, Metadata, StoredPassage};
 
@@ -39,7 +39,7 @@ pub struct HitContent {
     pub metadata: Option<Metadata>,
 }
 
-impl Collection {
+impl Reader {
     /// Reads parts of a hit. `None` when its document has been replaced or deleted since the search, or
     /// changed so that it no longer passes the filter.
     ///

@@ -13,7 +13,7 @@ use super::hit::HitScores;
 use super::question::Fusion;
 use super::search::{Candidates, Scope, ScoredDocument};
 use super::state::State;
-use super::{Collection, SearchOptions};
+use super::{Reader, SearchOptions};
 use crate::Error;
 use crate::lexical::{LexicalScores, WordQuery};
 use crate::vectors::{Candidate, Scan};
@@ -36,7 +36,7 @@ struct Entry {
     lexical_rank: Option<usize>,
 }
 
-impl Collection {
+impl Reader {
     /// The best documents by both sides, and all that match.
     pub(super) fn by_both(
         &self,

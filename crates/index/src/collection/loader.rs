@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 
 use super::folders::SegmentFolders;
-use super::maintain::Maintenance;
+use super::maintenance::Maintenance;
 use super::state::{Published, State, WriterState};
-use super::{Collection, load, load_documents, read};
+use super::{Collection, Reader, Writer, documents, load, load_documents};
 use crate::bell::Bell;
 use crate::memory::{MemoryBudget, MemoryShare};
 use crate::store::{CollectionRecord, EncoderRecord, Key, KeyRange, Store};
@@ -38,7 +38,7 @@ impl CollectionLoader {
         record: CollectionRecord,
     ) -> Result<Arc<Collection>, Error> {
         let (folders, memory) = (self.folders.of(record.id), MemoryShare::new(&self.memory));
-        let counters = read::counters(&self.store, record.id)?;
+        let counters = documents::counters(&self.store, record.id)?;
         let source = load::Source {
             store: &self.store,
             collection: record.id,
@@ -62,21 +62,25 @@ impl CollectionLoader {
             sequence: self.store.last_applied(),
         };
         let bell = Arc::clone(&self.bell);
-        Ok(Arc::new(Collection {
+        let reader = Arc::new(Reader {
             name,
             record,
             dimensions: self.dimensions,
             store: Arc::clone(&self.store),
-            writer: Mutex::new(WriterState {
+            published: ArcSwap::from_pointee(published),
+        });
+        let writer = Writer {
+            reader: Arc::clone(&reader),
+            state: Mutex::new(WriterState {
                 counters,
                 staged: state,
                 deleted: false,
             }),
-            published: ArcSwap::from_pointee(published),
             folders,
             maintenance: Maintenance::new(self.max_head_passages, self.build_threads, bell),
             memory,
-        }))
+        };
+        Ok(Arc::new(Collection { reader, writer }))
     }
 
     /// Loads all collections that the record has.

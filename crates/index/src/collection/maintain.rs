@@ -4,79 +4,17 @@
 //! Everything is made from the published state, which is durable, so a segment never holds what
 //! a crash could take back. Writers and searches go on meanwhile.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
-use super::Collection;
+use super::maintenance::{MaintenanceFailure, Step};
 use super::state::{Published, State, adopt};
-use crate::Cancel;
-use crate::bell::Bell;
+use super::writer::Writer;
 use crate::lexical::LexicalFailure;
 use crate::segments::{BuildSite, SegmentFolder, SegmentedIndex};
-use crate::store::Sequence;
 use crate::vectors::{FreezeFailure, VectorSpace};
 
-/// A head this many times over its limit is not the usual one.
-const OVERDUE_HEADS: usize = 4;
-
-/// What background work needs to know.
-#[derive(Debug)]
-pub(crate) struct Maintenance {
-    pub(crate) max_head_passages: usize,
-    pub(crate) build_threads: usize,
-    /// Tells the background thread that there is work.
-    pub(crate) wake: Arc<Bell>,
-    /// Ends a build that is going on.
-    stop: Cancel,
-    /// Held while work is done.
-    working: Mutex<()>,
-    /// Removed passages when the manifest was written; differs from any count at first.
-    remembered_removals: AtomicU64,
-    /// The last write when somebody last asked whether the collection is idle.
-    last_sequence: Mutex<Option<Sequence>>,
-}
-
-/// What one step of work did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// There was nothing to do.
-    Nothing,
-    /// Something was done; there may be more.
-    Worked,
-}
-
-/// Why background work was not done. It is tried again.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum MaintenanceFailure {
-    #[error(transparent)]
-    Vectors(#[from] FreezeFailure),
-    #[error("the lexical index: {0}")]
-    Words(#[from] LexicalFailure),
-}
-
-impl Maintenance {
-    pub(crate) fn new(max_head_passages: usize, build_threads: usize, wake: Arc<Bell>) -> Self {
-        Self {
-            max_head_passages,
-            build_threads,
-            wake,
-            stop: Cancel::default(),
-            working: Mutex::new(()),
-            remembered_removals: AtomicU64::new(u64::MAX),
-            last_sequence: Mutex::new(None),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, ()> {
-        self.working.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn is_overdue(&self, head_passages: usize) -> bool {
-        head_passages > self.max_head_passages.saturating_mul(OVERDUE_HEADS)
-    }
-}
-
-impl Collection {
+impl Writer {
     /// Does one piece of background work on words and one on vectors, if there are any. Idle
     /// collections get fewer segments.
     ///
@@ -97,7 +35,7 @@ impl Collection {
     }
 
     fn maintain_vectors(&self, is_idle: bool) -> Result<Step, FreezeFailure> {
-        let published = self.published.load_full();
+        let published = self.reader.published.load_full();
         let vectors = &*published.state.vectors;
         let folder = &self.folders.vectors;
         let Some(newer) = self.newer(vectors, folder, is_idle)? else {
@@ -114,7 +52,7 @@ impl Collection {
     }
 
     fn maintain_words(&self, is_idle: bool) -> Result<Step, LexicalFailure> {
-        let published = self.published.load_full();
+        let published = self.reader.published.load_full();
         let folder = &self.folders.words;
         let Some(newer) = self.newer(&*published.state.words, folder, is_idle)? else {
             return Ok(Step::Nothing);
@@ -125,7 +63,7 @@ impl Collection {
 
     /// Whether nothing has been written since this was last asked.
     pub(crate) fn is_idle(&self) -> bool {
-        let sequence = Some(self.published.load().sequence);
+        let sequence = Some(self.reader.published.load().sequence);
         let last = &self.maintenance.last_sequence;
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *last, sequence) == sequence
@@ -142,7 +80,7 @@ impl Collection {
     /// When the disk fails.
     pub(crate) fn remember(&self) -> Result<(), FreezeFailure> {
         let _working = self.maintenance.lock();
-        self.remember_removals(&self.published.load().state.vectors)
+        self.remember_removals(&self.reader.published.load().state.vectors)
     }
 
     /// Removes all files of its segments, of vectors and of words.
@@ -169,14 +107,14 @@ impl Collection {
             return Ok(None);
         }
         // A folder that was moved away must not be made anew in its old place.
-        self.store.check_in_place()?;
+        self.reader.store.check_in_place()?;
         folder.make()?;
         let site = BuildSite {
             folder,
-            settings: &self.record.settings,
+            settings: &self.reader.record.settings,
             threads: self.maintenance.build_threads,
             stop: &self.maintenance.stop,
-            check_room: &|bytes| self.store.check_room(bytes),
+            check_room: &|bytes| self.reader.store.check_room(bytes),
         };
         let list = match freezes {
             true => list.next(&[], index.freeze_head(&site)?, index.head_end()),
@@ -197,7 +135,7 @@ impl Collection {
         let mut writer = self.lock_writer();
         adopt(element(&mut writer.staged), list);
         self.memory.set(writer.staged.bytes());
-        self.published.rcu(|published| {
+        self.reader.published.rcu(|published| {
             let mut newer = Published::clone(published);
             adopt(element(&mut newer.state), list);
             newer

@@ -1,7 +1,7 @@
 //! A collection: documents, their passages, their vectors.
 //!
-//! One writer at a time, any number of readers. `write` changes the record and publishes the next
-//! state, `read` reads documents back, `search` joins the two.
+//! Any number of threads read at a time and one writes. The writer changes the record and publishes
+//! the next state, which readers search.
 
 mod alike;
 mod best_passages;
@@ -10,6 +10,7 @@ mod by_vector;
 mod by_words;
 mod change;
 mod delete_matching;
+mod documents;
 mod facets;
 mod filtered;
 mod folders;
@@ -20,17 +21,17 @@ mod load;
 mod load_documents;
 mod loader;
 mod maintain;
+mod maintenance;
 mod paging;
 mod question;
-mod read;
+mod reader;
 mod search;
 mod state;
 mod sweep;
 mod write;
+mod writer;
 
-use std::sync::{Arc, Mutex};
-
-use arc_swap::ArcSwap;
+use std::sync::Arc;
 
 pub use alike::{
     Alike, AlikeMode, AlikeOptions, AlikePair, AlikeScope, AlikeSide, Cluster, ClusterForm,
@@ -43,34 +44,26 @@ pub(crate) use folders::SegmentFolders;
 pub use hit::{Hit, HitScores};
 pub use hit_content::{HitContent, HitParts};
 pub(crate) use loader::{CollectionLoader, check_loads, collection_records};
-pub(crate) use maintain::Step;
+pub(crate) use maintenance::Step;
 pub use paging::{HitSet, Moment};
 pub use question::{Fusion, Question};
+pub use reader::Reader;
 pub use search::{SearchOptions, SearchResults, Total};
 pub(crate) use sweep::sweep;
 pub use write::WritePlan;
+pub use writer::Writer;
 
-use folders::Folders;
-use maintain::Maintenance;
-use state::{Published, State, WriterState};
+use state::State;
 
 use crate::CollectionSettings;
-use crate::memory::MemoryShare;
 use crate::segments::SegmentedIndex;
-use crate::store::{CollectionId, CollectionRecord, Store};
+use crate::store::CollectionId;
 
-/// A named set of documents.
+/// A named set of documents: what reads it, and what writes it.
 #[derive(Debug)]
 pub struct Collection {
-    name: String,
-    record: CollectionRecord,
-    dimensions: usize,
-    store: Arc<Store>,
-    writer: Mutex<WriterState>,
-    published: ArcSwap<Published>,
-    folders: Folders,
-    maintenance: Maintenance,
-    memory: MemoryShare,
+    reader: Arc<Reader>,
+    writer: Writer,
 }
 
 /// How much is in a collection.
@@ -106,23 +99,33 @@ pub struct CollectionStats {
 impl Collection {
     /// Its name.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.reader.name
     }
 
     /// Its settings.
     pub fn settings(&self) -> CollectionSettings {
-        self.record.settings
+        self.reader.settings()
+    }
+
+    /// What searches, gets, lists and counts.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// What plans, stores, changes and deletes.
+    pub fn writer(&self) -> &Writer {
+        &self.writer
     }
 
     /// How much is in it.
     pub fn stats(&self) -> CollectionStats {
-        let published = self.published.load();
+        let published = self.reader.published.load();
         let State { vectors, words, .. } = &published.state;
         let (segments, lexical_segments) = (vectors.segments(), words.segments());
         CollectionStats {
             documents: vectors.documents(),
             passages: vectors.passages(),
-            created_at_ms: self.record.created_at_ms,
+            created_at_ms: self.reader.record.created_at_ms,
             head_passages: vectors.head_passages() as u64,
             dead_passages: vectors.dead().len(),
             segments: segments.segments.len() as u64,
@@ -130,12 +133,12 @@ impl Collection {
             lexical_head_passages: words.head_passages() as u64,
             lexical_segments: lexical_segments.segments.len() as u64,
             lexical_bytes: lexical_segments.bytes(),
-            is_rebuilding: self.maintenance.is_overdue(vectors.head_passages()),
-            is_rebuilding_words: self.maintenance.is_overdue(words.head_passages()),
+            is_rebuilding: self.writer.maintenance.is_overdue(vectors.head_passages()),
+            is_rebuilding_words: self.writer.maintenance.is_overdue(words.head_passages()),
         }
     }
 
     pub(crate) fn id(&self) -> CollectionId {
-        self.record.id
+        self.reader.record.id
     }
 }

@@ -8,7 +8,7 @@ use super::hit::{Hit, HitScores};
 use super::paging::{HitSet, Moment};
 use super::question::Question;
 use super::state::State;
-use super::{Collection, Facet, FacetRequest};
+use super::{Facet, FacetRequest, Reader};
 use crate::filter::Filter;
 use crate::store::DocumentRecord;
 use crate::vectors::{Candidate, normalized};
@@ -126,7 +126,7 @@ impl SearchOptions {
     }
 }
 
-impl Collection {
+impl Reader {
     /// The documents whose best passage answers a question best. Of their content nothing is read: see
     /// [`Self::read_hit`].
     ///

@@ -5,12 +5,12 @@
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::body::Body;
-use super::change::{Change, Times};
+use super::change::{Change, Times, UpsertStatus};
 use super::state::{Published, WriterState};
-use super::{Collection, UpsertStatus};
+use super::writer::Writer;
 use crate::clock::now_ms;
 use crate::content_hash::ContentHash;
 use crate::document::{MAX_METADATA_BYTES, check_id, check_metadata, metadata_bytes};
@@ -36,20 +36,20 @@ pub enum WritePlan {
     Encode,
 }
 
-impl Collection {
+impl Writer {
     /// What each draft would need, so that nothing is encoded twice.
     ///
     /// # Errors
     /// When the store fails, or nothing could be written now.
     pub fn plan(&self, drafts: &[DocumentDraft]) -> Result<Vec<WritePlan>, Error> {
         // Nothing is encoded for a write that will be refused.
-        self.store.check_writable()?;
+        self.reader.store.check_writable()?;
         drafts.iter().map(|draft| self.plan_one(draft)).collect()
     }
 
     fn plan_one(&self, draft: &DocumentDraft) -> Result<WritePlan, Error> {
         check_id(&draft.id)?;
-        let Some(record) = self.document_record(&draft.id)? else {
+        let Some(record) = self.reader.document_record(&draft.id)? else {
             return Ok(WritePlan::Encode);
         };
         let (hash, passages) = (ContentHash::of(draft), record.passages as usize);
@@ -72,7 +72,7 @@ impl Collection {
         &self,
         documents: &[DocumentWrite<D>],
     ) -> Result<Vec<UpsertStatus>, Error> {
-        check_writes(documents.iter(), self.dimensions)?;
+        check_writes(documents.iter(), self.reader.dimensions)?;
         // Outside the lock, which one writer holds at a time.
         let words: Vec<_> = documents
             .iter()
@@ -94,7 +94,7 @@ impl Collection {
     pub fn import(&self, documents: &[ImportedDocument]) -> Result<(), Error> {
         check_writes(
             documents.iter().map(|document| &document.write),
-            self.dimensions,
+            self.reader.dimensions,
         )?;
         let words: Vec<_> = documents
             .iter()
@@ -107,7 +107,7 @@ impl Collection {
                 let passages = passages.ok_or_else(|| Error::Stale {
                     id: draft.id.clone(),
                 })?;
-                if let Some(record) = self.document_record(&draft.id)? {
+                if let Some(record) = self.reader.document_record(&draft.id)? {
                     self.remove(change, &draft.id, &record)?;
                 }
                 let times = Times {
@@ -130,7 +130,7 @@ impl Collection {
             let mut gone = HashSet::new();
             ids.iter()
                 .map(|id| {
-                    let record = self.document_record(id)?.filter(|_| gone.insert(id));
+                    let record = self.reader.document_record(id)?.filter(|_| gone.insert(id));
                     if let Some(record) = record {
                         self.remove(change, id, &record)?;
                     }
@@ -149,7 +149,7 @@ impl Collection {
         self.write_freeing_room(|change| {
             let mut deleted = 0;
             for id in ids {
-                let record = self.document_record(id)?;
+                let record = self.reader.document_record(id)?;
                 if let Some(record) = record.filter(|record| record.updated_at_ms < since_ms) {
                     self.remove(change, id, &record)?;
                     deleted += 1;
@@ -157,19 +157,6 @@ impl Collection {
             }
             Ok(deleted)
         })
-    }
-
-    /// Returns how many documents [`Self::delete_unchanged`] would delete.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn count_unchanged(&self, ids: &[String], since_ms: u64) -> Result<u64, Error> {
-        let mut unchanged = 0;
-        for id in ids {
-            let record = self.document_record(id)?;
-            unchanged += u64::from(record.is_some_and(|record| record.updated_at_ms < since_ms));
-        }
-        Ok(unchanged)
     }
 
     /// Merges metadata into a document's by RFC 7396. `None` when there is no such document. Metadata of
@@ -184,11 +171,11 @@ impl Collection {
         max_bytes: usize,
     ) -> Result<Option<StoredDocument>, Error> {
         self.write(|change| {
-            let Some(record) = self.document_record(id)? else {
+            let Some(record) = self.reader.document_record(id)? else {
                 return Ok(None);
             };
-            let body = self.body(&record)?;
-            let mut body = body.ok_or_else(|| self.unreadable("a document's body"))?;
+            let body = self.reader.body(&record)?;
+            let mut body = body.ok_or_else(|| self.reader.unreadable("a document's body"))?;
             let bytes_before = metadata_bytes(&body.metadata);
             merge(&mut body.metadata, patch);
             let max_bytes = max_bytes.min(MAX_METADATA_BYTES).max(bytes_before);
@@ -210,7 +197,7 @@ impl Collection {
                 text: draft.text,
                 metadata: draft.metadata,
             };
-            Ok(Some(super::read::document(id, record, body)))
+            Ok(Some(super::documents::document(id, record, body)))
         })
     }
 
@@ -250,11 +237,11 @@ impl Collection {
         fill: impl FnOnce(&mut Change) -> Result<T, Error>,
     ) -> Result<T, Error> {
         // Before the lock, which a write that makes no progress holds.
-        self.store.check_writable()?;
+        self.reader.store.check_writable()?;
         let mut state = self.lock_writer();
         if state.deleted {
             return Err(Error::CollectionNotFound {
-                name: self.name.clone(),
+                name: self.reader.name.clone(),
             });
         }
         let mut change = Change {
@@ -267,7 +254,7 @@ impl Collection {
         };
         let outcome = fill(&mut change)?;
         let sequence = if change.batch.is_empty() {
-            self.store.last_applied()
+            self.reader.store.last_applied()
         } else {
             self.apply(&mut state, change)?
         };
@@ -276,7 +263,7 @@ impl Collection {
             sequence,
         };
         drop(state);
-        self.store.make_durable(sequence)?;
+        self.reader.store.make_durable(sequence)?;
         let head_passages = staged.state.head_passages();
         self.publish(&staged);
         if head_passages >= self.maintenance.max_head_passages {
@@ -288,7 +275,7 @@ impl Collection {
     /// Applies a change to the record, and stages the state that goes with it.
     fn apply(&self, writer: &mut WriterState, mut change: Change) -> Result<Sequence, Error> {
         let counters = change.counters.to_bytes();
-        change.batch.put(&Key::counters(self.id()), counters);
+        change.batch.put(&Key::counters(self.reader.id()), counters);
         Arc::make_mut(&mut change.state.words).add(change.new_words);
         let bytes = change.state.bytes();
         // What only takes away is never refused, though it may need a little memory to say what is
@@ -297,7 +284,7 @@ impl Collection {
             true => self.memory.try_set(bytes)?,
             false => self.memory.set(bytes),
         };
-        let applied = self.store.apply(change.batch);
+        let applied = self.reader.store.apply(change.batch);
         let sequence = applied.inspect_err(|_| {
             self.memory.set(bytes_before);
         })?;
@@ -309,7 +296,7 @@ impl Collection {
     /// Shows a durable state to searches, unless a newer one is shown already. Segments that came
     /// while the writer waited are kept.
     fn publish(&self, durable: &Published) {
-        self.published.rcu(|published| {
+        self.reader.published.rcu(|published| {
             if published.sequence >= durable.sequence {
                 return Arc::clone(published);
             }
@@ -317,11 +304,6 @@ impl Collection {
             newer.state.adopt(&published.state);
             Arc::new(newer)
         });
-    }
-
-    pub(super) fn lock_writer(&self) -> MutexGuard<'_, WriterState> {
-        // A writer that panicked changed neither counters nor staged state.
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

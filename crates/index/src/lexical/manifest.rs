@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::segments::{MAX_SEGMENTS, Manifest};
-use crate::store::{Reader, Writer};
+use crate::store::{ValueReader, ValueWriter};
 
 /// Files that a segment may have.
 const MAX_FILES: u32 = 64;
@@ -85,7 +85,7 @@ impl Manifest for LexicalManifest {
         self.segments.iter().map(|segment| segment.number)
     }
 
-    fn write(&self, writer: Writer) -> io::Result<Writer> {
+    fn write(&self, writer: ValueWriter) -> io::Result<ValueWriter> {
         let mut writer = writer.u32(self.end).u32(self.segments.len() as u32);
         for segment in &self.segments {
             writer = writer.u64(segment.number).u32(segment.files.len() as u32);
@@ -96,7 +96,7 @@ impl Manifest for LexicalManifest {
         Ok(writer)
     }
 
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+    fn read(reader: &mut ValueReader<'_>) -> Option<Self> {
         let end = reader.u32()?;
         let segments = reader.u32().filter(|segments| *segments <= MAX_SEGMENTS)?;
         let segments = (0..segments).map(|_| segment(reader));
@@ -107,7 +107,7 @@ impl Manifest for LexicalManifest {
     }
 }
 
-fn segment(reader: &mut Reader<'_>) -> Option<NamedSegment> {
+fn segment(reader: &mut ValueReader<'_>) -> Option<NamedSegment> {
     let number = reader.u64()?;
     let files = reader.u32().filter(|files| *files <= MAX_FILES)?;
     let files = (0..files).map(|_| {

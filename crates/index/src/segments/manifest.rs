@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::durable_files;
-use crate::store::{Reader, Writer};
+use crate::store::{ValueReader, ValueWriter};
 
 /// Segments that a manifest may name.
 pub(crate) const MAX_SEGMENTS: u32 = 4096;
@@ -25,10 +25,10 @@ pub(crate) trait Manifest: Sized {
     /// Numbers of the segments, as many as [`MAX_SEGMENTS`] at most.
     fn numbers(&self) -> impl Iterator<Item = u64>;
 
-    fn write(&self, writer: Writer) -> io::Result<Writer>;
+    fn write(&self, writer: ValueWriter) -> io::Result<ValueWriter>;
 
     /// Reads what was written; `None` when it was not.
-    fn read(reader: &mut Reader<'_>) -> Option<Self>;
+    fn read(reader: &mut ValueReader<'_>) -> Option<Self>;
 }
 
 /// Reads the manifest of a collection; `None` when there is none or it is not as it was written.
@@ -44,7 +44,7 @@ pub(super) fn write<M: Manifest>(path: &Path, collection: u32, manifest: &M) -> 
 
 fn to_bytes<M: Manifest>(collection: u32, manifest: &M) -> io::Result<Vec<u8>> {
     let mut bytes = manifest
-        .write(Writer::version(M::VERSION).u32(collection))?
+        .write(ValueWriter::version(M::VERSION).u32(collection))?
         .finish();
     bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
     Ok(bytes)
@@ -55,7 +55,7 @@ fn from_bytes<M: Manifest>(bytes: &[u8], collection: u32) -> Option<M> {
     if crc32fast::hash(bytes).to_le_bytes() != *checksum {
         return None;
     }
-    let mut reader = Reader::version(bytes, M::VERSION)?;
+    let mut reader = ValueReader::version(bytes, M::VERSION)?;
     if reader.u32()? != collection {
         return None;
     }

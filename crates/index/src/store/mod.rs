@@ -43,7 +43,7 @@ pub(crate) use records::{
     CollectionRecord, Counters, DocumentRecord, EncoderRecord, PassageRecord,
 };
 pub(crate) use rewriting::Exchange;
-pub(crate) use value::{Reader, Writer};
+pub(crate) use value::{ValueReader, ValueWriter};
 pub(crate) use write_batch::WriteBatch;
 
 use crate::Error;

@@ -1,7 +1,7 @@
 //! What stands under the keys.
 
 use super::CollectionId;
-use super::value::{Reader, Writer};
+use super::value::{ValueReader, ValueWriter};
 use crate::content_hash::ContentHash;
 use crate::{Chunking, CollectionSettings, GraphSettings, Language, PassageSize, WordSettings};
 
@@ -25,12 +25,14 @@ pub(crate) struct EncoderRecord {
 
 impl EncoderRecord {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let writer = Writer::version(VERSION).text(&self.id).text(&self.name);
+        let writer = ValueWriter::version(VERSION)
+            .text(&self.id)
+            .text(&self.name);
         writer.u32(self.dimensions).finish()
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::version(bytes, VERSION)?;
+        let mut reader = ValueReader::version(bytes, VERSION)?;
         let (id, name) = (reader.text()?.to_owned(), reader.text()?.to_owned());
         let record = Self {
             id,
@@ -51,7 +53,7 @@ pub(crate) struct CollectionRecord {
 
 impl CollectionRecord {
     pub(crate) fn to_bytes(self) -> Vec<u8> {
-        let writer = Writer::version(WORD_SETTINGS_VERSION)
+        let writer = ValueWriter::version(WORD_SETTINGS_VERSION)
             .u32(self.id.0)
             .u64(self.created_at_ms);
         let CollectionSettings {
@@ -70,7 +72,7 @@ impl CollectionRecord {
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (version, mut reader) = Reader::any_version(bytes)?;
+        let (version, mut reader) = ValueReader::any_version(bytes)?;
         let (id, created_at_ms) = (CollectionId(reader.u32()?), reader.u64()?);
         let chunking = match version {
             1 => chunking(reader.array()?, None)?,
@@ -106,7 +108,7 @@ impl CollectionRecord {
 }
 
 /// Mode, then the size of passages, which is zero where there is none.
-fn write_chunking(writer: Writer, chunking: Chunking) -> Writer {
+fn write_chunking(writer: ValueWriter, chunking: Chunking) -> ValueWriter {
     let (mode, size) = match chunking {
         Chunking::Off => (0, None),
         Chunking::Sentence(size) => (1, Some(size)),
@@ -120,7 +122,7 @@ fn write_chunking(writer: Writer, chunking: Chunking) -> Writer {
 }
 
 /// Whether words are indexed, and how they are told apart.
-fn read_words(reader: &mut Reader<'_>) -> Option<(bool, WordSettings)> {
+fn read_words(reader: &mut ValueReader<'_>) -> Option<(bool, WordSettings)> {
     let [lexical, folds_accents] = reader.array()?;
     if lexical > 1 || folds_accents > 1 {
         return None;
@@ -136,7 +138,7 @@ fn read_words(reader: &mut Reader<'_>) -> Option<(bool, WordSettings)> {
     Some((lexical == 1, words))
 }
 
-fn read_chunking(reader: &mut Reader<'_>) -> Option<Chunking> {
+fn read_chunking(reader: &mut ValueReader<'_>) -> Option<Chunking> {
     let mode = reader.array()?;
     let size = PassageSize {
         max_tokens: reader.u32()?,
@@ -166,7 +168,7 @@ pub(crate) struct Counters {
 
 impl Counters {
     pub(crate) fn to_bytes(self) -> Vec<u8> {
-        Writer::version(COUNTERS_VERSION)
+        ValueWriter::version(COUNTERS_VERSION)
             .u32(self.next_document)
             .u32(self.next_passage)
             .u64(self.removed_passages)
@@ -180,7 +182,7 @@ impl Counters {
         } else {
             COUNTERS_VERSION
         };
-        let mut reader = Reader::version(bytes, version)?;
+        let mut reader = ValueReader::version(bytes, version)?;
         let counters = Self {
             next_document: reader.u32()?,
             next_passage: reader.u32()?,
@@ -211,7 +213,7 @@ impl DocumentRecord {
     }
 
     pub(crate) fn to_bytes(self) -> Vec<u8> {
-        Writer::version(VERSION)
+        ValueWriter::version(VERSION)
             .u32(self.number)
             .u32(self.first_passage)
             .u32(self.passages)
@@ -224,7 +226,7 @@ impl DocumentRecord {
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::version(bytes, VERSION)?;
+        let mut reader = ValueReader::version(bytes, VERSION)?;
         let record = Self {
             number: reader.u32()?,
             first_passage: reader.u32()?,
@@ -253,7 +255,7 @@ pub(crate) struct PassageRecord {
 
 impl PassageRecord {
     pub(crate) fn to_bytes(self) -> Vec<u8> {
-        Writer::version(VERSION)
+        ValueWriter::version(VERSION)
             .u32(self.document)
             .u32(self.start)
             .u32(self.end)
@@ -261,7 +263,7 @@ impl PassageRecord {
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::version(bytes, VERSION)?;
+        let mut reader = ValueReader::version(bytes, VERSION)?;
         let record = Self {
             document: reader.u32()?,
             start: reader.u32()?,

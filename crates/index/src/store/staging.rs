@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::guard::corrupt;
-use super::value::{Reader, Writer};
+use super::value::{ValueReader, ValueWriter};
 use super::write_batch::{Changes, WriteBatch, steps};
 use super::{Key, KeyRange, MAX_VALUE_BYTES, Sequence, Store, lock};
 use crate::Error;
@@ -182,19 +182,19 @@ impl Pieces {
         }
         (
             self.batch,
-            Writer::version(VERSION).u32(self.pieces).finish(),
+            ValueWriter::version(VERSION).u32(self.pieces).finish(),
         )
     }
 }
 
 fn pieces_of(head: &[u8]) -> Option<u32> {
-    let mut reader = Reader::version(head, VERSION)?;
+    let mut reader = ValueReader::version(head, VERSION)?;
     let pieces = reader.u32()?;
     reader.is_done().then_some(pieces)
 }
 
 fn decoded(bytes: &[u8]) -> Option<Changes> {
-    let mut reader = Reader::plain(bytes);
+    let mut reader = ValueReader::plain(bytes);
     let mut changes = Changes::new();
     while !reader.is_done() {
         let key = Key::from_bytes(reader.bytes()?);

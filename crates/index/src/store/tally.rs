@@ -5,7 +5,7 @@
 //! over all entries says that, whatever the reason.
 
 use super::Key;
-use super::value::{Reader, Writer};
+use super::value::{ValueReader, ValueWriter};
 use super::write_batch::Changes;
 use crate::Error;
 
@@ -51,7 +51,7 @@ impl Tally {
     }
 
     pub(super) fn to_bytes(self) -> Vec<u8> {
-        Writer::version(VERSION)
+        ValueWriter::version(VERSION)
             .u64(self.sequence)
             .u64(self.entries)
             .u64(self.sum)
@@ -59,7 +59,7 @@ impl Tally {
     }
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::version(bytes, VERSION)?;
+        let mut reader = ValueReader::version(bytes, VERSION)?;
         let tally = Self {
             sequence: reader.u64()?,
             entries: reader.u64()?,

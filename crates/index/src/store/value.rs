@@ -2,9 +2,9 @@
 
 /// Builds a value.
 #[derive(Debug, Default)]
-pub(crate) struct Writer(Vec<u8>);
+pub(crate) struct ValueWriter(Vec<u8>);
 
-impl Writer {
+impl ValueWriter {
     /// Starts a value with its version.
     pub(crate) fn version(version: u8) -> Self {
         Self(vec![version])
@@ -37,9 +37,9 @@ impl Writer {
 
 /// Reads a value back; `None` when it ends too early or is not what it should be.
 #[derive(Debug)]
-pub(crate) struct Reader<'a>(&'a [u8]);
+pub(crate) struct ValueReader<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
+impl<'a> ValueReader<'a> {
     /// Reads and checks the version.
     pub(crate) fn version(bytes: &'a [u8], expected: u8) -> Option<Self> {
         let (version, rest) = bytes.split_first()?;

@@ -6,7 +6,7 @@
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::value::{Reader, Writer};
+use super::value::{ValueReader, ValueWriter};
 use crate::durable_files;
 
 const FILE: &str = "acknowledged";
@@ -113,7 +113,7 @@ impl Watermark {
 }
 
 fn record(sequence: u64) -> [u8; RECORD_BYTES + CHECKSUM_BYTES] {
-    let bytes = Writer::version(VERSION).u64(sequence).finish();
+    let bytes = ValueWriter::version(VERSION).u64(sequence).finish();
     let mut record = [0; RECORD_BYTES + CHECKSUM_BYTES];
     record[..RECORD_BYTES].copy_from_slice(&bytes);
     record[RECORD_BYTES..].copy_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
@@ -126,7 +126,7 @@ fn number(bytes: &[u8]) -> Option<u64> {
     if crc32fast::hash(bytes).to_le_bytes() != *checksum {
         return None;
     }
-    Reader::version(bytes, VERSION)?.u64()
+    ValueReader::version(bytes, VERSION)?.u64()
 }
 
 #[cfg(test)]

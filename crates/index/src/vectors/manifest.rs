@@ -5,7 +5,7 @@ use std::io;
 use roaring::RoaringBitmap;
 
 use crate::segments::{MAX_SEGMENTS, Manifest};
-use crate::store::{Reader, Writer};
+use crate::store::{ValueReader, ValueWriter};
 
 /// The segments of a collection and what is alive in them.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +39,7 @@ impl Manifest for VectorManifest {
         self.files.iter().copied()
     }
 
-    fn write(&self, writer: Writer) -> io::Result<Writer> {
+    fn write(&self, writer: ValueWriter) -> io::Result<ValueWriter> {
         let mut writer = writer
             .u32(self.end)
             .u64(self.survivors.removed_passages)
@@ -55,7 +55,7 @@ impl Manifest for VectorManifest {
         Ok(writer)
     }
 
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+    fn read(reader: &mut ValueReader<'_>) -> Option<Self> {
         let (end, removed_passages) = (reader.u32()?, reader.u64()?);
         let files = reader.u32().filter(|files| *files <= MAX_SEGMENTS)?;
         Some(Self {
@@ -70,7 +70,7 @@ impl Manifest for VectorManifest {
     }
 }
 
-fn bitmap(reader: &mut Reader<'_>) -> Option<RoaringBitmap> {
+fn bitmap(reader: &mut ValueReader<'_>) -> Option<RoaringBitmap> {
     let length = reader.u32()? as usize;
     RoaringBitmap::deserialize_from(reader.raw(length)?).ok()
 }

@@ -98,7 +98,10 @@ pub(crate) fn check_words(collection: &Collection, model: &Model, asked: &Asked)
         .filter(|(_, score)| min.is_none_or(|min| *score >= min))
         .collect();
     expected.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let results = collection.search(&query, &asked.options()).unwrap();
+    let results = collection
+        .reader()
+        .search(&query, &asked.options())
+        .unwrap();
     check_counts(
         &results,
         model,
@@ -106,7 +109,10 @@ pub(crate) fn check_words(collection: &Collection, model: &Model, asked: &Asked)
     );
     assert_eq!(results.hits.len(), expected.len().min(asked.limit));
     let hits: Vec<_> = results.hits.iter().collect();
-    let passages = collection.best_passages_by_words(&hits, &query, 2).unwrap();
+    let passages = collection
+        .reader()
+        .best_passages_by_words(&hits, &query, 2)
+        .unwrap();
     for ((hit, passages), (_, score)) in hits.iter().zip(&passages).zip(&expected) {
         assert!(
             (f64::from(hit.score) - score).abs() < 1e-4,
@@ -121,7 +127,7 @@ pub(crate) fn check_words(collection: &Collection, model: &Model, asked: &Asked)
             assert!((f64::from(passage.score) - score).abs() < 1e-4);
         }
         assert!(passages[0].is_best_of(hit));
-        let text = collection.get(&hit.id).unwrap().unwrap().text;
+        let text = collection.reader().get(&hit.id).unwrap().unwrap().text;
         check_matches(&query, &text, asked);
     }
 }
@@ -155,7 +161,10 @@ pub(crate) fn check_both(collection: &Collection, model: &Model, asked: &Asked) 
             None => Fusion::ReciprocalRank,
         },
     };
-    let results = collection.search(question, &asked.options()).unwrap();
+    let results = collection
+        .reader()
+        .search(question, &asked.options())
+        .unwrap();
     let reaches = |cosine: &f64| min.is_none_or(|min| *cosine >= min);
     let expected: BTreeSet<&str> = cosines
         .iter()

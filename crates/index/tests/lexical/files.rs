@@ -37,7 +37,7 @@ fn found(collection: &Collection, text: &str) -> Vec<(String, f32)> {
         limit: 1000,
         ..SearchOptions::default()
     };
-    let results = collection.search(&query, &options).unwrap();
+    let results = collection.reader().search(&query, &options).unwrap();
     assert_eq!(results.total.value as usize, results.hits.len());
     let hits = results.hits.into_iter();
     hits.map(|hit| (hit.id, hit.score)).collect()
@@ -63,11 +63,11 @@ fn survives(damage: impl Fn(&Path, &[PathBuf])) {
     let folder = tempfile::tempdir().unwrap();
     let index = open(folder.path(), 100);
     let collection = index.collection("default").unwrap();
-    collection.upsert(&many(0..300)).unwrap();
+    collection.writer().upsert(&many(0..300)).unwrap();
     assert!(index.settle());
-    collection.upsert(&many(300..390)).unwrap();
+    collection.writer().upsert(&many(300..390)).unwrap();
     let gone: Vec<String> = (20..60).map(|number| format!("d{number}")).collect();
-    collection.delete(&gone).unwrap();
+    collection.writer().delete(&gone).unwrap();
     let questions = ["often common", "word7", "word25", "word350 often"];
     let before = questions.map(|text| found(&collection, text));
     assert_eq!(before[0].len(), 350);
@@ -125,7 +125,7 @@ fn files_of_another_store_are_not_believed() {
     for (path, range) in [(folder.path(), 0..300), (other.path(), 1000..1300)] {
         let index = open(path, 100);
         let collection = index.collection("default").unwrap();
-        collection.upsert(&many(range)).unwrap();
+        collection.writer().upsert(&many(range)).unwrap();
         assert!(index.settle());
     }
     let to = other.path().join("lexical/0");
@@ -147,7 +147,7 @@ fn a_collection_that_is_rewritten_again_and_again_does_not_grow() {
         for write in &mut writes {
             write.draft.title = Some(format!("round{round}"));
         }
-        collection.upsert(&writes).unwrap();
+        collection.writer().upsert(&writes).unwrap();
         assert!(index.settle());
         assert_eq!(found(&collection, &format!("round{round}")).len(), 200);
         assert!(found(&collection, &format!("round{}", round + 1)).is_empty());
@@ -169,7 +169,7 @@ fn a_deleted_collection_leaves_no_files() {
     let index = open(folder.path(), 50);
     let settings = CollectionSettings::default();
     let (collection, _) = index.put_collection("gone", &settings).unwrap();
-    collection.upsert(&many(0..100)).unwrap();
+    collection.writer().upsert(&many(0..100)).unwrap();
     assert!(index.settle());
     assert!(folder.path().join("lexical/1").is_dir());
     index.delete_collection("gone").unwrap();
@@ -182,11 +182,14 @@ fn what_was_written_is_found_while_segments_are_made() {
     let index = open(folder.path(), 20);
     let collection = index.collection("default").unwrap();
     for number in 0..300 {
-        collection.upsert(&many(number..number + 1)).unwrap();
+        collection
+            .writer()
+            .upsert(&many(number..number + 1))
+            .unwrap();
         let hits = found(&collection, &format!("word{number}"));
         assert_eq!(hits.len(), 1, "{number}");
         if number % 3 == 0 {
-            collection.delete(&[format!("d{number}")]).unwrap();
+            collection.writer().delete(&[format!("d{number}")]).unwrap();
             assert!(found(&collection, &format!("word{number}")).is_empty());
         }
     }
@@ -205,7 +208,7 @@ fn a_collection_without_words_has_no_files_of_them_and_refuses_to_search_by_them
     for _ in 0..2 {
         let collection = index.collection("bare").unwrap();
         assert!(!collection.settings().lexical);
-        collection.upsert(&many(0..200)).unwrap();
+        collection.writer().upsert(&many(0..200)).unwrap();
         assert!(index.settle());
         let stats = collection.stats();
         assert_eq!(
@@ -213,9 +216,13 @@ fn a_collection_without_words_has_no_files_of_them_and_refuses_to_search_by_them
             (0, 0)
         );
         let words = WordQuery::new("common", WordSettings::default()).unwrap();
-        let refused = collection.search(&words, &SearchOptions::default());
+        let refused = collection
+            .reader()
+            .search(&words, &SearchOptions::default());
         assert!(matches!(refused, Err(Error::WordsNotIndexed { .. })));
-        let by_vector = collection.search(&vector("x", 7), &SearchOptions::default());
+        let by_vector = collection
+            .reader()
+            .search(&vector("x", 7), &SearchOptions::default());
         assert_eq!(by_vector.unwrap().total.value, 200);
         assert!(!folder.path().join("lexical/1").exists());
         drop(collection);

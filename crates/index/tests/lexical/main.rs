@@ -55,12 +55,12 @@ proptest! {
                 }
                 Operation::Delete(ids) => {
                     let ids: Vec<String> = ids.iter().map(id).collect();
-                    collection.delete(&ids).unwrap();
+                    collection.writer().delete(&ids).unwrap();
                     model.retain(|id, _| !ids.contains(id));
                 }
                 Operation::Recolour(n, colour) => {
                     let patch: Metadata = serde_json::from_value(json!({"colour": colour})).unwrap();
-                    collection.patch_metadata(&id(&n), &patch, usize::MAX).unwrap();
+                    collection.writer().patch_metadata(&id(&n), &patch, usize::MAX).unwrap();
                     if let Some(document) = model.get_mut(&id(&n)) {
                         document.colour = colour;
                     }

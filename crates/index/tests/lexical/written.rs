@@ -93,6 +93,6 @@ pub(crate) fn upsert(
 ) {
     let documents: Model = documents.into_iter().collect();
     let writes: Vec<_> = documents.iter().map(|(id, d)| write(id, d)).collect();
-    collection.upsert(&writes).unwrap();
+    collection.writer().upsert(&writes).unwrap();
     model.extend(documents);
 }

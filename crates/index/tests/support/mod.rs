@@ -114,8 +114,8 @@ pub(crate) fn contents(index: &Index) -> Result<Vec<(String, Contents)>, Error> 
 
 fn of_collection(collection: &Collection) -> Result<Contents, Error> {
     let mut documents = Vec::new();
-    for document in collection.list(None, usize::MAX)? {
-        let passages = collection.passages(&document.id, true)?.unwrap();
+    for document in collection.reader().list(None, usize::MAX)? {
+        let passages = collection.reader().passages(&document.id, true)?.unwrap();
         documents.push((document, passages));
     }
     let stats = collection.stats();
@@ -132,7 +132,7 @@ fn of_collection(collection: &Collection) -> Result<Contents, Error> {
             ef: Some(10_000),
             ..SearchOptions::default()
         };
-        let results = collection.search(&query, &options)?;
+        let results = collection.reader().search(&query, &options)?;
         let hits = results.hits.into_iter();
         found.push(hits.map(|hit| (hit.id, hit.score)).collect());
     }

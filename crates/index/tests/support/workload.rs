@@ -103,8 +103,8 @@ pub(crate) fn compact_while_closed(data: &Path) {
 /// One more write, to see that writing goes on.
 pub(crate) fn write_one(index: &Index) -> Result<(), Error> {
     let collection = index.collection("default")?;
-    collection.upsert(&[document(OTHER_ID, 1)])?;
-    collection.delete(&[format!("d{OTHER_ID}")])?;
+    collection.writer().upsert(&[document(OTHER_ID, 1)])?;
+    collection.writer().delete(&[format!("d{OTHER_ID}")])?;
     Ok(())
 }
 
@@ -172,7 +172,7 @@ fn apply(collection: &Collection, documents: &BTreeMap<usize, State>, change: &C
     let (id, state) = change[0];
     match state {
         None => {
-            collection.delete(&[format!("d{id}")]).unwrap();
+            collection.writer().delete(&[format!("d{id}")]).unwrap();
         }
         Some(State {
             version,
@@ -180,6 +180,7 @@ fn apply(collection: &Collection, documents: &BTreeMap<usize, State>, change: &C
         }) if documents.get(&id).is_some_and(|old| old.version == version) => {
             let patch = serde_json::from_value(json!({ "patched": patched })).unwrap();
             collection
+                .writer()
                 .patch_metadata(&format!("d{id}"), &patch, usize::MAX)
                 .unwrap();
         }
@@ -188,7 +189,7 @@ fn apply(collection: &Collection, documents: &BTreeMap<usize, State>, change: &C
                 .iter()
                 .map(|(id, state)| document(*id, state.unwrap().version))
                 .collect();
-            collection.upsert(&writes).unwrap();
+            collection.writer().upsert(&writes).unwrap();
         }
     }
 }
@@ -337,7 +338,11 @@ impl Story {
 /// A document as it is stored; an error when it is not one whole version.
 fn stored(collection: &Collection, id: usize) -> Result<Option<State>, String> {
     let name = format!("d{id}");
-    let Some(found) = collection.get(&name).map_err(|error| error.to_string())? else {
+    let Some(found) = collection
+        .reader()
+        .get(&name)
+        .map_err(|error| error.to_string())?
+    else {
         return Ok(None);
     };
     let number = |field: &str| {
@@ -351,6 +356,7 @@ fn stored(collection: &Collection, id: usize) -> Result<Option<State>, String> {
     let patched = number("patched");
     let expected = document(id, version);
     let passages = collection
+        .reader()
         .passages(&name, true)
         .map_err(|error| error.to_string())?;
     let passages = passages.ok_or_else(|| format!("{name} has no passages"))?;

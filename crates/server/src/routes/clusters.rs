@@ -169,7 +169,9 @@ pub(crate) async fn post(
     let room = app.room();
     blocking_steps(move |cancel| {
         cancel.long_step()?;
-        let found = collection.clusters(&options, cancel.flag(), &Default::default())?;
+        let found = collection
+            .reader()
+            .clusters(&options, cancel.flag(), &Default::default())?;
         let largest = found.clusters.iter().take(limit);
         let clusters = largest.map(|cluster| ClusterShape::read(&collection, cluster));
         let response = ClustersResponse {
@@ -193,7 +195,9 @@ fn job(name: String, collection: Arc<Collection>, options: ClusterOptions, limit
                 threads: threads_of_job(),
                 ..options
             };
-            let found = collection.clusters(&options, run.cancel, run.progress)?;
+            let found = collection
+                .reader()
+                .clusters(&options, run.cancel, run.progress)?;
             let mut lines = run.result()?;
             for cluster in found.clusters.iter().take(limit) {
                 run.cancel.check()?;
@@ -226,7 +230,7 @@ impl ClusterShape {
     fn read(collection: &Collection, cluster: &Cluster) -> Result<Option<Self>, ApiError> {
         let mut members = Vec::with_capacity(cluster.members.len());
         for member in &cluster.members {
-            let id = collection.read_member(member)?;
+            let id = collection.reader().read_member(member)?;
             members.extend(id.map(|id| MemberShape {
                 id,
                 score: member.score,

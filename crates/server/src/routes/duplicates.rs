@@ -237,7 +237,9 @@ pub(crate) async fn post(
     let (room, as_lines) = (app.room(), wants_lines(&headers));
     blocking_steps(move |cancel| {
         cancel.long_step()?;
-        let alike = collection.alike(&options, cancel.flag(), &Default::default())?;
+        let alike = collection
+            .reader()
+            .alike(&options, cancel.flag(), &Default::default())?;
         let room = room.until(cancel);
         let pairs = Pairs { collection, alike };
         if as_lines {
@@ -259,7 +261,7 @@ pub(crate) async fn post(
 /// Whether a comparison is more than a request may ask for at once.
 ///
 /// # Errors
-/// As [`Collection::count_comparisons`].
+/// As [`siamese_index::Reader::count_comparisons`].
 pub(super) async fn is_too_long(
     app: &App,
     collection: &Arc<Collection>,
@@ -267,7 +269,7 @@ pub(super) async fn is_too_long(
 ) -> Result<bool, ApiError> {
     let max_comparisons = app.limits().max_comparisons_at_once as u64;
     let (collection, options) = (Arc::clone(collection), options.clone());
-    blocking(move || Ok(collection.count_comparisons(&options)? > max_comparisons)).await
+    blocking(move || Ok(collection.reader().count_comparisons(&options)? > max_comparisons)).await
 }
 
 /// All threads of the machine; they let queries go first.
@@ -289,12 +291,14 @@ fn job(name: String, collection: Arc<Collection>, options: AlikeOptions) -> NewJ
                 threads: threads_of_job(),
                 ..options
             };
-            let alike = collection.alike(&options, run.cancel, run.progress)?;
+            let alike = collection
+                .reader()
+                .alike(&options, run.cancel, run.progress)?;
             let mut lines = run.result()?;
             let mut written = 0_u64;
             for pair in &alike.pairs {
                 run.cancel.check()?;
-                if let Some(sides) = collection.read_alike(pair)? {
+                if let Some(sides) = collection.reader().read_alike(pair)? {
                     lines.write(&PairShape::new(pair.score, sides))?;
                     written += 1;
                 }
@@ -320,7 +324,7 @@ impl Pairs {
     fn into_lines(self, room: Room) -> Result<Response, ApiError> {
         let mut pieces = Pieces::new(room);
         for pair in &self.alike.pairs {
-            if let Some(sides) = self.collection.read_alike(pair)? {
+            if let Some(sides) = self.collection.reader().read_alike(pair)? {
                 pieces.write_json(&PairShape::new(pair.score, sides))?;
                 pieces.end_line()?;
             }
@@ -337,7 +341,12 @@ impl Serialize for Pairs {
         let mut pairs = serializer.serialize_seq(None)?;
         for pair in &self.alike.pairs {
             // One of a document that has been replaced or deleted meanwhile is left out.
-            if let Some(sides) = self.collection.read_alike(pair).map_err(S::Error::custom)? {
+            if let Some(sides) = self
+                .collection
+                .reader()
+                .read_alike(pair)
+                .map_err(S::Error::custom)?
+            {
                 pairs.serialize_element(&PairShape::new(pair.score, sides))?;
             }
         }

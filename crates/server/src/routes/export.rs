@@ -246,7 +246,7 @@ impl Export {
             Progress::After(after) => after.clone(),
             Progress::Ended => return Ok(None),
         };
-        let documents = self.collection.list_whole(
+        let documents = self.collection.reader().list_whole(
             after.as_deref(),
             DOCUMENTS_PER_READ,
             MAX_READ_BYTES,

@@ -344,7 +344,11 @@ impl Hits {
             passages: &passages,
             filter: self.filter.as_ref(),
         };
-        let content = self.reader.collection.read_hit(&found.hit, &parts)?;
+        let content = self
+            .reader
+            .collection
+            .reader()
+            .read_hit(&found.hit, &parts)?;
         Ok(content.map(|content| self.shape(found, content)))
     }
 

@@ -188,7 +188,7 @@ async fn store(
         return Ok(Ok(Vec::new()));
     }
     let collection = Arc::clone(collection);
-    blocking_write(move || match collection.upsert(&writes) {
+    blocking_write(move || match collection.writer().upsert(&writes) {
         Ok(statuses) => Ok(Ok(statuses)),
         Err(IndexError::Stale { id }) => Ok(Err(id)),
         Err(error) => Err(error.into()),
@@ -218,7 +218,7 @@ async fn plan(
         drafts
             .map(|(place, draft)| {
                 cancel.step()?;
-                let plans = collection.plan(std::slice::from_ref(&**draft))?;
+                let plans = collection.writer().plan(std::slice::from_ref(&**draft))?;
                 let plan = plans.into_iter().next();
                 let plan = plan.ok_or_else(|| ApiError::internal("a draft has no plan"))?;
                 step(&chunker, draft, plan, place)

@@ -72,7 +72,9 @@ fn find(
             continue;
         };
         let vector = document_vector(passages);
-        let stored = collection.most_alike(&vector, &draft.id, on_duplicate.min_score)?;
+        let stored = collection
+            .reader()
+            .most_alike(&vector, &draft.id, on_duplicate.min_score)?;
         let mut best = stored.map(|(id, score)| Resemblance { id, score });
         for (id, other) in &earlier {
             let score = cosine(&vector, other);

@@ -192,7 +192,7 @@ impl<'a> Portion<'a> {
 
 /// Nothing is left of a document that has been replaced. Such a hit is noticed when it is laid out.
 fn text_of(collection: &Collection, hit: &Hit) -> Result<String, ApiError> {
-    let content = collection.read_hit(hit, &HitParts::default())?;
+    let content = collection.reader().read_hit(hit, &HitParts::default())?;
     Ok(content.map_or_else(String::new, |content| {
         with_title(content.title.as_deref(), &content.passage_text)
     }))

@@ -101,7 +101,9 @@ impl CollectionBench {
         let index = self.open(folder)?;
         let collection = index.collection(DEFAULT_COLLECTION)?;
         for first in (0..self.documents).step_by(FILL_BATCH) {
-            collection.upsert(&source.writes(first, self.documents.min(first + FILL_BATCH)))?;
+            collection
+                .writer()
+                .upsert(&source.writes(first, self.documents.min(first + FILL_BATCH)))?;
         }
         index.settle();
         Ok(index.disk_bytes()?)
@@ -133,8 +135,8 @@ impl CollectionBench {
         while Instant::now() < end {
             let query = source.query(times.len());
             let started = Instant::now();
-            for hit in collection.search(&query, &options)?.hits {
-                collection.read_hit(&hit, &parts)?;
+            for hit in collection.reader().search(&query, &options)?.hits {
+                collection.reader().read_hit(&hit, &parts)?;
             }
             times.push(started.elapsed());
             thread::sleep(SEARCH_PAUSE);
@@ -168,7 +170,9 @@ impl CollectionBench {
         let pace = Pace::per_minute(self.documents_per_minute, WRITE_BATCH);
         pace.keep(stop, |written| {
             let first = self.documents + written;
-            collection.upsert(&source.writes(first, first + WRITE_BATCH))?;
+            collection
+                .writer()
+                .upsert(&source.writes(first, first + WRITE_BATCH))?;
             Ok(())
         })
     }

@@ -124,7 +124,7 @@ impl Storage {
         for first in (0..self.documents).step_by(FILL_BATCH) {
             let numbers = first..self.documents.min(first + FILL_BATCH);
             let writes = numbers.map(|n| self.write(n, 0));
-            collection.upsert(&writes.collect::<Vec<_>>())?;
+            collection.writer().upsert(&writes.collect::<Vec<_>>())?;
         }
         figure("fill_s", started_at.elapsed().as_secs_f64())
     }
@@ -135,14 +135,14 @@ impl Storage {
         let mut worst = Worst::default();
         self.in_scattered_order(0..self.documents, |numbers| {
             let writes = numbers.iter().map(|n| self.write(*n, round));
-            worst.timed(|| collection.upsert(&writes.collect::<Vec<_>>()))?;
+            worst.timed(|| collection.writer().upsert(&writes.collect::<Vec<_>>()))?;
             worst.look(index)
         })?;
         self.in_scattered_order(0..self.documents / 10, |numbers| {
             let ids: Vec<_> = numbers.iter().map(|n| id(*n)).collect();
-            collection.delete(&ids)?;
+            collection.writer().delete(&ids)?;
             let writes = numbers.iter().map(|n| self.write(*n, round));
-            worst.timed(|| collection.upsert(&writes.collect::<Vec<_>>()))?;
+            worst.timed(|| collection.writer().upsert(&writes.collect::<Vec<_>>()))?;
             worst.look(index)
         })?;
         figure("churn_s", started_at.elapsed().as_secs_f64())?;

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use super::communities::communities;
 use super::items::Items;
-use super::{AlikeMode, AlikeOptions, AlikeScope, Collection, Compared};
+use super::{AlikeMode, AlikeOptions, AlikeScope, Compared, Reader};
 use crate::filter::Filter;
 use crate::vectors::{Pair, PairSink, cosine};
 use crate::{Cancel, Error, Progress};
@@ -52,7 +52,7 @@ pub struct Cluster {
     pub members: Vec<ClusterMember>,
 }
 
-/// A document of a group. [`Collection::read_member`] reads its id.
+/// A document of a group. [`Reader::read_member`] reads its id.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClusterMember {
     /// Its cosine with the medoid; 1 for itself.
@@ -60,7 +60,7 @@ pub struct ClusterMember {
     document: u32,
 }
 
-impl Collection {
+impl Reader {
     /// Groups the documents that are alike.
     ///
     /// # Errors

@@ -86,7 +86,7 @@ impl<'a> Items<'a> {
     }
 }
 
-/// The vector that stands for a document, as `Collection::mean_vector` has it, of length 1.
+/// The vector that stands for a document, as `Reader::mean_vector` has it, of length 1.
 fn mean_of<'a>(rows: &[Row<'a>]) -> Cow<'a, [f32]> {
     if let [row] = rows {
         return Cow::Borrowed(row.vector);

@@ -19,7 +19,7 @@ use self::best_pairs::BestPairs;
 pub use self::clusters::{Cluster, ClusterForm, ClusterMember, ClusterOptions, Clusters};
 use self::items::Items;
 pub use self::nearest::document_vector;
-use super::Collection;
+use super::Reader;
 use super::state::State;
 use crate::filter::Filter;
 use crate::vectors::{AllPairs, Pair, PairSink, alike_pairs};
@@ -80,7 +80,7 @@ pub struct Alike {
     pub documents: u64,
 }
 
-/// Two documents that are alike, or two of their passages. [`Collection::read_alike`] reads who they are.
+/// Two documents that are alike, or two of their passages. [`Reader::read_alike`] reads who they are.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AlikePair {
     /// Their cosine.
@@ -113,7 +113,7 @@ struct Sets {
     right: Option<RoaringBitmap>,
 }
 
-impl Collection {
+impl Reader {
     /// Returns how many comparisons [`Self::alike`] would make; an upper bound where it is approximate.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The stored document that is most alike to one that is to be stored.
 
-use super::Collection;
+use super::Reader;
 use super::items::mean;
 use crate::collection::{Question, SearchOptions};
 use crate::vectors::{cosine, normalized};
@@ -21,7 +21,7 @@ pub fn document_vector(passages: &[NewPassage]) -> Vec<f32> {
     mean(&units)
 }
 
-impl Collection {
+impl Reader {
     /// Finds the document whose vector has the largest cosine with `vector`, of those that have at least
     /// `min_score`, and its score. It is looked for by a search, so one among very many may be missed, as
     /// may one that is alike as a whole, but in none of its passages.

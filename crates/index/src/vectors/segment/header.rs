@@ -1,6 +1,6 @@
 //! The head of a segment's file: what it holds, how long it is, and its checksums.
 
-use crate::store::{Reader, Writer};
+use crate::store::{ValueReader, ValueWriter};
 use crate::vectors::graph::MAX_LEVELS;
 
 /// First bytes of the file. A machine of the other byte order reads another number.
@@ -48,7 +48,7 @@ impl Header {
     }
 
     pub(super) fn to_bytes(self) -> [u8; HEADER_BYTES] {
-        let mut writer = Writer::version(VERSION)
+        let mut writer = ValueWriter::version(VERSION)
             .raw(&MAGIC)
             .u32(self.collection)
             .u32(self.dimensions)
@@ -78,7 +78,7 @@ impl Header {
 
     fn parse(bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.get(..HEADER_BYTES)?;
-        let mut reader = Reader::version(bytes, VERSION)?;
+        let mut reader = ValueReader::version(bytes, VERSION)?;
         if reader.array()? != MAGIC {
             return None;
         }

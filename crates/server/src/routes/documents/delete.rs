@@ -64,7 +64,7 @@ pub(crate) async fn one_by_query(
 async fn delete_one(app: &App, collection: &str, id: String) -> Result<StatusCode, ApiError> {
     let collection = app.engine()?.collection(collection)?;
     blocking_write(move || {
-        let deleted = collection.delete(std::slice::from_ref(&id))?;
+        let deleted = collection.writer().delete(std::slice::from_ref(&id))?;
         if !deleted.contains(&true) {
             return Err(ApiError::document_not_found(&id));
         }
@@ -233,11 +233,11 @@ impl Selection {
             Self::Ids(ids) => {
                 let mut stored = 0;
                 for id in ids {
-                    stored += u64::from(collection.get(&id)?.is_some());
+                    stored += u64::from(collection.reader().get(&id)?.is_some());
                 }
                 Ok(stored)
             }
-            Self::Filter(filter) => Ok(collection.count_matching(&filter)?),
+            Self::Filter(filter) => Ok(collection.reader().count_matching(&filter)?),
             Self::Duplicates(duplicates) => duplicates.count(collection),
         }
     }
@@ -245,10 +245,10 @@ impl Selection {
     fn delete(self, collection: &Collection) -> Result<u64, ApiError> {
         match self {
             Self::Ids(ids) => {
-                let were_there = collection.delete(&ids)?;
+                let were_there = collection.writer().delete(&ids)?;
                 Ok(were_there.iter().filter(|was_there| **was_there).count() as u64)
             }
-            Self::Filter(filter) => Ok(collection.delete_matching(&filter)?),
+            Self::Filter(filter) => Ok(collection.writer().delete_matching(&filter)?),
             Self::Duplicates(duplicates) => duplicates.delete(collection),
         }
     }

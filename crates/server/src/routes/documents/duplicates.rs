@@ -62,7 +62,7 @@ impl Duplicates {
     /// # Errors
     /// When the result or the store cannot be read.
     pub(super) fn count(self, collection: &Collection) -> Result<u64, ApiError> {
-        self.each_batch(|ids, since_ms| Ok(collection.count_unchanged(ids, since_ms)?))
+        self.each_batch(|ids, since_ms| Ok(collection.reader().count_unchanged(ids, since_ms)?))
     }
 
     /// Deletes them, a batch at a time, and returns how many those were.
@@ -70,7 +70,7 @@ impl Duplicates {
     /// # Errors
     /// As [`Self::count`]. What was deleted before stays deleted.
     pub(super) fn delete(self, collection: &Collection) -> Result<u64, ApiError> {
-        self.each_batch(|ids, since_ms| Ok(collection.delete_unchanged(ids, since_ms)?))
+        self.each_batch(|ids, since_ms| Ok(collection.writer().delete_unchanged(ids, since_ms)?))
     }
 
     fn each_batch(

@@ -83,6 +83,7 @@ async fn merge(
     let max = app.limits().max_metadata_bytes;
     blocking_write(move || {
         let document = collection
+            .writer()
             .patch_metadata(&id, &metadata, max)
             .map_err(too_large)?
             .ok_or_else(|| ApiError::document_not_found(&id))?;

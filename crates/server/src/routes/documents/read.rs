@@ -74,6 +74,7 @@ async fn read_one(
     let (room, dimensions) = (app.room(), app.engine()?.encoder.info().dimensions);
     blocking_steps(move |cancel| {
         let document = collection
+            .reader()
             .get(&id)?
             .ok_or_else(|| ApiError::document_not_found(&id))?;
         // What the answer is made from.
@@ -97,7 +98,7 @@ fn passages(
     id: &str,
     with_vectors: bool,
 ) -> Result<Option<Vec<PassageDescription>>, ApiError> {
-    let passages = collection.passages(id, with_vectors)?;
+    let passages = collection.reader().passages(id, with_vectors)?;
     let describe = |passage: StoredPassage| PassageDescription {
         start: passage.start,
         end: passage.end,
@@ -209,6 +210,7 @@ impl Serialize for Documents {
         let after = self.after.as_deref();
         match self
             .collection
+            .reader()
             .visit_documents(after, self.with_text, write)
         {
             Ok(()) => documents.end(),

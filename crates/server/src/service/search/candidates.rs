@@ -167,7 +167,7 @@ fn ask(
         skip,
         ..search.options.clone()
     };
-    let results = collection.search(query.question(), &options);
+    let results = collection.reader().search(query.question(), &options);
     results.map_err(|error| match ApiError::from(error) {
         error if error.code() == ErrorCode::InvalidRequest => {
             error.or_at(search.searched_for.pointer())

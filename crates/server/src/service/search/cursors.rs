@@ -200,6 +200,7 @@ mod tests {
 
     fn place(collection: &Collection) -> Place {
         let SearchResults { moment, .. } = collection
+            .reader()
             .search(&[1.0, 0.0], &SearchOptions::default())
             .unwrap();
         Place {

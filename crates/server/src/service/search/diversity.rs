@@ -41,7 +41,7 @@ impl Candidates {
             if is_full && candidates.are_varied {
                 break;
             }
-            let vector = collection.hit_vector(&found.hit)?;
+            let vector = collection.reader().hit_vector(&found.hit)?;
             let is_original = !candidates.are_varied && !candidates.has_like(vector.as_deref());
             if is_original {
                 candidates.originals.push(candidates.hits.len());

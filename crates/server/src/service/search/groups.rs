@@ -48,7 +48,7 @@ pub(super) fn grouped(
         if found.len() == wanted {
             break;
         }
-        let metadata = collection.hit_metadata(&hit)?.unwrap_or_default();
+        let metadata = collection.reader().hit_metadata(&hit)?.unwrap_or_default();
         let groups = grouping.field.values(&metadata);
         let keys = groups.iter().map(key);
         let has_room = |key: &[u64; 2]| sizes.get(key).is_none_or(|size| *size < grouping.size);

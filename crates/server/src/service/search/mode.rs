@@ -61,12 +61,14 @@ impl Query {
         limit: usize,
     ) -> Result<Vec<Vec<ScoredPassage>>, ApiError> {
         let by_vector = |vector: &[f32], limit| {
-            let best = |hit: &&Hit| collection.best_passages(hit, vector, limit);
+            let best = |hit: &&Hit| collection.reader().best_passages(hit, vector, limit);
             hits.iter().map(best).collect::<Result<Vec<_>, _>>()
         };
         Ok(match self {
             Self::Semantic(vector) => by_vector(vector, limit)?,
-            Self::Lexical(words) => collection.best_passages_by_words(hits, words, limit)?,
+            Self::Lexical(words) => collection
+                .reader()
+                .best_passages_by_words(hits, words, limit)?,
             Self::Hybrid { vector, .. } => {
                 // The hit's own may be far down in the order of cosines.
                 let mut passages = by_vector(vector, usize::MAX)?;

@@ -150,7 +150,7 @@ pub(in crate::service) fn stored_vector(
     collection: &Collection,
     id: &str,
 ) -> Result<Vec<f32>, ApiError> {
-    let vector = collection.mean_vector(id)?;
+    let vector = collection.reader().mean_vector(id)?;
     vector.ok_or_else(|| ApiError::document_not_found(id))
 }
 

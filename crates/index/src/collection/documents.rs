@@ -1,8 +1,8 @@
 //! Reading documents and vectors from the record.
 
-use super::Collection;
 use super::body::{Body, BodyPieces};
 use super::load::vector;
+use super::reader::Reader;
 use crate::store::{
     CollectionId, Counters, DocumentRecord, Key, KeyRange, MAX_VALUE_BYTES, PassageRecord, Store,
 };
@@ -11,7 +11,7 @@ use crate::{Error, Metadata, StoredDocument, StoredPassage};
 /// Times a document is read again when it changes under the reader.
 const MAX_READS: usize = 100;
 
-impl Collection {
+impl Reader {
     /// A document by its id.
     ///
     /// # Errors
@@ -113,6 +113,19 @@ impl Collection {
             Ok(Some(mean))
         })?;
         Ok(mean.map(|(_, mean)| mean))
+    }
+
+    /// Returns how many documents [`Writer::delete_unchanged`](super::Writer::delete_unchanged) would delete.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn count_unchanged(&self, ids: &[String], since_ms: u64) -> Result<u64, Error> {
+        let mut unchanged = 0;
+        for id in ids {
+            let record = self.document_record(id)?;
+            unchanged += u64::from(record.is_some_and(|record| record.updated_at_ms < since_ms));
+        }
+        Ok(unchanged)
     }
 
     /// As [`Self::list`], each document with its passages, both of one version; no more after those read

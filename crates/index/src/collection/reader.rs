@@ -1,0 +1,29 @@
+//! What reads a collection.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::state::Published;
+use crate::CollectionSettings;
+use crate::store::{CollectionId, CollectionRecord, Store};
+
+/// Searches, gets, lists and counts. It sees durable writes only.
+#[derive(Debug)]
+pub struct Reader {
+    pub(super) name: String,
+    pub(super) record: CollectionRecord,
+    pub(super) dimensions: usize,
+    pub(super) store: Arc<Store>,
+    pub(super) published: ArcSwap<Published>,
+}
+
+impl Reader {
+    pub(super) fn settings(&self) -> CollectionSettings {
+        self.record.settings
+    }
+
+    pub(super) fn id(&self) -> CollectionId {
+        self.record.id
+    }
+}
