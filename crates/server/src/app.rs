@@ -3,7 +3,6 @@
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
-use siamese_encoder::{Encoder, Reranker};
 use siamese_index::{Cancel, Collection, Index};
 use tokio::sync::watch;
 
@@ -13,6 +12,7 @@ use crate::config::{Limits, Settings};
 use crate::connections::{ConnectionLimits, Connections};
 use crate::error::{ApiError, ErrorCode};
 use crate::jobs::Jobs;
+use crate::models::Models;
 use crate::queue::EncodeQueue;
 use crate::service::{Cursors, QueryCache};
 
@@ -36,9 +36,7 @@ pub(crate) struct Inner {
 /// The loaded models and index.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    pub(crate) encoder: Arc<Encoder>,
-    /// What scores hits again, if the settings name it.
-    pub(crate) reranker: Option<Arc<Reranker>>,
+    pub(crate) models: Models,
     pub(crate) queue: EncodeQueue,
     pub(crate) cache: QueryCache,
     pub(crate) cursors: Arc<Cursors>,

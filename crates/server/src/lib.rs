@@ -21,6 +21,7 @@ mod listen_address;
 mod machine_memory;
 mod metrics;
 mod middleware;
+mod models;
 mod open_files;
 mod openapi;
 mod origin;

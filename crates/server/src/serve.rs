@@ -16,7 +16,8 @@ use crate::config::{Device, EncoderPrecision, Settings};
 use crate::connections::{ConnectionLimits, HttpServer};
 use crate::exit::{ForcedEnd, Stop, StopSignal};
 use crate::jobs::Jobs;
-use crate::queue::{EncodeQueue, EncoderThreads, Forward, Models};
+use crate::models::Models;
+use crate::queue::{EncodeQueue, EncoderThreads};
 use crate::service::{Cursors, QueryCache, default_chunking};
 use crate::{metrics, open_files, router, stall_watch};
 
@@ -169,22 +170,14 @@ pub(crate) fn load(
     model_dir: &Path,
 ) -> Result<(Engine, EncoderThreads), ServeError> {
     let encoder = open_encoder(settings, model_dir)?;
-    let reranker = open_reranker(settings)?.map(Arc::new);
+    let reranker = open_reranker(settings)?;
     let index = Arc::new(open_index(settings, &encoder)?);
     let jobs = open_jobs(settings, &index)?;
-    let encoder = Arc::new(encoder);
-    let models = Models {
-        encoder: Arc::clone(&encoder) as Arc<dyn Forward>,
-        reranker: reranker
-            .clone()
-            .map(|reranker| reranker as Arc<dyn Forward>),
-    };
-    let (queue, thread) = EncodeQueue::start(&models, &settings.queue)?;
+    let (queue, thread) = EncodeQueue::start(&settings.queue)?;
     let retry_after_s = settings.queue.retry_after_s;
     Ok((
         Engine {
-            encoder,
-            reranker,
+            models: Models::new(encoder, reranker),
             queue,
             cache: QueryCache::new(settings.encoder.max_cached_queries),
             cursors: Arc::new(Cursors::new(&settings.limits)),

@@ -8,9 +8,10 @@ use siamese_encoder::TokenizedText;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 
 use super::lanes::{Job, Lane, Lanes};
-use super::worker::{Duty, Models, Worker};
+use super::worker::{Duty, Worker};
 use crate::config::QueueSettings;
 use crate::metrics;
+use crate::models::{Forward, Output};
 
 /// What to do when a lane is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,11 +22,10 @@ pub(crate) enum Admission {
     Wait,
 }
 
-/// A vector and what it took.
+/// What a model made of a text, and what it took.
 #[derive(Debug, Clone)]
 pub(crate) struct Encoded {
-    /// The embedding as the encoder made it.
-    pub(crate) vector: Vec<f32>,
+    pub(crate) output: Output,
     /// Time in the queue.
     pub(crate) queued: Duration,
     /// Time of the forward pass that made it, shared with its batch.
@@ -135,15 +135,12 @@ impl EncodeQueue {
     ///
     /// # Errors
     /// When the operating system gives no thread.
-    pub(crate) fn start(
-        models: &Models,
-        settings: &QueueSettings,
-    ) -> std::io::Result<(Self, EncoderThreads)> {
+    pub(crate) fn start(settings: &QueueSettings) -> std::io::Result<(Self, EncoderThreads)> {
         let max_in_a_row = settings.max_query_batches_in_a_row.get();
         let lanes = Lanes::new(settings.max_batch_tokens.get(), max_in_a_row);
         let shared = Arc::new(Shared::new(lanes));
         let start = |name: &str, duty| {
-            let worker = Worker::new(duty, models.clone(), Arc::clone(&shared), max_in_a_row);
+            let worker = Worker::new(duty, Arc::clone(&shared), max_in_a_row);
             let thread = thread::Builder::new().name(name.to_owned());
             thread.spawn(move || worker.run())
         };
@@ -160,7 +157,7 @@ impl EncodeQueue {
         Ok((queue, threads))
     }
 
-    /// Encodes all texts, or none: one full lane refuses the whole request.
+    /// Runs all texts through a model, or none: one full lane refuses the whole request.
     ///
     /// Dropping the future gives the work up: what has not been encoded by then never is.
     ///
@@ -168,6 +165,7 @@ impl EncodeQueue {
     /// [`QueueError::Full`] with [`Admission::Refuse`]; otherwise what the encoder says.
     pub(crate) async fn encode(
         &self,
+        model: Arc<dyn Forward>,
         texts: Vec<TokenizedText>,
         lane: Lane,
         admission: Admission,
@@ -177,7 +175,7 @@ impl EncodeQueue {
         }
         let tokens = texts.iter().map(TokenizedText::tokens_kept).sum();
         let room = self.room(lane).take(tokens, lane, admission).await?;
-        let replies = self.enqueue(texts, lane, &Arc::new(room))?;
+        let replies = self.enqueue(&model, texts, lane, &Arc::new(room))?;
         let mut encoded = Vec::with_capacity(replies.len());
         for reply in replies {
             encoded.push(reply.await.map_err(|_| QueueError::Closed)??);
@@ -202,6 +200,7 @@ impl EncodeQueue {
 
     fn enqueue(
         &self,
+        model: &Arc<dyn Forward>,
         texts: Vec<TokenizedText>,
         lane: Lane,
         room: &RoomInLane,
@@ -219,6 +218,7 @@ impl EncodeQueue {
                 lane,
                 Job {
                     text,
+                    model: Arc::clone(model),
                     enqueued_at,
                     reply,
                     _room: Arc::clone(room),

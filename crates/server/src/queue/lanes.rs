@@ -1,14 +1,16 @@
 //! The waiting jobs and the choice of the next batch. No thread, no clock, no lock.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 use siamese_encoder::TokenizedText;
 use tokio::sync::oneshot;
 
 use super::encode_queue::{Encoded, QueueError, RoomInLane};
+use crate::models::Forward;
 
-/// Which lane a text waits in, and with it which model it goes through.
+/// How urgent a text is; each urgency has a lane of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lane {
     /// Someone waits for the answer to a question.
@@ -45,10 +47,12 @@ impl Lane {
     }
 }
 
-/// One text that waits for its vector.
+/// One text that waits for a model.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) text: TokenizedText,
+    /// What it goes through.
+    pub(super) model: Arc<dyn Forward>,
     pub(super) enqueued_at: Instant,
     pub(super) reply: oneshot::Sender<Result<Encoded, QueueError>>,
     /// Held for as long as the text waits or is being encoded; shared by a request's texts.
@@ -59,9 +63,13 @@ impl Job {
     fn tokens(&self) -> usize {
         self.text.tokens_kept()
     }
+
+    fn is_for_model_of(&self, other: &Self) -> bool {
+        std::ptr::addr_eq(Arc::as_ptr(&self.model), Arc::as_ptr(&other.model))
+    }
 }
 
-/// A batch ready to be encoded.
+/// Texts that go through one model together.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) lane: Lane,
@@ -146,13 +154,16 @@ impl Lanes {
     }
 }
 
-/// Takes jobs from the front until the next would pass the budget; the first is always taken.
+/// Takes jobs from the front until the next would pass the budget or is for another model; the first is
+/// always taken.
 fn take_batch(lane: &mut VecDeque<Job>, max_batch_tokens: usize) -> (Vec<Job>, usize) {
     let (mut jobs, mut tokens, mut dropped) = (Vec::new(), 0, 0);
     while let Some(job) = lane.pop_front() {
         if job.reply.is_closed() {
             dropped += 1;
-        } else if jobs.is_empty() || tokens + job.tokens() <= max_batch_tokens {
+        } else if jobs.is_empty()
+            || (job.is_for_model_of(&jobs[0]) && tokens + job.tokens() <= max_batch_tokens)
+        {
             tokens += job.tokens();
             jobs.push(job);
         } else {
@@ -165,23 +176,47 @@ fn take_batch(lane: &mut VecDeque<Job>, max_batch_tokens: usize) -> (Vec<Job>, u
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, OnceLock};
 
     use siamese_encoder::{Encoder, EncoderOptions, InputKind};
     use tokio::sync::{Semaphore, oneshot};
 
     use super::*;
+    use crate::models::Outputs;
 
     type Reply = oneshot::Receiver<Result<Encoded, QueueError>>;
 
+    #[derive(Debug)]
+    struct Idle;
+
+    impl Forward for Idle {
+        fn forward(&self, _texts: &[&TokenizedText]) -> Outputs {
+            Ok(Vec::new())
+        }
+
+        fn forward_in_background(
+            &self,
+            _texts: &[&TokenizedText],
+            _pause: &(dyn Fn() + Sync),
+        ) -> Outputs {
+            Ok(Vec::new())
+        }
+    }
+
     /// A text of two tokens beside the special ones.
     fn job(text: &TokenizedText) -> (Job, Reply) {
+        static MODEL: OnceLock<Arc<dyn Forward>> = OnceLock::new();
+        job_for(MODEL.get_or_init(|| Arc::new(Idle)), text)
+    }
+
+    fn job_for(model: &Arc<dyn Forward>, text: &TokenizedText) -> (Job, Reply) {
         let (reply, receiver) = oneshot::channel();
         let room = Arc::new(Semaphore::new(1))
             .try_acquire_many_owned(1)
             .unwrap();
         let job = Job {
             text: text.clone(),
+            model: Arc::clone(model),
             enqueued_at: Instant::now(),
             reply,
             _room: Arc::new(room),
@@ -250,6 +285,23 @@ mod tests {
             (batch.lane, batch.jobs.len(), dropped),
             (Lane::Rerank, 1, 1)
         );
+    }
+
+    #[test]
+    fn a_batch_holds_jobs_of_one_model() {
+        let (text, mut lanes) = (text(), Lanes::new(1000, 8));
+        let models: [Arc<dyn Forward>; 2] = [Arc::new(Idle), Arc::new(Idle)];
+        let mut replies = Vec::new();
+        for model in [0, 0, 1, 0] {
+            let (job, reply) = job_for(&models[model], &text);
+            lanes.push(Lane::Bulk, job);
+            replies.push(reply);
+        }
+        let batches = std::iter::from_fn(|| {
+            let has_jobs = lanes.has_jobs(&Lane::ALL);
+            has_jobs.then(|| lanes.next_batch(&Lane::ALL).0.jobs.len())
+        });
+        assert_eq!(batches.collect::<Vec<_>>(), [2, 1, 1]);
     }
 
     #[test]

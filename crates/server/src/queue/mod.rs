@@ -7,6 +7,5 @@ mod encode_queue;
 mod lanes;
 mod worker;
 
-pub(crate) use encode_queue::{Admission, EncodeQueue, EncoderThreads, QueueError};
+pub(crate) use encode_queue::{Admission, EncodeQueue, Encoded, EncoderThreads, QueueError};
 pub(crate) use lanes::Lane;
-pub(crate) use worker::{Forward, Models};

@@ -4,89 +4,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use siamese_encoder::{Encoder, Reranker, TokenizedText};
+use siamese_encoder::TokenizedText;
 
 use super::encode_queue::{Encoded, QueueError, Shared};
 use super::lanes::{Batch, Job, Lane};
+use crate::models::{Forward, Output, Outputs};
 use crate::{metrics, thread_slice};
 
 /// What panics at once again must not take a core.
 const PAUSE_AFTER_PANIC: Duration = Duration::from_millis(100);
 
-/// What a forward pass yields: one vector for each text, in order.
-pub(crate) type Vectors = Result<Vec<Vec<f32>>, siamese_encoder::Error>;
-
-/// The forward pass, as the queue sees it.
-pub(crate) trait Forward: Send + Sync + std::fmt::Debug + 'static {
-    /// One vector for each text, in order.
-    ///
-    /// # Errors
-    /// When the encoder fails or yields a value that is not finite.
-    fn forward(&self, texts: &[&TokenizedText]) -> Vectors;
-
-    /// The same while other passes go on; may call `pause` now and then, on any thread.
-    ///
-    /// # Errors
-    /// As [`Self::forward`].
-    fn forward_in_background(&self, texts: &[&TokenizedText], pause: &(dyn Fn() + Sync))
-    -> Vectors;
-}
-
-impl Forward for Encoder {
-    fn forward(&self, texts: &[&TokenizedText]) -> Vectors {
-        self.encode_tokenized(texts)
-    }
-
-    fn forward_in_background(
-        &self,
-        texts: &[&TokenizedText],
-        pause: &(dyn Fn() + Sync),
-    ) -> Vectors {
-        self.encode_in_background(texts, pause)
-    }
-}
-
-impl Forward for Reranker {
-    /// The logit of each pair, as a vector of one value.
-    fn forward(&self, texts: &[&TokenizedText]) -> Vectors {
-        self.logits(texts).map(as_vectors)
-    }
-
-    fn forward_in_background(
-        &self,
-        texts: &[&TokenizedText],
-        pause: &(dyn Fn() + Sync),
-    ) -> Vectors {
-        self.logits_in_background(texts, pause).map(as_vectors)
-    }
-}
-
-fn as_vectors(logits: Vec<f32>) -> Vec<Vec<f32>> {
-    logits.into_iter().map(|logit| vec![logit]).collect()
-}
-
-/// The models behind the queue.
-#[derive(Debug, Clone)]
-pub(crate) struct Models {
-    /// For all lanes but one.
-    pub(crate) encoder: Arc<dyn Forward>,
-    /// For [`Lane::Rerank`].
-    pub(crate) reranker: Option<Arc<dyn Forward>>,
-}
-
-impl Models {
-    fn of(&self, lane: Lane) -> Result<&dyn Forward, QueueError> {
-        match lane {
-            Lane::Query | Lane::Bulk => Ok(self.encoder.as_ref()),
-            Lane::Rerank => self
-                .reranker
-                .as_deref()
-                .ok_or_else(|| QueueError::Failed("there is no reranker".into())),
-        }
-    }
-}
-
-type Pass<'a> = dyn Fn(&[&TokenizedText]) -> Vectors + 'a;
+type Pass<'a> = dyn Fn(&[&TokenizedText]) -> Outputs + 'a;
 
 /// What a thread is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,22 +39,15 @@ impl Duty {
 #[derive(Debug)]
 pub(super) struct Worker {
     duty: Duty,
-    models: Models,
     shared: Arc<Shared>,
     /// Batches of queries for which one pass in the background stands still.
     max_query_batches: usize,
 }
 
 impl Worker {
-    pub(super) fn new(
-        duty: Duty,
-        models: Models,
-        shared: Arc<Shared>,
-        max_query_batches: usize,
-    ) -> Self {
+    pub(super) fn new(duty: Duty, shared: Arc<Shared>, max_query_batches: usize) -> Self {
         Self {
             duty,
-            models,
             shared,
             max_query_batches,
         }
@@ -153,10 +74,12 @@ impl Worker {
 
     fn run_until_closed(&self) {
         while let Some(batch) = self.next_batch() {
-            match (self.models.of(batch.lane), self.duty) {
-                (Err(error), _) => fail(batch.jobs, &error),
-                (Ok(model), Duty::Queries) => self.encode(batch, &|texts| model.forward(texts)),
-                (Ok(model), Duty::Background) => self.encode_in_background(batch, model),
+            let model = batch.jobs.first().map(|job| Arc::clone(&job.model));
+            match (model, self.duty) {
+                // Nobody waits for any of it any more.
+                (None, _) => {}
+                (Some(model), Duty::Queries) => self.encode(batch, &|texts| model.forward(texts)),
+                (Some(model), Duty::Background) => self.encode_in_background(batch, &*model),
             }
             self.end_queries();
         }
@@ -208,24 +131,21 @@ impl Worker {
     }
 
     fn encode(&self, batch: Batch, forward: &Pass<'_>) {
-        if batch.jobs.is_empty() {
-            return;
-        }
         let started_at = Instant::now();
-        let vectors = run(&batch, forward);
+        let outputs = run(&batch, forward);
         metrics::encoded_batch(
             batch.lane,
             batch.jobs.len(),
             batch.tokens(),
             started_at.elapsed(),
         );
-        match vectors {
-            Ok(vectors) => answer(batch.jobs, vectors, started_at),
+        match outputs {
+            Ok(outputs) => answer(batch.jobs, outputs, started_at),
             Err(error) => self.retry_one_by_one(batch, forward, &error),
         }
     }
 
-    /// One text with a bad vector must not fail the texts of other callers beside it.
+    /// One text with a bad result must not fail the texts of other callers beside it.
     fn retry_one_by_one(&self, batch: Batch, forward: &Pass<'_>, error: &QueueError) {
         if batch.jobs.len() == 1 {
             tracing::error!(%error, "encoding failed");
@@ -239,23 +159,23 @@ impl Worker {
 }
 
 /// Runs a forward pass; a panic in it is an error.
-fn run(batch: &Batch, forward: &Pass<'_>) -> Result<Vec<Vec<f32>>, QueueError> {
+fn run(batch: &Batch, forward: &Pass<'_>) -> Result<Vec<Output>, QueueError> {
     let texts: Vec<&TokenizedText> = batch.jobs.iter().map(|job| &job.text).collect();
     match catch_unwind(AssertUnwindSafe(|| forward(&texts))) {
-        Ok(Ok(vectors)) if vectors.len() == texts.len() => Ok(vectors),
-        Ok(Ok(_)) => Err(QueueError::Failed("it returned too few vectors".into())),
+        Ok(Ok(outputs)) if outputs.len() == texts.len() => Ok(outputs),
+        Ok(Ok(_)) => Err(QueueError::Failed("it returned too little".into())),
         Ok(Err(error)) => Err(QueueError::Failed(error.to_string().into())),
         Err(_) => Err(QueueError::Failed("it panicked".into())),
     }
 }
 
 /// A receiver that is gone is a caller that hung up; nothing is owed to it.
-fn answer(jobs: Vec<Job>, vectors: Vec<Vec<f32>>, started_at: Instant) {
+fn answer(jobs: Vec<Job>, outputs: Vec<Output>, started_at: Instant) {
     let encoding = started_at.elapsed();
-    for (job, vector) in jobs.into_iter().zip(vectors) {
+    for (job, output) in jobs.into_iter().zip(outputs) {
         let queued = started_at.duration_since(job.enqueued_at);
         drop(job.reply.send(Ok(Encoded {
-            vector,
+            output,
             queued,
             encoding,
         })));
@@ -273,7 +193,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Mutex;
 
-    use siamese_encoder::{EncoderOptions, InputKind};
+    use siamese_encoder::{Encoder, EncoderOptions, InputKind};
     use tokio::sync::{Semaphore, oneshot};
 
     use super::super::lanes::Lanes;
@@ -302,15 +222,15 @@ mod tests {
             }
         }
 
-        fn finish(&self, texts: &[&TokenizedText]) -> Vectors {
+        fn finish(&self, texts: &[&TokenizedText]) -> Outputs {
             let tokens = texts.iter().map(|text| text.tokens_kept());
             self.done.lock().unwrap().extend(tokens.clone());
-            Ok(tokens.map(|tokens| vec![tokens as f32]).collect())
+            Ok(tokens.map(|tokens| Output::Score(tokens as f32)).collect())
         }
     }
 
     impl Forward for Busy {
-        fn forward(&self, texts: &[&TokenizedText]) -> Vectors {
+        fn forward(&self, texts: &[&TokenizedText]) -> Outputs {
             self.next_query_comes();
             // Others get the lock and a core meanwhile, as they do during a real pass.
             std::thread::sleep(Duration::from_millis(1));
@@ -322,7 +242,7 @@ mod tests {
             &self,
             texts: &[&TokenizedText],
             pause: &(dyn Fn() + Sync),
-        ) -> Vectors {
+        ) -> Outputs {
             self.next_query_comes();
             pause();
             self.finish(texts)
@@ -334,12 +254,13 @@ mod tests {
         Encoder::open(&models.join("roberta"), &EncoderOptions::default()).unwrap()
     }
 
-    fn job(encoder: &Encoder, words: usize) -> (Job, Reply) {
+    fn job(encoder: &Encoder, words: usize, model: &Arc<dyn Forward>) -> (Job, Reply) {
         let (reply, receiver) = oneshot::channel();
         let room = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let text = encoder.tokenize(&"a ".repeat(words), InputKind::Query);
         let job = Job {
             text: text.unwrap(),
+            model: Arc::clone(model),
             enqueued_at: Instant::now(),
             reply,
             _room: Arc::new(room),
@@ -351,25 +272,22 @@ mod tests {
     /// were encoded before it, and whether the bulk text and each query were answered.
     fn encoded(queries: usize, panics_on_queries: bool) -> (usize, bool, Vec<bool>) {
         let encoder = encoder();
-        let (bulk, bulk_reply) = job(&encoder, 20);
-        let bulk_tokens = bulk.text.tokens_kept();
-        let (coming, replies): (Vec<_>, Vec<_>) = (0..queries).map(|_| job(&encoder, 1)).unzip();
-        let mut lanes = Lanes::new(1, MAX_QUERY_BATCHES);
-        lanes.push(Lane::Bulk, bulk);
-        let shared = Arc::new(Shared::new(lanes));
+        let shared = Arc::new(Shared::new(Lanes::new(1, MAX_QUERY_BATCHES)));
         let busy = Arc::new(Busy {
             shared: Arc::clone(&shared),
-            coming: Mutex::new(coming),
+            coming: Mutex::default(),
             done: Mutex::default(),
             panics_on_queries,
         });
-        let models = Models {
-            encoder: Arc::clone(&busy) as Arc<dyn Forward>,
-            reranker: None,
-        };
+        let model: Arc<dyn Forward> = Arc::<Busy>::clone(&busy);
+        let (bulk, bulk_reply) = job(&encoder, 20, &model);
+        let bulk_tokens = bulk.text.tokens_kept();
+        let queries = (0..queries).map(|_| job(&encoder, 1, &model));
+        let (coming, replies): (Vec<_>, Vec<_>) = queries.unzip();
+        *busy.coming.lock().unwrap() = coming;
+        shared.lock().lanes.push(Lane::Bulk, bulk);
         let workers = [Duty::Queries, Duty::Background].map(|duty| {
-            let (models, shared) = (models.clone(), Arc::clone(&shared));
-            let worker = Worker::new(duty, models, shared, MAX_QUERY_BATCHES);
+            let worker = Worker::new(duty, Arc::clone(&shared), MAX_QUERY_BATCHES);
             std::thread::spawn(|| worker.run())
         });
         let is_answered = |reply: Reply| reply.blocking_recv().unwrap().is_ok();

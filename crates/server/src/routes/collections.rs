@@ -366,8 +366,8 @@ pub(crate) async fn put(
     let engine = app.engine()?;
     let words = request.words()?;
     let chunking = match request.chunking {
-        Some(chunking) => chunking.checked(&engine.encoder)?,
-        None => default_chunking(&engine.encoder),
+        Some(chunking) => chunking.checked(engine.models.encoder())?,
+        None => default_chunking(engine.models.encoder()),
     };
     let settings = CollectionSettings {
         chunking,

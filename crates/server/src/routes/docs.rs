@@ -32,7 +32,7 @@ pub(crate) async fn openapi_json(State(app): State<App>) -> Result<Response, Api
 fn dimensions(app: &App) -> Option<usize> {
     app.engine()
         .ok()
-        .map(|engine| engine.encoder.info().dimensions)
+        .map(|engine| engine.models.encoder().info().dimensions)
 }
 
 /// A page to search with.

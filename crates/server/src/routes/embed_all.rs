@@ -91,7 +91,7 @@ pub(crate) async fn post(
     let engine = app.engine()?;
     let mut room = app.room();
     let texts = token_states(engine, task, &mut room, app.limits().max_response_bytes).await?;
-    let width = engine.encoder.state_width();
+    let width = engine.models.encoder().state_width();
     blocking_steps(move |cancel| {
         answer::json(room.another().until(cancel), &TokenStates { texts, width })
     })

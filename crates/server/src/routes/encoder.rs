@@ -51,7 +51,7 @@ pub(crate) struct EncoderDescription {
     responses((status = 200, body = EncoderDescription), EngineProblems)
 )]
 pub(crate) async fn encoder(State(app): State<App>) -> Result<Json<EncoderDescription>, ApiError> {
-    let info = app.engine()?.encoder.info();
+    let info = app.engine()?.models.encoder().info();
     Ok(Json(EncoderDescription {
         model: info.model.clone(),
         encoder_id: info.id.to_string(),

@@ -125,7 +125,7 @@ pub(crate) async fn get(
     let engine = app.engine()?;
     let collection = engine.collection(&collection)?;
     let with_vectors = query.include.is_some();
-    let head = head(&collection, &engine.encoder, with_vectors);
+    let head = head(&collection, engine.models.encoder(), with_vectors);
     let export = Export {
         collection,
         with_vectors,

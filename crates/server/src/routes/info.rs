@@ -60,7 +60,7 @@ pub(crate) struct EmbeddingModel {
     responses((status = 200, body = Info), EngineProblems)
 )]
 pub(crate) async fn info(State(app): State<App>) -> Result<Json<Info>, ApiError> {
-    let encoder = app.engine()?.encoder.info();
+    let encoder = app.engine()?.models.encoder().info();
     let settings = app.settings();
     let pooling: Vec<String> = encoder.pooling.iter().map(ToString::to_string).collect();
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);

@@ -40,7 +40,7 @@ pub(crate) struct RerankerDescription {
 pub(crate) async fn reranker(
     State(app): State<App>,
 ) -> Result<Json<RerankerDescription>, ApiError> {
-    let info = app.engine()?.reranker()?.info();
+    let info = app.engine()?.models.reranker()?.info();
     Ok(Json(RerankerDescription {
         model: info.model.clone(),
         architecture: info.architecture.clone(),

@@ -191,7 +191,7 @@ pub(super) async fn compare(
     } = comparison;
     let mut room = app.room();
     // What is made before the answer; texts are bounded by the queue as well.
-    room.hold(operands.len() * engine.encoder.info().dimensions * size_of::<f32>())?;
+    room.hold(operands.len() * engine.models.encoder().info().dimensions * size_of::<f32>())?;
     let compared = compared(engine, &collection, operands, metric).await?;
     blocking_steps(move |cancel| {
         let response = form.response(compared, &pairs);

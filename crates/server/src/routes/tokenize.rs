@@ -237,7 +237,7 @@ pub(crate) async fn tokenize(
     State(app): State<App>,
     ApiJson(task): ApiJson<TokenizeRequest>,
 ) -> Result<Response, ApiError> {
-    let encoder = Arc::clone(&app.engine()?.encoder);
+    let encoder = Arc::clone(app.engine()?.models.encoder());
     let prompt = match task.prompt_name {
         Some(name) => Prompt::Named(name).text(&encoder)?,
         None => String::new(),
@@ -273,7 +273,7 @@ pub(crate) async fn decode(
     State(app): State<App>,
     ApiJson((texts, skip_special_tokens)): ApiJson<DecodeRequest>,
 ) -> Result<Response, ApiError> {
-    let encoder = Arc::clone(&app.engine()?.encoder);
+    let encoder = Arc::clone(app.engine()?.models.encoder());
     let room = app.room();
     blocking_steps(move |cancel| {
         check_token_ids(&encoder, &texts, "/ids")?;

@@ -117,7 +117,7 @@ pub(crate) async fn embed_texts(
     engine: &Engine,
     task: EmbedTask,
 ) -> Result<Vec<TextEmbedding>, ApiError> {
-    check_dimensions(&engine.encoder, task.dimensions)?;
+    check_dimensions(engine.models.encoder(), task.dimensions)?;
     let (dimensions, normalize) = (task.dimensions, task.normalize);
     let tokenized = tokenized(engine, task).await?;
     let lane = Lane::for_texts(tokenized.len());
@@ -144,7 +144,7 @@ pub(crate) async fn token_states(
 ) -> Result<Vec<Vec<f32>>, ApiError> {
     let tokenized = tokenized(engine, task).await?;
     let tokens: usize = tokenized.iter().map(TokenizedText::tokens_kept).sum();
-    let bytes = tokens * engine.encoder.state_width() * size_of::<f32>();
+    let bytes = tokens * engine.models.encoder().state_width() * size_of::<f32>();
     // As JSON a number takes more than as four bytes.
     if bytes > max_response_bytes {
         let detail = format!(
@@ -166,7 +166,7 @@ pub(crate) async fn token_states(
 }
 
 async fn tokenized(engine: &Engine, task: EmbedTask) -> Result<Vec<TokenizedText>, ApiError> {
-    let encoder = Arc::clone(&engine.encoder);
+    let encoder = Arc::clone(engine.models.encoder());
     let prompt = task.prompt.text(&encoder)?;
     let EmbedTask {
         texts,

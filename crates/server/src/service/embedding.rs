@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use siamese_encoder::{InputKind, TokenizedText};
+use siamese_encoder::{Encoder, InputKind, TokenizedText};
 
 use super::{blocking_steps, in_steps};
 use crate::app::Engine;
 use crate::error::ApiError;
 use crate::metrics;
-use crate::queue::{Admission, Lane, QueueError};
+use crate::models::{Forward, Output};
+use crate::queue::{Admission, Encoded, Lane, QueueError};
 
 /// Beyond so many texts a request is bulk work, which the cache of queries has no use for.
 const MAX_CACHED_TEXTS: usize = 64;
@@ -87,7 +88,8 @@ impl Engine {
         if texts.len() > MAX_CACHED_TEXTS {
             return self.embed(texts, kind, lane, Admission::Refuse).await;
         }
-        let known = texts.iter().map(|text| self.cache.get(text, kind));
+        let encoder = self.models.encoder().info().id.as_str();
+        let known = texts.iter().map(|text| self.cache.get(encoder, text, kind));
         let known: Vec<Option<Embedding>> = known.collect();
         let is_new = |(_, known): &(&String, &Option<Embedding>)| known.is_none();
         let new = texts.iter().zip(&known).filter(is_new);
@@ -96,7 +98,7 @@ impl Engine {
             .embed(new.clone(), kind, lane, Admission::Refuse)
             .await?;
         for (text, embedding) in new.iter().zip(&made) {
-            self.cache.put(text, kind, embedding);
+            self.cache.put(encoder, text, kind, embedding);
         }
         let mut made = made.into_iter();
         let embeddings = known
@@ -119,7 +121,7 @@ impl Engine {
         if texts.is_empty() {
             return Ok(Vec::new());
         }
-        let encoder = Arc::clone(&self.encoder);
+        let encoder = Arc::clone(self.models.encoder());
         let tokenize = move |texts: &[String]| {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             let tokenized = encoder.tokenize_all(&texts, kind);
@@ -148,29 +150,41 @@ impl Engine {
             .iter()
             .map(|text| (text.tokens_seen(), text.tokens_kept(), Vocabulary::of(text)))
             .collect();
-        metrics::truncated(counts.iter().filter(|(seen, kept, _)| seen > kept).count());
-        let unknown = counts
-            .iter()
-            .filter(|(.., known)| known.is_mostly_unknown());
-        metrics::mostly_unknown(unknown.count());
-        let encoded = self
-            .queue
-            .encode(tokenized, lane, admission)
-            .await
-            .map_err(|error| self.queue_error(error))?;
-        let embeddings =
-            encoded
-                .into_iter()
-                .zip(counts)
-                .map(|(encoded, (seen, kept, vocabulary))| Embedding {
-                    vector: encoded.vector,
-                    tokens_seen: seen,
-                    tokens_kept: kept,
-                    vocabulary,
-                    queued: encoded.queued,
-                    encoding: encoded.encoding,
-                });
-        Ok(embeddings.collect())
+        let encoder: Arc<dyn Forward> = Arc::<Encoder>::clone(self.models.encoder());
+        let encoded = self.run(encoder, tokenized, lane, admission).await?;
+        let embeddings = encoded.into_iter().zip(counts);
+        let embeddings = embeddings.map(|(encoded, (seen, kept, vocabulary))| {
+            let Output::Vector(vector) = encoded.output else {
+                return Err(ApiError::internal("the encoder returned no vector"));
+            };
+            Ok(Embedding {
+                vector,
+                tokens_seen: seen,
+                tokens_kept: kept,
+                vocabulary,
+                queued: encoded.queued,
+                encoding: encoded.encoding,
+            })
+        });
+        embeddings.collect()
+    }
+
+    /// Runs texts through a model, in order, and counts those that it does not read well.
+    ///
+    /// # Errors
+    /// As [`Self::embed`].
+    pub(super) async fn run(
+        &self,
+        model: Arc<dyn Forward>,
+        texts: Vec<TokenizedText>,
+        lane: Lane,
+        admission: Admission,
+    ) -> Result<Vec<Encoded>, ApiError> {
+        metrics::truncated(texts.iter().filter(|text| text.is_truncated()).count());
+        let unknown = texts.iter().map(Vocabulary::of);
+        metrics::mostly_unknown(unknown.filter(|known| known.is_mostly_unknown()).count());
+        let encoded = self.queue.encode(model, texts, lane, admission).await;
+        encoded.map_err(|error| self.queue_error(error))
     }
 
     fn queue_error(&self, error: QueueError) -> ApiError {

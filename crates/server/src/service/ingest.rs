@@ -204,7 +204,7 @@ async fn plan(
 ) -> Result<Vec<Step>, ApiError> {
     let (collection, drafts) = (Arc::clone(collection), Arc::clone(drafts));
     let (encoder, max_passages) = (
-        Arc::clone(&engine.encoder),
+        Arc::clone(engine.models.encoder()),
         engine.max_passages_per_document,
     );
     blocking_steps(move |cancel| {

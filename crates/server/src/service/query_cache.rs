@@ -12,8 +12,11 @@ use crate::metrics;
 /// Texts longer than this are not kept, bytes: hardly anyone asks for one twice.
 const MAX_CACHED_TEXT_BYTES: usize = 1024;
 
+/// A text, as an encoder reads it.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Asked {
+struct Key {
+    /// Its identity.
+    encoder: String,
     kind: InputKind,
     text: String,
 }
@@ -22,7 +25,7 @@ struct Asked {
 #[derive(Debug)]
 pub(crate) struct QueryCache {
     /// `None` when nothing is to be kept.
-    vectors: Option<Mutex<LruCache<Asked, Embedding>>>,
+    vectors: Option<Mutex<LruCache<Key, Embedding>>>,
 }
 
 impl QueryCache {
@@ -33,29 +36,30 @@ impl QueryCache {
     }
 
     /// The vector of a text, if it is known.
-    pub(super) fn get(&self, text: &str, kind: InputKind) -> Option<Embedding> {
-        let asked = asked(text, kind)?;
-        let found = self.lock()?.get(&asked).cloned();
+    pub(super) fn get(&self, encoder: &str, text: &str, kind: InputKind) -> Option<Embedding> {
+        let key = key(encoder, text, kind)?;
+        let found = self.lock()?.get(&key).cloned();
         metrics::cached_query(found.is_some());
         found
     }
 
     /// Keeps a vector. Who gets it later has not waited for it.
-    pub(super) fn put(&self, text: &str, kind: InputKind, embedding: &Embedding) {
-        if let (Some(asked), Some(mut vectors)) = (asked(text, kind), self.lock()) {
-            vectors.put(asked, embedding.without_times());
+    pub(super) fn put(&self, encoder: &str, text: &str, kind: InputKind, embedding: &Embedding) {
+        if let (Some(key), Some(mut vectors)) = (key(encoder, text, kind), self.lock()) {
+            vectors.put(key, embedding.without_times());
         }
     }
 
     /// Between two statements the map is consistent, whatever a panicking thread left behind.
-    fn lock(&self) -> Option<MutexGuard<'_, LruCache<Asked, Embedding>>> {
+    fn lock(&self) -> Option<MutexGuard<'_, LruCache<Key, Embedding>>> {
         let vectors = self.vectors.as_ref()?;
         Some(vectors.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-fn asked(text: &str, kind: InputKind) -> Option<Asked> {
-    (text.len() <= MAX_CACHED_TEXT_BYTES).then(|| Asked {
+fn key(encoder: &str, text: &str, kind: InputKind) -> Option<Key> {
+    (text.len() <= MAX_CACHED_TEXT_BYTES).then(|| Key {
+        encoder: encoder.to_owned(),
         kind,
         text: text.to_owned(),
     })
@@ -67,6 +71,8 @@ mod tests {
 
     use super::*;
     use crate::service::Vocabulary;
+
+    const ENCODER: &str = "e";
 
     fn embedding(value: f32) -> Embedding {
         Embedding {
@@ -80,28 +86,29 @@ mod tests {
     }
 
     fn vector(cache: &QueryCache, text: &str, kind: InputKind) -> Option<f32> {
-        cache.get(text, kind).map(|found| found.vector[0])
+        cache.get(ENCODER, text, kind).map(|found| found.vector[0])
     }
 
     #[test]
     fn a_text_is_known_again_as_what_it_was_asked_for() {
         let cache = QueryCache::new(4);
-        cache.put("lamp", InputKind::Query, &embedding(1.0));
+        cache.put(ENCODER, "lamp", InputKind::Query, &embedding(1.0));
         assert_eq!(vector(&cache, "lamp", InputKind::Query), Some(1.0));
         assert_eq!(vector(&cache, "lamp", InputKind::Document), None);
         assert_eq!(vector(&cache, "Lamp", InputKind::Query), None);
-        let found = cache.get("lamp", InputKind::Query).unwrap();
+        let found = cache.get(ENCODER, "lamp", InputKind::Query).unwrap();
         assert_eq!((found.queued, found.encoding), Default::default());
+        assert!(cache.get("another", "lamp", InputKind::Query).is_none());
     }
 
     #[test]
     fn the_text_that_was_not_asked_for_the_longest_goes_first() {
         let cache = QueryCache::new(2);
         for (text, value) in [("a", 1.0), ("b", 2.0)] {
-            cache.put(text, InputKind::Query, &embedding(value));
+            cache.put(ENCODER, text, InputKind::Query, &embedding(value));
         }
-        assert!(cache.get("a", InputKind::Query).is_some());
-        cache.put("c", InputKind::Query, &embedding(3.0));
+        assert!(cache.get(ENCODER, "a", InputKind::Query).is_some());
+        cache.put(ENCODER, "c", InputKind::Query, &embedding(3.0));
         let known = ["a", "b", "c"].map(|text| vector(&cache, text, InputKind::Query));
         assert_eq!(known, [Some(1.0), None, Some(3.0)]);
     }
@@ -111,8 +118,8 @@ mod tests {
         let long = "x".repeat(MAX_CACHED_TEXT_BYTES + 1);
         for (max_texts, text) in [(0, "a"), (4, long.as_str())] {
             let cache = QueryCache::new(max_texts);
-            cache.put(text, InputKind::Query, &embedding(1.0));
-            assert!(cache.get(text, InputKind::Query).is_none());
+            cache.put(ENCODER, text, InputKind::Query, &embedding(1.0));
+            assert!(cache.get(ENCODER, text, InputKind::Query).is_none());
         }
     }
 }

@@ -9,14 +9,12 @@ use siamese_index::{Collection, Hit, HitParts};
 use super::chunking::with_title;
 use super::{Cancel, TEXTS_OF_STEP, blocking_steps};
 use crate::app::Engine;
-use crate::error::{ApiError, ErrorCode};
+use crate::error::ApiError;
+use crate::models::{Forward, Output};
 use crate::queue::{Admission, Lane};
 
 /// Texts that are tokenised together, bytes; at least one.
 const MAX_PORTION_BYTES: usize = 1 << 20;
-
-const NO_RERANKER: &str = "this service has no reranker; start it with --reranker DIR or set \
-                           reranker.model to the folder of a cross-encoder";
 
 /// A query and the texts to score with it.
 #[derive(Debug, Clone)]
@@ -73,16 +71,6 @@ impl OverWindow {
 type TokenizedTasks = Vec<Vec<TokenizedText>>;
 
 impl Engine {
-    /// The reranker.
-    ///
-    /// # Errors
-    /// 404 when the service was started without one.
-    pub(crate) fn reranker(&self) -> Result<&Arc<Reranker>, ApiError> {
-        self.reranker
-            .as_ref()
-            .ok_or_else(|| ApiError::new(ErrorCode::RerankerNotFound, NO_RERANKER))
-    }
-
     /// Scores of all texts of all tasks, in their order. All pairs wait in the queue together.
     ///
     /// # Errors
@@ -93,7 +81,7 @@ impl Engine {
         tasks: Vec<RerankTask>,
         over_window: OverWindow,
     ) -> Result<Vec<Vec<PairScore>>, ApiError> {
-        let reranker = Arc::clone(self.reranker()?);
+        let reranker = Arc::clone(self.models.reranker()?);
         let tokenizer = Arc::clone(&reranker);
         let tokenized: TokenizedTasks = blocking_steps(move |cancel| {
             let truncation = over_window.truncation();
@@ -108,12 +96,14 @@ impl Engine {
         if over_window == OverWindow::Refuse {
             refuse_truncated(&pairs, reranker.info().max_tokens)?;
         }
-        let embeddings = self
-            .embed_tokenized(pairs, Lane::Rerank, Admission::Refuse)
+        let model: Arc<dyn Forward> = Arc::<Reranker>::clone(&reranker);
+        let scored = self
+            .run(model, pairs, Lane::Rerank, Admission::Refuse)
             .await?;
-        let mut scores = embeddings.into_iter().map(|pair| {
-            let no_logit = || ApiError::internal("the reranker returned no logit");
-            let logit = pair.vector.first().copied().ok_or_else(no_logit)?;
+        let mut scores = scored.into_iter().map(|pair| {
+            let Output::Score(logit) = pair.output else {
+                return Err(ApiError::internal("the reranker returned no logit"));
+            };
             let score = reranker.score(logit);
             Ok(PairScore { logit, score })
         });

@@ -185,7 +185,7 @@ async fn answer(app: &App, task: EmbedTask, format: EncodingFormat) -> Result<Re
     let engine = app.engine()?;
     let embeddings = embed_texts(engine, task).await?;
     let tokens = embeddings.iter().map(|embedding| embedding.tokens).sum();
-    let model = engine.encoder.info().model.clone();
+    let model = engine.models.encoder().info().model.clone();
     let room = app.room();
     blocking_steps(move |cancel| {
         let data = embeddings.into_iter().enumerate();

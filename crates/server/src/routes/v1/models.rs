@@ -95,7 +95,7 @@ pub(crate) async fn get_without_version(
 impl ModelShape {
     fn of(engine: &Engine) -> Self {
         Self {
-            id: engine.encoder.info().model.clone(),
+            id: engine.models.encoder().info().model.clone(),
             object: "model",
             created: engine.loaded_at.as_second(),
             owned_by: "siamese",

@@ -40,7 +40,10 @@ pub(super) fn split(engine: &Engine, search: &mut Search) -> Result<Option<Secon
     let Some(rerank) = search.rerank else {
         return Ok(None);
     };
-    engine.reranker().map_err(|error| error.at("/rerank"))?;
+    engine
+        .models
+        .reranker()
+        .map_err(|error| error.at("/rerank"))?;
     let SearchedFor::Text(query) = &search.searched_for else {
         let detail = "rerank compares texts, so it goes with query only";
         return Err(ApiError::invalid("/rerank", detail));

@@ -1,0 +1,7 @@
+//! The models that are open: by name, and as the queue runs them.
+
+mod forward;
+mod registry;
+
+pub(crate) use forward::{Forward, Output, Outputs};
+pub(crate) use registry::Models;
