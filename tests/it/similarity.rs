@@ -75,3 +75,53 @@ fn distances_are_negative_so_that_higher_is_more_alike() {
         );
     }
 }
+
+fn run(server: &Server, folder: &std::path::Path, arguments: &[&str]) -> std::process::Output {
+    let mut command = std::process::Command::new(siamese_tests::binary());
+    command.arg("similarity").args(arguments).arg("--url");
+    command.arg(format!("http://127.0.0.1:{}", server.port()));
+    command.current_dir(folder).output().unwrap()
+}
+
+#[test]
+fn files_are_compared_as_a_matrix_or_line_by_line() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(&data.path().join("data"));
+    let folder = data.path();
+    fs_err::write(
+        folder.join("a.csv"),
+        "id,text\n1,A cat sleeps\n2,Taxes are due\n",
+    )
+    .unwrap();
+    fs_err::write(
+        folder.join("b.csv"),
+        "id,text\nx,The cat is asleep\ny,A cat sleeps\n",
+    )
+    .unwrap();
+    let text = |arguments: &[&str]| {
+        let output = run(&server, folder, arguments);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{error}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let matrix = text(&["a.csv", "b.csv", "--files"]);
+    let rows: Vec<Vec<&str>> = matrix
+        .lines()
+        .map(|line| line.split(',').collect())
+        .collect();
+    assert_eq!(rows[0], ["", "x", "y"]);
+    assert_eq!((rows[1][0], rows[1][2], rows[2][0]), ("1", "1.0000", "2"));
+    let score = |row: usize, column: usize| rows[row][column].parse::<f64>().unwrap();
+    assert!(score(1, 1) > 0.8 && score(2, 1) < 0.3, "{matrix}");
+    let own = text(&["a.csv", "--files"]);
+    assert!(own.starts_with(",1,2\n1,1.0000,"), "{own}");
+    let pairs = text(&["a.csv", "b.csv", "--files", "--pairs"]);
+    assert!(pairs.starts_with("left,right,score\n1,x,0."), "{pairs}");
+    fs_err::write(folder.join("c.txt"), "alone").unwrap();
+    let uneven = run(&server, folder, &["a.csv", "c.txt", "--files", "--pairs"]);
+    assert!(!uneven.status.success());
+    assert!(
+        String::from_utf8_lossy(&uneven.stderr).contains("one file has 2 texts and the other 1")
+    );
+    assert!(!run(&server, folder, &["a text"]).status.success());
+}

@@ -385,7 +385,7 @@ pub enum Error {
         name: String,
     },
     /// A question has more words than are looked up.
-    #[error("the question has {words} different words; {max_words} are allowed")]
+    #[error("the query has {words} different words; {max_words} are allowed")]
     TooManyWords {
         /// Words given.
         words: usize,

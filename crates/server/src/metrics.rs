@@ -152,7 +152,7 @@ fn describe() {
     );
     describe_counter!(
         CACHED_QUERIES,
-        "Texts of questions, by whether their vectors were known"
+        "Texts of queries, by whether their vectors were known"
     );
     describe_gauge!(
         QUEUE_TOKENS,

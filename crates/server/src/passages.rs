@@ -33,6 +33,12 @@ pub struct Passage {
     pub tokens: TokenizedText,
 }
 
+/// Returns a text under its title, as it is encoded.
+#[must_use]
+pub fn under_title(title: Option<&str>, text: &str) -> String {
+    with_title(title, text)
+}
+
 /// Returns the passages of a text, in their order.
 ///
 /// # Errors

@@ -83,7 +83,7 @@ impl DataSet {
         }
         if queries.is_empty() {
             bail!(
-                "no question of {}/queries.jsonl has judgements",
+                "no query of {}/queries.jsonl has judgements",
                 self.folder.display()
             );
         }

@@ -282,7 +282,7 @@ fn search(
     queries: &[Query],
     wish: &Map<String, Value>,
 ) -> Result<HashMap<String, Run>> {
-    let bar = progress(queries.len(), "questions asked");
+    let bar = progress(queries.len(), "queries");
     let mut runs = HashMap::with_capacity(queries.len());
     for part in queries.chunks(queries_per_request(wish)) {
         let searches: Vec<Value> = part.iter().map(|query| request(query, wish)).collect();
