@@ -13,7 +13,7 @@ use super::job::{Job, JobFailure, JobKind, JobRecord, JobState};
 use super::run::JobRun;
 use crate::config::JobsSettings;
 use crate::error::{ApiError, ErrorCode};
-use crate::metrics;
+use crate::{metrics, thread_slice};
 
 /// What `Retry-After` says when as many jobs wait as may, seconds.
 const RETRY_AFTER_S: u64 = 60;
@@ -279,6 +279,8 @@ impl Shared {
 
     /// Does jobs of one kind until none waits.
     fn run_all(&self, kind: JobKind) {
+        // Threads begin with the slice of the one that starts them, which may be a short one.
+        thread_slice::prefer_throughput();
         step_back();
         while let Some((job, work)) = self.next(kind) {
             self.run(&job, work);

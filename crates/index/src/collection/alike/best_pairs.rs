@@ -22,8 +22,16 @@ pub(super) struct BestPairs<'a> {
 enum Kept {
     /// The best of all, the worst of them on top.
     OfAll(BinaryHeap<Worse>),
-    /// So many best ones of every document, by its number.
-    OfDocuments(usize, BTreeMap<u32, BinaryHeap<Worse>>),
+    /// The best of every document.
+    OfDocuments(Neighbours),
+}
+
+/// So many best pairs of every document, by its number.
+struct Neighbours {
+    top_k: usize,
+    heaps: BTreeMap<u32, BinaryHeap<Worse>>,
+    /// Pairs in all heaps.
+    pairs: usize,
 }
 
 impl Eq for Worse {}
@@ -49,32 +57,36 @@ impl Worse {
 }
 
 impl<'a> BestPairs<'a> {
-    pub(super) fn new(compared: &'a Compared<'a>, options: &AlikeOptions) -> Result<Self, Error> {
+    pub(super) fn new(compared: &'a Compared<'a>, options: &AlikeOptions) -> Self {
         let kept = match options.top_k_per_document {
             None => Kept::OfAll(BinaryHeap::new()),
-            Some(top_k) => {
-                let items = compared.left.len() + compared.right.map_or(0, |right| right.len());
-                if items.saturating_mul(top_k.get()) > MAX_NEIGHBOURS {
-                    return Err(Error::TooManyNeighbours {
-                        max_neighbours: MAX_NEIGHBOURS,
-                    });
-                }
-                Kept::OfDocuments(top_k.get(), BTreeMap::new())
-            }
+            Some(top_k) => Kept::OfDocuments(Neighbours {
+                top_k: top_k.get(),
+                heaps: BTreeMap::new(),
+                pairs: 0,
+            }),
         };
-        Ok(Self {
+        Self {
             compared,
             limit: options.limit,
             kept,
             total: 0,
-        })
+        }
     }
 
     /// The best pairs, best first, and how many there were.
-    pub(super) fn into_sorted(self) -> (Vec<Pair>, u64) {
+    ///
+    /// # Errors
+    /// [`Error::TooManyNeighbours`]
+    pub(super) fn into_sorted(self) -> Result<(Vec<Pair>, u64), Error> {
+        if self.is_full() {
+            return Err(Error::TooManyNeighbours {
+                max_neighbours: MAX_NEIGHBOURS,
+            });
+        }
         let (sorted, total) = match self.kept {
             Kept::OfAll(heap) => (heap.into_sorted_vec(), self.total),
-            Kept::OfDocuments(_, heaps) => {
+            Kept::OfDocuments(Neighbours { heaps, .. }) => {
                 let mut pairs: Vec<Worse> = heaps.into_values().flatten().collect();
                 pairs.sort_unstable();
                 // Kept by both of its documents.
@@ -84,11 +96,24 @@ impl<'a> BestPairs<'a> {
             }
         };
         let best = sorted.into_iter().take(self.limit);
-        (best.map(|Worse(pair)| pair).collect(), total)
+        Ok((best.map(|Worse(pair)| pair).collect(), total))
+    }
+}
+
+impl Neighbours {
+    fn offer(&mut self, document: u32, pair: Worse) {
+        let heap = self.heaps.entry(document).or_default();
+        let before = heap.len();
+        offer(heap, self.top_k, pair);
+        self.pairs += heap.len() - before;
     }
 }
 
 impl PairSink for BestPairs<'_> {
+    fn is_full(&self) -> bool {
+        matches!(&self.kept, Kept::OfDocuments(kept) if kept.pairs > MAX_NEIGHBOURS)
+    }
+
     fn floor(&self) -> f32 {
         match &self.kept {
             Kept::OfAll(heap) if heap.len() >= self.limit => {
@@ -103,17 +128,13 @@ impl PairSink for BestPairs<'_> {
         for pair in pairs {
             match &mut self.kept {
                 Kept::OfAll(heap) => offer(heap, self.limit, Worse(*pair)),
-                Kept::OfDocuments(top_k, heaps) => {
+                Kept::OfDocuments(neighbours) => {
                     let sides = [
                         self.compared.left.side(pair.left),
                         self.compared.right().side(pair.right),
                     ];
                     for side in sides {
-                        offer(
-                            heaps.entry(side.document).or_default(),
-                            *top_k,
-                            Worse(*pair),
-                        );
+                        neighbours.offer(side.document, Worse(*pair));
                     }
                 }
             }

@@ -25,8 +25,8 @@ use crate::filter::Filter;
 use crate::vectors::{AllPairs, Pair, PairSink, alike_pairs};
 use crate::{Cancel, Error, Progress};
 
-/// Pairs that are kept while neighbours of every document are gathered; each takes 24 bytes.
-const MAX_NEIGHBOURS: usize = 20_000_000;
+/// Pairs that are kept while the neighbours of all documents are gathered; each takes up to 24 bytes.
+const MAX_NEIGHBOURS: usize = 10_000_000;
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -154,7 +154,7 @@ impl Reader {
             left: &left,
             right: right.as_ref(),
         };
-        let mut best = BestPairs::new(&compared, options)?;
+        let mut best = BestPairs::new(&compared, options);
         match options.mode {
             AlikeMode::Exact => compared.all_pairs(options, cancel, progress, &mut best)?,
             AlikeMode::Approximate => {
@@ -170,7 +170,7 @@ impl Reader {
                 best.take(&near.run(cancel, progress)?, 0);
             }
         }
-        let (pairs, total) = best.into_sorted();
+        let (pairs, total) = best.into_sorted()?;
         let documents = sets
             .right
             .map_or_else(|| sets.left.clone(), |right| &sets.left | right);

@@ -1,6 +1,6 @@
 //! Pairs that the graphs lead to: for each item, those that a search with its vector finds.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -32,17 +32,13 @@ impl Search<'_> {
     pub(super) fn run(&self, cancel: &Cancel, progress: &Progress) -> Result<Vec<Pair>, Error> {
         let items = self.compared.left.len();
         progress.set_total(items as u64);
-        if items.saturating_mul(self.neighbours()) > MAX_NEIGHBOURS {
-            return Err(Error::TooManyNeighbours {
-                max_neighbours: MAX_NEIGHBOURS,
-            });
-        }
         let next = AtomicUsize::new(0);
-        let found = Mutex::new(Vec::new());
+        let found: Mutex<Vec<Pair>> = Mutex::default();
+        let is_full = AtomicBool::new(false);
         let work = || {
             loop {
                 let first = next.fetch_add(STEP, Ordering::Relaxed);
-                if first >= items || cancel.is_cancelled() {
+                if first >= items || cancel.is_cancelled() || is_full.load(Ordering::Relaxed) {
                     return;
                 }
                 let last = items.min(first + STEP);
@@ -62,6 +58,11 @@ impl Search<'_> {
             Ok::<_, Error>(())
         })?;
         cancel.check()?;
+        if is_full.into_inner() {
+            return Err(Error::TooManyNeighbours {
+                max_neighbours: MAX_NEIGHBOURS,
+            });
+        }
         let mut pairs: Vec<Pair> = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         // Found from both of its sides.
         pairs.sort_unstable_by_key(|pair| (pair.left, pair.right));
