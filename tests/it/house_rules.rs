@@ -58,6 +58,12 @@ fn only_under(word: &str, folders: &[&str]) {
 fn candle_is_known_to_the_encoder_only() {
     only_under("candle_core", &["crates/encoder/src/"]);
     only_under("candle_nn", &["crates/encoder/src/"]);
+    let own_folders = ["families/", "candle_models/"];
+    let own_folders = own_folders.map(|it| format!("crates/encoder/src/backbones/{it}"));
+    only_under(
+        "candle_transformers",
+        &own_folders.each_ref().map(String::as_str),
+    );
 }
 
 #[test]

@@ -39,6 +39,9 @@ impl HeadNames {
             "DistilBertForSequenceClassification" => {
                 ("pre_classifier", Activation::Relu, "classifier")
             }
+            "DebertaV2ForSequenceClassification" => {
+                ("pooler.dense", Activation::Gelu, "classifier")
+            }
             _ => return None,
         };
         Some(Self {

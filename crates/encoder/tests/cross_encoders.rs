@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use siamese_encoder::{Error, Precision, Reranker, RerankerOptions, Truncation};
 
-const MODELS: [&str; 7] = [
+const MODELS: [&str; 8] = [
     "bert",
     "bert-without-segments",
     "roberta",
@@ -22,6 +22,7 @@ const MODELS: [&str; 7] = [
     "distilbert",
     "albert",
     "mpnet",
+    "deberta-v2",
 ];
 
 fn model(name: &str) -> PathBuf {
@@ -223,6 +224,13 @@ fn what_is_no_cross_encoder_of_one_logit_is_refused_and_named() {
             "id2label",
             json!({"0": "no", "1": "yes"}),
             "num_labels = 2",
+        ),
+        (
+            "deberta-v2",
+            "config.json",
+            "pooler_hidden_act",
+            json!("tanh"),
+            "pooler_hidden_act = tanh",
         ),
         ("bert", "config.json", "model_type", json!("bort"), "bort"),
         (

@@ -27,6 +27,9 @@ const MODELS: [&str; 8] = [
     "modernbert",
 ];
 
+/// Those that candle-transformers runs, on a CPU, too.
+const MODELS_OF_CANDLE: [&str; 2] = ["deberta-v2", "deberta-v2-with-tables"];
+
 fn model(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures/models")
@@ -134,6 +137,55 @@ fn the_generic_path_encodes_the_same() {
         assert_eq!(encoder.info().path, "candle");
         assert_encodes(&encoder, name);
     }
+}
+
+#[test]
+fn models_of_candle_transformers_encode_as_sentence_transformers_does_alone_and_in_a_mixed_batch() {
+    for name in MODELS_OF_CANDLE {
+        let encoder = open(&model(name), &EncoderOptions::default());
+        assert_eq!(encoder.info().path, "candle-transformers");
+        assert_encodes(&encoder, name);
+    }
+}
+
+#[test]
+fn what_candle_transformers_lacks_is_named() {
+    for (key, value) in [
+        ("conv_kernel_size", json!(3)),
+        ("attention_head_size", json!(7)),
+        ("embedding_size", json!(20)),
+        ("norm_rel_ebd", json!("batch_norm")),
+        ("position_buckets", json!(2)),
+        ("position_buckets", json!(100)),
+        ("max_relative_positions", json!(1_i64 << 40)),
+        ("hidden_act", json!("swish")),
+    ] {
+        let folder = Copy::of("deberta-v2-with-tables");
+        folder.change("config.json", |config| config[key] = value.clone());
+        let error = folder.error().to_string();
+        let named = format!("{key} = {}", value.to_string().replace('"', ""));
+        assert!(error.contains(&named), "{error}");
+    }
+}
+
+#[test]
+fn weights_that_candle_transformers_does_not_find_are_named() {
+    let folder = Copy::of("deberta-v2");
+    folder.change("config.json", |config| {
+        config["num_hidden_layers"] = 3.into()
+    });
+    let error = folder.error().to_string();
+    assert!(
+        error.contains("model.safetensors") && error.contains("it has no tensor encoder.layer.2."),
+        "{error}"
+    );
+    let folder = Copy::of("deberta-v2");
+    folder.change("config.json", |config| config["vocab_size"] = 99.into());
+    let error = folder.error().to_string();
+    assert!(
+        error.contains("embeddings.word_embeddings.weight has the shape [107, 36], not [99, 36]"),
+        "{error}"
+    );
 }
 
 #[test]

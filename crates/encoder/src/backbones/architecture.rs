@@ -133,7 +133,9 @@ impl Architecture {
     }
 }
 
-fn check(indices: &[u32], rows: usize, table: &'static str) -> Result<(), Error> {
+/// # Errors
+/// When an index has no row.
+pub(super) fn check(indices: &[u32], rows: usize, table: &'static str) -> Result<(), Error> {
     match indices.iter().any(|index| *index as usize >= rows) {
         true => Err(Error::TokenOutOfRange { table }),
         false => Ok(()),

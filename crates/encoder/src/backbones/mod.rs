@@ -1,11 +1,12 @@
 //! Transformers: token ids in, token states out.
 //!
 //! `families/` says what a model folder's transformer is, as data; `packed/` runs it on a CPU, and
-//! `candle/` on any device.
+//! `candle/` on any device. Families that it does not describe, `candle_models/` runs.
 
 mod architecture;
 mod backbone;
 mod candle;
+mod candle_models;
 mod families;
 mod opening;
 #[expect(

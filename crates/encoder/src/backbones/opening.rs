@@ -6,7 +6,8 @@ use candle_core::Device;
 
 use super::backbone::{Backbone, BackboneOptions};
 use super::candle::CandleBackbone;
-use super::families::Family;
+use super::candle_models::DebertaV2Backbone;
+use super::families::{Family, Transformer};
 use super::packed::PackedBackbone;
 use crate::Error;
 
@@ -19,7 +20,14 @@ pub(crate) fn open(
     family: &Family,
     options: &BackboneOptions,
 ) -> Result<Box<dyn Backbone>, Error> {
-    let (architecture, file) = family.open(folder)?;
+    let (transformer, file) = family.open(folder)?;
+    let architecture = match transformer {
+        Transformer::Described(architecture) => architecture,
+        Transformer::DebertaV2 { config, prefix } => {
+            let backbone = DebertaV2Backbone::open(config, prefix, file, &options.device)?;
+            return Ok(Box::new(backbone));
+        }
+    };
     if matches!(options.device, Device::Cpu) && !options.generic {
         return Ok(Box::new(PackedBackbone::open(architecture, file, options)?));
     }

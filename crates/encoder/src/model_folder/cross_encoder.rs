@@ -19,6 +19,8 @@ use crate::files::{read_json, read_json_if_present};
 
 /// Labels of a model that does not say how many it has, as in Hugging Face's transformers.
 const DEFAULT_LABELS: usize = 2;
+/// What a head's `pooler_hidden_act` is, where there is one; all others have it fixed in code.
+const POOLER_ACTIVATION: &str = "gelu";
 /// Activations with such a path are known; sentence-transformers takes no others without asking.
 const TRUSTED_PATHS: &str = "torch.";
 
@@ -46,6 +48,8 @@ struct RawConfig {
     architectures: Vec<String>,
     num_labels: Option<usize>,
     id2label: Option<Map<String, Value>>,
+    /// DeBERTa's.
+    pooler_hidden_act: Option<String>,
     sentence_transformers: Option<RawActivation>,
     sbert_ce_default_activation_function: Option<String>,
 }
@@ -84,6 +88,11 @@ pub(crate) fn describe_cross_encoder(folder: &Path) -> Result<CrossEncoderDescri
     let labels = config.labels();
     if labels != 1 {
         return Err(unsupported("num_labels", labels.to_string()));
+    }
+    if let Some(name) = &config.pooler_hidden_act
+        && name != POOLER_ACTIVATION
+    {
+        return Err(unsupported("pooler_hidden_act", name.clone()));
     }
     let prompts = PromptSettings::read(folder)?;
     if let Some(name) = prompts.default_prompt_name {

@@ -23,20 +23,20 @@ pub(super) const MAX_LAYERS: usize = 1 << 10;
 /// The configuration of a transformer. Aliases are DistilBERT's and ModernBERT's.
 #[derive(Debug, Deserialize)]
 pub(super) struct Config {
-    vocab_size: usize,
+    pub(super) vocab_size: usize,
     #[serde(alias = "dim")]
-    hidden_size: usize,
+    pub(super) hidden_size: usize,
     #[serde(alias = "n_layers")]
     pub(super) num_hidden_layers: usize,
     #[serde(alias = "n_heads")]
-    num_attention_heads: usize,
+    pub(super) num_attention_heads: usize,
     #[serde(alias = "hidden_dim")]
-    intermediate_size: usize,
+    pub(super) intermediate_size: usize,
     pub(super) max_position_embeddings: usize,
-    type_vocab_size: Option<usize>,
+    pub(super) type_vocab_size: Option<usize>,
     #[serde(alias = "activation", alias = "hidden_activation")]
-    hidden_act: String,
-    layer_norm_eps: Option<f64>,
+    pub(super) hidden_act: String,
+    pub(super) layer_norm_eps: Option<f64>,
     pub(super) pad_token_id: Option<u32>,
     position_embedding_type: Option<String>,
     #[serde(default)]
@@ -198,7 +198,9 @@ impl Config {
     }
 }
 
-fn activation(name: &str) -> Result<Activation, Error> {
+/// # Errors
+/// When the activation is not known.
+pub(super) fn activation(name: &str) -> Result<Activation, Error> {
     match name {
         "gelu" | "gelu_python" => Ok(Activation::Gelu),
         "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Activation::GeluTanh),

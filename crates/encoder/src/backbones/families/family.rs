@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use candle_transformers::models::debertav2;
+
 use super::config::{self, Config};
-use super::{albert, bert, distilbert, modernbert, mpnet};
+use super::{albert, bert, deberta_v2, distilbert, modernbert, mpnet};
 use crate::Error;
 use crate::backbones::architecture::Architecture;
 use crate::files;
@@ -14,8 +16,29 @@ use crate::tensor_file::TensorFile;
 pub(crate) struct Family {
     model_type: &'static str,
     positions: Positions,
-    /// The transformer with this configuration, whose tensors' names begin with a prefix.
-    architecture: Describe,
+    definition: Definition,
+}
+
+/// Who knows a family's transformer.
+#[derive(Debug)]
+enum Definition {
+    /// We do: the transformer with this configuration, whose tensors' names begin with a prefix.
+    Described(Describe),
+    /// candle-transformers does, in its module of this name.
+    DebertaV2,
+}
+
+/// The transformer of a folder.
+#[derive(Debug)]
+pub(crate) enum Transformer {
+    /// For code of ours.
+    Described(Architecture),
+    /// For candle-transformers.
+    DebertaV2 {
+        config: debertav2::Config,
+        /// What the names of tensors begin with.
+        prefix: String,
+    },
 }
 
 type Describe = fn(&Config, &str) -> Result<Architecture, Error>;
@@ -32,7 +55,7 @@ enum Positions {
 /// `pad_token_id` of a configuration that does not say it, where it matters.
 const DEFAULT_PADDING_ID: u32 = 1;
 
-const FAMILIES: [Family; 8] = [
+const FAMILIES: [Family; 9] = [
     Family::new("bert", Positions::FromZero, bert::architecture),
     Family::new("roberta", Positions::AfterPadding, bert::architecture),
     Family::new("xlm-roberta", Positions::AfterPadding, bert::architecture),
@@ -42,14 +65,19 @@ const FAMILIES: [Family; 8] = [
     // It has the padding's id fixed in code.
     Family::new("mpnet", Positions::After(1), mpnet::architecture),
     Family::new("modernbert", Positions::FromZero, modernbert::architecture),
+    Family {
+        model_type: "deberta-v2",
+        positions: Positions::FromZero,
+        definition: Definition::DebertaV2,
+    },
 ];
 
 impl Family {
-    const fn new(model_type: &'static str, positions: Positions, architecture: Describe) -> Self {
+    const fn new(model_type: &'static str, positions: Positions, describe: Describe) -> Self {
         Self {
             model_type,
             positions,
-            architecture,
+            definition: Definition::Described(describe),
         }
     }
 
@@ -91,12 +119,22 @@ impl Family {
     /// # Errors
     /// When a file is missing or damaged, or the configuration asks for something that the family
     /// lacks.
-    pub(crate) fn open(&self, folder: &Path) -> Result<(Architecture, TensorFile), Error> {
+    pub(crate) fn open(&self, folder: &Path) -> Result<(Transformer, TensorFile), Error> {
         let config = Config::read(folder)?;
         let file = TensorFile::open(&folder.join(files::WEIGHTS))?;
-        let mut architecture = (self.architecture)(&config, &prefix(&file))?;
-        architecture.embeddings.padding_id = self.padding_id(config.pad_token_id);
-        Ok((architecture, file))
+        let prefix = prefix(&file);
+        let transformer = match &self.definition {
+            Definition::Described(describe) => {
+                let mut architecture = describe(&config, &prefix)?;
+                architecture.embeddings.padding_id = self.padding_id(config.pad_token_id);
+                Transformer::Described(architecture)
+            }
+            Definition::DebertaV2 => Transformer::DebertaV2 {
+                config: deberta_v2::configuration(&config)?,
+                prefix,
+            },
+        };
+        Ok((transformer, file))
     }
 }
 
@@ -109,7 +147,9 @@ fn prefix(file: &TensorFile) -> String {
             .any(|name| file.has(&format!("{prefix}{name}")))
     };
     let models = FAMILIES.iter().map(|family| family.model_type);
-    let mut prefixes = models.chain(["model"]).map(|model| format!("{model}."));
+    let mut prefixes = models
+        .chain(["deberta", "model"])
+        .map(|model| format!("{model}."));
     match has_words(&String::new()) {
         true => String::new(),
         false => prefixes.find(has_words).unwrap_or_default(),

@@ -3,10 +3,11 @@
 mod albert;
 mod bert;
 mod config;
+mod deberta_v2;
 mod distilbert;
 mod modernbert;
 mod mpnet;
 
 mod family;
 
-pub(crate) use family::Family;
+pub(crate) use family::{Family, Transformer};

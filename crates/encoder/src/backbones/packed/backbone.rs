@@ -119,7 +119,7 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::backbones::Family;
+    use crate::backbones::families::{Family, Transformer};
     use siamese_kernels::Kernels;
 
     /// A family and a folder of it for each part that not every architecture has.
@@ -139,7 +139,10 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/fixtures/models")
             .join(name);
-        let (architecture, file) = Family::of(family).unwrap().open(&folder).unwrap();
+        let (transformer, file) = Family::of(family).unwrap().open(&folder).unwrap();
+        let Transformer::Described(architecture) = transformer else {
+            panic!("{family} is not described");
+        };
         let options = BackboneOptions {
             device: Device::Cpu,
             threads,
