@@ -149,6 +149,26 @@ fn models_of_candle_transformers_encode_as_sentence_transformers_does_alone_and_
 }
 
 #[test]
+fn types_of_attention_may_stand_in_one_string_as_published_models_have_them() {
+    let folder = Copy::of("deberta-v2");
+    folder.change("config.json", |config| {
+        config["pos_att_type"] = "P2C | c2p".into()
+    });
+    assert_encodes(&folder.open().unwrap(), "deberta-v2");
+    folder.change("config.json", |config| {
+        config["pos_att_type"] = "c2p".into()
+    });
+    let text = ["The mill sings."];
+    let vector = |encoder: &Encoder| {
+        let mut encodings = encoder.encode(&text, InputKind::Query).unwrap();
+        encodings.swap_remove(0).vector
+    };
+    let both = open(&model("deberta-v2"), &EncoderOptions::default());
+    let similar = cosine(&vector(&folder.open().unwrap()), &vector(&both));
+    assert!(similar < 0.999, "the key is not read: {similar}");
+}
+
+#[test]
 fn what_candle_transformers_lacks_is_named() {
     for (key, value) in [
         ("conv_kernel_size", json!(3)),
@@ -629,20 +649,22 @@ fn weights_that_are_no_numbers_make_an_error_and_no_vector() {
 
 #[test]
 fn a_tokenizer_that_knows_more_than_the_model_is_an_error() {
-    let folder = Copy::of("bert-old-dialect");
-    let other = Copy::of("roberta");
-    fs_err::copy(
-        other.path().join("tokenizer.json"),
-        folder.path().join("tokenizer.json"),
-    )
-    .unwrap();
-    let encoder = folder.open().unwrap();
-    let text = "e-mail addresses appear in texts: ÄÖÜ ぁ ❤";
-    let error = encoder
-        .encode(&[text], InputKind::Query)
-        .map(|_| ())
-        .unwrap_err();
-    assert!(matches!(error, Error::TokenOutOfRange { .. }), "{error}");
+    for name in ["bert-old-dialect", "deberta-v2"] {
+        let folder = Copy::of(name);
+        let other = Copy::of("roberta");
+        fs_err::copy(
+            other.path().join("tokenizer.json"),
+            folder.path().join("tokenizer.json"),
+        )
+        .unwrap();
+        let encoder = folder.open().unwrap();
+        let text = "e-mail addresses appear in texts: ÄÖÜ ぁ ❤";
+        let error = encoder
+            .encode(&[text], InputKind::Query)
+            .map(|_| ())
+            .unwrap_err();
+        assert!(matches!(error, Error::TokenOutOfRange { .. }), "{error}");
+    }
 }
 
 #[test]
