@@ -25,9 +25,9 @@ pub(super) unsafe fn activate<S: Simd>(values: *mut f32, width: usize, activatio
     // SAFETY: as the caller promises.
     unsafe {
         match activation {
-            Activation::Gelu => map::<S>(values, width, |x| gelu::<S>(x)),
-            Activation::GeluTanh => map::<S>(values, width, |x| gelu_tanh::<S>(x)),
-            Activation::Relu => map::<S>(values, width, |x| S::max(S::splat(0.0), x)),
+            Activation::Gelu => map::<S, Gelu>(values, width),
+            Activation::GeluTanh => map::<S, GeluTanh>(values, width),
+            Activation::Relu => map::<S, Relu>(values, width),
         }
     }
 }
@@ -53,13 +53,49 @@ pub(super) unsafe fn gate<S: Simd>(
     }
 }
 
+/// A function of every value. Not a closure: the compiler inlines those only when it likes to, and outside of
+/// a function that has the CPU's instructions each of these is a call.
+trait Elementwise {
+    /// # Safety
+    /// The CPU has the instructions of `S`.
+    unsafe fn apply<S: Simd>(x: S::Vector) -> S::Vector;
+}
+
+struct Gelu;
+struct GeluTanh;
+struct Relu;
+
+impl Elementwise for Gelu {
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(x: S::Vector) -> S::Vector {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe { gelu::<S>(x) }
+    }
+}
+
+impl Elementwise for GeluTanh {
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(x: S::Vector) -> S::Vector {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe { gelu_tanh::<S>(x) }
+    }
+}
+
+impl Elementwise for Relu {
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(x: S::Vector) -> S::Vector {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe { S::max(S::splat(0.0), x) }
+    }
+}
+
 /// # Safety
 /// As [`activate`].
 #[inline(always)]
-unsafe fn map<S: Simd>(values: *mut f32, width: usize, f: impl Fn(S::Vector) -> S::Vector) {
+unsafe fn map<S: Simd, F: Elementwise>(values: *mut f32, width: usize) {
     for at in (0..width).step_by(S::LANES) {
         // SAFETY: `at` is inside the row.
-        unsafe { S::store(values.add(at), f(S::load(values.add(at)))) };
+        unsafe { S::store(values.add(at), F::apply::<S>(S::load(values.add(at)))) };
     }
 }
 
