@@ -16,6 +16,8 @@ port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0));
 url=http://127.0.0.1:$port
 "$binary" model pull >/dev/null
 reranker=../../crates/encoder/tests/fixtures/models/cross-encoders/bert
+# Every request for a job starts one, and they are told to wait by a 503 when there are too many.
+export SIAMESE__JOBS__MAX_UNFINISHED=100000
 "$binary" serve --listen "127.0.0.1:$port" --data "$scratch/data" --reranker "$reranker" 2>"$scratch/log" &
 server=$!
 trap 'kill "$server" 2>/dev/null; wait "$server" || true; rm -rf "$scratch"' EXIT

@@ -175,7 +175,17 @@ fn require_one_form(value: &mut Value) {
     schemas["SimilarityRequest"]["properties"]["pairs"]["items"]["minItems"] = json!(2);
     schemas["SimilarityRequest"]["properties"]["pairs"]["items"]["maxItems"] = json!(2);
     schemas["DeleteRequest"]["properties"]["filter"]["minProperties"] = json!(1);
-    schemas["DeleteRequest"]["oneOf"] = forms(&[(&["ids"], &[]), (&["filter"], &[])]);
+    schemas["DeleteRequest"]["oneOf"] =
+        forms(&[(&["ids"], &[]), (&["filter"], &[]), (&["clusters"], &[])]);
+    schemas["DuplicatesRequest"]["dependentRequired"] =
+        json!({ "within": ["against"], "against": ["within"] });
+    schemas["DocumentsRequest"]["oneOf"] = json!([
+        { "properties": { "on_duplicate": { "const": "allow" }, "min_score": false } },
+        {
+            "properties": { "on_duplicate": { "enum": ["flag", "reject"] } },
+            "required": ["on_duplicate", "min_score"],
+        },
+    ]);
     schemas["SimilarityRequest"]["oneOf"] = forms(&[
         (&["pairs"], &[]),
         (&["source", "targets"], &[]),

@@ -18,7 +18,9 @@ use crate::answer;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, CollectionName, JsonBody, RespondAsync, from_object_only, present};
+use crate::extract::{
+    ApiJson, CollectionName, JsonBody, RespondAsync, from_object_only, present, whole_number,
+};
 use crate::jobs::{JobKind, NewJob};
 use crate::service::blocking_steps;
 
@@ -38,16 +40,16 @@ pub(crate) struct ClustersRequest {
     #[schema(inline)]
     form: FormShape,
     /// Documents of the smallest group that counts, at least 2, which it is unless given.
-    #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false, minimum = 2)]
+    #[serde(default, deserialize_with = "whole_number")]
+    #[schema(minimum = 2)]
     min_size: Option<usize>,
     /// Group only documents that pass.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     filter: Option<FilterShape>,
     /// Groups to return, the largest ones; up to `limits.max_pairs`. 1000 unless given.
-    #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false, minimum = 1)]
+    #[serde(default, deserialize_with = "whole_number")]
+    #[schema(minimum = 1, maximum = 1_000_000)]
     limit: Option<usize>,
 }
 

@@ -20,7 +20,9 @@ use crate::answer::{self, Pieces, Room};
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, CollectionName, JsonBody, RespondAsync, from_object_only, present};
+use crate::extract::{
+    ApiJson, CollectionName, JsonBody, RespondAsync, from_object_only, present, whole_number,
+};
 use crate::jobs::{JobKind, NewJob};
 use crate::service::{blocking, blocking_steps};
 
@@ -55,12 +57,12 @@ pub(crate) struct DuplicatesRequest {
     mode: AlikeModeShape,
     /// Only pairs that are among so many best ones of either document; up to `limits.max_top_k`. Without it,
     /// all.
-    #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false, minimum = 1)]
+    #[serde(default, deserialize_with = "whole_number")]
+    #[schema(minimum = 1, maximum = 1000)]
     top_k_per_document: Option<usize>,
     /// Pairs to return, the best ones; up to `limits.max_pairs`. 1000 unless given.
-    #[serde(default, deserialize_with = "present")]
-    #[schema(nullable = false, minimum = 1)]
+    #[serde(default, deserialize_with = "whole_number")]
+    #[schema(minimum = 1, maximum = 1_000_000)]
     limit: Option<usize>,
 }
 
