@@ -274,9 +274,11 @@ pub(super) async fn is_too_long(
     blocking(move || Ok(collection.reader().count_comparisons(&options)? > max_comparisons)).await
 }
 
-/// All threads of the machine; they let queries go first.
+/// All threads of the machine but one. They let queries go first, but a core that is in use is given away only
+/// at the next tick of the system's clock, which is up to four milliseconds away.
 pub(super) fn threads_of_job() -> NonZeroUsize {
-    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    NonZeroUsize::new(threads - 1).unwrap_or(NonZeroUsize::MIN)
 }
 
 fn job(name: String, collection: Arc<Collection>, options: AlikeOptions) -> NewJob {
