@@ -12,4 +12,4 @@ pub(crate) use beir::{DataSet, Query};
 pub(crate) use correlation::{pearson, spearman};
 pub(crate) use duplicates::{PairScores, PartnerScores, of_pairs, of_partners};
 pub(crate) use ranking::{Run, Scores, overlap, scores};
-pub(crate) use sts_file::{Pair, read as read_pairs};
+pub(crate) use sts_file::{Pair, read as read_pairs, table};

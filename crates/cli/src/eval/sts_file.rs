@@ -41,13 +41,7 @@ const PLAIN: Columns = Columns {
 /// A file that cannot be read, or a line without a score or with too few columns.
 pub(crate) fn read(path: &Path) -> Result<Vec<Pair>> {
     let text = fs_err::read_to_string(path)?;
-    let has_tabs = text.lines().next().is_some_and(|line| line.contains('\t'));
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(if has_tabs { b'\t' } else { b',' })
-        .quoting(!has_tabs)
-        .from_reader(text.as_bytes());
+    let mut reader = table(&text);
     let mut pairs = Vec::new();
     let mut columns = None;
     for record in reader.records() {
@@ -67,6 +61,17 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Pair>> {
         bail!("{} holds no pairs", path.display());
     }
     Ok(pairs)
+}
+
+/// Reads lines of columns: between tabs without quotes when the first line has one, else as CSV.
+pub(crate) fn table(text: &str) -> csv::Reader<&[u8]> {
+    let has_tabs = text.lines().next().is_some_and(|line| line.contains('\t'));
+    csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(if has_tabs { b'\t' } else { b',' })
+        .quoting(!has_tabs)
+        .from_reader(text.as_bytes())
 }
 
 fn named(header: &StringRecord) -> Option<Columns> {

@@ -161,7 +161,7 @@ impl Jobs {
     pub(crate) fn stop(&self) {
         let mut state = self.0.lock();
         state.is_stopping = true;
-        // What waits is said to be interrupted at the next start, as what its file says is not true then.
+        // The next start finds in their files that these had not ended, and says that they were interrupted.
         state.waiting.clear();
         for job in state.jobs.values() {
             if !job.state().is_final() {

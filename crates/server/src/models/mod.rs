@@ -1,4 +1,4 @@
-//! The models that are open: by name, and as the queue runs them.
+//! The models that are open, and how the queue runs them.
 
 mod forward;
 mod registry;

@@ -1,38 +1,32 @@
-//! All models that are open, by name.
+//! The models that are open.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use siamese_encoder::{Encoder, Reranker};
 
 use crate::error::{ApiError, ErrorCode};
 
-/// The name of the encoder and of the reranker that the settings name without one.
-const DEFAULT: &str = "default";
-
 const NO_RERANKER: &str = "this service has no reranker; start it with --reranker DIR or set \
                            reranker.model to the folder of a cross-encoder";
 
-/// The models. There always is a default encoder.
+/// An encoder of texts, and what scores hits again, if there is anything.
 #[derive(Debug)]
 pub(crate) struct Models {
-    default_encoder: Arc<Encoder>,
-    rerankers: BTreeMap<String, Arc<Reranker>>,
+    encoder: Arc<Encoder>,
+    reranker: Option<Arc<Reranker>>,
 }
 
 impl Models {
-    /// An encoder for everything, and what scores hits again, if there is anything.
     pub(crate) fn new(encoder: Encoder, reranker: Option<Reranker>) -> Self {
-        let reranker = reranker.map(|reranker| (DEFAULT.to_owned(), Arc::new(reranker)));
         Self {
-            default_encoder: Arc::new(encoder),
-            rerankers: reranker.into_iter().collect(),
+            encoder: Arc::new(encoder),
+            reranker: reranker.map(Arc::new),
         }
     }
 
     /// The encoder of texts.
     pub(crate) fn encoder(&self) -> &Arc<Encoder> {
-        &self.default_encoder
+        &self.encoder
     }
 
     /// The reranker.
@@ -40,8 +34,8 @@ impl Models {
     /// # Errors
     /// 404 when the service was started without one.
     pub(crate) fn reranker(&self) -> Result<&Arc<Reranker>, ApiError> {
-        self.rerankers
-            .get(DEFAULT)
+        self.reranker
+            .as_ref()
             .ok_or_else(|| ApiError::new(ErrorCode::RerankerNotFound, NO_RERANKER))
     }
 }

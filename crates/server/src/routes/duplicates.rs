@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use serde::ser::{Error as _, SerializeSeq};
 use serde::{Deserialize, Serialize, Serializer};
-use siamese_index::{Alike, AlikeMode, AlikeOptions, AlikeScope, AlikeSide, Collection};
+use siamese_index::{Alike, AlikeMode, AlikeOptions, AlikePair, AlikeScope, AlikeSide, Collection};
 use utoipa::ToSchema;
 
 use super::filter::FilterShape;
@@ -236,8 +236,10 @@ pub(crate) async fn post(
         let job = job(name.to_string(), collection, options);
         return started(&app, job, is_wanted_later).await;
     }
-    let (room, as_lines) = (app.room(), wants_lines(&headers));
+    let (mut room, as_lines) = (app.room(), wants_lines(&headers));
     blocking_steps(move |cancel| {
+        // The pairs are held while they are written, which may be as slow as the client reads.
+        room.hold(options.limit * 2 * size_of::<AlikePair>())?;
         cancel.long_step()?;
         let alike = collection
             .reader()

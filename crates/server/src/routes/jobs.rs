@@ -23,6 +23,7 @@ use super::problems::{
     BodyProblems, ConflictProblems, EngineProblems, JobProblems, ParameterProblems, WriteProblems,
 };
 use super::timestamp::rfc3339;
+use crate::answer;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::{ApiError, ErrorCode};
@@ -36,7 +37,7 @@ const DEFAULT_PAGE_LINES: usize = 100;
 /// Most lines of a page.
 const MAX_PAGE_LINES: usize = 10_000;
 /// Bytes of a page after which it ends, and the longest line.
-const MAX_PAGE_BYTES: usize = 4 << 20;
+const MAX_PAGE_BYTES: usize = 1 << 20;
 
 /// Work that goes on without a request.
 #[derive(Debug, Serialize, ToSchema)]
@@ -236,11 +237,11 @@ pub(crate) async fn start(
     get, path = "/jobs", operation_id = "list_jobs", tag = "operations",
     responses((status = 200, body = JobList), EngineProblems)
 )]
-pub(crate) async fn list(State(app): State<App>) -> Result<Json<JobList>, ApiError> {
-    let jobs = app.engine()?.jobs.clone();
-    blocking(move || {
+pub(crate) async fn list(State(app): State<App>) -> Result<Response, ApiError> {
+    let (jobs, room) = (app.engine()?.jobs.clone(), app.room());
+    blocking_steps(move |cancel| {
         let jobs = jobs.list().into_iter().map(Into::into).collect();
-        Ok(Json(JobList { jobs }))
+        answer::json(room.until(cancel), &JobList { jobs })
     })
     .await
 }
@@ -287,7 +288,7 @@ pub(crate) async fn delete(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ResultQuery {
-    /// Most lines of the page, 1 to 10000. A page of long lines ends after 4 MiB.
+    /// Most lines of the page, 1 to 10000. A page of long lines ends after 1 MiB.
     #[param(inline, minimum = 1, maximum = 10_000, default = 100)]
     limit: Option<usize>,
     /// `next_cursor` of the page before.
@@ -337,11 +338,12 @@ pub(crate) async fn result(
         ];
         return Ok((headers, Body::from_stream(file_stream(file))).into_response());
     }
+    let room = app.room();
     blocking_steps(move |cancel| {
         cancel.step()?;
         let (file, bytes) = found(&index, &jobs.get(&id)?)?;
         let page = page(file, bytes, limit, query.cursor.as_deref())?;
-        Ok(Json(page).into_response())
+        answer::json(room.until(cancel), &page)
     })
     .await
 }

@@ -149,12 +149,7 @@ impl Duplicates {
 /// The first two columns of a file.
 fn read_ids(path: &Path) -> Result<Vec<[String; 2]>> {
     let text = fs_err::read_to_string(path)?;
-    let has_tabs = text.lines().next().is_some_and(|line| line.contains('\t'));
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(if has_tabs { b'\t' } else { b',' })
-        .from_reader(text.as_bytes());
+    let mut reader = eval::table(&text);
     let mut ids = Vec::new();
     for record in reader.records() {
         let record = record.with_context(|| path.display().to_string())?;
