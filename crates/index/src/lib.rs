@@ -42,14 +42,15 @@ mod store;
 mod temporary_file;
 mod vectors;
 mod watch;
+mod workers;
 
 pub use cancel::Cancel;
 pub use collection::{
-    Alike, AlikeMode, AlikeOptions, AlikePair, AlikeScope, AlikeSide, Cluster, ClusterForm,
-    ClusterMember, ClusterOptions, Clusters, Collection, CollectionStats, Facet, FacetRequest,
-    FacetValue, Fusion, Hit, HitContent, HitParts, HitScores, HitSet, Moment, Question, Reader,
-    ScoredPassage, SearchOptions, SearchResults, Total, UpsertStatus, WritePlan, Writer,
-    document_vector,
+    Alike, AlikeMode, AlikeOptions, AlikePair, AlikeScope, AlikeSide, AlikeSides, Cluster,
+    ClusterForm, ClusterMember, ClusterOptions, Clusters, Collection, CollectionStats, Facet,
+    FacetRequest, FacetValue, Fusion, Hit, HitContent, HitParts, HitScores, HitSet, Moment,
+    Question, Reader, ScoredPassage, SearchOptions, SearchResults, Total, UpsertStatus, WritePlan,
+    Writer, document_vector,
 };
 pub use collections::{DEFAULT_COLLECTION, PutOutcome};
 pub use compaction::{CompactionReport, compact};
@@ -83,3 +84,4 @@ pub use store::Reclaim;
 pub use vectors::{
     AllPairs, MostAlike, Pair, PairSink, alike_pairs, cosine, most_alike, normalized,
 };
+pub use workers::Workers;

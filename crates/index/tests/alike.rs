@@ -11,7 +11,7 @@ use serde_json::json;
 use siamese_index::{
     AlikeMode, AlikeOptions, AlikeScope, Cancel, ClusterForm, ClusterOptions, Collection,
     Condition, DocumentDraft, DocumentWrite, Error, FieldPath, Filter, Index, NewPassage, Progress,
-    Scalar, cosine, normalized,
+    Scalar, Workers, cosine, normalized,
 };
 use support::{DIMENSIONS, Dice, open};
 
@@ -89,7 +89,7 @@ fn options(min_score: f32) -> AlikeOptions {
         between: None,
         top_k_per_document: None,
         limit: usize::MAX,
-        threads: NonZeroUsize::new(2).unwrap(),
+        workers: Workers::new(NonZeroUsize::new(2).unwrap()),
     }
 }
 
@@ -108,8 +108,9 @@ fn found(collection: &Collection, options: &AlikeOptions) -> (Shown, u64) {
         .alike(options, &cancel, &progress)
         .unwrap();
     assert_eq!(Some(progress.done()), progress.total().or(Some(0)));
+    let mut sides = collection.reader().alike_sides();
     let shown = alike.pairs.iter().map(|pair| {
-        let [a, b] = collection.reader().read_alike(pair).unwrap().unwrap();
+        let [a, b] = sides.read(pair).unwrap().unwrap();
         let start = |span: Option<std::ops::Range<usize>>| span.map(|span| span.start);
         (a.id, start(a.span), b.id, start(b.span), pair.score)
     });
@@ -321,19 +322,14 @@ fn a_document_that_is_replaced_or_deleted_is_in_no_pair_that_is_read() {
         .reader()
         .alike(&options(0.5), &cancel, &progress)
         .unwrap();
-    let [a, _] = collection
-        .reader()
-        .read_alike(&alike.pairs[0])
-        .unwrap()
-        .unwrap();
+    let mut sides = collection.reader().alike_sides();
+    let [a, _] = sides.read(&alike.pairs[0]).unwrap().unwrap();
     collection
         .writer()
         .delete(std::slice::from_ref(&a.id))
         .unwrap();
-    assert_eq!(
-        collection.reader().read_alike(&alike.pairs[0]).unwrap(),
-        None
-    );
+    let mut sides = collection.reader().alike_sides();
+    assert_eq!(sides.read(&alike.pairs[0]).unwrap(), None);
     let (pairs, _) = found(&collection, &options(-1.0));
     assert!(pairs.iter().all(|pair| pair.0 != a.id && pair.2 != a.id));
 }
@@ -367,7 +363,7 @@ fn clusters(collection: &Collection, form: ClusterForm, min_score: f32) -> Vec<V
         form,
         min_size: 2,
         filter: None,
-        threads: NonZeroUsize::new(2).unwrap(),
+        workers: Workers::new(NonZeroUsize::new(2).unwrap()),
     };
     let (cancel, progress) = (Cancel::default(), Progress::default());
     let clusters = collection

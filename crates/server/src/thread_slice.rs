@@ -2,7 +2,9 @@
 //!
 //! Linux schedules threads by virtual deadlines: who asks for short slices gets its share of the time in
 //! more and smaller parts, and each of them sooner (Stoica and Abdel-Wahab, "Earliest Eligible Virtual
-//! Deadline First", 1995). From 6.12 on a thread may choose its slice, without any privilege.
+//! Deadline First", 1995). From 6.12 on a thread may choose its slice, without any privilege. Threads of the
+//! policy `SCHED_IDLE` run when no other wants their core: one that wakes takes it at once, and does not wait
+//! for the end of a slice or the next tick of the clock, which may be four milliseconds away.
 
 use std::time::Duration;
 
@@ -22,6 +24,22 @@ pub(crate) fn prefer_promptness() {
 /// The present thread will run for long, and need not begin at once.
 pub(crate) fn prefer_throughput() {
     set(BY_DEFAULT);
+}
+
+/// The present thread will run only when no other wants its core. The system lets a thread without privileges
+/// not take that back, so it is for threads that end with their work; and since it may be stopped for long at
+/// any moment, for those that then hold nothing that others wait for.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(crate) fn run_when_idle() {
+    let without_priority = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the call reads the structure before it returns.
+    let outcome = unsafe {
+        libc::sched_setscheduler(THIS_THREAD, libc::SCHED_IDLE, &raw const without_priority)
+    };
+    if outcome != 0 {
+        let error = std::io::Error::last_os_error();
+        tracing::debug!(%error, "background arithmetic keeps its usual priority");
+    }
 }
 
 /// Sets the slice of the present thread, and leaves everything else about it as it is. An older system
@@ -66,6 +84,10 @@ fn attributes() -> Option<libc::sched_attr> {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn set(_: Duration) {}
 
+/// Other systems have no such policy that every thread may take.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(crate) fn run_when_idle() {}
+
 #[cfg(all(test, target_os = "linux", target_env = "gnu"))]
 mod tests {
     use super::*;
@@ -87,5 +109,13 @@ mod tests {
         if before.sched_runtime != 0 {
             assert_eq!(prompt.sched_runtime, PROMPT.as_nanos() as u64);
         }
+    }
+
+    #[test]
+    fn threads_of_jobs_run_when_no_other_wants_their_core_and_the_calling_thread_stays_as_it_is() {
+        let policy = || attributes().unwrap().sched_policy;
+        let of_worker = crate::jobs::JobRun::workers().compute(policy).unwrap();
+        assert_eq!(of_worker, libc::SCHED_IDLE as u32);
+        assert_eq!(policy(), libc::SCHED_OTHER as u32);
     }
 }

@@ -34,8 +34,8 @@ mod writer;
 use std::sync::Arc;
 
 pub use alike::{
-    Alike, AlikeMode, AlikeOptions, AlikePair, AlikeScope, AlikeSide, Cluster, ClusterForm,
-    ClusterMember, ClusterOptions, Clusters, document_vector,
+    Alike, AlikeMode, AlikeOptions, AlikePair, AlikeScope, AlikeSide, AlikeSides, Cluster,
+    ClusterForm, ClusterMember, ClusterOptions, Clusters, document_vector,
 };
 pub use best_passages::ScoredPassage;
 pub use change::UpsertStatus;

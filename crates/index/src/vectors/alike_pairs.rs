@@ -4,17 +4,15 @@
 //! the vectors and of one block for each thread. What a product in f32 lets through is scored again, so
 //! that the pairs are those of comparing every two by themselves.
 
-use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
 
 use siamese_kernels::{AlignedVec, Kernels};
 
 use super::all_pairs::{BLOCK_COLUMNS, BLOCK_ROWS, is_comparable, packed};
 use super::cosine::{Cosines, ROUNDING};
-use crate::{Cancel, Error, Progress};
+use crate::{Cancel, Error, Progress, Workers};
 
 /// Two vectors by their places, and how alike they are.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,7 +40,7 @@ pub struct AllPairs<'a, V> {
     /// nearly.
     pub admits: &'a (dyn Fn(usize, usize) -> bool + Sync),
     /// Threads that compare.
-    pub threads: NonZeroUsize,
+    pub workers: Workers,
 }
 
 /// Where pairs go.
@@ -76,6 +74,7 @@ struct Search<'a, V, S> {
     blocks_left: AtomicUsize,
     cancel: &'a Cancel,
     progress: &'a Progress,
+    /// Only these threads ever wait for it.
     sink: Mutex<&'a mut S>,
 }
 
@@ -107,13 +106,7 @@ pub fn alike_pairs<V: AsRef<[f32]> + Sync, S: PairSink>(
         progress,
         sink: Mutex::new(sink),
     };
-    thread::scope(|scope| {
-        for _ in 1..compared.threads.get() {
-            thread::Builder::new().spawn_scoped(scope, || search.run())?;
-        }
-        search.run();
-        Ok::<_, Error>(())
-    })?;
+    compared.workers.share(|| search.run())?;
     cancel.check()
 }
 
@@ -254,10 +247,16 @@ impl<'a, V: AsRef<[f32]> + Sync, S: PairSink> Search<'a, V, S> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use proptest::prelude::*;
 
     use super::super::{cosine, normalized};
     use super::*;
+
+    fn workers(threads: usize) -> Workers {
+        Workers::new(NonZeroUsize::new(threads).unwrap())
+    }
 
     fn of_one_set(vectors: &[Vec<f32>], min_score: f32) -> AllPairs<'_, Vec<f32>> {
         AllPairs {
@@ -265,14 +264,14 @@ mod tests {
             right: None,
             min_score,
             admits: &|_, _| true,
-            threads: NonZeroUsize::MIN,
+            workers: workers(1),
         }
     }
 
     fn pairs(vectors: &[Vec<f32>], min_score: f32, threads: usize) -> Vec<Pair> {
         let mut pairs = Vec::new();
         let compared = AllPairs {
-            threads: NonZeroUsize::new(threads).unwrap(),
+            workers: workers(threads),
             ..of_one_set(vectors, min_score)
         };
         let progress = Progress::default();
@@ -333,7 +332,7 @@ mod tests {
         let (left, right) = vectors.split_at(301);
         let compared = AllPairs {
             right: Some(right),
-            threads: NonZeroUsize::new(2).unwrap(),
+            workers: workers(2),
             admits: &|left, right| left != right,
             ..of_one_set(left, 0.7)
         };

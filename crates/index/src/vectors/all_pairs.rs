@@ -2,11 +2,10 @@
 //! `n * (n - 1) / 2` forward passes into.
 
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use siamese_kernels::{AlignedVec, Kernels, PackedMatrix, Precision};
 
-use crate::Error;
+use crate::{Error, Workers};
 
 /// Vectors that are compared with a block of others: the rows and the columns of a product that
 /// stays in the second-level cache.
@@ -23,11 +22,11 @@ pub struct MostAlike {
 }
 
 /// For each vector the other one that it has the largest dot product with, by comparing all of
-/// them on so many threads; the first of equals. Takes time quadratic in their number.
+/// them; the first of equals. Takes time quadratic in their number.
 ///
 /// # Errors
 /// Fewer than two vectors, vectors of different lengths, or threads that cannot be started.
-pub fn most_alike(vectors: &[Vec<f32>], threads: usize) -> Result<Vec<MostAlike>, Error> {
+pub fn most_alike(vectors: &[Vec<f32>], workers: Workers) -> Result<Vec<MostAlike>, Error> {
     if vectors.len() < 2 || !is_comparable(vectors, &[]) {
         return Err(Error::NotComparable);
     }
@@ -48,13 +47,7 @@ pub fn most_alike(vectors: &[Vec<f32>], threads: usize) -> Result<Vec<MostAlike>
             find_best(rows, block * BLOCK_ROWS, &columns, kernels, best);
         }
     };
-    thread::scope(|scope| {
-        for _ in 1..threads {
-            thread::Builder::new().spawn_scoped(scope, work)?;
-        }
-        work();
-        Ok::<_, Error>(())
-    })?;
+    workers.share(work)?;
     Ok(best)
 }
 
@@ -124,7 +117,11 @@ impl MostAlike {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use super::*;
+
+    const WORKERS: Workers = Workers::new(NonZeroUsize::new(2).unwrap());
 
     fn vectors(count: usize, dimensions: usize) -> Vec<Vec<f32>> {
         let value = |at: usize| ((at * 7919 + at * at % 101) % 211) as f32 / 211.0 - 0.5;
@@ -137,7 +134,7 @@ mod tests {
     fn every_vector_is_compared_with_every_other() {
         for (count, dimensions) in [(2, 3), (70, 17), (500, 24)] {
             let vectors = vectors(count, dimensions);
-            for (place, found) in most_alike(&vectors, 2).unwrap().iter().enumerate() {
+            for (place, found) in most_alike(&vectors, WORKERS).unwrap().iter().enumerate() {
                 let dot = |other: &Vec<f32>| -> f32 {
                     other.iter().zip(&vectors[place]).map(|(a, b)| a * b).sum()
                 };
@@ -155,7 +152,10 @@ mod tests {
     #[test]
     fn one_vector_and_vectors_of_different_lengths_are_refused() {
         for vectors in [vec![vec![1.0]], vec![vec![1.0], vec![1.0, 2.0]], Vec::new()] {
-            assert!(matches!(most_alike(&vectors, 1), Err(Error::NotComparable)));
+            assert!(matches!(
+                most_alike(&vectors, WORKERS),
+                Err(Error::NotComparable)
+            ));
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Memory that a walk needs and the next one uses again.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 /// Scratches that are kept; more walks at a time make their own.
 const MAX_KEPT_SCRATCHES: usize = 64;
 
+/// Nobody waits for it: who holds it may be a thread that runs only when no other wants its core.
 static KEPT: Mutex<Vec<Scratch>> = Mutex::new(Vec::new());
 
 /// Memory of one walk.
@@ -19,14 +20,15 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// One that nobody uses, or a new one.
     pub(crate) fn take() -> Self {
-        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.pop().unwrap_or_default()
+        let kept = KEPT.try_lock();
+        kept.map_or(None, |mut kept| kept.pop()).unwrap_or_default()
     }
 
     /// Gives it to the next walk.
     pub(crate) fn give_back(self) {
-        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < MAX_KEPT_SCRATCHES {
+        if let Ok(mut kept) = KEPT.try_lock()
+            && kept.len() < MAX_KEPT_SCRATCHES
+        {
             kept.push(self);
         }
     }

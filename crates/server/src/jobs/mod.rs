@@ -9,3 +9,4 @@ mod run;
 
 pub(crate) use job::{JobFailure, JobKind, JobRecord, JobState};
 pub(crate) use registry::{Jobs, NewJob};
+pub(crate) use run::JobRun;

@@ -1,8 +1,12 @@
 //! What the work of a job is given.
 
-use siamese_index::{Cancel, Index, JobResultFile, Progress};
+use std::num::NonZeroUsize;
+
+use serde::Serialize;
+use siamese_index::{Cancel, Index, JobResultFile, Progress, Workers};
 
 use crate::error::{ApiError, ErrorCode};
+use crate::thread_slice;
 
 /// A job that is being done.
 #[derive(Debug)]
@@ -24,6 +28,14 @@ pub(crate) struct ResultLines<'a> {
 }
 
 impl JobRun<'_> {
+    /// Threads for arithmetic of which nothing is waited for: as many as the machine has cores, but one, since
+    /// queries do best on a core whose caches nobody else has used.
+    pub(crate) fn workers() -> Workers {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let threads = NonZeroUsize::new(cores - 1).unwrap_or(NonZeroUsize::MIN);
+        Workers::apart(threads, thread_slice::run_when_idle)
+    }
+
     /// Begins to write what was found.
     ///
     /// # Errors
@@ -41,9 +53,17 @@ impl ResultLines<'_> {
     ///
     /// # Errors
     /// More than `jobs.max_results_bytes`, or a full or failing disk.
-    pub(crate) fn write(&mut self, line: &impl serde::Serialize) -> Result<(), ApiError> {
-        let mut bytes = serde_json::to_vec(line).map_err(ApiError::internal)?;
-        bytes.push(b'\n');
+    pub(crate) fn write(&mut self, line: &(impl Serialize + Sync)) -> Result<(), ApiError> {
+        self.write_all(std::slice::from_ref(line))
+    }
+
+    /// Adds lines of JSON.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(crate) fn write_all(&mut self, lines: &[impl Serialize + Sync]) -> Result<(), ApiError> {
+        let bytes = JobRun::workers().compute(|| as_lines(lines))?;
+        let bytes = bytes.map_err(ApiError::internal)?;
         if self.file.bytes() + bytes.len() as u64 > self.max_bytes {
             let max_bytes = self.max_bytes;
             let detail = format!("the result is over jobs.max_results_bytes = {max_bytes} bytes");
@@ -59,4 +79,13 @@ impl ResultLines<'_> {
     pub(crate) fn finish(self) -> Result<(), ApiError> {
         Ok(self.file.finish()?)
     }
+}
+
+fn as_lines(lines: &[impl Serialize]) -> Result<Vec<u8>, serde_json::Error> {
+    let mut bytes = Vec::new();
+    for line in lines {
+        serde_json::to_writer(&mut bytes, line)?;
+        bytes.push(b'\n');
+    }
+    Ok(bytes)
 }

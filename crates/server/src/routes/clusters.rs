@@ -6,10 +6,10 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use siamese_index::{Cluster, ClusterForm, ClusterOptions, Collection};
+use siamese_index::{Cluster, ClusterForm, ClusterOptions, Collection, Workers};
 use utoipa::ToSchema;
 
-use super::duplicates::{check_score, is_too_long, threads_of_job};
+use super::duplicates::{check_score, is_too_long};
 use super::filter::FilterShape;
 use super::jobs::{PreferHeader, StartedJob, started};
 use super::problems::{AnswerProblems, BodyProblems, CollectionProblems, EngineProblems};
@@ -21,7 +21,7 @@ use crate::error::ApiError;
 use crate::extract::{
     ApiJson, CollectionName, JsonBody, RespondAsync, from_object_only, present, whole_number,
 };
-use crate::jobs::{JobKind, NewJob};
+use crate::jobs::{JobKind, JobRun, NewJob};
 use crate::service::blocking_steps;
 
 /// Groups returned unless the request says otherwise.
@@ -128,7 +128,7 @@ impl JsonBody for ClustersRequest {
             form: self.form.into(),
             min_size,
             filter: filter.transpose()?,
-            threads: NonZeroUsize::MIN,
+            workers: Workers::new(NonZeroUsize::MIN),
         };
         Ok((options, limit))
     }
@@ -194,7 +194,7 @@ fn job(name: String, collection: Arc<Collection>, options: ClusterOptions, limit
         unit: "comparisons",
         work: Box::new(move |run| {
             let options = ClusterOptions {
-                threads: threads_of_job(),
+                workers: JobRun::workers(),
                 ..options
             };
             let found = collection

@@ -9,7 +9,9 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use serde::ser::{Error as _, SerializeSeq};
 use serde::{Deserialize, Serialize, Serializer};
-use siamese_index::{Alike, AlikeMode, AlikeOptions, AlikePair, AlikeScope, AlikeSide, Collection};
+use siamese_index::{
+    Alike, AlikeMode, AlikeOptions, AlikePair, AlikeScope, AlikeSide, Collection, Workers,
+};
 use utoipa::ToSchema;
 
 use super::filter::FilterShape;
@@ -23,11 +25,13 @@ use crate::error::ApiError;
 use crate::extract::{
     ApiJson, CollectionName, JsonBody, RespondAsync, from_object_only, present, whole_number,
 };
-use crate::jobs::{JobKind, NewJob};
+use crate::jobs::{JobKind, JobRun, NewJob};
 use crate::service::{blocking, blocking_steps};
 
 /// Pairs returned unless the request says otherwise.
 const DEFAULT_PAIRS: usize = 1000;
+/// Pairs that a job reads and writes at once.
+const PAIRS_PER_STEP: usize = 4096;
 
 /// Which documents to compare, and which pairs to return.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -167,7 +171,7 @@ impl JsonBody for DuplicatesRequest {
             between,
             top_k_per_document: top_k.and_then(NonZeroUsize::new),
             limit,
-            threads: NonZeroUsize::MIN,
+            workers: Workers::new(NonZeroUsize::MIN),
         })
     }
 }
@@ -276,13 +280,6 @@ pub(super) async fn is_too_long(
     blocking(move || Ok(collection.reader().count_comparisons(&options)? > max_comparisons)).await
 }
 
-/// All threads of the machine but one. They let queries go first, but a core that is in use is given away only
-/// at the next tick of the system's clock, which is up to four milliseconds away.
-pub(super) fn threads_of_job() -> NonZeroUsize {
-    let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    NonZeroUsize::new(threads - 1).unwrap_or(NonZeroUsize::MIN)
-}
-
 fn job(name: String, collection: Arc<Collection>, options: AlikeOptions) -> NewJob {
     let unit = match options.mode {
         AlikeMode::Exact => "comparisons",
@@ -294,20 +291,23 @@ fn job(name: String, collection: Arc<Collection>, options: AlikeOptions) -> NewJ
         unit,
         work: Box::new(move |run| {
             let options = AlikeOptions {
-                threads: threads_of_job(),
+                workers: JobRun::workers(),
                 ..options
             };
             let alike = collection
                 .reader()
                 .alike(&options, run.cancel, run.progress)?;
-            let mut lines = run.result()?;
-            let mut written = 0_u64;
-            for pair in &alike.pairs {
+            let (mut lines, mut written) = (run.result()?, 0);
+            let mut sides = collection.reader().alike_sides();
+            for pairs in alike.pairs.chunks(PAIRS_PER_STEP) {
                 run.cancel.check()?;
-                if let Some(sides) = collection.reader().read_alike(pair)? {
-                    lines.write(&PairShape::new(pair.score, sides))?;
-                    written += 1;
+                let mut shapes = Vec::with_capacity(pairs.len());
+                for pair in pairs {
+                    let sides = sides.read(pair)?;
+                    shapes.extend(sides.map(|sides| PairShape::new(pair.score, sides)));
                 }
+                lines.write_all(&shapes)?;
+                written += shapes.len();
             }
             lines.finish()?;
             Ok(serde_json::json!({
@@ -329,8 +329,9 @@ struct Pairs {
 impl Pairs {
     fn into_lines(self, room: Room) -> Result<Response, ApiError> {
         let mut pieces = Pieces::new(room);
+        let mut sides = self.collection.reader().alike_sides();
         for pair in &self.alike.pairs {
-            if let Some(sides) = self.collection.reader().read_alike(pair)? {
+            if let Some(sides) = sides.read(pair)? {
                 pieces.write_json(&PairShape::new(pair.score, sides))?;
                 pieces.end_line()?;
             }
@@ -345,14 +346,10 @@ impl Pairs {
 impl Serialize for Pairs {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut pairs = serializer.serialize_seq(None)?;
+        let mut sides = self.collection.reader().alike_sides();
         for pair in &self.alike.pairs {
             // One of a document that has been replaced or deleted meanwhile is left out.
-            if let Some(sides) = self
-                .collection
-                .reader()
-                .read_alike(pair)
-                .map_err(S::Error::custom)?
-            {
+            if let Some(sides) = sides.read(pair).map_err(S::Error::custom)? {
                 pairs.serialize_element(&PairShape::new(pair.score, sides))?;
             }
         }

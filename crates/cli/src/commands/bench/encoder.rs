@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use siamese_encoder::{Encoder, EncoderOptions, InputKind, Precision};
-use siamese_index::most_alike;
+use siamese_index::{Workers, most_alike};
 use siamese_server::config::{Overrides, Settings};
 
 use crate::model::{DEFAULT_MODEL, models_dir, resolve};
@@ -91,7 +91,7 @@ impl EncoderBench {
             "texts": texts.len(),
             "tokens": tokens,
             "batch": self.batch,
-            "threads": self.threads(),
+            "threads": self.threads().get(),
             "precision": self.precision.to_possible_value().map(|v| v.get_name().to_owned()),
         });
         let measured = if self.batch.get() == 1 {
@@ -129,7 +129,7 @@ impl EncoderBench {
     fn open(&self) -> Result<Encoder> {
         let models = models_dir(&Settings::load(&Overrides::default())?);
         let options = EncoderOptions {
-            threads: Some(self.threads()),
+            threads: Some(self.threads().get()),
             precision: match self.precision {
                 PrecisionName::F32 => Precision::F32,
                 PrecisionName::Int16 => Precision::Int16,
@@ -142,9 +142,9 @@ impl EncoderBench {
         Ok(Encoder::open(&resolve(&self.model, &models)?, &options)?)
     }
 
-    fn threads(&self) -> usize {
-        let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        self.threads.map_or_else(cores, NonZeroUsize::get)
+    fn threads(&self) -> NonZeroUsize {
+        let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        self.threads.unwrap_or_else(cores)
     }
 
     /// Each text by itself, all of them `repeat` times.
@@ -181,7 +181,7 @@ impl EncoderBench {
         let mut times = Vec::with_capacity(self.repeat.get());
         for _ in 0..self.repeat.get() {
             let started = Instant::now();
-            most_alike(vectors, self.threads())?;
+            most_alike(vectors, Workers::new(self.threads()))?;
             times.push(started.elapsed());
         }
         times.sort_unstable();

@@ -1,9 +1,7 @@
 //! Comparing vectors with each other.
 
-use std::num::NonZeroUsize;
-
 use anyhow::{Result, bail};
-use siamese_index::{AllPairs, Pair, PairSink, alike_pairs};
+use siamese_index::{AllPairs, Pair, PairSink, Workers, alike_pairs};
 
 /// Pairs that are kept in memory, 24 bytes each.
 const MAX_PAIRS: usize = 10_000_000;
@@ -32,7 +30,7 @@ pub(super) fn alike(
         right: None,
         min_score,
         admits,
-        threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        workers: Workers::on_all_cores(),
     };
     let (cancel, progress) = Default::default();
     let mut pairs = Bounded(Vec::new());

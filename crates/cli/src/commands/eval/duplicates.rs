@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{Write, stdout};
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
-use siamese_index::{AllPairs, Pair, PairSink, alike_pairs, cosine};
+use siamese_index::{AllPairs, Pair, PairSink, Workers, alike_pairs, cosine};
 
 use crate::commands::dedup::{Text, Texts, document_vectors, find, open_encoder};
 use crate::eval::{self, PairScores, PartnerScores};
@@ -191,7 +190,7 @@ fn pair_scores(vectors: &[Vec<f32>], marked: &Marked) -> Result<PairScores> {
         right: None,
         min_score: scores.last().copied().unwrap_or(1.0),
         admits: &|_, _| true,
-        threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        workers: Workers::on_all_cores(),
     };
     let mut reaching = Reaching {
         counts: vec![0; scores.len()],

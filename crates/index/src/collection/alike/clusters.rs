@@ -1,13 +1,11 @@
 //! Groups of documents that are alike.
 
-use std::num::NonZeroUsize;
-
 use super::communities::communities;
 use super::items::Items;
 use super::{AlikeMode, AlikeOptions, AlikeScope, Compared, Reader};
 use crate::filter::Filter;
 use crate::vectors::{Pair, PairSink, cosine};
-use crate::{Cancel, Error, Progress};
+use crate::{Cancel, Error, Progress, Workers};
 
 /// What makes a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -32,7 +30,7 @@ pub struct ClusterOptions {
     /// Leave out documents that do not pass.
     pub filter: Option<Filter>,
     /// Threads that compare.
-    pub threads: NonZeroUsize,
+    pub workers: Workers,
 }
 
 /// The groups that were found.
@@ -75,28 +73,12 @@ impl Reader {
         let state = self.published.load().state.clone();
         let alike = options.alike();
         let documents = self.sets(&state, &alike.filter, &None)?.left;
-        let items = Items::of(&state.vectors.living(), &documents, alike.scope);
-        let compared = Compared {
-            left: &items,
-            right: None,
+        let clusters = || {
+            let items = Items::of(&state.vectors.living(), &documents, alike.scope);
+            options.clusters(&items, cancel, progress)
         };
-        let mut groups = match options.form {
-            ClusterForm::Components => {
-                let mut components = Components::new(items.len());
-                compared.all_pairs(&alike, cancel, progress, &mut components)?;
-                components.into_groups()
-            }
-            ClusterForm::Communities => {
-                communities(&compared, &alike, options.min_size, cancel, progress)?
-            }
-        };
-        groups.retain(|group| group.len() >= options.min_size.max(2));
-        let mut clusters: Vec<Cluster> =
-            groups.iter().map(|group| cluster(&items, group)).collect();
-        // Stable, so that equal sizes keep their order.
-        clusters.sort_by_key(|cluster| std::cmp::Reverse(cluster.members.len()));
         Ok(Clusters {
-            clusters,
+            clusters: options.workers.compute(clusters)??,
             documents: documents.len(),
         })
     }
@@ -111,6 +93,34 @@ impl Reader {
 }
 
 impl ClusterOptions {
+    fn clusters(
+        &self,
+        items: &Items<'_>,
+        cancel: &Cancel,
+        progress: &Progress,
+    ) -> Result<Vec<Cluster>, Error> {
+        let alike = self.alike();
+        let compared = Compared {
+            left: items,
+            right: None,
+        };
+        let mut groups = match self.form {
+            ClusterForm::Components => {
+                let mut components = Components::new(items.len());
+                compared.all_pairs(&alike, cancel, progress, &mut components)?;
+                components.into_groups()
+            }
+            ClusterForm::Communities => {
+                communities(&compared, &alike, self.min_size, cancel, progress)?
+            }
+        };
+        groups.retain(|group| group.len() >= self.min_size.max(2));
+        let mut clusters: Vec<Cluster> = groups.iter().map(|group| cluster(items, group)).collect();
+        // Stable, so that equal sizes keep their order.
+        clusters.sort_by_key(|cluster| std::cmp::Reverse(cluster.members.len()));
+        Ok(clusters)
+    }
+
     /// The comparison behind it.
     pub fn alike(&self) -> AlikeOptions {
         AlikeOptions {
@@ -121,7 +131,7 @@ impl ClusterOptions {
             between: None,
             top_k_per_document: None,
             limit: usize::MAX,
-            threads: self.threads,
+            workers: self.workers,
         }
     }
 }

@@ -9,9 +9,9 @@ mod communities;
 mod items;
 mod near_pairs;
 mod nearest;
+mod sides;
 
 use std::num::NonZeroUsize;
-use std::ops::Range;
 
 use roaring::RoaringBitmap;
 
@@ -19,11 +19,12 @@ use self::best_pairs::BestPairs;
 pub use self::clusters::{Cluster, ClusterForm, ClusterMember, ClusterOptions, Clusters};
 use self::items::Items;
 pub use self::nearest::document_vector;
+pub use self::sides::{AlikeSide, AlikeSides};
 use super::Reader;
 use super::state::State;
 use crate::filter::Filter;
 use crate::vectors::{AllPairs, Pair, PairSink, alike_pairs};
-use crate::{Cancel, Error, Progress};
+use crate::{Cancel, Error, Progress, Workers};
 
 /// Pairs that are kept while the neighbours of all documents are gathered; each takes up to 24 bytes.
 const MAX_NEIGHBOURS: usize = 10_000_000;
@@ -66,7 +67,7 @@ pub struct AlikeOptions {
     /// Pairs to return, the best ones.
     pub limit: usize,
     /// Threads that compare.
-    pub threads: NonZeroUsize,
+    pub workers: Workers,
 }
 
 /// The pairs that were found.
@@ -80,7 +81,7 @@ pub struct Alike {
     pub documents: u64,
 }
 
-/// Two documents that are alike, or two of their passages. [`Reader::read_alike`] reads who they are.
+/// Two documents that are alike, or two of their passages. [`AlikeSides`] reads who they are.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AlikePair {
     /// Their cosine.
@@ -88,15 +89,6 @@ pub struct AlikePair {
     a: Side,
     b: Side,
     scope: AlikeScope,
-}
-
-/// One of two that are alike.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AlikeSide {
-    /// The document's id.
-    pub id: String,
-    /// Where the passage is in its text, bytes; nothing of documents as wholes.
-    pub span: Option<Range<usize>>,
 }
 
 /// By internal numbers.
@@ -145,6 +137,19 @@ impl Reader {
     ) -> Result<Alike, Error> {
         let state = self.published.load().state.clone();
         let sets = self.sets(&state, &options.filter, &options.between)?;
+        // The record was asked above; from here on it is arithmetic on a state that nobody changes.
+        let found = || self.alike_in(&state, &sets, options, cancel, progress);
+        options.workers.compute(found)?
+    }
+
+    fn alike_in(
+        &self,
+        state: &State,
+        sets: &Sets,
+        options: &AlikeOptions,
+        cancel: &Cancel,
+        progress: &Progress,
+    ) -> Result<Alike, Error> {
         let rows = state.vectors.living();
         let left = Items::of(&rows, &sets.left, options.scope);
         let right = sets.right.as_ref();
@@ -171,39 +176,14 @@ impl Reader {
             }
         }
         let (pairs, total) = best.into_sorted()?;
-        let documents = sets
-            .right
-            .map_or_else(|| sets.left.clone(), |right| &sets.left | right);
+        let pairs = pairs.iter();
         Ok(Alike {
             pairs: pairs
-                .iter()
                 .map(|pair| compared.described(pair, options.scope))
                 .collect(),
             total,
-            documents: documents.len(),
+            documents: sets.documents(),
         })
-    }
-
-    /// Reads which documents, and which of their passages, are alike, the one that was stored first before
-    /// the other. `None` when one of them has been replaced or deleted since.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub fn read_alike(&self, pair: &AlikePair) -> Result<Option<[AlikeSide; 2]>, Error> {
-        let read = |side: Side| {
-            let Some(id) = self.document_id(side.document)? else {
-                return Ok::<_, Error>(None);
-            };
-            let span = match pair.scope {
-                AlikeScope::Documents => None,
-                AlikeScope::Passages => match self.passage(side.passage, false)? {
-                    Some(passage) => Some(passage.start..passage.end),
-                    None => return Ok(None),
-                },
-            };
-            Ok(Some(AlikeSide { id, span }))
-        };
-        Ok(read(pair.a)?.zip(read(pair.b)?).map(<[AlikeSide; 2]>::from))
     }
 
     fn sets(
@@ -227,6 +207,16 @@ impl Reader {
                 right: Some(passing(against)? & all),
             },
         })
+    }
+}
+
+impl Sets {
+    /// How many documents are in either.
+    fn documents(&self) -> u64 {
+        match &self.right {
+            Some(right) => self.left.union_len(right),
+            None => self.left.len(),
+        }
     }
 }
 
@@ -265,7 +255,7 @@ impl Compared<'_> {
             right: self.right.map(Items::vectors),
             min_score: options.min_score,
             admits: &|left, right| self.admits(left, right),
-            threads: options.threads,
+            workers: options.workers,
         };
         alike_pairs(&pairs, cancel, progress, sink)
     }

@@ -1,8 +1,7 @@
 //! Pairs that the graphs lead to: for each item, those that a search with its vector finds.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use roaring::RoaringBitmap;
 
@@ -27,47 +26,35 @@ pub(super) struct Search<'a> {
     pub(super) ef_search: usize,
 }
 
+/// What the searches of all threads have found; most pairs from both of their sides.
+#[derive(Debug, Default)]
+struct Found {
+    /// Only threads that compare ever wait for it.
+    pairs: Mutex<Vec<Pair>>,
+    count: AtomicUsize,
+}
+
 impl Search<'_> {
     /// Every pair that was found, once.
     pub(super) fn run(&self, cancel: &Cancel, progress: &Progress) -> Result<Vec<Pair>, Error> {
         let items = self.compared.left.len();
         progress.set_total(items as u64);
         let next = AtomicUsize::new(0);
-        let found: Mutex<Vec<Pair>> = Mutex::default();
-        let is_full = AtomicBool::new(false);
-        let work = || {
+        let found = Found::default();
+        self.options.workers.share(|| {
             loop {
                 let first = next.fetch_add(STEP, Ordering::Relaxed);
-                if first >= items || cancel.is_cancelled() || is_full.load(Ordering::Relaxed) {
+                if first >= items || cancel.is_cancelled() || found.is_full() {
                     return;
                 }
                 let last = items.min(first + STEP);
                 let pairs: Vec<Pair> = (first..last).flat_map(|item| self.near(item)).collect();
-                found
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .extend(pairs);
+                found.add(&pairs);
                 progress.add((last - first) as u64);
             }
-        };
-        thread::scope(|scope| {
-            for _ in 1..self.options.threads.get() {
-                thread::Builder::new().spawn_scoped(scope, work)?;
-            }
-            work();
-            Ok::<_, Error>(())
         })?;
         cancel.check()?;
-        if is_full.into_inner() {
-            return Err(Error::TooManyNeighbours {
-                max_neighbours: MAX_NEIGHBOURS,
-            });
-        }
-        let mut pairs: Vec<Pair> = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        // Found from both of its sides.
-        pairs.sort_unstable_by_key(|pair| (pair.left, pair.right));
-        pairs.dedup_by_key(|pair| (pair.left, pair.right));
-        Ok(pairs)
+        found.into_distinct()
     }
 
     fn neighbours(&self) -> usize {
@@ -115,5 +102,53 @@ impl Search<'_> {
             right: place,
             score,
         })
+    }
+}
+
+impl Found {
+    fn add(&self, pairs: &[Pair]) {
+        let mut found = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
+        found.extend_from_slice(pairs);
+        self.count.store(found.len(), Ordering::Relaxed);
+    }
+
+    fn is_full(&self) -> bool {
+        self.count.load(Ordering::Relaxed) > 2 * MAX_NEIGHBOURS
+    }
+
+    /// Every pair once.
+    fn into_distinct(self) -> Result<Vec<Pair>, Error> {
+        if self.is_full() {
+            return Err(Error::TooManyNeighbours {
+                max_neighbours: MAX_NEIGHBOURS,
+            });
+        }
+        let pairs = self.pairs.into_inner();
+        let mut pairs = pairs.unwrap_or_else(PoisonError::into_inner);
+        pairs.sort_unstable_by_key(|pair| (pair.left, pair.right));
+        pairs.dedup_by_key(|pair| (pair.left, pair.right));
+        Ok(pairs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_that_are_found_from_both_sides_count_once_and_no_more_are_kept_than_may_be() {
+        let pair = |left, right| Pair {
+            left,
+            right,
+            score: 0.5,
+        };
+        let found = Found::default();
+        found.add(&[pair(1, 2), pair(0, 2)]);
+        found.add(&[pair(1, 2)]);
+        assert_eq!(found.into_distinct().unwrap(), [pair(0, 2), pair(1, 2)]);
+        let found = Found::default();
+        found.count.store(2 * MAX_NEIGHBOURS + 1, Ordering::Relaxed);
+        let full = found.into_distinct();
+        assert!(matches!(full, Err(Error::TooManyNeighbours { .. })));
     }
 }
