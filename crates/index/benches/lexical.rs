@@ -17,7 +17,7 @@ use std::time::Instant;
 use serde_json::Value;
 use siamese_index::{
     DocumentDraft, DocumentWrite, EncoderIdentity, Fusion, Index, IndexOptions, Metadata,
-    NewPassage, Question, SearchOptions, WordQuery, WordSettings,
+    NewPassage, Query, SearchOptions, WordQuery, WordSettings,
 };
 
 const BATCH_DOCUMENTS: usize = 32;
@@ -108,12 +108,8 @@ fn search_by(index: &Index, queries: &[String], when: &str) {
         drop(collection.reader().search(words, &options).unwrap())
     });
     measure("hybrid", &|words| {
-        let question = Question::Both {
-            vector: &vector,
-            words,
-            fusion: Fusion::ReciprocalRank,
-        };
-        drop(collection.reader().search(question, &options).unwrap());
+        let query = Query::hybrid(&vector, words, Fusion::ReciprocalRank);
+        drop(collection.reader().search(query, &options).unwrap());
     });
 }
 

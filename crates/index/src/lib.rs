@@ -48,9 +48,9 @@ pub use cancel::Cancel;
 pub use collection::{
     Alike, AlikeMode, AlikeOptions, AlikePair, AlikeScope, AlikeSide, AlikeSides, Cluster,
     ClusterForm, ClusterMember, ClusterOptions, Clusters, Collection, CollectionStats, Facet,
-    FacetRequest, FacetValue, Fusion, Hit, HitContent, HitParts, HitScores, HitSet, Moment,
-    Question, Reader, ScoredPassage, SearchOptions, SearchResults, Total, UpsertStatus, WritePlan,
-    Writer, document_vector,
+    FacetRequest, FacetValue, Fusion, Hit, HitContent, HitParts, HitScores, HitSet, Moment, Query,
+    Reader, ScoredPassage, SearchOptions, SearchResults, Total, UpsertStatus, WritePlan, Writer,
+    document_vector,
 };
 pub use collections::{DEFAULT_COLLECTION, PutOutcome};
 pub use compaction::{CompactionReport, compact};

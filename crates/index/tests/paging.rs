@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use siamese_index::{
     Collection, Condition, DocumentDraft, DocumentWrite, EncoderIdentity, FieldPath, Filter,
-    Fusion, HitSet, Index, IndexOptions, Moment, NewPassage, Question, Scalar, SearchOptions,
+    Fusion, HitSet, Index, IndexOptions, Moment, NewPassage, Query, Scalar, SearchOptions,
     SearchResults, WordQuery, WordSettings,
 };
 
@@ -90,14 +90,10 @@ impl Reader<'_> {
     fn page(&mut self, limit: usize) -> SearchResults {
         let vector = [0.4, -0.3, 0.8, 0.1];
         let words = WordQuery::new("red lamp the", WordSettings::default()).unwrap();
-        let both = |fusion| Question::Both {
-            vector: &vector,
-            words: &words,
-            fusion,
-        };
-        let question = match self.way {
-            Way::Semantic | Way::Exact | Way::Threshold => Question::Vector(&vector),
-            Way::Lexical => Question::Words(&words),
+        let both = |fusion| Query::hybrid(&vector, &words, fusion);
+        let query = match self.way {
+            Way::Semantic | Way::Exact | Way::Threshold => Query::from(&vector),
+            Way::Lexical => Query::from(&words),
             Way::Hybrid => both(Fusion::ReciprocalRank),
             Way::Weighted => both(Fusion::Weighted { alpha: 0.4 }),
         };
@@ -111,7 +107,7 @@ impl Reader<'_> {
             ef: Some(4),
             ..SearchOptions::default()
         };
-        let results = self.collection.reader().search(question, &options).unwrap();
+        let results = self.collection.reader().search(query, &options).unwrap();
         self.moment = Some(results.moment);
         results.hits.iter().for_each(|hit| self.shown.insert(hit));
         results

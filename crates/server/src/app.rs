@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
-use siamese_index::{Cancel, Collection, Index};
+use siamese_index::{Cancel, Collection, Index, Reader, Writer};
 use tokio::sync::watch;
 
 use crate::answer::{AnswerBudget, Room};
@@ -146,11 +146,23 @@ impl Inner {
 }
 
 impl Engine {
-    /// A collection by name.
+    /// What reads the collection of this name.
     ///
     /// # Errors
     /// 404 when there is none.
-    pub(crate) fn collection(&self, name: &str) -> Result<Arc<Collection>, ApiError> {
+    pub(crate) fn reader(&self, name: &str) -> Result<Arc<Reader>, ApiError> {
+        Ok(Arc::clone(self.collection(name)?.reader()))
+    }
+
+    /// What writes the collection of this name.
+    ///
+    /// # Errors
+    /// 404 when there is none.
+    pub(crate) fn writer(&self, name: &str) -> Result<Arc<Writer>, ApiError> {
+        Ok(Arc::clone(self.collection(name)?.writer()))
+    }
+
+    fn collection(&self, name: &str) -> Result<Arc<Collection>, ApiError> {
         self.index.collection(name).map_err(|_| {
             ApiError::new(
                 ErrorCode::CollectionNotFound,

@@ -235,6 +235,8 @@ pub(crate) struct ApiError {
     code: ErrorCode,
     detail: String,
     pointer: Option<String>,
+    /// Which of several searches it is about.
+    search: Option<usize>,
     retry_after_s: Option<u64>,
 }
 
@@ -245,6 +247,7 @@ impl ApiError {
             code,
             detail: shortened(detail.into()),
             pointer: None,
+            search: None,
             retry_after_s: None,
         }
     }
@@ -353,6 +356,24 @@ impl ApiError {
         self
     }
 
+    /// The same error, about one of several searches.
+    #[must_use]
+    pub(crate) fn of_search(self, nth: usize) -> Self {
+        Self {
+            search: Some(nth),
+            ..self
+        }
+    }
+
+    /// The same error of a request that has a list of searches at `list`.
+    #[must_use]
+    pub(crate) fn of_searches(self, list: &str) -> Self {
+        match self.search {
+            Some(nth) => self.within(&format!("{list}/{nth}")),
+            None => self,
+        }
+    }
+
     /// The field at fault.
     pub(crate) fn pointer(&self) -> Option<&str> {
         self.pointer.as_deref()
@@ -416,12 +437,6 @@ fn shortened(mut text: String) -> String {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         self.render(None, None)
-    }
-}
-
-impl From<siamese_index::Error> for ApiError {
-    fn from(error: siamese_index::Error) -> Self {
-        crate::service::index_error(error)
     }
 }
 

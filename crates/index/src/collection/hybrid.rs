@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use roaring::RoaringBitmap;
 
 use super::hit::HitScores;
-use super::question::Fusion;
+use super::query::Fusion;
 use super::search::{Candidates, Scope, ScoredDocument};
 use super::state::State;
 use super::{Reader, SearchOptions};

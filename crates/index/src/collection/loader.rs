@@ -68,6 +68,7 @@ impl CollectionLoader {
             dimensions: self.dimensions,
             store: Arc::clone(&self.store),
             published: ArcSwap::from_pointee(published),
+            max_head_passages: self.max_head_passages,
         });
         let writer = Writer {
             reader: Arc::clone(&reader),
@@ -80,6 +81,7 @@ impl CollectionLoader {
             maintenance: Maintenance::new(self.max_head_passages, self.build_threads, bell),
             memory,
         };
+        let writer = Arc::new(writer);
         Ok(Arc::new(Collection { reader, writer }))
     }
 

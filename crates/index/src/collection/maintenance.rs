@@ -9,9 +9,6 @@ use crate::lexical::LexicalFailure;
 use crate::store::Sequence;
 use crate::vectors::FreezeFailure;
 
-/// A head this many times over its limit is not the usual one.
-const OVERDUE_HEADS: usize = 4;
-
 /// What background work needs to know.
 #[derive(Debug)]
 pub(crate) struct Maintenance {
@@ -62,9 +59,5 @@ impl Maintenance {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, ()> {
         self.working.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn is_overdue(&self, head_passages: usize) -> bool {
-        head_passages > self.max_head_passages.saturating_mul(OVERDUE_HEADS)
     }
 }

@@ -16,10 +16,18 @@ pub struct Reader {
     pub(super) dimensions: usize,
     pub(super) store: Arc<Store>,
     pub(super) published: ArcSwap<Published>,
+    /// Passages from which a head is made into a segment.
+    pub(super) max_head_passages: usize,
 }
 
 impl Reader {
-    pub(super) fn settings(&self) -> CollectionSettings {
+    /// The collection's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The collection's settings.
+    pub fn settings(&self) -> CollectionSettings {
         self.record.settings
     }
 

@@ -6,7 +6,7 @@ use roaring::RoaringBitmap;
 
 use super::hit::{Hit, HitScores};
 use super::paging::{HitSet, Moment};
-use super::question::Question;
+use super::query::Query;
 use super::state::State;
 use super::{Facet, FacetRequest, Reader};
 use crate::filter::Filter;
@@ -127,42 +127,42 @@ impl SearchOptions {
 }
 
 impl Reader {
-    /// The documents whose best passage answers a question best. Of their content nothing is read: see
+    /// The documents whose best passage answers a query best. Of their content nothing is read: see
     /// [`Self::read_hit`].
     ///
     /// # Errors
     /// A query that is no vector of this collection, or a store that fails.
     pub fn search<'a>(
         &self,
-        question: impl Into<Question<'a>>,
+        query: impl Into<Query<'a>>,
         options: &SearchOptions,
     ) -> Result<SearchResults, Error> {
-        let question = question.into();
-        question.check(self.dimensions)?;
-        if question.has_words() && !self.settings().lexical {
+        let query = query.into();
+        query.check(self.dimensions)?;
+        if query.has_words() && !self.settings().lexical {
             return Err(Error::WordsNotIndexed {
                 name: self.name.clone(),
             });
         }
         options.ef.map_or(Ok(()), GraphSettings::check_ef)?;
         for _ in 1..MAX_SEARCHES {
-            let (results, is_complete) = self.search_once(question, options)?;
+            let (results, is_complete) = self.search_once(&query, options)?;
             if is_complete {
                 return Ok(results);
             }
         }
-        Ok(self.search_once(question, options)?.0)
+        Ok(self.search_once(&query, options)?.0)
     }
 
     /// Searches the newest state. The flag says whether every hit is still there.
     fn search_once(
         &self,
-        question: Question<'_>,
+        query: &Query<'_>,
         options: &SearchOptions,
     ) -> Result<(SearchResults, bool), Error> {
         let published = self.published.load_full();
         let state = &published.state;
-        let Candidates { mut best, matches } = self.candidates(state, question, options)?;
+        let Candidates { mut best, matches } = self.candidates(state, query, options)?;
         let skipped = options.skip.numbers();
         best.retain(|ranked| !skipped.contains(ranked.candidate.document));
         best.truncate(options.limit);
@@ -188,7 +188,7 @@ impl Reader {
     fn candidates(
         &self,
         state: &State,
-        question: Question<'_>,
+        query: &Query<'_>,
         options: &SearchOptions,
     ) -> Result<Candidates<ScoredDocument>, Error> {
         let scope = self.scope(state, options)?;
@@ -202,19 +202,19 @@ impl Reader {
                 },
             });
         }
-        let found = match question {
-            Question::Vector(vector) => {
+        let found = match query {
+            Query::Vector(vector) => {
                 let vector = normalized(vector);
                 self.by_vector(state, &scope, &vector, options, options.ranked())?
             }
-            Question::Words(words) => Self::by_words(state, &scope, words, options)?,
-            Question::Both {
+            Query::Words(words) => Self::by_words(state, &scope, words, options)?,
+            Query::Hybrid {
                 vector,
                 words,
                 fusion,
             } => {
                 let vector = normalized(vector);
-                return self.by_both(state, &scope, (&vector, words, fusion), options);
+                return self.by_both(state, &scope, (&vector, words, *fusion), options);
             }
         };
         let ranked = found.best.into_iter().map(|candidate| ScoredDocument {

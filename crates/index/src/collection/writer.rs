@@ -19,6 +19,11 @@ pub struct Writer {
 }
 
 impl Writer {
+    /// What reads the same collection.
+    pub fn reader(&self) -> &Arc<Reader> {
+        &self.reader
+    }
+
     pub(super) fn lock_writer(&self) -> MutexGuard<'_, WriterState> {
         // A writer that panicked changed neither counters nor staged state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -4,7 +4,7 @@ use super::walk::Found;
 use super::{Scalar, ScalarRef, Timestamp};
 
 /// A question about the values at one path. It is met when any of them meets it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Condition {
     /// There is something, be it null, an empty array or an object.
     Exists,
@@ -23,7 +23,7 @@ pub enum Condition {
 }
 
 /// How two values compare.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Comparison {
     /// Greater.
     Greater,

@@ -6,7 +6,7 @@ use std::fmt;
 ///
 /// A backslash takes the meaning from what follows it: `\.` is a dot within a key, `\\` a
 /// backslash, `\$` a dollar sign, which operators begin with.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FieldPath {
     keys: Vec<String>,
     /// The one way to write the path, equal for equal paths.

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use jiff::civil::{Date, date};
 
 /// A moment, to the nanosecond, whatever its zone was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp {
     /// Since 1970 in UTC.
     seconds: i64,

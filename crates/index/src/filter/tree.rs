@@ -4,7 +4,7 @@ use super::{Condition, FieldPath, walk};
 use crate::Metadata;
 
 /// Which documents pass. Whoever makes a filter bounds how deep it is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Filter {
     /// Every one of these passes; with none of them, everything does.
     All(Vec<Self>),

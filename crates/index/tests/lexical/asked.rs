@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use serde_json::json;
 use siamese_index::{
-    Collection, Comparison, Condition, FacetRequest, FieldPath, Filter, Fusion, Question, Scalar,
+    Collection, Comparison, Condition, FacetRequest, FieldPath, Filter, Fusion, Query, Scalar,
     SearchOptions, SearchResults, WordQuery, WordSettings,
 };
 
@@ -143,7 +143,7 @@ pub(crate) fn check_matches(query: &WordQuery, text: &str, asked: &Asked) {
 /// Fewer documents than the lists of both sides hold, so everything is ranked by both.
 pub(crate) fn check_both(collection: &Collection, model: &Model, asked: &Asked) {
     let direction = [0.3, -0.2, 0.9, 0.1];
-    let query = WordQuery::new(&text(&asked.words), WordSettings::default()).unwrap();
+    let words = WordQuery::new(&text(&asked.words), WordSettings::default()).unwrap();
     let min = asked.min_score.map(f64::from);
     let cosines: BTreeMap<&str, f64> = model
         .iter()
@@ -153,18 +153,12 @@ pub(crate) fn check_both(collection: &Collection, model: &Model, asked: &Asked) 
     if min.is_some_and(|min| cosines.values().any(|cosine| (cosine - min).abs() < 1e-4)) {
         return;
     }
-    let question = Question::Both {
-        vector: &direction,
-        words: &query,
-        fusion: match asked.alpha {
-            Some(alpha) => Fusion::Weighted { alpha },
-            None => Fusion::ReciprocalRank,
-        },
+    let fusion = match asked.alpha {
+        Some(alpha) => Fusion::Weighted { alpha },
+        None => Fusion::ReciprocalRank,
     };
-    let results = collection
-        .reader()
-        .search(question, &asked.options())
-        .unwrap();
+    let query = Query::hybrid(&direction, &words, fusion);
+    let results = collection.reader().search(query, &asked.options()).unwrap();
     let reaches = |cosine: &f64| min.is_none_or(|min| *cosine >= min);
     let expected: BTreeSet<&str> = cosines
         .iter()

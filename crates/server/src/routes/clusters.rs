@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use siamese_index::{Cluster, ClusterForm, ClusterOptions, Collection, Workers};
+use siamese_index::{Cluster, ClusterForm, ClusterOptions, Reader, Workers};
 use utoipa::ToSchema;
 
 use super::duplicates::{check_score, is_too_long};
@@ -163,7 +163,7 @@ pub(crate) async fn post(
     RespondAsync(is_wanted_later): RespondAsync,
     ApiJson((options, limit)): ApiJson<ClustersRequest>,
 ) -> Result<Response, ApiError> {
-    let collection = app.engine()?.collection(&name)?;
+    let collection = app.engine()?.reader(&name)?;
     if is_wanted_later || is_too_long(&app, &collection, &options.alike()).await? {
         let job = job(name.to_string(), collection, options, limit);
         return started(&app, job, is_wanted_later).await;
@@ -171,9 +171,7 @@ pub(crate) async fn post(
     let room = app.room();
     blocking_steps(move |cancel| {
         cancel.long_step()?;
-        let found = collection
-            .reader()
-            .clusters(&options, cancel.flag(), &Default::default())?;
+        let found = collection.clusters(&options, cancel.flag(), &Default::default())?;
         let largest = found.clusters.iter().take(limit);
         let clusters = largest.map(|cluster| ClusterShape::read(&collection, cluster));
         let response = ClustersResponse {
@@ -187,7 +185,7 @@ pub(crate) async fn post(
     .await
 }
 
-fn job(name: String, collection: Arc<Collection>, options: ClusterOptions, limit: usize) -> NewJob {
+fn job(name: String, collection: Arc<Reader>, options: ClusterOptions, limit: usize) -> NewJob {
     NewJob {
         kind: JobKind::Clusters,
         collection: Some(name),
@@ -197,9 +195,7 @@ fn job(name: String, collection: Arc<Collection>, options: ClusterOptions, limit
                 workers: JobRun::workers(),
                 ..options
             };
-            let found = collection
-                .reader()
-                .clusters(&options, run.cancel, run.progress)?;
+            let found = collection.clusters(&options, run.cancel, run.progress)?;
             let mut lines = run.result()?;
             for cluster in found.clusters.iter().take(limit) {
                 run.cancel.check()?;
@@ -229,10 +225,10 @@ impl ClusterTotal {
 
 impl ClusterShape {
     /// Reads who is in a group. `None` when fewer than two are left.
-    fn read(collection: &Collection, cluster: &Cluster) -> Result<Option<Self>, ApiError> {
+    fn read(collection: &Reader, cluster: &Cluster) -> Result<Option<Self>, ApiError> {
         let mut members = Vec::with_capacity(cluster.members.len());
         for member in &cluster.members {
-            let id = collection.reader().read_member(member)?;
+            let id = collection.read_member(member)?;
             members.extend(id.map(|id| MemberShape {
                 id,
                 score: member.score,

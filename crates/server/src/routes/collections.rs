@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize, Serializer};
 use siamese_encoder::Encoder;
 use siamese_index::{
-    Chunking, Collection, CollectionSettings, Error, GraphSettings, Language, PassageSize,
-    PutOutcome, WordSettings, check_collection_name,
+    Chunking, CollectionSettings, Error, GraphSettings, Language, PassageSize, PutOutcome, Reader,
+    WordSettings, check_collection_name,
 };
 use utoipa::ToSchema;
 
@@ -291,8 +291,8 @@ pub(crate) struct CollectionList {
     collections: Vec<CollectionDescription>,
 }
 
-impl From<&Collection> for CollectionDescription {
-    fn from(collection: &Collection) -> Self {
+impl From<&Reader> for CollectionDescription {
+    fn from(collection: &Reader) -> Self {
         let stats = collection.stats();
         let CollectionSettings {
             chunking,
@@ -339,7 +339,7 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<CollectionList>,
         Ok(Json(CollectionList {
             collections: collections
                 .iter()
-                .map(|collection| (&**collection).into())
+                .map(|collection| (&**collection.reader()).into())
                 .collect(),
         }))
     })
@@ -382,7 +382,11 @@ pub(crate) async fn put(
             PutOutcome::Created => StatusCode::CREATED,
             PutOutcome::Unchanged => StatusCode::OK,
         };
-        Ok((status, Json(CollectionDescription::from(&*collection))).into_response())
+        Ok((
+            status,
+            Json(CollectionDescription::from(&**collection.reader())),
+        )
+            .into_response())
     })
     .await
 }
@@ -401,7 +405,7 @@ pub(crate) async fn get(
     ApiPath(name): ApiPath<String>,
 ) -> Result<Json<CollectionDescription>, ApiError> {
     check_name(&name)?;
-    let collection = app.engine()?.collection(&name)?;
+    let collection = app.engine()?.reader(&name)?;
     blocking(move || Ok(Json((&*collection).into()))).await
 }
 
@@ -420,7 +424,7 @@ pub(crate) async fn delete(
 ) -> Result<StatusCode, ApiError> {
     check_name(&name)?;
     let engine: &Engine = app.engine()?;
-    engine.collection(&name)?;
+    engine.reader(&name)?;
     let index = Arc::clone(&engine.index);
     blocking_write(move || {
         index.delete_collection(&name)?;

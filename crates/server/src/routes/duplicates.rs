@@ -10,7 +10,7 @@ use axum::response::Response;
 use serde::ser::{Error as _, SerializeSeq};
 use serde::{Deserialize, Serialize, Serializer};
 use siamese_index::{
-    Alike, AlikeMode, AlikeOptions, AlikePair, AlikeScope, AlikeSide, Collection, Workers,
+    Alike, AlikeMode, AlikeOptions, AlikePair, AlikeScope, AlikeSide, Reader, Workers,
 };
 use utoipa::ToSchema;
 
@@ -235,7 +235,7 @@ pub(crate) async fn post(
     headers: HeaderMap,
     ApiJson(options): ApiJson<DuplicatesRequest>,
 ) -> Result<Response, ApiError> {
-    let collection = app.engine()?.collection(&name)?;
+    let collection = app.engine()?.reader(&name)?;
     if is_wanted_later || is_too_long(&app, &collection, &options).await? {
         let job = job(name.to_string(), collection, options);
         return started(&app, job, is_wanted_later).await;
@@ -245,9 +245,7 @@ pub(crate) async fn post(
         // The pairs are held while they are written, which may be as slow as the client reads.
         room.hold(options.limit * 2 * size_of::<AlikePair>())?;
         cancel.long_step()?;
-        let alike = collection
-            .reader()
-            .alike(&options, cancel.flag(), &Default::default())?;
+        let alike = collection.alike(&options, cancel.flag(), &Default::default())?;
         let room = room.until(cancel);
         let pairs = Pairs { collection, alike };
         if as_lines {
@@ -272,15 +270,15 @@ pub(crate) async fn post(
 /// As [`siamese_index::Reader::count_comparisons`].
 pub(super) async fn is_too_long(
     app: &App,
-    collection: &Arc<Collection>,
+    collection: &Arc<Reader>,
     options: &AlikeOptions,
 ) -> Result<bool, ApiError> {
     let max_comparisons = app.limits().max_comparisons_at_once as u64;
     let (collection, options) = (Arc::clone(collection), options.clone());
-    blocking(move || Ok(collection.reader().count_comparisons(&options)? > max_comparisons)).await
+    blocking(move || Ok(collection.count_comparisons(&options)? > max_comparisons)).await
 }
 
-fn job(name: String, collection: Arc<Collection>, options: AlikeOptions) -> NewJob {
+fn job(name: String, collection: Arc<Reader>, options: AlikeOptions) -> NewJob {
     let unit = match options.mode {
         AlikeMode::Exact => "comparisons",
         AlikeMode::Approximate => "items",
@@ -294,11 +292,9 @@ fn job(name: String, collection: Arc<Collection>, options: AlikeOptions) -> NewJ
                 workers: JobRun::workers(),
                 ..options
             };
-            let alike = collection
-                .reader()
-                .alike(&options, run.cancel, run.progress)?;
+            let alike = collection.alike(&options, run.cancel, run.progress)?;
             let (mut lines, mut written) = (run.result()?, 0);
-            let mut sides = collection.reader().alike_sides();
+            let mut sides = collection.alike_sides();
             for pairs in alike.pairs.chunks(PAIRS_PER_STEP) {
                 run.cancel.check()?;
                 let mut shapes = Vec::with_capacity(pairs.len());
@@ -322,14 +318,14 @@ fn job(name: String, collection: Arc<Collection>, options: AlikeOptions) -> NewJ
 /// Pairs of which each is read when it is written.
 #[derive(Debug)]
 struct Pairs {
-    collection: Arc<Collection>,
+    collection: Arc<Reader>,
     alike: Alike,
 }
 
 impl Pairs {
     fn into_lines(self, room: Room) -> Result<Response, ApiError> {
         let mut pieces = Pieces::new(room);
-        let mut sides = self.collection.reader().alike_sides();
+        let mut sides = self.collection.alike_sides();
         for pair in &self.alike.pairs {
             if let Some(sides) = sides.read(pair)? {
                 pieces.write_json(&PairShape::new(pair.score, sides))?;
@@ -346,7 +342,7 @@ impl Pairs {
 impl Serialize for Pairs {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut pairs = serializer.serialize_seq(None)?;
-        let mut sides = self.collection.reader().alike_sides();
+        let mut sides = self.collection.alike_sides();
         for pair in &self.alike.pairs {
             // One of a document that has been replaced or deleted meanwhile is left out.
             if let Some(sides) = sides.read(pair).map_err(S::Error::custom)? {

@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use siamese_encoder::Encoder;
-use siamese_index::{Collection, GraphSettings, Language};
+use siamese_index::{GraphSettings, Language, Reader};
 use utoipa::{IntoParams, ToSchema};
 
 use super::collections::ChunkingShape;
@@ -123,7 +123,7 @@ pub(crate) async fn get(
     ApiQuery(query): ApiQuery<ExportQuery>,
 ) -> Result<Response, ApiError> {
     let engine = app.engine()?;
-    let collection = engine.collection(&collection)?;
+    let collection = engine.reader(&collection)?;
     let with_vectors = query.include.is_some();
     let head = head(&collection, engine.models.encoder(), with_vectors);
     let export = Export {
@@ -200,7 +200,7 @@ impl Sending {
     }
 }
 
-fn head(collection: &Collection, encoder: &Encoder, vectors: bool) -> Head {
+fn head(collection: &Reader, encoder: &Encoder, vectors: bool) -> Head {
     let info = encoder.info();
     let settings = collection.settings();
     Head {
@@ -220,7 +220,7 @@ fn head(collection: &Collection, encoder: &Encoder, vectors: bool) -> Head {
 
 /// How far an export has come.
 struct Export {
-    collection: Arc<Collection>,
+    collection: Arc<Reader>,
     with_vectors: bool,
     progress: Progress,
     documents: u64,
@@ -246,7 +246,7 @@ impl Export {
             Progress::After(after) => after.clone(),
             Progress::Ended => return Ok(None),
         };
-        let documents = self.collection.reader().list_whole(
+        let documents = self.collection.list_whole(
             after.as_deref(),
             DOCUMENTS_PER_READ,
             MAX_READ_BYTES,

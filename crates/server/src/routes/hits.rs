@@ -7,15 +7,13 @@ use std::time::{Duration, Instant};
 use serde::ser::{self, SerializeSeq};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
-use siamese_index::{
-    Collection, Filter, HitContent, HitParts, HitScores, StoredPassage, WordQuery,
-};
+use siamese_index::{Filter, HitContent, HitParts, HitScores, Reader, StoredPassage, WordQuery};
 use utoipa::ToSchema;
 
 use super::facets::json_value;
 use super::facets::{FacetShape, facet_shapes, others};
 use crate::error::ApiError;
-use crate::service::{Attempt, Counted, Found, FoundHit, Grouping, highlights};
+use crate::service::{Attempt, Counted, Grouping, Page, PageHit, highlights};
 
 /// Parts of a hit that are left out unless asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
@@ -212,7 +210,7 @@ fn milliseconds(duration: Duration) -> f64 {
 #[derive(Debug)]
 struct Hits {
     reader: HitReader,
-    found: Vec<FoundHit>,
+    found: Vec<PageHit>,
     include: Vec<Include>,
     filter: Option<Filter>,
     group_by: Option<Grouping>,
@@ -239,7 +237,7 @@ impl Serialize for Hits {
 /// What hits are read with.
 #[derive(Debug, Clone)]
 pub(crate) struct HitReader {
-    collection: Arc<Collection>,
+    collection: Arc<Reader>,
     attempt: Attempt,
     stopped: Arc<Mutex<Option<Stop>>>,
 }
@@ -253,7 +251,7 @@ enum Stop {
 }
 
 impl HitReader {
-    pub(crate) fn new(collection: &Arc<Collection>, attempt: Attempt) -> Self {
+    pub(crate) fn new(collection: &Arc<Reader>, attempt: Attempt) -> Self {
         Self {
             collection: Arc::clone(collection),
             attempt,
@@ -286,13 +284,8 @@ pub(crate) struct Layout {
 }
 
 impl SearchResponse {
-    pub(crate) fn new(
-        found: Found,
-        layout: Layout,
-        reader: HitReader,
-        started_at: Instant,
-    ) -> Self {
-        let relation = if found.total.exact {
+    pub(crate) fn new(page: Page, layout: Layout, reader: HitReader, started_at: Instant) -> Self {
+        let relation = if page.total.exact {
             TotalRelation::Exact
         } else {
             TotalRelation::LowerBound
@@ -300,26 +293,26 @@ impl SearchResponse {
         Self {
             hits: Hits {
                 reader,
-                found: found.hits,
+                found: page.hits,
                 include: layout.include,
-                filter: found.filter,
-                group_by: found.group_by,
-                highlighted: found.highlighted,
+                filter: page.filter,
+                group_by: page.group_by,
+                highlighted: page.highlighted,
             },
-            next_cursor: found.next_cursor,
+            next_cursor: page.next_cursor,
             total: TotalShape {
-                value: found.total.value,
+                value: page.total.value,
                 relation,
-                counted: found.counted.into(),
+                counted: page.counted.into(),
             },
-            facets_other: others(&layout.facet_fields, &found.facets),
-            facets: facet_shapes(layout.facet_fields, found.facets),
+            facets_other: others(&layout.facet_fields, &page.facets),
+            facets: facet_shapes(layout.facet_fields, page.facets),
             took_ms: Took(started_at),
             timings: TimingsShape {
-                queue_ms: milliseconds(found.timings.queued),
-                encode_ms: milliseconds(found.timings.encoding),
-                search_ms: milliseconds(found.timings.searching),
-                rerank_ms: found.timings.reranking.map(milliseconds),
+                queue_ms: milliseconds(page.timings.queued),
+                encode_ms: milliseconds(page.timings.encoding),
+                search_ms: milliseconds(page.timings.searching),
+                rerank_ms: page.timings.reranking.map(milliseconds),
             },
         }
     }
@@ -333,7 +326,7 @@ impl Hits {
     }
 
     /// Reads what is asked for; nothing when the document is no longer what was found.
-    fn read(&self, found: &FoundHit) -> Result<Option<HitShape>, ApiError> {
+    fn read(&self, found: &PageHit) -> Result<Option<HitShape>, ApiError> {
         let with = |part| self.include.contains(&part);
         let passages = found.passages.iter().map(|scored| scored.passage.clone());
         let passages: Vec<StoredPassage> = passages.collect();
@@ -344,15 +337,11 @@ impl Hits {
             passages: &passages,
             filter: self.filter.as_ref(),
         };
-        let content = self
-            .reader
-            .collection
-            .reader()
-            .read_hit(&found.hit, &parts)?;
+        let content = self.reader.collection.read_hit(&found.hit, &parts)?;
         Ok(content.map(|content| self.shape(found, content)))
     }
 
-    fn shape(&self, found: &FoundHit, content: HitContent) -> HitShape {
+    fn shape(&self, found: &PageHit, content: HitContent) -> HitShape {
         let with = |part| self.include.contains(&part);
         let hit = &found.hit;
         let passage = PassageShape {

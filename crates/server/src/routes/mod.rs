@@ -23,6 +23,7 @@ mod item;
 pub(crate) mod jobs;
 pub(crate) mod main_task;
 mod mode;
+mod pointers;
 pub(crate) mod predict;
 pub(crate) mod problems;
 pub(crate) mod rerank;

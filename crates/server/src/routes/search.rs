@@ -24,13 +24,13 @@ use crate::error::ApiError;
 use crate::extract::{
     ApiJson, CollectionName, JsonBody, ListLimit, from_object_only, present, whole_number,
 };
-use crate::service::{self, Attempt, Choice, Found, Grouping, Search, SearchedFor};
+use crate::service::{self, Attempt, Choice, Grouping, Page, QueryInput, Search};
 
 const DEFAULT_TOP_K: usize = 10;
 /// Bytes of the path of a metadata field.
 const MAX_FIELD_BYTES: usize = 512;
 
-/// A question to the index: exactly one of `query`, `vector`, `id` and `positive`.
+/// A search: exactly one of `query`, `vector`, `id` and `positive`.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct SearchRequest {
@@ -95,7 +95,7 @@ pub(crate) struct SearchRequest {
     /// values.
     #[schema(max_items = 16, example = json!(["status"]))]
     facets: Option<Vec<String>>,
-    /// Trade nearness to the question for distance between hits: 0 keeps the order of scores, 1
+    /// Trade nearness to the query for distance between hits: 0 keeps the order of scores, 1
     /// looks at distance alone (maximal marginal relevance). Hits come in the order of choice. Beside
     /// mode `semantic`.
     #[schema(minimum = 0, maximum = 1)]
@@ -126,7 +126,7 @@ pub(crate) struct SearchRequest {
     #[schema(default = false)]
     exact: bool,
     /// Candidates that the walk over the index keeps; more find more and take longer. Without it,
-    /// the collection's `ef_search`, and up to 16 times as many for a question that has little to
+    /// the collection's `ef_search`, and up to 16 times as many for a query that has little to
     /// do with the documents. Not beside mode `lexical`.
     #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = 1, maximum = 10000)]
@@ -145,88 +145,7 @@ impl JsonBody for SearchRequest {
         Self::lists_at(["/positive", "/negative", "/facets"], limits)
     }
 
-    fn check(self, limits: &Limits) -> Result<Self::Checked, ApiError> {
-        self.checked(limits, "")
-    }
-}
-
-/// Search by meaning, by words, or by both.
-///
-/// Hits are documents, ranked by their best passage.
-#[utoipa::path(
-    post, path = "/search", operation_id = "search", tag = "search",
-    request_body = SearchRequest,
-    responses(
-        (status = 200, body = SearchResponse),
-        BodyProblems, SearchProblems, CursorProblems, EngineProblems
-    )
-)]
-pub(crate) async fn post(
-    State(app): State<App>,
-    collection: CollectionName,
-    ApiJson((search, layout)): ApiJson<SearchRequest>,
-) -> Result<Response, ApiError> {
-    answer(&app, &collection, search, layout).await
-}
-
-/// The answer to a search in a collection.
-///
-/// # Errors
-/// 404 for a collection or a document that is not there, and as [`service::search`].
-pub(super) async fn answer(
-    app: &App,
-    collection: &str,
-    search: Search,
-    layout: Layout,
-) -> Result<Response, ApiError> {
-    let started_at = Instant::now();
-    let engine = app.engine()?;
-    let collection = engine.collection(collection)?;
-    let (answering, of) = (app.clone(), Arc::clone(&collection));
-    let render = move |found: Vec<Found>, attempt: Attempt| {
-        let room = answering.room().until(&attempt.cancel);
-        let reader = HitReader::new(&of, attempt);
-        let found = found.into_iter().next();
-        let found = found.ok_or_else(|| ApiError::internal("a search has no answer"))?;
-        let response = SearchResponse::new(found, layout.clone(), reader.clone(), started_at);
-        reader.finish(answer::json(room, &response))
-    };
-    service::search(engine, &collection, vec![search], app.room(), render).await
-}
-
-impl SearchRequest {
-    /// How long the lists may be that stand at these pointers.
-    pub(super) fn lists_at(
-        [positive, negative, facets]: [&'static str; 3],
-        limits: &Limits,
-    ) -> Vec<ListLimit> {
-        let list = |pointer, items, max, limit| ListLimit::new(pointer, items, max, limit);
-        let (examples, limit) = (limits.max_search_examples, "limits.max_search_examples");
-        vec![
-            list(positive, "items", examples, limit),
-            list(negative, "items", examples, limit),
-            list(facets, "facets", limits.max_facets, "limits.max_facets"),
-        ]
-    }
-
-    /// The question, and how to lay out what is found; `pointer` is where the request stands.
-    ///
-    /// # Errors
-    /// 422 for a field that is out of range or does not go with the others.
-    pub(super) fn checked(
-        self,
-        limits: &Limits,
-        pointer: &str,
-    ) -> Result<(Search, Layout), ApiError> {
-        self.checked_alone(limits)
-            .map_err(|error| error.within(pointer))
-            .map(|(search, layout)| {
-                let pointer = pointer.to_owned();
-                (Search { pointer, ..search }, layout)
-            })
-    }
-
-    fn checked_alone(mut self, limits: &Limits) -> Result<(Search, Layout), ApiError> {
+    fn check(mut self, limits: &Limits) -> Result<Self::Checked, ApiError> {
         let top_k = self.top_k.unwrap_or(DEFAULT_TOP_K.min(limits.max_top_k));
         in_range("/top_k", top_k, 1, limits.max_top_k, "limits.max_top_k")?;
         let offset = self.offset.unwrap_or(0);
@@ -274,7 +193,7 @@ impl SearchRequest {
         }
         let cursor = self.cursor.take();
         let search = Search {
-            searched_for: self.searched_for(limits)?,
+            query: self.query_input(limits)?,
             mode,
             options,
             top_k,
@@ -284,14 +203,72 @@ impl SearchRequest {
             highlights,
             choice,
             rerank,
-            from: None,
-            pointer: String::new(),
         };
         let layout = Layout {
             include,
             facet_fields,
         };
         Ok((search, layout))
+    }
+}
+
+/// Search by meaning, by words, or by both.
+///
+/// Hits are documents, ranked by their best passage.
+#[utoipa::path(
+    post, path = "/search", operation_id = "search", tag = "search",
+    request_body = SearchRequest,
+    responses(
+        (status = 200, body = SearchResponse),
+        BodyProblems, SearchProblems, CursorProblems, EngineProblems
+    )
+)]
+pub(crate) async fn post(
+    State(app): State<App>,
+    collection: CollectionName,
+    ApiJson((search, layout)): ApiJson<SearchRequest>,
+) -> Result<Response, ApiError> {
+    answer(&app, &collection, search, layout).await
+}
+
+/// The answer to a search in a collection.
+///
+/// # Errors
+/// 404 for a collection or a document that is not there, and as [`service::search`].
+pub(super) async fn answer(
+    app: &App,
+    collection: &str,
+    search: Search,
+    layout: Layout,
+) -> Result<Response, ApiError> {
+    let started_at = Instant::now();
+    let engine = app.engine()?;
+    let collection = engine.reader(collection)?;
+    let (answering, of) = (app.clone(), Arc::clone(&collection));
+    let render = move |pages: Vec<Page>, attempt: Attempt| {
+        let room = answering.room().until(&attempt.cancel);
+        let reader = HitReader::new(&of, attempt);
+        let page = pages.into_iter().next();
+        let page = page.ok_or_else(|| ApiError::internal("a search has no answer"))?;
+        let response = SearchResponse::new(page, layout.clone(), reader.clone(), started_at);
+        reader.finish(answer::json(room, &response))
+    };
+    service::search(engine, &collection, vec![search], app.room(), render).await
+}
+
+impl SearchRequest {
+    /// How long the lists may be that stand at these pointers.
+    pub(super) fn lists_at(
+        [positive, negative, facets]: [&'static str; 3],
+        limits: &Limits,
+    ) -> Vec<ListLimit> {
+        let list = |pointer, items, max, limit| ListLimit::new(pointer, items, max, limit);
+        let (examples, limit) = (limits.max_search_examples, "limits.max_search_examples");
+        vec![
+            list(positive, "items", examples, limit),
+            list(negative, "items", examples, limit),
+            list(facets, "facets", limits.max_facets, "limits.max_facets"),
+        ]
     }
 
     fn check_cursor(&self, offset: usize) -> Result<(), ApiError> {
@@ -365,7 +342,7 @@ impl SearchRequest {
         Ok(Some(Grouping { field, size }))
     }
 
-    fn searched_for(self, limits: &Limits) -> Result<SearchedFor, ApiError> {
+    fn query_input(self, limits: &Limits) -> Result<QueryInput, ApiError> {
         if self.negative.is_some() && self.positive.is_none() {
             let detail = "negative goes with positive, which says where to search";
             return Err(ApiError::invalid("/negative", detail));
@@ -374,7 +351,7 @@ impl SearchRequest {
             (None, None, None, Some(positive)) => {
                 examples(positive, self.negative.unwrap_or_default(), limits)
             }
-            (query, vector, id, None) => searched_for(query, vector, id, limits),
+            (query, vector, id, None) => one_input(query, vector, id, limits),
             _ => Err(ApiError::invalid("", ONE_FORM)),
         }
     }
@@ -386,7 +363,7 @@ fn examples(
     positive: Vec<Item>,
     negative: Vec<Item>,
     limits: &Limits,
-) -> Result<SearchedFor, ApiError> {
+) -> Result<QueryInput, ApiError> {
     if positive.is_empty() {
         return Err(ApiError::invalid("/positive", "the list is empty"));
     }
@@ -403,7 +380,7 @@ fn examples(
             .map(|(place, item)| item.checked(limits, &format!("{pointer}/{place}")))
             .collect::<Result<Vec<_>, _>>()
     };
-    Ok(SearchedFor::Examples {
+    Ok(QueryInput::Examples {
         positive: operands(positive, "/positive")?,
         negative: operands(negative, "/negative")?,
     })
@@ -424,22 +401,22 @@ fn passages_per_hit(include: &[Include], top_k: usize, limits: &Limits) -> Resul
     Ok(limits.max_passages_per_hit)
 }
 
-fn searched_for(
+fn one_input(
     query: Option<String>,
     vector: Option<Vec<f32>>,
     id: Option<String>,
     limits: &Limits,
-) -> Result<SearchedFor, ApiError> {
+) -> Result<QueryInput, ApiError> {
     match (query, vector, id) {
         (Some(text), None, None) => {
             check_text(&text, limits.max_query_bytes, "limits.max_query_bytes")
                 .map_err(|error| error.at("/query"))?;
-            Ok(SearchedFor::Text(text))
+            Ok(QueryInput::Text(text))
         }
-        (None, Some(vector), None) => Ok(SearchedFor::Vector(vector)),
+        (None, Some(vector), None) => Ok(QueryInput::Vector(vector)),
         (None, None, Some(id)) => {
             check_id(&id).map_err(|error| error.at("/id"))?;
-            Ok(SearchedFor::Document(id))
+            Ok(QueryInput::Document(id))
         }
         _ => Err(ApiError::invalid("", ONE_FORM)),
     }

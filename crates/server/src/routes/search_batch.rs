@@ -1,4 +1,4 @@
-//! `POST /search/batch`: several questions, one answer.
+//! `POST /search/batch`: several searches, one answer.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,9 +17,12 @@ use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiJson, CollectionName, JsonBody, ListLimit, from_object_only};
-use crate::service::{self, Attempt, Found, Search};
+use crate::service::{self, Attempt, Page, Search};
 
-/// Questions that are answered together, all or none.
+/// Where the searches stand in the request.
+const SEARCHES: &str = "/searches";
+
+/// Searches that are answered together, all or none.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct SearchBatchRequest {
@@ -36,7 +39,7 @@ impl JsonBody for SearchBatchRequest {
 
     fn lists(limits: &Limits) -> Vec<ListLimit> {
         let searches = ListLimit::new(
-            "/searches",
+            SEARCHES,
             "searches",
             limits.max_searches_per_batch,
             "limits.max_searches_per_batch",
@@ -53,25 +56,28 @@ impl JsonBody for SearchBatchRequest {
 
     fn check(self, limits: &Limits) -> Result<Self::Checked, ApiError> {
         self.check_size(limits)?;
-        let questions = self.searches.into_iter().enumerate();
-        let questions = questions
-            .map(|(place, request)| request.checked(limits, &format!("/searches/{place}")))
+        let searches = self.searches.into_iter().enumerate();
+        let checked = searches
+            .map(|(nth, request)| {
+                let checked = request.check(limits);
+                checked.map_err(|error| error.within(&format!("{SEARCHES}/{nth}")))
+            })
             .collect::<Result<Vec<_>, _>>()?;
-        let (searches, layouts): (Vec<_>, Vec<_>) = questions.into_iter().unzip();
+        let (searches, layouts): (Vec<_>, Vec<_>) = checked.into_iter().unzip();
         check_together(&searches, limits)?;
         Ok((searches, layouts))
     }
 }
 
-/// The answers, in the order of the questions.
+/// The answers, in the order of the searches.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SearchBatchResponse {
     results: Vec<SearchResponse>,
 }
 
-/// Search by several questions at once.
+/// Several searches at once.
 ///
-/// Their texts go through the encoder together. One question that cannot be answered fails the
+/// Their texts go through the encoder together. One search that cannot be answered fails the
 /// request; `pointer` says which one.
 #[utoipa::path(
     post, path = "/search/batch", operation_id = "search_batch", tag = "search",
@@ -88,25 +94,26 @@ pub(crate) async fn post(
 ) -> Result<Response, ApiError> {
     let started_at = Instant::now();
     let engine = app.engine()?;
-    let collection = engine.collection(&collection)?;
+    let collection = engine.reader(&collection)?;
     let (answering, of) = (app.clone(), Arc::clone(&collection));
-    let render = move |found: Vec<Found>, attempt: Attempt| {
+    let render = move |pages: Vec<Page>, attempt: Attempt| {
         let room = answering.room().until(&attempt.cancel);
         let reader = HitReader::new(&of, attempt);
-        let results = found.into_iter().zip(&layouts);
-        let results = results.map(|(found, layout)| {
-            SearchResponse::new(found, layout.clone(), reader.clone(), started_at)
+        let results = pages.into_iter().zip(&layouts);
+        let results = results.map(|(page, layout)| {
+            SearchResponse::new(page, layout.clone(), reader.clone(), started_at)
         });
         let results = results.collect();
         reader.finish(answer::json(room, &SearchBatchResponse { results }))
     };
-    service::search(engine, &collection, searches, app.room(), render).await
+    let answer = service::search(engine, &collection, searches, app.room(), render).await;
+    answer.map_err(|error| error.of_searches(SEARCHES))
 }
 
 impl SearchBatchRequest {
     fn check_size(&self, limits: &Limits) -> Result<(), ApiError> {
         if self.searches.is_empty() {
-            return Err(ApiError::invalid("/searches", "the list is empty"));
+            return Err(ApiError::invalid(SEARCHES, "the list is empty"));
         }
         let tops = self.searches.iter().map(SearchRequest::top_k);
         let hits = tops.fold(0_usize, usize::saturating_add);
@@ -114,7 +121,7 @@ impl SearchBatchRequest {
         if hits > max {
             let detail =
                 format!("the searches ask for {hits} hits, over limits.max_batch_hits = {max}");
-            return Err(ApiError::invalid("/searches", detail));
+            return Err(ApiError::invalid(SEARCHES, detail));
         }
         Ok(())
     }

@@ -182,7 +182,7 @@ pub(super) async fn compare(
     comparison: Comparison,
 ) -> Result<Response, ApiError> {
     let engine = app.engine()?;
-    let collection = engine.collection(collection)?;
+    let collection = engine.reader(collection)?;
     let Comparison {
         operands,
         pairs,

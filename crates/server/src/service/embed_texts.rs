@@ -9,6 +9,7 @@ use crate::answer::Room;
 use crate::app::Engine;
 use crate::error::{ApiError, ErrorCode};
 use crate::queue::{Admission, Lane};
+use crate::request_part::RequestPart;
 
 /// What is put before each text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +47,7 @@ impl Prompt {
                     names.join(", ")
                 }
             );
-            ApiError::invalid("/prompt_name", detail)
+            ApiError::about(RequestPart::PromptName, detail)
         })
     }
 }
@@ -218,8 +219,8 @@ pub(crate) fn check_token_ids(
 fn check_dimensions(encoder: &Encoder, dimensions: Option<usize>) -> Result<(), ApiError> {
     let available = encoder.info().dimensions;
     match dimensions {
-        Some(wanted) if !(1..=available).contains(&wanted) => Err(ApiError::invalid(
-            "/dimensions",
+        Some(wanted) if !(1..=available).contains(&wanted) => Err(ApiError::about(
+            RequestPart::Dimensions,
             format!("dimensions is {wanted}; the encoder has 1 to {available}"),
         )),
         _ => Ok(()),

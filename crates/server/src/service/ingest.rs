@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use siamese_encoder::TokenizedText;
 use siamese_index::{
-    Collection, DocumentDraft, DocumentWrite, Error as IndexError, NewPassage, UpsertStatus,
-    WritePlan,
+    DocumentDraft, DocumentWrite, Error as IndexError, NewPassage, UpsertStatus, WritePlan, Writer,
 };
 
 use super::chunking::{ChunkError, ChunkedText, Chunker};
@@ -15,6 +14,7 @@ use crate::app::Engine;
 use crate::error::ApiError;
 use crate::metrics;
 use crate::queue::{Admission, Lane};
+use crate::request_part::RequestPart;
 
 /// Documents that are stored together; whoever works on them shares them.
 pub(crate) type Drafts = Arc<[Arc<DocumentDraft>]>;
@@ -113,7 +113,7 @@ impl Prepared {
 /// changing the same documents.
 pub(crate) async fn ingest(
     engine: &Engine,
-    collection: &Arc<Collection>,
+    collection: &Arc<Writer>,
     drafts: Drafts,
     on_duplicate: Option<OnDuplicate>,
     admission: Admission,
@@ -128,7 +128,7 @@ pub(crate) async fn ingest(
 /// As [`ingest`].
 pub(crate) async fn prepare(
     engine: &Engine,
-    collection: &Arc<Collection>,
+    collection: &Arc<Writer>,
     drafts: Drafts,
     admission: Admission,
 ) -> Result<Prepared, ApiError> {
@@ -151,7 +151,7 @@ pub(crate) async fn prepare(
 /// As [`ingest`].
 pub(crate) async fn commit(
     engine: &Engine,
-    collection: &Arc<Collection>,
+    collection: &Arc<Writer>,
     mut prepared: Prepared,
     on_duplicate: Option<OnDuplicate>,
     admission: Admission,
@@ -159,7 +159,8 @@ pub(crate) async fn commit(
     let drafts = prepared.drafts();
     let mut stale = String::new();
     for _ in 0..MAX_PLANS {
-        let (writes, found) = resemblances(collection, on_duplicate, prepared.writes).await?;
+        let (writes, found) =
+            resemblances(collection.reader(), on_duplicate, prepared.writes).await?;
         let rejects = on_duplicate.is_some_and(|it| it.action == DuplicateAction::Reject);
         let kept = writes.into_iter().zip(&found);
         let kept = kept.filter(|(_, found)| !rejects || found.is_none());
@@ -181,14 +182,14 @@ pub(crate) async fn commit(
 
 /// Writes durably; the inner error is the id of a document that changed since it was planned.
 async fn store(
-    collection: &Arc<Collection>,
+    collection: &Arc<Writer>,
     writes: Vec<SharedWrite>,
 ) -> Result<Result<Vec<UpsertStatus>, String>, ApiError> {
     if writes.is_empty() {
         return Ok(Ok(Vec::new()));
     }
     let collection = Arc::clone(collection);
-    blocking_write(move || match collection.writer().upsert(&writes) {
+    blocking_write(move || match collection.upsert(&writes) {
         Ok(statuses) => Ok(Ok(statuses)),
         Err(IndexError::Stale { id }) => Ok(Err(id)),
         Err(error) => Err(error.into()),
@@ -199,7 +200,7 @@ async fn store(
 /// What each draft needs, in order; what is to be encoded has been split and tokenised.
 async fn plan(
     engine: &Engine,
-    collection: &Arc<Collection>,
+    collection: &Arc<Writer>,
     drafts: &Drafts,
 ) -> Result<Vec<Step>, ApiError> {
     let (collection, drafts) = (Arc::clone(collection), Arc::clone(drafts));
@@ -211,14 +212,14 @@ async fn plan(
         let chunker = Chunker {
             cancel,
             encoder: &encoder,
-            chunking: collection.settings().chunking,
+            chunking: collection.reader().settings().chunking,
             max_passages,
         };
         let drafts = drafts.iter().enumerate();
         drafts
             .map(|(place, draft)| {
                 cancel.step()?;
-                let plans = collection.writer().plan(std::slice::from_ref(&**draft))?;
+                let plans = collection.plan(std::slice::from_ref(&**draft))?;
                 let plan = plans.into_iter().next();
                 let plan = plan.ok_or_else(|| ApiError::internal("a draft has no plan"))?;
                 step(&chunker, draft, plan, place)
@@ -242,7 +243,7 @@ fn step(
             let chunked = chunker.chunk(draft.title.as_deref(), &draft.text);
             chunked.map(Step::Encode).map_err(|error| match error {
                 ChunkError::TooManyPassages { .. } => {
-                    ApiError::invalid(format!("/documents/{place}/text"), error.to_string())
+                    ApiError::about(RequestPart::DocumentText(place), error.to_string())
                 }
                 ChunkError::Ended(error) => error,
                 ChunkError::Encoder(error) => ApiError::internal(error),

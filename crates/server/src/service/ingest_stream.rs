@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use futures_util::{Stream, StreamExt, stream};
-use siamese_index::{Collection, DocumentDraft};
+use siamese_index::{DocumentDraft, Writer};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Cancel;
@@ -90,7 +90,7 @@ impl StreamSummary {
 /// Reads documents from `body` and stores them; a bad line fails alone.
 pub(crate) fn ingest_stream(
     app: App,
-    collection: Arc<Collection>,
+    collection: Arc<Writer>,
     body: Body,
     parse: ParseLine,
     on_duplicate: Option<OnDuplicate>,
@@ -98,7 +98,7 @@ pub(crate) fn ingest_stream(
     let reader = LineReader::new(
         body,
         app.limits().max_line_bytes,
-        app.settings().server.stream_idle_timeout(),
+        app.settings().server.stream_idle_timeout,
         app.stopping(),
         app.body_budget().share(),
     );
@@ -319,10 +319,7 @@ struct PreparedWindow {
 }
 
 /// Encodes on a task of its own, which ends when the client hangs up.
-async fn spawn_prepare(
-    (app, collection): (App, Arc<Collection>),
-    window: Window,
-) -> PreparedWindow {
+async fn spawn_prepare((app, collection): (App, Arc<Writer>), window: Window) -> PreparedWindow {
     let drafts: Drafts = window.drafts.into();
     let shared = Arc::clone(&drafts);
     let task = AbortOnDropHandle::new(tokio::spawn(async move {
@@ -345,7 +342,7 @@ async fn spawn_prepare(
 /// has been given up, and gives it up when later windows would fail as this one does.
 async fn window_events(
     app: App,
-    collection: Arc<Collection>,
+    collection: Arc<Writer>,
     mut window: PreparedWindow,
     on_duplicate: Option<OnDuplicate>,
     given_up: Cancel,
@@ -391,7 +388,7 @@ async fn window_events(
 /// Stores all documents at once; when that fails, each alone, so that a bad one fails alone.
 async fn store(
     app: &App,
-    collection: &Arc<Collection>,
+    collection: &Arc<Writer>,
     drafts: Drafts,
     prepared: Result<Prepared, ApiError>,
     on_duplicate: Option<OnDuplicate>,
@@ -412,14 +409,12 @@ async fn store(
         Err(error) => error,
     };
     if drafts.len() == 1 || concerns_all(error.code()) {
-        return vec![Err(error.below("/documents/0")); drafts.len()];
+        return vec![Err(error); drafts.len()];
     }
     let mut results = Vec::with_capacity(drafts.len());
     for draft in drafts.iter() {
         let alone = Arc::from([Arc::clone(draft)]);
-        let stored = ingest::ingest(engine, collection, alone, on_duplicate, Admission::Wait)
-            .await
-            .map_err(|error| error.below("/documents/0"));
+        let stored = ingest::ingest(engine, collection, alone, on_duplicate, Admission::Wait).await;
         results.push(stored.and_then(|outcomes| {
             outcomes
                 .into_iter()

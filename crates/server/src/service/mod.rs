@@ -30,16 +30,13 @@ pub(crate) use on_duplicate::{DuplicateAction, OnDuplicate};
 pub(crate) use query_cache::QueryCache;
 pub(crate) use reranking::{OverWindow, PairScore, RerankTask, RerankTexts};
 pub(crate) use search::{
-    Attempt, Choice, Counted, Cursors, Found, FoundHit, Grouping, Mode, Rerank, Search,
-    SearchedFor, highlights, search,
+    Attempt, Choice, Counted, Cursors, Grouping, Mode, Page, PageHit, QueryInput, Rerank, Search,
+    highlights, search,
 };
 pub(crate) use similarity::{Compared, Metric, Operand, compared};
 
 pub(crate) use crate::blocking::{Cancel, blocking, blocking_steps, blocking_write};
-use crate::error::{ApiError, ErrorCode};
-
-/// What `Retry-After` says when a snapshot was overrun by writes, seconds.
-const SNAPSHOT_RETRY_AFTER_S: u64 = 60;
+use crate::error::ApiError;
 
 /// Texts that are tokenised without asking whether somebody still waits for them.
 const TEXTS_OF_STEP: usize = 16;
@@ -60,42 +57,4 @@ fn in_steps<I, T>(
         done.extend(work(step)?);
     }
     Ok(done)
-}
-
-/// What an error of the index means to a caller.
-pub(crate) fn index_error(error: siamese_index::Error) -> ApiError {
-    use siamese_index::Error;
-    let detail = error.to_string();
-    match error {
-        Error::CollectionNotFound { .. } => ApiError::new(ErrorCode::CollectionNotFound, detail),
-        Error::SettingsConflict { .. }
-        | Error::Stale { .. }
-        | Error::TooManyCollections { .. }
-        | Error::SnapshotInProgress
-        | Error::TooManySnapshots { .. } => ApiError::new(ErrorCode::Conflict, detail),
-        Error::SnapshotNotFound { .. } => ApiError::new(ErrorCode::SnapshotNotFound, detail),
-        Error::SnapshotOverrun { .. } => ApiError::overloaded(detail, SNAPSHOT_RETRY_AFTER_S),
-        Error::Cancelled => ApiError::not_ready("the service is stopping"),
-        Error::StorageFull { .. } => ApiError::new(ErrorCode::StorageFull, detail),
-        Error::StorageStalled { .. } => ApiError::storage_stalled(detail),
-        Error::MemoryFull { .. } => ApiError::new(ErrorCode::MemoryFull, detail),
-        Error::WritesStopped { .. } => {
-            tracing::error!(%detail, "a write was refused");
-            ApiError::new(ErrorCode::StorageFailed, detail)
-        }
-        Error::DataFolderMoved { .. } => {
-            tracing::error!(%detail, "a write was refused");
-            ApiError::new(ErrorCode::StorageMoved, detail)
-        }
-        Error::WordsNotIndexed { .. } => {
-            ApiError::new(ErrorCode::LexicalDisabled, detail).at("/mode")
-        }
-        Error::TooManyWords { .. } => ApiError::invalid("/query", detail),
-        Error::FilterTooBroad { .. } => ApiError::invalid("/filter", detail),
-        Error::FacetTooBroad { place, .. } | Error::FacetTooLarge { place, .. } => {
-            ApiError::invalid(format!("/facets/{place}"), detail)
-        }
-        error if error.is_bad_input() => ApiError::new(ErrorCode::InvalidRequest, detail),
-        error => ApiError::internal(error),
-    }
 }

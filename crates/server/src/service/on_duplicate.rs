@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use siamese_index::{Collection, DocumentDraft, DocumentWrite, cosine, document_vector};
+use siamese_index::{DocumentDraft, DocumentWrite, Reader, cosine, document_vector};
 
 use super::{Cancel, blocking_steps};
 use crate::error::ApiError;
@@ -40,7 +40,7 @@ type Write = DocumentWrite<Arc<DocumentDraft>>;
 /// # Errors
 /// A store that fails.
 pub(super) async fn resemblances(
-    collection: &Arc<Collection>,
+    collection: &Arc<Reader>,
     on_duplicate: Option<OnDuplicate>,
     writes: Vec<Write>,
 ) -> Result<(Vec<Write>, Vec<Option<Resemblance>>), ApiError> {
@@ -57,7 +57,7 @@ pub(super) async fn resemblances(
 }
 
 fn find(
-    collection: &Collection,
+    collection: &Reader,
     on_duplicate: OnDuplicate,
     writes: &[Write],
     cancel: &Cancel,
@@ -72,9 +72,7 @@ fn find(
             continue;
         };
         let vector = document_vector(passages);
-        let stored = collection
-            .reader()
-            .most_alike(&vector, &draft.id, on_duplicate.min_score)?;
+        let stored = collection.most_alike(&vector, &draft.id, on_duplicate.min_score)?;
         let mut best = stored.map(|(id, score)| Resemblance { id, score });
         for (id, other) in &earlier {
             let score = cosine(&vector, other);

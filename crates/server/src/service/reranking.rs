@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use siamese_encoder::{Reranker, TokenizedText, Truncation};
-use siamese_index::{Collection, Hit, HitParts};
+use siamese_index::{Hit, HitParts, Reader};
 
 use super::chunking::with_title;
 use super::{Cancel, TEXTS_OF_STEP, blocking_steps};
@@ -12,6 +12,7 @@ use crate::app::Engine;
 use crate::error::ApiError;
 use crate::models::{Forward, Output};
 use crate::queue::{Admission, Lane};
+use crate::request_part::RequestPart;
 
 /// Texts that are tokenised together, bytes; at least one.
 const MAX_PORTION_BYTES: usize = 1 << 20;
@@ -30,7 +31,7 @@ pub(crate) enum RerankTexts {
     Given(Vec<String>),
     /// The best passages of hits, under their titles as they were encoded. They are read when they are
     /// tokenised.
-    Hits(Arc<Collection>, Vec<Hit>),
+    Hits(Arc<Reader>, Vec<Hit>),
 }
 
 /// How well a text answers a query.
@@ -181,8 +182,8 @@ impl<'a> Portion<'a> {
 }
 
 /// Nothing is left of a document that has been replaced. Such a hit is noticed when it is laid out.
-fn text_of(collection: &Collection, hit: &Hit) -> Result<String, ApiError> {
-    let content = collection.reader().read_hit(hit, &HitParts::default())?;
+fn text_of(collection: &Reader, hit: &Hit) -> Result<String, ApiError> {
+    let content = collection.read_hit(hit, &HitParts::default())?;
     Ok(content.map_or_else(String::new, |content| {
         with_title(content.title.as_deref(), &content.passage_text)
     }))
@@ -196,5 +197,5 @@ fn refuse_truncated(pairs: &[TokenizedText], max_tokens: usize) -> Result<(), Ap
         "query and text have {} tokens together; the reranker reads {max_tokens}, and truncate is false",
         pairs[place].tokens_seen()
     );
-    Err(ApiError::invalid(format!("/texts/{place}"), detail))
+    Err(ApiError::about(RequestPart::Text(place), detail))
 }

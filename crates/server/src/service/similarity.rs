@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use siamese_encoder::InputKind;
-use siamese_index::{Collection, cosine, normalized};
+use siamese_index::{Reader, cosine, normalized};
 
 use super::search::stored_vector;
 use super::{Cancel, blocking_steps};
@@ -58,7 +58,7 @@ impl Compared {
 /// 404 for an unknown document, 503 when the queue is full.
 pub(crate) async fn compared(
     engine: &Engine,
-    collection: &Arc<Collection>,
+    collection: &Arc<Reader>,
     operands: Vec<Operand>,
     metric: Metric,
 ) -> Result<Compared, ApiError> {
@@ -94,7 +94,7 @@ fn deduplicated(operands: Vec<Operand>) -> (Vec<Operand>, Vec<usize>) {
 
 /// The vectors of stored documents; none in the places of texts.
 fn stored_vectors(
-    collection: &Collection,
+    collection: &Reader,
     operands: &[Operand],
     cancel: &Cancel,
 ) -> Result<Vec<Vec<f32>>, ApiError> {

@@ -2,7 +2,7 @@
 
 use super::Reader;
 use super::items::mean;
-use crate::collection::{Question, SearchOptions};
+use crate::collection::SearchOptions;
 use crate::vectors::{cosine, normalized};
 use crate::{Error, NewPassage};
 
@@ -39,7 +39,7 @@ impl Reader {
             exclude: vec![without.to_owned()],
             ..SearchOptions::default()
         };
-        let found = self.search(Question::Vector(vector), &options)?;
+        let found = self.search(vector, &options)?;
         let mut best: Option<(String, f32)> = None;
         for hit in found.hits {
             // Deleted meanwhile.

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use siamese_index::{Collection, Filter, Index};
+use siamese_index::{Filter, Index, Reader, Writer};
 use utoipa::ToSchema;
 
 use super::IdQuery;
@@ -62,9 +62,9 @@ pub(crate) async fn one_by_query(
 }
 
 async fn delete_one(app: &App, collection: &str, id: String) -> Result<StatusCode, ApiError> {
-    let collection = app.engine()?.collection(collection)?;
+    let collection = app.engine()?.writer(collection)?;
     blocking_write(move || {
-        let deleted = collection.writer().delete(std::slice::from_ref(&id))?;
+        let deleted = collection.delete(std::slice::from_ref(&id))?;
         if !deleted.contains(&true) {
             return Err(ApiError::document_not_found(&id));
         }
@@ -139,12 +139,12 @@ pub(crate) async fn many(
     ApiJson((selection, dry_run)): ApiJson<DeleteRequest>,
 ) -> Result<Json<DeleteResponse>, ApiError> {
     let engine = app.engine()?;
-    let (name, collection) = (collection.to_string(), engine.collection(&collection)?);
+    let (name, collection) = (collection.to_string(), engine.writer(&collection)?);
     let (index, jobs) = (Arc::clone(&engine.index), engine.jobs.clone());
     blocking_write(move || {
         let selection = selection.read(&name, &index, &jobs)?;
         if dry_run {
-            let deleted = selection.count(&collection)?;
+            let deleted = selection.count(collection.reader())?;
             return Ok(Json(DeleteResponse { deleted }));
         }
         let deleted = selection.delete(&collection)?;
@@ -228,27 +228,27 @@ impl DeleteRequest {
 }
 
 impl Selection {
-    fn count(self, collection: &Collection) -> Result<u64, ApiError> {
+    fn count(self, collection: &Reader) -> Result<u64, ApiError> {
         match self {
             Self::Ids(ids) => {
                 let mut stored = 0;
                 for id in ids {
-                    stored += u64::from(collection.reader().get(&id)?.is_some());
+                    stored += u64::from(collection.get(&id)?.is_some());
                 }
                 Ok(stored)
             }
-            Self::Filter(filter) => Ok(collection.reader().count_matching(&filter)?),
+            Self::Filter(filter) => Ok(collection.count_matching(&filter)?),
             Self::Duplicates(duplicates) => duplicates.count(collection),
         }
     }
 
-    fn delete(self, collection: &Collection) -> Result<u64, ApiError> {
+    fn delete(self, collection: &Writer) -> Result<u64, ApiError> {
         match self {
             Self::Ids(ids) => {
-                let were_there = collection.writer().delete(&ids)?;
+                let were_there = collection.delete(&ids)?;
                 Ok(were_there.iter().filter(|was_there| **was_there).count() as u64)
             }
-            Self::Filter(filter) => Ok(collection.writer().delete_matching(&filter)?),
+            Self::Filter(filter) => Ok(collection.delete_matching(&filter)?),
             Self::Duplicates(duplicates) => duplicates.delete(collection),
         }
     }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 
 use serde::Deserialize;
-use siamese_index::{Collection, Index};
+use siamese_index::{Index, Reader, Writer};
 
 use crate::error::{ApiError, ErrorCode};
 use crate::jobs::{JobKind, Jobs};
@@ -61,16 +61,16 @@ impl Duplicates {
     ///
     /// # Errors
     /// When the result or the store cannot be read.
-    pub(super) fn count(self, collection: &Collection) -> Result<u64, ApiError> {
-        self.each_batch(|ids, since_ms| Ok(collection.reader().count_unchanged(ids, since_ms)?))
+    pub(super) fn count(self, collection: &Reader) -> Result<u64, ApiError> {
+        self.each_batch(|ids, since_ms| Ok(collection.count_unchanged(ids, since_ms)?))
     }
 
     /// Deletes them, a batch at a time, and returns how many those were.
     ///
     /// # Errors
     /// As [`Self::count`]. What was deleted before stays deleted.
-    pub(super) fn delete(self, collection: &Collection) -> Result<u64, ApiError> {
-        self.each_batch(|ids, since_ms| Ok(collection.writer().delete_unchanged(ids, since_ms)?))
+    pub(super) fn delete(self, collection: &Writer) -> Result<u64, ApiError> {
+        self.each_batch(|ids, since_ms| Ok(collection.delete_unchanged(ids, since_ms)?))
     }
 
     fn each_batch(

@@ -79,11 +79,10 @@ async fn merge(
     id: String,
     metadata: Map<String, Value>,
 ) -> Result<Json<DocumentDescription>, ApiError> {
-    let collection = app.engine()?.collection(collection)?;
+    let collection = app.engine()?.writer(collection)?;
     let max = app.limits().max_metadata_bytes;
     blocking_write(move || {
         let document = collection
-            .writer()
             .patch_metadata(&id, &metadata, max)
             .map_err(too_large)?
             .ok_or_else(|| ApiError::document_not_found(&id))?;

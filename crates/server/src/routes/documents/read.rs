@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::ser::{self, SerializeSeq};
 use serde::{Deserialize, Serialize, Serializer};
-use siamese_index::{Collection, StoredDocument, StoredPassage};
+use siamese_index::{Reader, StoredDocument, StoredPassage};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{DocumentDescription, PassageDescription};
@@ -70,11 +70,10 @@ async fn read_one(
     id: String,
     with_vectors: bool,
 ) -> Result<Response, ApiError> {
-    let collection = app.engine()?.collection(collection)?;
+    let collection = app.engine()?.reader(collection)?;
     let (room, dimensions) = (app.room(), app.engine()?.models.encoder().info().dimensions);
     blocking_steps(move |cancel| {
         let document = collection
-            .reader()
             .get(&id)?
             .ok_or_else(|| ApiError::document_not_found(&id))?;
         // What the answer is made from.
@@ -94,11 +93,11 @@ async fn read_one(
 }
 
 fn passages(
-    collection: &Collection,
+    collection: &Reader,
     id: &str,
     with_vectors: bool,
 ) -> Result<Option<Vec<PassageDescription>>, ApiError> {
-    let passages = collection.reader().passages(id, with_vectors)?;
+    let passages = collection.passages(id, with_vectors)?;
     let describe = |passage: StoredPassage| PassageDescription {
         start: passage.start,
         end: passage.end,
@@ -172,7 +171,7 @@ impl Serialize for NextCursor {
 /// Documents of which each is read when it is written, so that one is in memory at a time.
 #[derive(Debug)]
 struct Documents {
-    collection: Arc<Collection>,
+    collection: Arc<Reader>,
     after: Option<String>,
     limit: usize,
     with_text: bool,
@@ -210,7 +209,6 @@ impl Serialize for Documents {
         let after = self.after.as_deref();
         match self
             .collection
-            .reader()
             .visit_documents(after, self.with_text, write)
         {
             Ok(()) => documents.end(),
@@ -265,7 +263,7 @@ pub(crate) async fn list(
         return Err(ApiError::new(ErrorCode::InvalidRequest, detail));
     }
     let limit = checked_limit(query.limit, app.limits().max_page_documents)?;
-    let collection = app.engine()?.collection(&collection)?;
+    let collection = app.engine()?.reader(&collection)?;
     let room = app.room();
     blocking_steps(move |cancel| {
         let next_cursor = NextCursor::default();

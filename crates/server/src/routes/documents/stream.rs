@@ -75,7 +75,7 @@ pub(super) async fn write(
     on_duplicate: Option<OnDuplicate>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let collection = app.engine()?.collection(collection)?;
+    let collection = app.engine()?.writer(collection)?;
     let body = if request.headers().contains_key(header::EXPECT) {
         asked_for(request.into_body()).await
     } else {
@@ -114,7 +114,7 @@ fn answer_line(event: StreamEvent) -> Bytes {
         StreamEvent::Failed { line, error } => AnswerLine::Failed {
             line,
             status: "failed",
-            error: error.problem(None),
+            error: error.of_line().problem(None),
         },
         StreamEvent::Interrupted(error) => AnswerLine::Interrupted {
             error: error.problem(None),

@@ -271,7 +271,7 @@ pub(crate) async fn write(
         ApiJson::<DocumentsRequest>::from_request(request, &app).await?;
     let started_at = Instant::now();
     let engine = app.engine()?;
-    let collection = engine.collection(&collection)?;
+    let collection = engine.writer(&collection)?;
     let outcomes = ingest(engine, &collection, drafts, on_duplicate, Admission::Refuse).await?;
     Ok(Json(DocumentsResponse {
         results: outcomes.into_iter().map(Into::into).collect(),

@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 use siamese_index::{HitSet, Moment};
 use uuid::Uuid;
 
-use super::same_search::SameSearch;
+use super::search_key::SearchKey;
 use crate::config::Limits;
 use crate::error::{ApiError, ErrorCode};
+use crate::request_part::RequestPart;
 
 /// About what a cursor takes besides the sets in it.
 const CURSOR_BYTES: usize = 256;
@@ -26,7 +27,7 @@ const SCORE_BYTES: usize = 16;
 
 /// What has been returned of a list of hits.
 #[derive(Debug, Clone)]
-pub(crate) struct Place {
+pub(crate) struct ListState {
     /// When the first page was found.
     pub(super) moment: Moment,
     /// All hits that were returned or skipped.
@@ -35,10 +36,10 @@ pub(crate) struct Place {
     pub(super) scores: Arc<HashMap<u32, f32>>,
 }
 
-/// The places that may still be asked for.
+/// The cursors that may still be asked for.
 #[derive(Debug)]
 pub(crate) struct Cursors {
-    kept: Mutex<Kept>,
+    kept: Mutex<Table>,
     /// What searches are told apart with.
     pub(super) hashing: RandomState,
     max_memory_bytes: usize,
@@ -47,17 +48,17 @@ pub(crate) struct Cursors {
 }
 
 #[derive(Debug, Default)]
-struct Kept {
-    places: HashMap<Uuid, Issued>,
+struct Table {
+    cursors: HashMap<Uuid, Cursor>,
     /// The oldest first.
     order: VecDeque<Uuid>,
     memory_bytes: usize,
 }
 
 #[derive(Debug)]
-struct Issued {
-    place: Arc<Place>,
-    search: SameSearch,
+struct Cursor {
+    state: Arc<ListState>,
+    key: SearchKey,
     issued_at: Instant,
 }
 
@@ -73,52 +74,55 @@ impl Cursors {
         }
     }
 
-    /// Keeps a place and returns the cursor that stands for it. The oldest go when there is no
+    /// Keeps a state and returns the cursor that stands for it. The oldest go when there is no
     /// room.
-    pub(super) fn keep(&self, place: Place, search: SameSearch) -> String {
+    pub(super) fn keep(&self, state: ListState, key: SearchKey) -> String {
         let cursor = Uuid::now_v7();
         let mut kept = self.lock();
-        kept.memory_bytes += place.memory_bytes();
+        kept.memory_bytes += state.memory_bytes();
         kept.order.push_back(cursor);
-        let issued = Issued {
-            place: Arc::new(place),
-            search,
+        let issued = Cursor {
+            state: Arc::new(state),
+            key,
             issued_at: Instant::now(),
         };
-        kept.places.insert(cursor, issued);
+        kept.cursors.insert(cursor, issued);
         kept.drop_oldest(self.max_memory_bytes, self.lifetime);
         cursor.simple().to_string()
     }
 
-    /// The place that a cursor stands for.
+    /// What a cursor stands for.
     ///
     /// # Errors
     /// 410 when it is kept no more, 422 when it is no cursor, when it is one of another search, or
     /// when more hits than allowed have been returned.
-    pub(super) fn find(&self, cursor: &str, search: &SameSearch) -> Result<Arc<Place>, ApiError> {
+    pub(super) fn find(&self, cursor: &str, key: &SearchKey) -> Result<Arc<ListState>, ApiError> {
         let cursor = Uuid::try_parse(cursor).map_err(|_| {
-            ApiError::invalid("/cursor", "this is no cursor; take one from next_cursor")
+            ApiError::about(
+                RequestPart::Cursor,
+                "this is no cursor; take one from next_cursor",
+            )
         })?;
         let mut kept = self.lock();
         kept.drop_oldest(self.max_memory_bytes, self.lifetime);
-        let Some(issued) = kept.places.get(&cursor) else {
+        let Some(issued) = kept.cursors.get(&cursor) else {
             return Err(self.expired());
         };
-        if issued.search.is_gone() {
+        if issued.key.is_gone() {
             return Err(self.expired());
         }
-        if issued.search != *search {
+        if issued.key != *key {
             let detail = "this cursor is of another search; everything but top_k, facets and include must be as it was";
-            return Err(ApiError::invalid("/cursor", detail));
+            return Err(ApiError::about(RequestPart::Cursor, detail));
         }
-        let (shown, max) = (issued.place.shown.len(), self.max_shown);
+        let (shown, max) = (issued.state.shown.len(), self.max_shown);
         if shown > max {
             let detail = format!(
                 "{shown} hits have been returned or skipped, over limits.max_offset = {max}"
             );
-            return Err(ApiError::invalid("/cursor", detail));
+            return Err(ApiError::about(RequestPart::Cursor, detail));
         }
-        Ok(Arc::clone(&issued.place))
+        Ok(Arc::clone(&issued.state))
     }
 
     fn expired(&self) -> ApiError {
@@ -126,31 +130,31 @@ impl Cursors {
             "the cursor is not known any more; cursors are kept for limits.cursor_lifetime_ms = {}, less when many are in use, and not over a restart. Search again without it",
             self.lifetime.as_millis()
         );
-        ApiError::new(ErrorCode::CursorExpired, detail).at("/cursor")
+        ApiError::new(ErrorCode::CursorExpired, detail).at_part(RequestPart::Cursor)
     }
 
     /// Between two statements that can panic, the parts agree.
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, Table> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl Table {
     fn drop_oldest(&mut self, max_memory_bytes: usize, lifetime: Duration) {
         while let Some(oldest) = self.order.front() {
-            let issued = self.places.get(oldest);
+            let issued = self.cursors.get(oldest);
             let is_kept = issued.is_some_and(|issued| issued.issued_at.elapsed() < lifetime);
             if is_kept && self.memory_bytes <= max_memory_bytes {
                 return;
             }
-            let removed = self.places.remove(oldest);
-            self.memory_bytes -= removed.map_or(0, |issued| issued.place.memory_bytes());
+            let removed = self.cursors.remove(oldest);
+            self.memory_bytes -= removed.map_or(0, |issued| issued.state.memory_bytes());
             self.order.pop_front();
         }
     }
 }
 
-impl Place {
+impl ListState {
     fn memory_bytes(&self) -> usize {
         CURSOR_BYTES + self.shown.memory_bytes() + SCORE_BYTES * self.scores.len()
     }
@@ -159,10 +163,10 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use siamese_index::{
-        Collection, EncoderIdentity, Index, IndexOptions, SearchOptions, SearchResults,
+        EncoderIdentity, Index, IndexOptions, Reader, SearchOptions, SearchResults,
     };
 
-    use super::super::{Choice, Mode, Search, SearchedFor};
+    use super::super::{Choice, Mode, QueryInput, Search};
     use super::*;
     use crate::config::{Overrides, Settings};
 
@@ -183,7 +187,7 @@ mod tests {
 
     fn search(text: &str) -> Search {
         Search {
-            searched_for: SearchedFor::Text(text.to_owned()),
+            query: QueryInput::Text(text.to_owned()),
             mode: Mode::Semantic,
             options: SearchOptions::default(),
             top_k: 10,
@@ -193,17 +197,14 @@ mod tests {
             highlights: false,
             choice: Choice::default(),
             rerank: None,
-            from: None,
-            pointer: String::new(),
         }
     }
 
-    fn place(collection: &Collection) -> Place {
+    fn state(collection: &Reader) -> ListState {
         let SearchResults { moment, .. } = collection
-            .reader()
             .search(&[1.0, 0.0], &SearchOptions::default())
             .unwrap();
-        Place {
+        ListState {
             moment,
             shown: HitSet::default(),
             scores: Arc::default(),
@@ -215,12 +216,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let index = index(folder.path());
         let first = index.collection("default").unwrap();
+        let first = first.reader();
         let (other, _) = index.put_collection("other", &Default::default()).unwrap();
+        let other = other.reader();
         let cursors = cursors(|_| {});
         let same =
-            |collection, search: &Search| SameSearch::of(collection, search, &cursors.hashing);
-        let lamp = same(&first, &search("lamp"));
-        let cursor = cursors.keep(place(&first), lamp.clone());
+            |collection, search: &Search| SearchKey::of(collection, search, &cursors.hashing);
+        let lamp = same(first, &search("lamp"));
+        let cursor = cursors.keep(state(first), lamp.clone());
         assert!(cursors.find(&cursor, &lamp).is_ok());
         let of_a_larger_page = Search {
             top_k: 50,
@@ -228,13 +231,13 @@ mod tests {
         };
         assert!(
             cursors
-                .find(&cursor, &same(&first, &of_a_larger_page))
+                .find(&cursor, &same(first, &of_a_larger_page))
                 .is_ok()
         );
-        let mut others = vec![same(&other, &search("lamp"))];
+        let mut others = vec![same(other, &search("lamp"))];
         let changes: [fn(&mut Search); 5] = [
-            |search| search.searched_for = SearchedFor::Text("lamps".to_owned()),
-            |search| search.searched_for = SearchedFor::Document("lamp".to_owned()),
+            |search| search.query = QueryInput::Text("lamps".to_owned()),
+            |search| search.query = QueryInput::Document("lamp".to_owned()),
             |search| search.mode = Mode::Lexical,
             |search| search.options.min_score = Some(0.5),
             |search| search.choice.diversity = Some(0.5),
@@ -242,7 +245,7 @@ mod tests {
         for change in changes {
             let mut changed = search("lamp");
             change(&mut changed);
-            others.push(same(&first, &changed));
+            others.push(same(first, &changed));
         }
         for other in &others {
             let refused = cursors.find(&cursor, other).unwrap_err().problem(None);
@@ -259,22 +262,26 @@ mod tests {
     fn old_cursors_and_those_of_deleted_collections_have_expired() {
         let folder = tempfile::tempdir().unwrap();
         let index = index(folder.path());
-        let (gone, _) = index.put_collection("gone", &Default::default()).unwrap();
+        let reader = || {
+            let (collection, _) = index.put_collection("gone", &Default::default()).unwrap();
+            Arc::clone(collection.reader())
+        };
+        let gone = reader();
         let cursors = cursors(|_| {});
-        let same = SameSearch::of(&gone, &search("lamp"), &cursors.hashing);
-        let cursor = cursors.keep(place(&gone), same);
+        let same = SearchKey::of(&gone, &search("lamp"), &cursors.hashing);
+        let cursor = cursors.keep(state(&gone), same);
         drop(gone);
         index.delete_collection("gone").unwrap();
-        let (again, _) = index.put_collection("gone", &Default::default()).unwrap();
-        let same = SameSearch::of(&again, &search("lamp"), &cursors.hashing);
+        let again = reader();
+        let same = SearchKey::of(&again, &search("lamp"), &cursors.hashing);
         let code =
             |cursors: &Cursors, cursor: &str| cursors.find(cursor, &same).unwrap_err().code();
         assert_eq!(code(&cursors, &cursor), ErrorCode::CursorExpired);
         let short = self::cursors(|limits| limits.cursor_lifetime_ms = 1);
-        let cursor = short.keep(place(&again), same.clone());
+        let cursor = short.keep(state(&again), same.clone());
         std::thread::sleep(Duration::from_millis(5));
         assert_eq!(code(&short, &cursor), ErrorCode::CursorExpired);
-        assert!(short.lock().places.is_empty());
+        assert!(short.lock().cursors.is_empty());
     }
 
     #[test]
@@ -282,11 +289,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let index = index(folder.path());
         let collection = index.collection("default").unwrap();
-        let bytes = place(&collection).memory_bytes();
+        let collection = collection.reader();
+        let bytes = state(collection).memory_bytes();
         let cursors = cursors(|limits| limits.max_cursor_memory_bytes = 3 * bytes);
-        let same = SameSearch::of(&collection, &search("lamp"), &cursors.hashing);
+        let same = SearchKey::of(collection, &search("lamp"), &cursors.hashing);
         let kept: Vec<String> = (0..5)
-            .map(|_| cursors.keep(place(&collection), same.clone()))
+            .map(|_| cursors.keep(state(collection), same.clone()))
             .collect();
         let found = kept
             .iter()

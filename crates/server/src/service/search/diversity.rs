@@ -1,9 +1,9 @@
-//! Maximal marginal relevance (Carbonell and Goldstein, 1998): hits that are near the question and
+//! Maximal marginal relevance (Carbonell and Goldstein, 1998): hits that are near the query and
 //! far from each other.
 
-use siamese_index::Collection;
+use siamese_index::Reader;
 
-use super::FoundHit;
+use super::PageHit;
 use crate::error::ApiError;
 
 /// Cosine from which two passages are copies of each other, but for a word or a number.
@@ -14,7 +14,7 @@ const CANDIDATES_PER_ORIGINAL: usize = 4;
 /// What there is to choose from.
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
-    hits: Vec<FoundHit>,
+    hits: Vec<PageHit>,
     vectors: Vec<Option<Vec<f32>>>,
     /// Places of those that are no copies of one before.
     originals: Vec<usize>,
@@ -29,8 +29,8 @@ impl Candidates {
     /// # Errors
     /// When the store fails.
     pub(super) fn of(
-        collection: &Collection,
-        hits: Vec<FoundHit>,
+        collection: &Reader,
+        hits: Vec<PageHit>,
         pool: usize,
     ) -> Result<Self, ApiError> {
         let wanted = (pool / CANDIDATES_PER_ORIGINAL).max(1);
@@ -41,7 +41,7 @@ impl Candidates {
             if is_full && candidates.are_varied {
                 break;
             }
-            let vector = collection.reader().hit_vector(&found.hit)?;
+            let vector = collection.hit_vector(&found.hit)?;
             let is_original = !candidates.are_varied && !candidates.has_like(vector.as_deref());
             if is_original {
                 candidates.originals.push(candidates.hits.len());
@@ -64,7 +64,7 @@ impl Candidates {
     /// Each choice maximises `(1 - diversity) * score - diversity * s`, where `s` is the largest cosine
     /// of the hit's best passage with that of a hit chosen before. Diversity 0 keeps the order of
     /// scores. A choice depends only on those before it, so pages continue each other.
-    pub(super) fn chosen(self, diversity: f32, wanted: usize) -> Vec<FoundHit> {
+    pub(super) fn chosen(self, diversity: f32, wanted: usize) -> Vec<PageHit> {
         let scores: Vec<f32> = self.hits.iter().map(|found| found.hit.score).collect();
         let likeness = |left: usize, right: usize| {
             let (left, right) = (&self.vectors[left], &self.vectors[right]);
@@ -72,7 +72,7 @@ impl Candidates {
             both.map_or(0.0, |(left, right)| cosine(left, right))
         };
         let order = order(&scores, likeness, diversity, wanted);
-        let mut hits: Vec<Option<FoundHit>> = self.hits.into_iter().map(Some).collect();
+        let mut hits: Vec<Option<PageHit>> = self.hits.into_iter().map(Some).collect();
         let chosen = order.into_iter().filter_map(|place| hits[place].take());
         chosen.collect()
     }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use siamese_index::{Collection, FieldPath, Hit, Metadata, Scalar};
+use siamese_index::{FieldPath, Hit, Metadata, Reader, Scalar};
 
-use super::FoundHit;
+use super::PageHit;
 use crate::error::ApiError;
 
 /// How hits are grouped.
@@ -19,7 +19,7 @@ pub(crate) struct Grouping {
 
 impl Grouping {
     /// The group that a hit is in.
-    pub(crate) fn group(&self, found: &FoundHit, metadata: &Metadata) -> Option<Scalar> {
+    pub(crate) fn group(&self, found: &PageHit, metadata: &Metadata) -> Option<Scalar> {
         self.field.values(metadata).into_iter().nth(found.group)
     }
 }
@@ -33,11 +33,11 @@ impl Grouping {
 /// # Errors
 /// When the store fails.
 pub(super) fn grouped(
-    collection: &Collection,
+    collection: &Reader,
     hits: Vec<Hit>,
     grouping: &Grouping,
     wanted: usize,
-) -> Result<Vec<FoundHit>, ApiError> {
+) -> Result<Vec<PageHit>, ApiError> {
     // Groups may have long names and are many, so that only a hash of each is kept; with 128 bits no two
     // of them are alike.
     let hashing = [RandomState::new(), RandomState::new()];
@@ -48,15 +48,15 @@ pub(super) fn grouped(
         if found.len() == wanted {
             break;
         }
-        let metadata = collection.reader().hit_metadata(&hit)?.unwrap_or_default();
+        let metadata = collection.hit_metadata(&hit)?.unwrap_or_default();
         let groups = grouping.field.values(&metadata);
         let keys = groups.iter().map(key);
         let has_room = |key: &[u64; 2]| sizes.get(key).is_none_or(|size| *size < grouping.size);
         if let Some((place, key)) = keys.enumerate().find(|(_, key)| has_room(key)) {
             *sizes.entry(key).or_default() += 1;
-            found.push(FoundHit {
+            found.push(PageHit {
                 group: place,
-                ..FoundHit::from(hit)
+                ..PageHit::from(hit)
             });
         }
     }

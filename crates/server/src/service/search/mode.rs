@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use siamese_index::{Collection, Fusion, Hit, Question, ScoredPassage, WordQuery};
+use siamese_index::{Fusion, Hit, Query, Reader, ScoredPassage, WordQuery};
 
 use crate::error::ApiError;
 
@@ -21,65 +21,33 @@ pub(crate) enum Mode {
     Hybrid(Fusion),
 }
 
-/// What the index is asked.
-#[derive(Debug)]
-pub(super) enum Query {
-    Semantic(Vec<f32>),
-    Lexical(WordQuery),
-    Hybrid {
-        vector: Vec<f32>,
-        words: WordQuery,
-        fusion: Fusion,
-    },
-}
-
-impl Query {
-    pub(super) fn question(&self) -> Question<'_> {
-        match self {
-            Self::Semantic(vector) => Question::Vector(vector),
-            Self::Lexical(words) => Question::Words(words),
-            Self::Hybrid {
-                vector,
-                words,
-                fusion,
-            } => Question::Both {
-                vector,
-                words,
-                fusion: *fusion,
-            },
-        }
-    }
-
-    /// For each hit its `limit` best passages; the first is the hit's own.
-    ///
-    /// # Errors
-    /// When the index fails.
-    pub(super) fn best_passages(
-        &self,
-        collection: &Collection,
-        hits: &[&Hit],
-        limit: usize,
-    ) -> Result<Vec<Vec<ScoredPassage>>, ApiError> {
-        let by_vector = |vector: &[f32], limit| {
-            let best = |hit: &&Hit| collection.reader().best_passages(hit, vector, limit);
-            hits.iter().map(best).collect::<Result<Vec<_>, _>>()
-        };
-        Ok(match self {
-            Self::Semantic(vector) => by_vector(vector, limit)?,
-            Self::Lexical(words) => collection
-                .reader()
-                .best_passages_by_words(hits, words, limit)?,
-            Self::Hybrid { vector, .. } => {
-                // The hit's own may be far down in the order of cosines.
-                let mut passages = by_vector(vector, usize::MAX)?;
-                for (hit, passages) in hits.iter().zip(&mut passages) {
-                    put_first(passages, hit);
-                    passages.truncate(limit);
-                }
-                passages
+/// For each hit its `limit` best passages; the first is the hit's own.
+///
+/// # Errors
+/// When the index fails.
+pub(super) fn best_passages(
+    collection: &Reader,
+    query: &Query<'_>,
+    hits: &[&Hit],
+    limit: usize,
+) -> Result<Vec<Vec<ScoredPassage>>, ApiError> {
+    let by_vector = |vector: &[f32], limit| {
+        let best = |hit: &&Hit| collection.best_passages(hit, vector, limit);
+        hits.iter().map(best).collect::<Result<Vec<_>, _>>()
+    };
+    Ok(match query {
+        Query::Vector(vector) => by_vector(vector, limit)?,
+        Query::Words(words) => collection.best_passages_by_words(hits, words, limit)?,
+        Query::Hybrid { vector, .. } => {
+            // The hit's own may be far down in the order of cosines.
+            let mut passages = by_vector(vector, usize::MAX)?;
+            for (hit, passages) in hits.iter().zip(&mut passages) {
+                put_first(passages, hit);
+                passages.truncate(limit);
             }
-        })
-    }
+            passages
+        }
+    })
 }
 
 fn put_first(passages: &mut [ScoredPassage], hit: &Hit) {

@@ -7,12 +7,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use siamese_index::Collection;
+use siamese_index::Reader;
 
-use super::cursors::Place;
-use super::{Found, FoundHit, Search, SearchedFor, auto_cut};
+use super::cursors::ListState;
+use super::page::{Page, PageHit};
+use super::stage::{Stage, Window};
+use super::{QueryInput, Search, auto_cut};
 use crate::app::Engine;
 use crate::error::ApiError;
+use crate::request_part::RequestPart;
 use crate::service::{OverWindow, RerankTask, RerankTexts};
 
 /// A wish to score the first hits again.
@@ -26,39 +29,8 @@ pub(crate) struct Rerank {
 #[derive(Debug)]
 pub(super) struct SecondStage {
     query: String,
-    offset: usize,
-    top_k: usize,
-    auto_cut: bool,
-    from: Option<Arc<Place>>,
-}
-
-/// Takes from a search what the second stage does, if it has one.
-///
-/// # Errors
-/// 404 when there is no reranker, 422 when the search has no text.
-pub(super) fn split(engine: &Engine, search: &mut Search) -> Result<Option<SecondStage>, ApiError> {
-    let Some(rerank) = search.rerank else {
-        return Ok(None);
-    };
-    engine
-        .models
-        .reranker()
-        .map_err(|error| error.at("/rerank"))?;
-    let SearchedFor::Text(query) = &search.searched_for else {
-        let detail = "rerank compares texts, so it goes with query only";
-        return Err(ApiError::invalid("/rerank", detail));
-    };
-    let second = SecondStage {
-        query: query.clone(),
-        offset: search.offset,
-        top_k: search.top_k,
-        auto_cut: search.choice.auto_cut,
-        from: search.from.take(),
-    };
-    search.offset = 0;
-    search.top_k = rerank.top_n;
-    search.choice.auto_cut = false;
-    Ok(Some(second))
+    /// The page of the new order.
+    window: Window,
 }
 
 /// Scores the hits of those searches that have a second stage, all together.
@@ -67,80 +39,99 @@ pub(super) fn split(engine: &Engine, search: &mut Search) -> Result<Option<Secon
 /// 503 when the lane is full, 500 when the reranker fails.
 pub(super) async fn second_stages(
     engine: &Engine,
-    collection: &Arc<Collection>,
-    found: &mut [Found],
-    stages: &[Option<SecondStage>],
+    collection: &Arc<Reader>,
+    pages: &mut [Page],
+    stages: &[Stage],
 ) -> Result<(), ApiError> {
-    let staged = found.iter().zip(stages);
-    let tasks: Vec<RerankTask> = staged
-        .filter_map(|(found, stage)| Some(task(collection, found, stage.as_ref()?)))
+    let seconds = stages.iter().map(|stage| stage.second.as_ref());
+    let staged = pages.iter_mut().zip(seconds);
+    let mut staged: Vec<_> = staged
+        .filter_map(|(page, second)| Some((page, second?)))
         .collect();
-    if tasks.is_empty() {
+    if staged.is_empty() {
         return Ok(());
     }
+    let tasks = staged
+        .iter()
+        .map(|(page, second)| second.task(collection, page));
     let started_at = Instant::now();
-    let scores = engine.rerank(tasks, OverWindow::default()).await?;
+    let scores = engine
+        .rerank(tasks.collect(), OverWindow::default())
+        .await?;
     let reranking = started_at.elapsed();
-    let staged = found.iter_mut().zip(stages);
-    let staged = staged.filter_map(|(found, stage)| Some((found, stage.as_ref()?)));
-    for ((found, stage), scores) in staged.zip(scores) {
-        let new = stage.unscored(&found.hits).map(|found| found.hit.number());
+    for ((page, second), scores) in staged.iter_mut().zip(scores) {
+        let new = second.unscored(&page.hits).map(|found| found.hit.number());
         let new = new.zip(scores.iter().map(|pair| pair.score));
-        let scores = stage.known().chain(new).collect();
-        stage.finish(found, scores);
-        found.timings.reranking = Some(reranking);
+        let scores = second.known().chain(new).collect();
+        second.finish(page, scores);
+        page.timings.reranking = Some(reranking);
     }
     Ok(())
 }
 
-fn task(collection: &Arc<Collection>, found: &Found, stage: &SecondStage) -> RerankTask {
-    let hits = stage.unscored(&found.hits).map(|found| found.hit.clone());
-    RerankTask {
-        query: stage.query.clone(),
-        texts: RerankTexts::Hits(Arc::clone(collection), hits.collect()),
-    }
-}
-
 impl SecondStage {
+    /// # Errors
+    /// 404 when there is no reranker, 422 when the search has no text.
+    pub(super) fn new(engine: &Engine, search: &Search, window: Window) -> Result<Self, ApiError> {
+        let reranker = engine.models.reranker();
+        reranker.map_err(|error| error.at_part(RequestPart::Rerank))?;
+        let QueryInput::Text(query) = &search.query else {
+            let detail = "rerank compares texts, so it goes with query only";
+            return Err(ApiError::about(RequestPart::Rerank, detail));
+        };
+        Ok(Self {
+            query: query.clone(),
+            window,
+        })
+    }
+
+    fn task(&self, collection: &Arc<Reader>, page: &Page) -> RerankTask {
+        let hits = self.unscored(&page.hits).map(|found| found.hit.clone());
+        RerankTask {
+            query: self.query.clone(),
+            texts: RerankTexts::Hits(Arc::clone(collection), hits.collect()),
+        }
+    }
+
     /// Scores from the pages before, by the numbers of documents.
     fn known(&self) -> impl Iterator<Item = (u32, f32)> {
-        let scores = self.from.iter().flat_map(|place| place.scores.iter());
+        let scores = self.window.after.iter().flat_map(|state| &*state.scores);
         scores.map(|(number, score)| (*number, *score))
     }
 
-    fn unscored<'a>(&'a self, hits: &'a [FoundHit]) -> impl Iterator<Item = &'a FoundHit> {
-        hits.iter().filter(|found| {
+    fn unscored<'a>(&'a self, hits: &'a [PageHit]) -> impl Iterator<Item = &'a PageHit> {
+        let after = self.window.after.as_ref();
+        hits.iter().filter(move |found| {
             let number = found.hit.number();
-            let is_known = |place: &Arc<Place>| place.scores.contains_key(&number);
-            !self.from.as_ref().is_some_and(is_known)
+            !after.is_some_and(|state| state.scores.contains_key(&number))
         })
     }
 
     /// Leaves the page of hits by their new scores, and says where the list goes on.
-    fn finish(&self, found: &mut Found, scores: HashMap<u32, f32>) {
-        let mut hits = reordered(std::mem::take(&mut found.hits), &scores);
-        if self.auto_cut {
+    fn finish(&self, page: &mut Page, scores: HashMap<u32, f32>) {
+        let window = &self.window;
+        let mut hits = reordered(std::mem::take(&mut page.hits), &scores);
+        if window.auto_cut {
             let scores: Vec<f32> = hits.iter().map(|found| found.hit.score).collect();
             hits.truncate(auto_cut::kept(&scores));
         }
-        let from = self.from.as_ref();
-        let mut shown = from.map(|place| place.shown.clone()).unwrap_or_default();
-        hits.retain(|found| !shown.contains(&found.hit));
-        let has_more = hits.len() > self.offset + self.top_k && !self.auto_cut;
-        hits.truncate(self.offset + self.top_k);
-        hits.iter().for_each(|found| shown.insert(&found.hit));
-        found.next = has_more.then(|| Place {
-            moment: found.moment,
-            shown,
+        if let Some(state) = &window.after {
+            hits.retain(|found| !state.shown.contains(&found.hit));
+        }
+        let has_more = hits.len() > window.end() && !window.auto_cut;
+        hits.truncate(window.end());
+        page.next = has_more.then(|| ListState {
+            moment: page.moment,
+            shown: window.shown_with(&hits),
             scores: Arc::new(scores),
         });
-        found.hits = hits.into_iter().skip(self.offset).collect();
+        page.hits = hits.into_iter().skip(window.offset).collect();
     }
 }
 
 /// Hits by their new scores; of equals, the first stage's better one comes first.
-fn reordered(hits: Vec<FoundHit>, scores: &HashMap<u32, f32>) -> Vec<FoundHit> {
-    let mut hits: Vec<FoundHit> = hits
+fn reordered(hits: Vec<PageHit>, scores: &HashMap<u32, f32>) -> Vec<PageHit> {
+    let mut hits: Vec<PageHit> = hits
         .into_iter()
         .filter_map(|mut found| {
             let score = *scores.get(&found.hit.number())?;

@@ -1,16 +1,17 @@
-//! The vector that a question becomes.
+//! What a search starts from, and the vector that it becomes.
 
-use siamese_index::Collection;
+use siamese_index::Reader;
 
 use crate::error::{ApiError, ErrorCode};
+use crate::request_part::RequestPart;
 use crate::service::{Embedding, Operand};
 
 /// A sum of unit vectors shorter than this has no direction worth following.
 const MIN_LENGTH: f32 = 1e-4;
 
-/// What a search looks for.
+/// What a search starts from.
 #[derive(Debug, Clone)]
-pub(crate) enum SearchedFor {
+pub(crate) enum QueryInput {
     /// Documents like this text.
     Text(String),
     /// Documents near this vector.
@@ -25,7 +26,7 @@ pub(crate) enum SearchedFor {
     },
 }
 
-impl SearchedFor {
+impl QueryInput {
     /// The texts to encode, in the order in which [`Self::vector`] takes their embeddings.
     pub(super) fn texts(&self) -> Box<dyn Iterator<Item = &str> + '_> {
         match self {
@@ -62,7 +63,7 @@ impl SearchedFor {
     /// 404 for an unknown document, 422 for items that cancel each other out.
     pub(super) fn vector(
         &self,
-        collection: &Collection,
+        collection: &Reader,
         embeddings: Vec<Embedding>,
     ) -> Result<Vec<f32>, ApiError> {
         let mut embeddings = embeddings.into_iter().map(|embedding| embedding.vector);
@@ -70,43 +71,43 @@ impl SearchedFor {
             Self::Text(_) => embeddings.next().ok_or_else(too_few_vectors),
             Self::Vector(vector) => Ok(vector.clone()),
             Self::Document(id) => {
-                stored_vector(collection, id).map_err(|error| missing_at(error, "/id"))
+                stored_vector(collection, id).map_err(|error| missing(error, RequestPart::Id))
             }
             Self::Examples { positive, negative } => {
-                let mut vectors = |items: &[Operand], pointer: &str| {
+                let mut vectors = |items: &[Operand], part: fn(usize) -> RequestPart| {
                     let items = items.iter().enumerate();
                     let vectors = items.map(|(place, item)| match item {
                         Operand::Text(_) => embeddings.next().ok_or_else(too_few_vectors),
                         Operand::Document(id) => stored_vector(collection, id)
-                            .map_err(|error| missing_at(error, &format!("{pointer}/{place}/id"))),
+                            .map_err(|error| missing(error, part(place))),
                     });
                     vectors.collect::<Result<Vec<_>, _>>()
                 };
-                let positive = vectors(positive, "/positive")?;
-                let negative = vectors(negative, "/negative")?;
+                let positive = vectors(positive, RequestPart::PositiveId)?;
+                let negative = vectors(negative, RequestPart::NegativeId)?;
                 direction(&positive, &negative)
-                    .ok_or_else(|| ApiError::invalid("/negative", CANCELLED))
+                    .ok_or_else(|| ApiError::about(RequestPart::Negative, CANCELLED))
             }
         }
     }
 
-    /// The field that holds it.
-    pub(super) fn pointer(&self) -> &'static str {
+    /// The part of a request that holds it.
+    pub(super) fn part(&self) -> RequestPart {
         match self {
-            Self::Text(_) => "/query",
-            Self::Vector(_) => "/vector",
-            Self::Document(_) => "/id",
-            Self::Examples { .. } => "/positive",
+            Self::Text(_) => RequestPart::Query,
+            Self::Vector(_) => RequestPart::Vector,
+            Self::Document(_) => RequestPart::Id,
+            Self::Examples { .. } => RequestPart::Positive,
         }
     }
 }
 
 const CANCELLED: &str = "the positive and the negative items cancel each other out";
 
-/// Points at the field that names a document which is not there.
-fn missing_at(error: ApiError, pointer: &str) -> ApiError {
+/// Names the part of the request that asks for a document which is not there.
+fn missing(error: ApiError, part: RequestPart) -> ApiError {
     match error.code() {
-        ErrorCode::DocumentNotFound => error.at(pointer),
+        ErrorCode::DocumentNotFound => error.at_part(part),
         _ => error,
     }
 }
@@ -147,10 +148,10 @@ fn length(vector: &[f32]) -> f32 {
 /// # Errors
 /// 404 when there is no such document.
 pub(in crate::service) fn stored_vector(
-    collection: &Collection,
+    collection: &Reader,
     id: &str,
 ) -> Result<Vec<f32>, ApiError> {
-    let vector = collection.reader().mean_vector(id)?;
+    let vector = collection.mean_vector(id)?;
     vector.ok_or_else(|| ApiError::document_not_found(id))
 }
 
