@@ -76,8 +76,8 @@ impl Bounds {
         let server = &app.settings().server;
         Self {
             max_body_bytes: app.limits().max_body_bytes,
-            request_timeout: server.request_timeout(),
-            bulk_timeout: server.bulk_timeout(),
+            request_timeout: server.request_timeout,
+            bulk_timeout: server.bulk_timeout,
         }
     }
 

@@ -87,7 +87,7 @@ pub async fn serve(
     on_listening: impl FnOnce(SocketAddr) + Send,
     end: fn(ForcedEnd),
 ) -> Result<(), ServeError> {
-    let mut signal = StopSignal::listen(settings.server.shutdown_grace(), end)?;
+    let mut signal = StopSignal::listen(settings.server.shutdown_grace, end)?;
     let limits = ConnectionLimits::new(&settings.server, open_files::raise_limit());
     let address = settings.server.listen;
     let listener = listen(address).map_err(|source| ServeError::Listen { address, source })?;
@@ -269,7 +269,7 @@ fn open_index(settings: &Settings, encoder: &Encoder) -> Result<Index, ServeErro
         compact_at_start_over_ratio: storage.compact_at_start_over_ratio(),
         compact_over_ratio: storage.compact_over_ratio(),
         reclaim: storage.reclaim(),
-        stall_after: storage.stall_after(),
+        stall_after: storage.stall_after,
         max_memory_bytes: storage.max_memory_bytes(),
         snapshots: SnapshotOptions {
             folder: storage.snapshots_dir.clone(),

@@ -26,22 +26,6 @@ pub enum SettingsError {
     /// A key is unknown, or a value is of the wrong type or form.
     #[error("settings: {0}")]
     Invalid(String),
-    /// A limit is zero.
-    #[error("settings: {key} is 0, and must be at least 1")]
-    Zero {
-        /// Section and key.
-        key: &'static str,
-    },
-    /// A time is longer than clocks can add.
-    #[error("settings: {key} is {value}, and must be at most {max}")]
-    TooLarge {
-        /// Section and key.
-        key: &'static str,
-        /// What was given.
-        value: u64,
-        /// What is possible.
-        max: u64,
-    },
     /// One forward pass could never be filled from the queue.
     #[error(
         "settings: queue.max_batch_tokens is {batch}, and must not exceed queue.max_query_tokens, queue.max_rerank_tokens or queue.max_bulk_tokens, of which the smallest is {smallest}"

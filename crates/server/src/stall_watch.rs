@@ -25,7 +25,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) fn start(index: &Arc<Index>, settings: &StorageSettings) -> std::io::Result<()> {
     let mut watch = Watch {
         index: Arc::downgrade(index),
-        stall_after: settings.stall_after(),
+        stall_after: settings.stall_after,
         exit_after: settings.exit_after_stall(),
         was_stalled: false,
     };

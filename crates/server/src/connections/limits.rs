@@ -35,17 +35,17 @@ impl ConnectionLimits {
             );
         }
         let pace = |window| PaceLimit {
-            min_bytes_per_second: settings.min_body_bytes_per_second,
+            min_bytes_per_second: settings.min_body_bytes_per_second.get(),
             window,
         };
         Self {
             max_connections: wanted.min(possible),
             max_per_peer: settings.max_connections_per_peer.get(),
             uncounted_peers: settings.uncounted_peers.clone(),
-            header_timeout: settings.header_timeout(),
-            keep_alive_timeout: settings.keep_alive_timeout(),
-            upload: pace(settings.body_grace()),
-            download: pace(settings.write_stall_timeout()),
+            header_timeout: settings.header_timeout,
+            keep_alive_timeout: settings.keep_alive_timeout,
+            upload: pace(settings.body_grace),
+            download: pace(settings.write_stall_timeout),
         }
     }
 
