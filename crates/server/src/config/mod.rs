@@ -290,7 +290,7 @@ mod tests {
         for (toml, parts) in [
             (
                 "[limits]\nmax_top_k = -1",
-                ["limits.max_top_k", "is -1", "0 or more"],
+                ["limits.max_top_k", "is -1", "1 or more"],
             ),
             (
                 "[limits]\nmax_top_k = \"many\"",
