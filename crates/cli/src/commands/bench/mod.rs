@@ -1,5 +1,6 @@
 //! `siamese bench`: how fast this machine is, in figures that others can repeat.
 
+#[cfg(any(feature = "measure", test))]
 mod collection;
 mod encoder;
 mod filters;
@@ -8,7 +9,9 @@ mod index;
 mod pace;
 mod soak;
 mod soaked_service;
+#[cfg(any(feature = "measure", test))]
 mod storage;
+#[cfg(any(feature = "measure", test))]
 mod synthetic;
 
 use std::process::ExitCode;
@@ -29,8 +32,10 @@ pub(crate) struct Bench {
 enum BenchCommand {
     Encoder(encoder::EncoderBench),
     Index(index::Index),
+    #[cfg(any(feature = "measure", test))]
     Collection(collection::CollectionBench),
     Http(http::HttpBench),
+    #[cfg(any(feature = "measure", test))]
     Storage(storage::Storage),
     Soak(soak::Soak),
 }
@@ -40,8 +45,10 @@ impl Bench {
         match self.command {
             BenchCommand::Encoder(bench) => bench.run(),
             BenchCommand::Index(bench) => bench.run(),
+            #[cfg(any(feature = "measure", test))]
             BenchCommand::Collection(bench) => bench.run(),
             BenchCommand::Http(bench) => bench.run(),
+            #[cfg(any(feature = "measure", test))]
             BenchCommand::Storage(bench) => bench.run(),
             BenchCommand::Soak(bench) => bench.run(),
         }
