@@ -145,7 +145,7 @@ fn is_alive(port: u16) -> bool {
 fn finds(client: &Client, n: u32) -> bool {
     let path = format!("/collections/{BYSTANDERS}/search");
     // A new text each time, so that its vector is not known already.
-    let body = json!({"query": format!("a question of number {n}")});
+    let body = json!({"query": format!("a query of number {n}")});
     let answer = client.try_json(Method::POST, &path, &body);
     answer.is_some_and(|answer| answer.status == 200)
 }

@@ -134,7 +134,7 @@ fn limits_hold_at_the_edge_and_are_named_over_it() {
 }
 
 #[test]
-fn bad_questions_are_refused_with_a_pointer() {
+fn bad_searches_are_refused_with_a_pointer() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
     let client = server.client();

@@ -243,8 +243,8 @@ fn check(client: &Client, writers: &[Mutex<Writer>], round: usize) {
         .step_by(stored.len().div_ceil(SEARCHED).max(1))
     {
         let full = client.get(&format!("/documents/{id}?include=vectors")).ok();
-        let question = json!({"vector": full["passages"][0]["vector"], "top_k": 1});
-        let hits = client.post("/search", question).ok();
+        let search = json!({"vector": full["passages"][0]["vector"], "top_k": 1});
+        let hits = client.post("/search", search).ok();
         let score = hits["hits"][0]["score"].as_f64().unwrap();
         assert!(
             score > 0.9999,

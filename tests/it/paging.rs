@@ -129,7 +129,7 @@ fn writes_between_pages_repeat_no_hit_and_hide_none_that_they_do_not_touch() {
         let mut touched = BTreeSet::new();
         let mut first_total = None;
         let pages = pages(client, &search, |page| {
-            // Nearer to the question than all that was there.
+            // Nearer to the query than all that was there.
             let new = json!({"id": format!("new{page}"), "text": "The lamp flickers.",
                 "metadata": {"room": page % 6}});
             // Documents that are replaced and deleted, returned before or not.

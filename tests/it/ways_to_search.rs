@@ -1,4 +1,4 @@
-//! Several questions at once, examples, diversity, groups, and the cut.
+//! Several searches at once, examples, diversity, groups, and the cut.
 
 use serde_json::{Value, json};
 use siamese_tests::{Client, Server, ServerOptions};

@@ -342,7 +342,7 @@ pub(crate) fn encode_dropped(texts: usize) {
     counter!(ENCODE_DROPPED).increment(texts as u64);
 }
 
-/// A text of a question, and whether its vector was known.
+/// A text of a query, and whether its vector was known.
 pub(crate) fn cached_query(is_hit: bool) {
     let result = if is_hit { "hit" } else { "miss" };
     counter!(CACHED_QUERIES, "result" => result).increment(1);

@@ -23,7 +23,7 @@ pub struct EncoderSettings {
     pub threads: Option<NonZeroUsize>,
     /// How weights are kept on the CPU.
     pub precision: EncoderPrecision,
-    /// Texts of questions whose vectors are kept.
+    /// Texts of queries whose vectors are kept.
     pub max_cached_queries: usize,
 }
 

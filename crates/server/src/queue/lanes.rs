@@ -13,7 +13,7 @@ use crate::models::Forward;
 /// How urgent a text is; each urgency has a lane of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lane {
-    /// Someone waits for the answer to a question.
+    /// Someone waits for the answer to a query.
     Query,
     /// Pairs for the reranker; someone waits for them, too, but they are long and many.
     Rerank,

@@ -94,7 +94,7 @@ pub(crate) struct IndexRequest {
     #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = 5, maximum = 2000, default = 200)]
     ef_construction: Option<usize>,
-    /// Candidates that a search keeps when it does not say `ef`; more, if its question needs it.
+    /// Candidates that a search keeps when it does not say `ef`; more, if its query needs it.
     #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = 1, maximum = 10000, default = 64)]
     ef_search: Option<usize>,
@@ -118,7 +118,7 @@ pub(crate) struct IndexDescription {
     m: usize,
     /// Candidates among which neighbours are chosen.
     ef_construction: usize,
-    /// Candidates that a search keeps when it does not say `ef`; more, if its question needs it.
+    /// Candidates that a search keeps when it does not say `ef`; more, if its query needs it.
     ef_search: usize,
     /// Whether searches by meaning go at their usual speed.
     state: IndexState,

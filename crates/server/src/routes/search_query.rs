@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::error::ApiError;
 use crate::extract::{CollectionName, parse_body, query_pairs};
 
-/// A question to the index, as parameters. All fields of the body of `POST /search` are parameters of the
+/// A search, as parameters. All fields of the body of `POST /search` are parameters of the
 /// same names; lists and objects are JSON.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -75,7 +75,7 @@ impl Embedding {
 }
 
 impl Engine {
-    /// Encodes the texts of a question, in order. Those that were asked for before are known.
+    /// Encodes the texts of a query, in order. Those that were asked for before are known.
     ///
     /// # Errors
     /// As [`Self::embed`].

@@ -29,7 +29,7 @@ pub(crate) struct CohereEmbedRequest {
     /// At most `limits.max_embed_texts`.
     #[schema(min_items = 1, max_items = 2048)]
     texts: Vec<PlainText>,
-    /// What the texts are, for models that treat questions differently; the default is
+    /// What the texts are, for models that treat queries differently; the default is
     /// `search_document`.
     #[schema(inline)]
     input_type: Option<CohereInputType>,
@@ -52,7 +52,7 @@ pub(crate) struct CohereEmbedRequest {
 pub(crate) enum CohereInputType {
     /// Something to be found.
     SearchDocument,
-    /// A question.
+    /// A query.
     SearchQuery,
     /// As `search_document`.
     Classification,

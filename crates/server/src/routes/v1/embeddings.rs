@@ -102,7 +102,7 @@ pub(crate) enum EncodingFormat {
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum InputType {
-    /// A question.
+    /// A query.
     #[serde(alias = "search_query")]
     Query,
     /// Something to be found.
