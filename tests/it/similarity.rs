@@ -1,7 +1,8 @@
 //! All forms of a comparison.
 
-use serde_json::json;
-use siamese_tests::Server;
+use serde_json::{Value, json};
+use siamese_tests::{Server, ServerOptions};
+use ureq::http::Method;
 
 const CAT: &str = "A cat sleeps on the sofa.";
 const KITTEN: &str = "A kitten is napping on the couch.";
@@ -20,7 +21,7 @@ fn every_form_gives_the_same_scores() {
     );
     assert!(near > 0.6 && far < 0.2, "{near} {far}");
 
-    let close = |value: &serde_json::Value, expected: f64| {
+    let close = |value: &Value, expected: f64| {
         assert!(
             (value.as_f64().unwrap() - expected).abs() < 1e-4,
             "{value} {expected}"
@@ -73,6 +74,43 @@ fn distances_are_negative_so_that_higher_is_more_alike() {
             score(0) > score(1) && score(1) > score(2),
             "{metric} {answer}"
         );
+    }
+}
+
+#[test]
+fn a_matrix_comes_as_lines_and_may_be_larger_then() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerOptions::tiny(folder.path())
+        .setting("limits.max_similarity_scores", 9)
+        .start();
+    let client = server.client();
+    let lines = |body: Value| {
+        let headers = [("accept", "application/x-ndjson")];
+        client.ask(Method::POST, "/similarity", &headers, body)
+    };
+    let three = json!({"left": [CAT, KITTEN, TAX]});
+    let matrix = client.post("/similarity", three.clone()).ok();
+    let answer = lines(three);
+    let rows: Vec<Value> = answer
+        .text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(matrix["matrix"], Value::from(rows));
+
+    // More rows than are computed in one step.
+    let items: Vec<String> = (0..200).map(|n| format!("{CAT} {n}")).collect();
+    let many = json!({"left": items});
+    let problem = client
+        .post("/similarity", many.clone())
+        .problem(422, "invalid_request");
+    assert_eq!(problem["pointer"], "/left");
+    let answer = lines(many);
+    assert_eq!(answer.text.lines().count(), 200);
+    for (place, line) in answer.text.lines().enumerate() {
+        let row: Vec<f64> = serde_json::from_str(line).unwrap();
+        assert_eq!(row.len(), 200);
+        assert!((row[place] - 1.0).abs() < 1e-6, "{place}: {}", row[place]);
     }
 }
 

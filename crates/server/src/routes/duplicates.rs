@@ -15,7 +15,8 @@ use siamese_index::{
 use utoipa::ToSchema;
 
 use super::filter::FilterShape;
-use super::jobs::{NDJSON, PreferHeader, StartedJob, started, wants_lines};
+use super::jobs::{PreferHeader, StartedJob, started};
+use super::lines::{NDJSON, wants_lines};
 use super::problems::{AnswerProblems, BodyProblems, CollectionProblems, EngineProblems};
 use super::search::in_range;
 use crate::answer::{self, Pieces, Room};

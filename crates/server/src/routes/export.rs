@@ -5,15 +5,10 @@
     reason = "utoipa writes parameter types with a path"
 )]
 
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
-use futures_util::{StreamExt, stream};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use siamese_encoder::Encoder;
 use siamese_index::{GraphSettings, Language, Reader};
@@ -21,23 +16,18 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::collections::ChunkingShape;
 use super::documents::DocumentDescription;
+use super::lines::{LineSource, streamed, written};
 use super::problems::{CollectionProblems, EngineProblems, ParameterProblems};
-use crate::answer::{Pieces, Room, WrittenPieces};
+use crate::answer::{Room, WrittenPieces};
 use crate::app::App;
-use crate::error::{ApiError, ErrorCode, Problem};
+use crate::error::ApiError;
 use crate::extract::{ApiQuery, CollectionName};
-use crate::service::blocking_steps;
 
-const NDJSON: &str = "application/x-ndjson";
 /// Version of the lines.
 const VERSION: u32 = 1;
 /// Documents that are read at once, and their bytes in memory; one document may have more.
 const DOCUMENTS_PER_READ: usize = 8;
 const MAX_READ_BYTES: usize = 1 << 20;
-/// How long an export waits for room among the answers in flight before it breaks off, and how often it
-/// looks.
-const ROOM_WAITS: usize = 600;
-const ROOM_WAIT: Duration = Duration::from_millis(100);
 
 /// What to add to each document.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -57,7 +47,7 @@ pub(crate) enum ExportInclude {
     Vectors,
 }
 
-/// One line of an export: `export` is the first, `end` or `error` the last, and each between them is
+/// One line of an export: `export` is the first, `end` the last, and each between them is
 /// a document.
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -65,7 +55,6 @@ enum Line {
     Head { export: Head },
     Document(DocumentDescription),
     End { end: End },
-    Failed { error: Problem },
 }
 
 /// What the documents are of.
@@ -132,72 +121,7 @@ pub(crate) async fn get(
         progress: Progress::Begun(Box::new(head)),
         documents: 0,
     };
-    let sending = Sending {
-        app: app.clone(),
-        export: Some(export),
-        pieces: None,
-    };
-    let lines = stream::unfold(sending, |mut sending| async move {
-        let piece = sending.next().await?;
-        Some((Ok::<_, Infallible>(piece), sending))
-    })
-    .fuse();
-    Ok(([(header::CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response())
-}
-
-/// An export on its way out. What has been read keeps its room among the answers in flight until it is
-/// taken.
-struct Sending {
-    app: App,
-    export: Option<Export>,
-    pieces: Option<WrittenPieces>,
-}
-
-impl Sending {
-    async fn next(&mut self) -> Option<Bytes> {
-        loop {
-            if let Some(piece) = self.pieces.as_mut().and_then(Iterator::next) {
-                // As between the pieces of any answer, the worker does something else.
-                tokio::task::yield_now().await;
-                return Some(piece);
-            }
-            let export = self.export.take()?;
-            self.write(export).await;
-        }
-    }
-
-    /// Writes the next lines. An export waits for room instead of being refused.
-    async fn write(&mut self, mut export: Export) {
-        for wait in 0..=ROOM_WAITS {
-            let room = self.app.stream_room();
-            let next = blocking_steps(move |cancel| {
-                // Too many long jobs are as no room: the export goes on later.
-                let lines = cancel.step().and_then(|()| export.next(room.until(cancel)));
-                Ok((lines, export))
-            })
-            .await;
-            let Ok((lines, same)) = next else {
-                return;
-            };
-            export = same;
-            match lines {
-                Ok(None) => return,
-                Ok(Some(lines)) => {
-                    (self.pieces, self.export) = (Some(lines), Some(export));
-                    return;
-                }
-                Err(error) if error.code() == ErrorCode::Overloaded && wait < ROOM_WAITS => {
-                    tokio::time::sleep(ROOM_WAIT).await;
-                }
-                Err(error) => {
-                    let error = error.problem(None);
-                    let line = written(self.app.stream_room(), &[Line::Failed { error }]);
-                    self.pieces = line.ok();
-                    return;
-                }
-            }
-        }
-    }
+    Ok(streamed(&app, export))
 }
 
 fn head(collection: &Reader, encoder: &Encoder, vectors: bool) -> Head {
@@ -233,8 +157,7 @@ enum Progress {
     Ended,
 }
 
-impl Export {
-    /// The next lines; `None` after the last. It has not gone on when there is no room for them.
+impl LineSource for Export {
     fn next(&mut self, room: Room) -> Result<Option<WrittenPieces>, ApiError> {
         let after = match &self.progress {
             Progress::Begun(head) => {
@@ -269,13 +192,4 @@ impl Export {
         self.documents += count;
         Ok(Some(lines))
     }
-}
-
-fn written(room: Room, lines: &[Line]) -> Result<WrittenPieces, ApiError> {
-    let mut pieces = Pieces::new(room);
-    for line in lines {
-        pieces.write_json(line)?;
-        pieces.end_line()?;
-    }
-    Ok(pieces.into_pieces())
 }

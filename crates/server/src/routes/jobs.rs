@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 use siamese_index::Index;
 use utoipa::{IntoParams, ToSchema};
 
+use super::lines::{NDJSON, wants_lines};
 use super::problems::{
     BodyProblems, ConflictProblems, EngineProblems, JobProblems, ParameterProblems, WriteProblems,
 };
@@ -31,7 +32,6 @@ use crate::extract::{ApiJson, ApiPath, ApiQuery, JsonBody, RESPOND_ASYNC, from_o
 use crate::jobs::{JobFailure, JobKind, JobRecord, JobState, NewJob};
 use crate::service::{blocking, blocking_steps, blocking_write, file_stream};
 
-pub(super) const NDJSON: &str = "application/x-ndjson";
 /// Lines of a page unless the client says otherwise.
 const DEFAULT_PAGE_LINES: usize = 100;
 /// Most lines of a page.
@@ -346,17 +346,6 @@ pub(crate) async fn result(
         answer::json(room.until(cancel), &page)
     })
     .await
-}
-
-/// Whether the client would have lines rather than a page.
-pub(super) fn wants_lines(headers: &HeaderMap) -> bool {
-    let accepted = headers.get_all(header::ACCEPT).into_iter();
-    let accepted = accepted.filter_map(|line| line.to_str().ok());
-    let mut types = accepted.flat_map(|line| line.split(','));
-    types.any(|one| {
-        let name = one.split(';').next().unwrap_or_default().trim();
-        name.eq_ignore_ascii_case(NDJSON)
-    })
 }
 
 /// The file of what a job has found, and its size.

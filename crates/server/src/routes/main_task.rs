@@ -150,7 +150,7 @@ pub(crate) async fn post(
     match task {
         MainTask::Embed(task) => embed::answer(&app, task).await,
         MainTask::Compare(comparison) => {
-            similarity::compare(&app, DEFAULT_COLLECTION, comparison).await
+            similarity::compare(&app, DEFAULT_COLLECTION, comparison, false).await
         }
         MainTask::Rerank(request) => rerank::answer(&app, request).await,
     }

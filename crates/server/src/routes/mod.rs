@@ -21,6 +21,7 @@ pub(crate) mod hits;
 pub(crate) mod info;
 mod item;
 pub(crate) mod jobs;
+mod lines;
 pub(crate) mod main_task;
 mod mode;
 mod pointers;

@@ -1,19 +1,24 @@
 //! `POST /similarity`: how alike are these?
 
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::item::{Item, PlainText};
+use super::lines::{LineSource, streamed, wants_lines, written};
 use super::problems::{AnswerProblems, BodyProblems, DocumentProblems, EngineProblems};
 use super::truncation::TruncationDirection;
-use crate::answer;
+use crate::answer::{self, Room, WrittenPieces};
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiJson, CollectionName, JsonBody, ListLimit, from_object_only, present};
 use crate::service::{Compared, Metric, Operand, blocking_steps, compared};
+
+/// Scores of a matrix that are computed between two looks at whether anyone still reads them.
+const SCORES_PER_STEP: usize = 8192;
 
 /// How two vectors are compared. All vectors are scaled to length 1 first.
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
@@ -135,11 +140,52 @@ struct Rows {
 
 impl Serialize for Rows {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.rows.iter().map(|row| {
-            let columns = self.columns.iter();
-            let scores = columns.map(|column| self.compared.score(*row, *column));
-            scores.collect::<Vec<f32>>()
-        }))
+        serializer.collect_seq(self.rows.iter().map(|row| self.scores(*row)))
+    }
+}
+
+impl Rows {
+    /// The scores of one row with every column.
+    fn scores(&self, row: usize) -> Vec<f32> {
+        let columns = self.columns.iter();
+        let scores = columns.map(|column| self.compared.score(row, *column));
+        scores.collect()
+    }
+}
+
+/// A matrix that is sent row by row.
+struct MatrixLines {
+    rows: Rows,
+    /// Rows that have been written.
+    written: usize,
+    #[expect(
+        dead_code,
+        reason = "keeps the room of the vectors until the last row is written"
+    )]
+    room: Room,
+}
+
+impl MatrixLines {
+    fn new(rows: Rows, room: Room) -> Self {
+        Self {
+            rows,
+            written: 0,
+            room,
+        }
+    }
+}
+
+impl LineSource for MatrixLines {
+    fn next(&mut self, room: Room) -> Result<Option<WrittenPieces>, ApiError> {
+        let rows_per_step = (SCORES_PER_STEP / self.rows.columns.len().max(1)).max(1);
+        let next = self.rows.rows.iter().skip(self.written).take(rows_per_step);
+        let scores: Vec<Vec<f32>> = next.map(|row| self.rows.scores(*row)).collect();
+        if scores.is_empty() {
+            return Ok(None);
+        }
+        let lines = written(room, &scores)?;
+        self.written += scores.len();
+        Ok(Some(lines))
     }
 }
 
@@ -156,23 +202,27 @@ pub(crate) enum SimilarityResponse {
 }
 
 /// Compare texts and stored documents.
+///
+/// With `Accept: application/x-ndjson` a matrix comes one row a line, each an array of scores, while it is
+/// computed; then it may have more than `limits.max_similarity_scores` scores.
 #[utoipa::path(
     post, path = "/similarity", operation_id = "similarity", tag = "similarity",
     request_body = SimilarityRequest,
     responses(
-        (status = 200, body = SimilarityResponse),
+        (status = 200, content((SimilarityResponse = "application/json"), (String = "application/x-ndjson"))),
         BodyProblems, AnswerProblems, DocumentProblems, EngineProblems
     )
 )]
 pub(crate) async fn post(
     State(app): State<App>,
     collection: CollectionName,
+    headers: HeaderMap,
     ApiJson(comparison): ApiJson<SimilarityRequest>,
 ) -> Result<Response, ApiError> {
-    compare(&app, &collection, comparison).await
+    compare(&app, &collection, comparison, wants_lines(&headers)).await
 }
 
-/// The answer to a comparison in a collection.
+/// The answer to a comparison in a collection; a matrix as lines, if it may come so.
 ///
 /// # Errors
 /// 404 for a collection or a document that is not there, and as [`compared`].
@@ -180,7 +230,11 @@ pub(super) async fn compare(
     app: &App,
     collection: &str,
     comparison: Comparison,
+    as_lines: bool,
 ) -> Result<Response, ApiError> {
+    if !as_lines {
+        comparison.form.check_size(app.limits())?;
+    }
     let engine = app.engine()?;
     let collection = engine.reader(collection)?;
     let Comparison {
@@ -193,6 +247,17 @@ pub(super) async fn compare(
     // What is made before the answer; texts are bounded by the queue as well.
     room.hold(operands.len() * engine.models.encoder().info().dimensions * size_of::<f32>())?;
     let compared = compared(engine, &collection, operands, metric).await?;
+    let form = match form {
+        Form::Matrix { rows, columns } if as_lines => {
+            let rows = Rows {
+                compared,
+                rows,
+                columns,
+            };
+            return Ok(streamed(app, MatrixLines::new(rows, room)));
+        }
+        form => form,
+    };
     blocking_steps(move |cancel| {
         let response = form.response(compared, &pairs);
         answer::json(room.another().until(cancel), &response)
@@ -222,6 +287,24 @@ enum Form {
 }
 
 impl Form {
+    /// # Errors
+    /// 422 when a matrix has more scores than one document may.
+    fn check_size(&self, limits: &Limits) -> Result<(), ApiError> {
+        let Self::Matrix { rows, columns } = self else {
+            return Ok(());
+        };
+        let (rows, columns, max) = (rows.len(), columns.len(), limits.max_similarity_scores);
+        let scores = rows * columns;
+        if scores <= max {
+            return Ok(());
+        }
+        let detail = format!(
+            "{rows} rows and {columns} columns make {scores} scores, over limits.max_similarity_scores = {max}; \
+             with Accept: application/x-ndjson the rows come as lines, and may be more"
+        );
+        Err(ApiError::invalid("/left", detail))
+    }
+
     fn response(self, compared: Compared, pairs: &[(usize, usize)]) -> SimilarityResponse {
         let score = |(left, right): &(usize, usize)| compared.score(*left, *right);
         let scores = pairs.iter().map(score).collect();
@@ -412,18 +495,6 @@ impl<'a> Operands<'a> {
             Some(right) => self.list(right, "/right")?,
             None => rows.clone(),
         };
-        let (scores, max) = (
-            rows.len() * columns.len(),
-            self.limits.max_similarity_scores,
-        );
-        if scores > max {
-            let detail = format!(
-                "{} rows and {} columns make {scores} scores, over limits.max_similarity_scores = {max}",
-                rows.len(),
-                columns.len()
-            );
-            return Err(ApiError::invalid("/left", detail));
-        }
         Ok((Vec::new(), Form::Matrix { rows, columns }))
     }
 }

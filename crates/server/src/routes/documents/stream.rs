@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
+use super::super::lines::NDJSON;
 use super::input::DocumentInput;
 use super::unread::{Omitted, buffered};
 use super::write::DocumentResult;
@@ -19,8 +20,6 @@ use crate::app::App;
 use crate::error::{ApiError, Problem};
 use crate::extract::parse_line;
 use crate::service::{OnDuplicate, StreamEvent, ingest_stream};
-
-const NDJSON: &str = "application/x-ndjson";
 
 /// One answer line.
 #[derive(Serialize)]
