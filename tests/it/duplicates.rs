@@ -1,7 +1,9 @@
 //! Comparing what is stored with itself: pairs, groups, and what becomes of them.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
-use siamese_tests::{Client, Server, ServerOptions};
+use siamese_tests::{Client, Server, ServerOptions, binary};
 use ureq::http::Method;
 
 use super::jobs::{start, wait_for};
@@ -490,4 +492,114 @@ fn lines_of_a_stream_are_compared_with_what_is_stored_and_with_lines_before_them
     client
         .post("/documents?on_duplicate=reject&min_score=0.9", misplaced)
         .problem(422, "invalid_request");
+}
+
+#[test]
+fn a_collections_setting_says_what_becomes_of_duplicates_unless_the_request_does() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let client = server.client();
+    fill(client);
+    let put = |on_duplicate: Value| {
+        let body = json!({ "on_duplicate": on_duplicate }).to_string();
+        let json = Some("application/json");
+        client.send(Method::PUT, "/collections/default", json, body.as_bytes())
+    };
+    let default = client.get("/collections/default").ok();
+    assert_eq!(default["on_duplicate"], json!({"mode": "allow"}));
+    let reject = json!({"mode": "reject", "min_score": 0.9});
+    assert_eq!(put(reject.clone()).ok()["on_duplicate"], reject);
+    let copy = "The printer on the second floor prints blank pages only";
+    let send = |body: Value| {
+        let answer = client.post("/documents", body).ok();
+        statuses(&answer).remove(0).1
+    };
+    let documents = |id| json!([{"id": id, "text": copy}]);
+    assert_eq!(send(json!({"documents": documents("f")})), "rejected");
+    let allowing = json!({"documents": documents("g"), "on_duplicate": "allow"});
+    assert_eq!(send(allowing), "created");
+    let stricter = json!({"documents": documents("h"), "on_duplicate": "flag", "min_score": 0.95});
+    assert_eq!(send(stricter), "created");
+    let line = format!("{}\n", json!({"id": "i", "text": copy}));
+    let stream = |path: &str| {
+        let answer = client.send(
+            Method::POST,
+            path,
+            Some("application/x-ndjson"),
+            line.as_bytes(),
+        );
+        lines(&answer.text)[0]["status"].clone()
+    };
+    assert_eq!(stream("/documents"), "rejected");
+    assert_eq!(stream("/documents?on_duplicate=allow"), "created");
+    assert_eq!(put(json!({"mode": "allow"})).ok()["documents"], 8);
+    assert_eq!(send(json!({"documents": documents("j")})), "created");
+    for (setting, pointer) in [
+        (json!({"mode": "reject"}), "/on_duplicate/min_score"),
+        (
+            json!({"mode": "allow", "min_score": 0.5}),
+            "/on_duplicate/min_score",
+        ),
+        (
+            json!({"mode": "flag", "min_score": 1.5}),
+            "/on_duplicate/min_score",
+        ),
+        (json!({"mode": "keep"}), "/on_duplicate/mode"),
+        (json!({}), "/on_duplicate"),
+    ] {
+        let problem = put(setting).problem(422, "invalid_request");
+        assert_eq!(problem["pointer"], pointer, "{problem}");
+    }
+}
+
+#[test]
+fn ingest_names_what_a_collection_keeps_out_and_an_import_stores_everything() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let client = server.client();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, export) = (
+        folder.path().join("new.jsonl"),
+        folder.path().join("all.jsonl"),
+    );
+    let text = "The printer on the second floor prints blank pages only";
+    let rows = [
+        json!({"id": "f", "text": text}),
+        json!({"id": "g", "text": text}),
+    ];
+    let rows: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    fs_err::write(&file, rows).unwrap();
+    fill(client);
+    let setting = br#"{"on_duplicate": {"mode": "reject", "min_score": 0.9}}"#;
+    let json = Some("application/json");
+    client
+        .send(Method::PUT, "/collections/default", json, setting)
+        .ok();
+    let url = format!("http://127.0.0.1:{}", server.port());
+    let run = |arguments: &[&str]| {
+        let output = Command::new(binary())
+            .args(arguments)
+            .args(["--url", &url])
+            .output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{output:?}");
+        output
+    };
+    let output = run(&["ingest", file.to_str().unwrap()]);
+    let (told, warned) = (
+        String::from_utf8(output.stdout),
+        String::from_utf8(output.stderr),
+    );
+    let (told, warned) = (told.unwrap(), warned.unwrap());
+    assert!(told.contains("2 nearly the same as others"), "{told}");
+    assert!(warned.contains("new.jsonl:1: not stored: "), "{warned}");
+    run(&["export", "--output", export.to_str().unwrap()]);
+    let output = run(&["import", export.to_str().unwrap(), "--collection", "copy"]);
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.starts_with("5 documents stored, 0 failed"), "{told}");
+    let copy = client.get("/collections/copy").ok();
+    assert_eq!(
+        copy["on_duplicate"],
+        json!({"mode": "reject", "min_score": 0.9})
+    );
 }

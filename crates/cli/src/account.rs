@@ -19,6 +19,8 @@ pub(crate) struct Counts {
     pub(crate) updated: u64,
     /// As they were.
     pub(crate) unchanged: u64,
+    /// Not stored, since the collection keeps out what resembles others.
+    pub(crate) rejected: u64,
     /// Refused, or no documents at all.
     pub(crate) failed: u64,
 }

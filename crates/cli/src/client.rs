@@ -309,17 +309,23 @@ impl Service {
         serde_json::from_str(&text).with_context(|| format!("{} did not answer JSON", self.url))
     }
 
-    /// POSTs documents, one JSON object a line; gives back the lines of the answer.
+    /// POSTs documents, one JSON object a line; gives back the lines of the answer. With `allows_duplicates`,
+    /// they are stored whatever the collection does with those that resemble others.
     ///
     /// # Errors
     /// When the service refuses the request as a whole.
     pub(crate) fn post_lines(
         &self,
         body: &[u8],
+        allows_duplicates: bool,
     ) -> Result<impl Iterator<Item = std::io::Result<String>> + use<>, ServiceError> {
+        let route = match allows_duplicates {
+            true => "documents?on_duplicate=allow",
+            false => "documents",
+        };
         let request = self
             .agent
-            .post(self.collection_url("documents"))
+            .post(self.collection_url(route))
             .header(header::CONTENT_TYPE, "application/x-ndjson");
         let response = self.checked(request.send(body))?;
         Ok(BufReader::new(response.into_body().into_reader()).lines())

@@ -4,11 +4,11 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use siamese_index::{
-    Chunking, CollectionSettings, DocumentDraft, DocumentWrite, EncoderIdentity, GraphSettings,
-    ImportedDocument, Language, NewPassage, PassageSize, WordSettings,
+    Chunking, CollectionSettings, DocumentDraft, DocumentWrite, DuplicateAction, EncoderIdentity,
+    GraphSettings, ImportedDocument, Language, NewPassage, OnDuplicate, PassageSize, WordSettings,
 };
 
 /// The newest version of the lines that is read here.
@@ -39,6 +39,26 @@ pub(crate) struct Head {
     /// Whether accents do not count in words; exports of older services do not say.
     #[serde(default = "by_default")]
     pub(crate) fold_accents: bool,
+    /// What becomes of documents that resemble others; exports of older services do not say.
+    #[serde(default)]
+    pub(crate) on_duplicate: DuplicateSetting,
+}
+
+/// What becomes of documents that resemble others, as the service writes it.
+#[derive(Debug, Clone, Default, Deserialize, Serialize)]
+pub(crate) struct DuplicateSetting {
+    mode: DuplicateMode,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_score: Option<f32>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum DuplicateMode {
+    #[default]
+    Allow,
+    Flag,
+    Reject,
 }
 
 fn by_default() -> bool {
@@ -212,6 +232,7 @@ impl Head {
             },
             lexical: self.lexical,
             words: self.words()?,
+            on_duplicate: self.on_duplicate.checked()?,
         })
     }
 
@@ -226,6 +247,20 @@ impl Head {
             language: self.language.as_deref().map(language).transpose()?,
             folds_accents: self.fold_accents,
         })
+    }
+}
+
+impl DuplicateSetting {
+    fn checked(&self) -> Result<Option<OnDuplicate>> {
+        let action = match self.mode {
+            DuplicateMode::Allow => return Ok(None),
+            DuplicateMode::Flag => DuplicateAction::Flag,
+            DuplicateMode::Reject => DuplicateAction::Reject,
+        };
+        let min_score = self.min_score;
+        let min_score =
+            min_score.context("the export's head has on_duplicate without min_score")?;
+        Ok(Some(OnDuplicate { action, min_score }))
     }
 }
 

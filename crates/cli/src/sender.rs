@@ -28,8 +28,16 @@ struct Answer {
     line: Option<usize>,
     status: Option<String>,
     error: Option<Problem>,
+    duplicate_of: Option<DuplicateOf>,
     #[serde(default)]
     warnings: Vec<Warning>,
+}
+
+/// The document that another one resembles.
+#[derive(Debug, Deserialize)]
+struct DuplicateOf {
+    id: String,
+    score: f32,
 }
 
 /// What the service says of a document that it stored.
@@ -60,6 +68,8 @@ pub(crate) struct Sender<'a> {
     /// Documents of the next request, each with its place.
     waiting: Vec<(Place, String)>,
     waiting_bytes: usize,
+    /// Whether documents are stored whatever the collection does with duplicates.
+    allows_duplicates: bool,
     told: Told,
 }
 
@@ -78,7 +88,16 @@ impl<'a> Sender<'a> {
             account: Account::default(),
             waiting: Vec::new(),
             waiting_bytes: 0,
+            allows_duplicates: false,
             told: Told::default(),
+        }
+    }
+
+    /// Has documents stored whatever the collection does with those that resemble others.
+    pub(crate) fn with_duplicates(self) -> Self {
+        Self {
+            allows_duplicates: true,
+            ..self
         }
     }
 
@@ -120,7 +139,10 @@ impl<'a> Sender<'a> {
             .flat_map(|(_, json)| [json, "\n"])
             .collect();
         for attempt in 1.. {
-            match self.service.post_lines(body.as_bytes()) {
+            match self
+                .service
+                .post_lines(body.as_bytes(), self.allows_duplicates)
+            {
                 Ok(answers) => {
                     self.read(documents, answers)?;
                     break;
@@ -187,10 +209,22 @@ impl<'a> Sender<'a> {
             (Some("unchanged"), _) => self
                 .account
                 .count(&place.file, |counts| counts.unchanged += 1),
+            (Some("rejected"), _) => self.rejected(place, answer.duplicate_of),
             (status, _) => self.failed(place, format!("the service answered {status:?}")),
         }
         for warning in answer.warnings {
             self.warned(place, warning.detail);
+        }
+    }
+
+    /// Notes that a document was kept out, as the collection wants it, and tells it.
+    fn rejected(&mut self, place: &Place, duplicate_of: Option<DuplicateOf>) {
+        self.account
+            .count(&place.file, |counts| counts.rejected += 1);
+        if let Some(DuplicateOf { id, score }) = duplicate_of {
+            let reason =
+                format!("not stored: {id:?} is nearly the same, with a score of {score:.4}");
+            self.tell(place, &Entry::new(place, reason).to_string());
         }
     }
 

@@ -17,6 +17,8 @@ pub const DEFAULT_COLLECTION: &str = "default";
 pub enum PutOutcome {
     /// It was made now, or made again because it was empty and had other settings.
     Created,
+    /// It was there, and has changed those of its settings that may change.
+    Changed,
     /// It was there with these settings.
     Unchanged,
 }
@@ -87,8 +89,17 @@ impl Collections {
         let changing = self.lock_changes();
         let existing = self.get(name).ok();
         if let Some(collection) = &existing {
-            if collection.settings() == *settings {
+            let before = collection.settings();
+            if before == *settings {
                 return Ok((Arc::clone(collection), PutOutcome::Unchanged));
+            }
+            if before.may_become(settings) {
+                let mut batch = WriteBatch::default();
+                let record = collection.record_with(*settings);
+                batch.put(&Key::collection(name), record.to_bytes());
+                self.commit(batch)?;
+                collection.set_settings(*settings);
+                return Ok((Arc::clone(collection), PutOutcome::Changed));
             }
             if collection.stats().documents > 0 {
                 return Err(Error::SettingsConflict {

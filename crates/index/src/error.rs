@@ -205,6 +205,12 @@ pub enum Error {
         /// The most that is allowed.
         max: usize,
     },
+    /// The threshold of duplicates is no cosine.
+    #[error("min_score is {min_score}, and must be -1 to 1")]
+    ScoreSetting {
+        /// What was given.
+        min_score: f32,
+    },
     /// A size of passages is out of its range.
     #[error("{field} is {value}; {min} to {max} are allowed")]
     PassageSetting {
@@ -418,6 +424,7 @@ impl Error {
                 | Self::FacetTooLarge { .. }
                 | Self::GraphSetting { .. }
                 | Self::PassageSetting { .. }
+                | Self::ScoreSetting { .. }
                 | Self::CollectionName { .. }
                 | Self::TooManyWords { .. }
                 | Self::WordsNotIndexed { .. }

@@ -117,12 +117,13 @@ impl Index {
         self.collections.all()
     }
 
-    /// Makes a collection, or finds it with these settings. An empty one takes new settings.
+    /// Makes a collection, or finds it with these settings. An empty one takes new settings, one with documents
+    /// a new [`CollectionSettings::on_duplicate`].
     ///
     /// # Errors
     /// [`Error::SettingsConflict`] when it holds documents and has other settings,
-    /// [`Error::CollectionName`], [`Error::GraphSetting`] and [`Error::PassageSetting`] when one of
-    /// them is not allowed, [`Error::TooManyCollections`].
+    /// [`Error::CollectionName`], [`Error::GraphSetting`], [`Error::PassageSetting`] and
+    /// [`Error::ScoreSetting`] when one of them is not allowed, [`Error::TooManyCollections`].
     pub fn put_collection(
         &self,
         name: &str,

@@ -73,7 +73,8 @@ pub use options::IndexOptions;
 pub use priority::step_back;
 pub use progress::Progress;
 pub use settings::{
-    Chunking, CollectionSettings, GraphSettings, PassageSize, check_collection_name,
+    Chunking, CollectionSettings, DuplicateAction, GraphSettings, OnDuplicate, PassageSize,
+    check_collection_name,
 };
 pub use single_segment::{SingleSegment, VectorQuery};
 pub use snapshots::{

@@ -1,4 +1,4 @@
-//! What is chosen when a collection is made.
+//! Settings of a collection: what is chosen when it is made, and what may change later.
 
 use std::ops::RangeInclusive;
 
@@ -6,7 +6,7 @@ use crate::Error;
 use crate::lexical::WordSettings;
 
 /// Settings of a collection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CollectionSettings {
     /// How long texts become passages.
     pub chunking: Chunking,
@@ -16,6 +16,27 @@ pub struct CollectionSettings {
     pub lexical: bool,
     /// How words are told apart, where they are indexed.
     pub words: WordSettings,
+    /// What becomes of a document that resembles another one, unless its request says so. The only one that
+    /// a collection with documents changes; the index keeps it and does not act on it.
+    pub on_duplicate: Option<OnDuplicate>,
+}
+
+/// What becomes of a document that resembles one that is stored.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct OnDuplicate {
+    /// What is done.
+    pub action: DuplicateAction,
+    /// The least cosine of two that resemble each other, -1 to 1.
+    pub min_score: f32,
+}
+
+/// What is done with a document that resembles another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DuplicateAction {
+    /// It is stored, and the answer names the other.
+    Flag,
+    /// It is not stored.
+    Reject,
 }
 
 impl Default for CollectionSettings {
@@ -25,6 +46,7 @@ impl Default for CollectionSettings {
             graph: GraphSettings::default(),
             lexical: true,
             words: WordSettings::default(),
+            on_duplicate: None,
         }
     }
 }
@@ -34,14 +56,36 @@ impl CollectionSettings {
     /// encoder's window, which the index does not know.
     ///
     /// # Errors
-    /// [`Error::GraphSetting`] or [`Error::PassageSetting`], which names the first that is not.
+    /// [`Error::GraphSetting`], [`Error::PassageSetting`] or [`Error::ScoreSetting`], for the first that is
+    /// not.
     pub fn check(&self) -> Result<(), Error> {
         self.graph.check()?;
+        self.on_duplicate.map_or(Ok(()), OnDuplicate::check)?;
         match self.chunking {
             Chunking::Off => Ok(()),
             Chunking::Sentence(size) | Chunking::Fixed(size) | Chunking::Paragraph(size) => {
                 size.check()
             }
+        }
+    }
+
+    /// Returns whether a collection with these settings takes the others without being made again.
+    pub(crate) fn may_become(&self, others: &Self) -> bool {
+        let on_duplicate = others.on_duplicate;
+        *others
+            == Self {
+                on_duplicate,
+                ..*self
+            }
+    }
+}
+
+impl OnDuplicate {
+    fn check(self) -> Result<(), Error> {
+        let min_score = self.min_score;
+        match (-1.0..=1.0).contains(&min_score) {
+            true => Ok(()),
+            false => Err(Error::ScoreSetting { min_score }),
         }
     }
 }
@@ -200,6 +244,28 @@ mod tests {
         ];
         for (m, ef_construction, ef_search) in refused {
             assert!(settings(m, ef_construction, ef_search).check().is_err());
+        }
+    }
+
+    #[test]
+    fn a_threshold_of_duplicates_is_a_cosine() {
+        let outcome = |min_score| {
+            let on_duplicate = Some(OnDuplicate {
+                action: DuplicateAction::Flag,
+                min_score,
+            });
+            let settings = CollectionSettings {
+                on_duplicate,
+                ..CollectionSettings::default()
+            };
+            settings.check()
+        };
+        for min_score in [-1.0, 0.0, 1.0] {
+            assert!(outcome(min_score).is_ok());
+        }
+        for min_score in [-1.1, 1.1, f32::NAN, f32::INFINITY] {
+            let error = outcome(min_score).unwrap_err();
+            assert!(matches!(error, Error::ScoreSetting { .. }), "{error}");
         }
     }
 

@@ -5,8 +5,9 @@
 use std::path::{Path, PathBuf};
 
 use siamese_index::{
-    Chunking, Collection, CollectionSettings, DocumentDraft, DocumentWrite, EncoderIdentity, Index,
-    IndexOptions, Metadata, NewPassage, PassageSize, SearchOptions, WordQuery, WordSettings,
+    Chunking, Collection, CollectionSettings, DocumentDraft, DocumentWrite, DuplicateAction,
+    EncoderIdentity, Index, IndexOptions, Language, Metadata, NewPassage, OnDuplicate, PassageSize,
+    SearchOptions, WordQuery, WordSettings,
 };
 
 /// The encoder that made the folders.
@@ -17,6 +18,11 @@ fn encoder() -> EncoderIdentity {
         dimensions: 36,
     }
 }
+
+const REJECT: OnDuplicate = OnDuplicate {
+    action: DuplicateAction::Reject,
+    min_score: 0.9,
+};
 
 /// A copy, since opening a folder changes it.
 fn copy_of(fixture: &str) -> tempfile::TempDir {
@@ -158,6 +164,33 @@ fn a_folder_of_format_3_keeps_documents_and_collections_without_words() {
             .search(&query, &SearchOptions::default())
             .unwrap();
         assert_eq!(results.hits[0].id, "cat");
+        add(&collection);
+    }
+}
+
+#[test]
+fn a_folder_of_format_5_keeps_its_settings_and_takes_what_becomes_of_duplicates() {
+    let folder = copy_of("format-5");
+    for round in 0..2 {
+        let index = open(folder.path());
+        let collection = index.collection("default").unwrap();
+        assert_eq!(collection.stats().documents, 2 + round);
+        assert_eq!(
+            collection.reader().get("dog").unwrap().unwrap().metadata["loud"],
+            true
+        );
+        let before = index.collection("english").unwrap().settings();
+        assert_eq!(before.words.language, Language::from_code("en"));
+        assert!(!before.words.folds_accents);
+        assert!(matches!(before.chunking, Chunking::Paragraph(_)));
+        let on_duplicate = (round > 0).then_some(REJECT);
+        assert_eq!(before.on_duplicate, on_duplicate);
+        let settings = CollectionSettings {
+            on_duplicate: Some(REJECT),
+            ..before
+        };
+        index.put_collection("english", &settings).unwrap();
+        assert_eq!(index.collection("english").unwrap().stats().documents, 1);
         add(&collection);
     }
 }

@@ -5,8 +5,8 @@
 use std::path::Path;
 
 use siamese_index::{
-    CollectionSettings, DocumentDraft, DocumentWrite, EncoderIdentity, Error, Index, IndexOptions,
-    Metadata, NewPassage, SearchOptions,
+    CollectionSettings, DocumentDraft, DocumentWrite, DuplicateAction, EncoderIdentity, Error,
+    Index, IndexOptions, Metadata, NewPassage, OnDuplicate, PutOutcome, SearchOptions,
 };
 
 fn encoder(id: &str) -> EncoderIdentity {
@@ -248,6 +248,37 @@ fn a_collection_with_documents_keeps_its_settings_and_a_deleted_one_is_gone_for_
             .unwrap(),
         []
     );
+}
+
+#[test]
+fn a_collection_with_documents_takes_what_becomes_of_duplicates_and_no_other_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = open(folder.path()).unwrap();
+    fill(&index, 2);
+    let with = |min_score, lexical| CollectionSettings {
+        on_duplicate: Some(OnDuplicate {
+            action: DuplicateAction::Flag,
+            min_score,
+        }),
+        lexical,
+        ..CollectionSettings::default()
+    };
+    let put = |settings| index.put_collection("default", &settings);
+    let held = index.collection("default").unwrap();
+    assert_eq!(put(with(0.9, true)).unwrap().1, PutOutcome::Changed);
+    assert_eq!(put(with(0.9, true)).unwrap().1, PutOutcome::Unchanged);
+    assert_eq!(put(with(0.5, true)).unwrap().1, PutOutcome::Changed);
+    let conflict = put(with(0.9, false));
+    assert!(matches!(conflict, Err(Error::SettingsConflict { .. })));
+    let refused = put(with(2.0, true));
+    assert!(matches!(refused, Err(Error::ScoreSetting { .. })));
+    assert_eq!(held.settings(), with(0.5, true));
+    assert_eq!(held.stats().documents, 2);
+    drop((held, index));
+    let index = open(folder.path()).unwrap();
+    let collection = index.collection("default").unwrap();
+    assert_eq!(collection.settings(), with(0.5, true));
+    assert_eq!(collection.stats().documents, 2);
 }
 
 #[test]

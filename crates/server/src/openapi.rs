@@ -186,6 +186,10 @@ fn require_one_form(value: &mut Value) {
             "required": ["on_duplicate", "min_score"],
         },
     ]);
+    schemas["DuplicateSettingShape"]["oneOf"] = json!([
+        { "properties": { "mode": { "const": "allow" }, "min_score": false } },
+        { "properties": { "mode": { "enum": ["flag", "reject"] } }, "required": ["min_score"] },
+    ]);
     schemas["SimilarityRequest"]["oneOf"] = forms(&[
         (&["pairs"], &[]),
         (&["source", "targets"], &[]),

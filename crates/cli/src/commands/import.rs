@@ -126,13 +126,15 @@ impl Import {
                 "lexical": export.head.lexical,
                 "language": export.head.language,
                 "fold_accents": export.head.fold_accents,
+                "on_duplicate": export.head.on_duplicate,
             });
             service
                 .put_collection(&settings)
                 .context("make the collection with other settings first")?;
         }
         let name = self.file.display().to_string();
-        let mut sender = Sender::new(&service, bar.clone());
+        // What was stored there is stored here, also what resembles others.
+        let mut sender = Sender::new(&service, bar.clone()).with_duplicates();
         while let Some(document) = export.next()? {
             sender.push(
                 Place::new(&name, Some(export.line())),

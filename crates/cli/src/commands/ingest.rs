@@ -121,6 +121,9 @@ fn print(account: &Account) -> Result<()> {
         "{} created, {} updated, {} unchanged, {} failed",
         documents.created, documents.updated, documents.unchanged, documents.failed
     )?;
+    if documents.rejected > 0 {
+        write!(out, ", {} nearly the same as others", documents.rejected)?;
+    }
     match account.warnings.count() {
         0 => {}
         1 => write!(out, ", 1 warning")?,

@@ -64,7 +64,9 @@ impl CollectionLoader {
         let bell = Arc::clone(&self.bell);
         let reader = Arc::new(Reader {
             name,
-            record,
+            id: record.id,
+            created_at_ms: record.created_at_ms,
+            settings: ArcSwap::from_pointee(record.settings),
             dimensions: self.dimensions,
             store: Arc::clone(&self.store),
             published: ArcSwap::from_pointee(published),

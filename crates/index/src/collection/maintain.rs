@@ -111,7 +111,7 @@ impl Writer {
         folder.make()?;
         let site = BuildSite {
             folder,
-            settings: &self.reader.record.settings,
+            settings: &self.reader.settings(),
             threads: self.maintenance.build_threads,
             stop: &self.maintenance.stop,
             check_room: &|bytes| self.reader.store.check_room(bytes),

@@ -92,6 +92,20 @@ impl Collection {
     }
 
     pub(crate) fn id(&self) -> CollectionId {
-        self.reader.record.id
+        self.reader.id()
+    }
+
+    /// Its record with other settings.
+    pub(crate) fn record_with(&self, settings: CollectionSettings) -> CollectionRecord {
+        CollectionRecord {
+            id: self.reader.id(),
+            created_at_ms: self.reader.created_at_ms,
+            settings,
+        }
+    }
+
+    /// Takes settings that it [may have](CollectionSettings::may_become) and that are durable.
+    pub(crate) fn set_settings(&self, settings: CollectionSettings) {
+        self.reader.settings.store(Arc::new(settings));
     }
 }

@@ -6,13 +6,16 @@ use arc_swap::ArcSwap;
 
 use super::state::Published;
 use crate::CollectionSettings;
-use crate::store::{CollectionId, CollectionRecord, Store};
+use crate::store::{CollectionId, Store};
 
 /// Searches, gets, lists and counts. It sees durable writes only.
 #[derive(Debug)]
 pub struct Reader {
     pub(super) name: String,
-    pub(super) record: CollectionRecord,
+    pub(super) id: CollectionId,
+    pub(super) created_at_ms: u64,
+    /// What of them may change is changed for a collection in use.
+    pub(super) settings: ArcSwap<CollectionSettings>,
     pub(super) dimensions: usize,
     pub(super) store: Arc<Store>,
     pub(super) published: ArcSwap<Published>,
@@ -28,10 +31,10 @@ impl Reader {
 
     /// The collection's settings.
     pub fn settings(&self) -> CollectionSettings {
-        self.record.settings
+        **self.settings.load()
     }
 
     pub(super) fn id(&self) -> CollectionId {
-        self.record.id
+        self.id
     }
 }

@@ -46,7 +46,7 @@ impl Reader {
         CollectionStats {
             documents: vectors.documents(),
             passages: vectors.passages(),
-            created_at_ms: self.record.created_at_ms,
+            created_at_ms: self.created_at_ms,
             head_passages: vectors.head_passages() as u64,
             dead_passages: vectors.dead().len(),
             segments: segments.segments.len() as u64,

@@ -3,7 +3,10 @@
 use super::CollectionId;
 use super::value::{ValueReader, ValueWriter};
 use crate::content_hash::ContentHash;
-use crate::{Chunking, CollectionSettings, GraphSettings, Language, PassageSize, WordSettings};
+use crate::{
+    Chunking, CollectionSettings, DuplicateAction, GraphSettings, Language, OnDuplicate,
+    PassageSize, WordSettings,
+};
 
 const VERSION: u8 = 1;
 /// Collections since format 2, which say how their vectors are indexed.
@@ -12,6 +15,8 @@ const COLLECTION_VERSION: u8 = 2;
 const WITHOUT_WORDS_VERSION: u8 = 3;
 /// Collections since format 5, which say how their words are told apart.
 const WORD_SETTINGS_VERSION: u8 = 4;
+/// Collections since format 6, which say what becomes of duplicates.
+const ON_DUPLICATE_VERSION: u8 = 5;
 /// Counters since format 2, which count removals.
 const COUNTERS_VERSION: u8 = 2;
 
@@ -44,7 +49,7 @@ impl EncoderRecord {
 }
 
 /// A collection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct CollectionRecord {
     pub(crate) id: CollectionId,
     pub(crate) created_at_ms: u64,
@@ -53,7 +58,7 @@ pub(crate) struct CollectionRecord {
 
 impl CollectionRecord {
     pub(crate) fn to_bytes(self) -> Vec<u8> {
-        let writer = ValueWriter::version(WORD_SETTINGS_VERSION)
+        let writer = ValueWriter::version(ON_DUPLICATE_VERSION)
             .u32(self.id.0)
             .u64(self.created_at_ms);
         let CollectionSettings {
@@ -61,14 +66,15 @@ impl CollectionRecord {
             graph,
             lexical,
             words,
+            on_duplicate,
         } = self.settings;
-        write_chunking(writer, chunking)
+        let writer = write_chunking(writer, chunking)
             .u32(graph.m as u32)
             .u32(graph.ef_construction as u32)
             .u32(graph.ef_search as u32)
             .raw(&[lexical.into(), words.folds_accents.into()])
-            .text(words.language.map_or("", Language::code))
-            .finish()
+            .text(words.language.map_or("", Language::code));
+        write_on_duplicate(writer, on_duplicate).finish()
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
@@ -76,7 +82,7 @@ impl CollectionRecord {
         let (id, created_at_ms) = (CollectionId(reader.u32()?), reader.u64()?);
         let chunking = match version {
             1 => chunking(reader.array()?, None)?,
-            COLLECTION_VERSION..=WORD_SETTINGS_VERSION => read_chunking(&mut reader)?,
+            COLLECTION_VERSION..=ON_DUPLICATE_VERSION => read_chunking(&mut reader)?,
             _ => return None,
         };
         let graph = if version == 1 {
@@ -90,8 +96,12 @@ impl CollectionRecord {
         };
         graph.check().ok()?;
         let (lexical, words) = match version {
-            WORD_SETTINGS_VERSION => read_words(&mut reader)?,
+            WORD_SETTINGS_VERSION.. => read_words(&mut reader)?,
             _ => (version != WITHOUT_WORDS_VERSION, WordSettings::default()),
+        };
+        let on_duplicate = match version {
+            ON_DUPLICATE_VERSION => read_on_duplicate(&mut reader)?,
+            _ => None,
         };
         let record = Self {
             id,
@@ -101,6 +111,7 @@ impl CollectionRecord {
                 graph,
                 lexical,
                 words,
+                on_duplicate,
             },
         };
         reader.is_done().then_some(record)
@@ -136,6 +147,32 @@ fn read_words(reader: &mut ValueReader<'_>) -> Option<(bool, WordSettings)> {
         folds_accents: folds_accents == 1,
     };
     Some((lexical == 1, words))
+}
+
+/// The action, then the bits of the threshold, which is zero where nothing is done.
+fn write_on_duplicate(writer: ValueWriter, on_duplicate: Option<OnDuplicate>) -> ValueWriter {
+    let action = match on_duplicate.map(|it| it.action) {
+        None => 0,
+        Some(DuplicateAction::Flag) => 1,
+        Some(DuplicateAction::Reject) => 2,
+    };
+    let min_score = on_duplicate.map_or(0.0, |it| it.min_score);
+    writer.raw(&[action]).u32(min_score.to_bits())
+}
+
+#[expect(
+    clippy::option_option,
+    reason = "it may be unreadable, and it may be nothing"
+)]
+fn read_on_duplicate(reader: &mut ValueReader<'_>) -> Option<Option<OnDuplicate>> {
+    let (action, min_score) = (reader.array()?, f32::from_bits(reader.u32()?));
+    let action = match action {
+        [0] => return Some(None),
+        [1] => DuplicateAction::Flag,
+        [2] => DuplicateAction::Reject,
+        _ => return None,
+    };
+    Some(Some(OnDuplicate { action, min_score }))
 }
 
 fn read_chunking(reader: &mut ValueReader<'_>) -> Option<Chunking> {
@@ -353,6 +390,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_becomes_of_duplicates_is_read_as_it_was_written_and_nothing_in_older_records() {
+        let mut record = collection(Chunking::Off);
+        let older = record.to_bytes();
+        for action in [DuplicateAction::Flag, DuplicateAction::Reject] {
+            record.settings.on_duplicate = Some(OnDuplicate {
+                action,
+                min_score: 0.875,
+            });
+            let bytes = record.to_bytes();
+            assert_eq!(CollectionRecord::from_bytes(&bytes), Some(record));
+        }
+        record.settings.on_duplicate = None;
+        let (older, end) = older.split_at(older.len() - 5);
+        assert_eq!(end, [0; 5]);
+        let older = [&[WORD_SETTINGS_VERSION], &older[1..]].concat();
+        assert_eq!(CollectionRecord::from_bytes(&older), Some(record));
     }
 
     #[test]

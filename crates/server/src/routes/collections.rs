@@ -15,6 +15,7 @@ use siamese_index::{
 use utoipa::ToSchema;
 
 use super::health::IndexState;
+use super::on_duplicate::DuplicateSettingShape;
 use super::problems::{
     BodyProblems, CollectionProblems, ConflictProblems, EngineProblems, ParameterProblems,
     WriteProblems,
@@ -54,6 +55,11 @@ pub(crate) struct CollectionRequest {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, default = true)]
     fold_accents: Option<bool>,
+    /// What becomes of documents that resemble others, when a request does not say. Of all settings, the one
+    /// that also changes for a collection with documents; without it, they are stored.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    on_duplicate: Option<DuplicateSettingShape>,
 }
 
 impl CollectionRequest {
@@ -278,6 +284,7 @@ pub(crate) struct CollectionDescription {
     language: Option<&'static str>,
     /// Whether accents do not count in searches by words.
     fold_accents: bool,
+    on_duplicate: DuplicateSettingShape,
     index: IndexDescription,
     /// RFC 3339, UTC.
     #[schema(format = DateTime)]
@@ -299,6 +306,7 @@ impl From<&Reader> for CollectionDescription {
             graph,
             lexical,
             words,
+            on_duplicate,
         } = collection.settings();
         Self {
             name: collection.name().to_owned(),
@@ -308,6 +316,7 @@ impl From<&Reader> for CollectionDescription {
             lexical,
             language: words.language.map(Language::code),
             fold_accents: words.folds_accents,
+            on_duplicate: on_duplicate.into(),
             index: IndexDescription {
                 m: graph.m,
                 ef_construction: graph.ef_construction,
@@ -353,7 +362,7 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<CollectionList>,
     request_body = CollectionRequest,
     responses(
         (status = 201, body = CollectionDescription, description = "Made now"),
-        (status = 200, body = CollectionDescription, description = "There already, with these settings"),
+        (status = 200, body = CollectionDescription, description = "There already, with these settings now"),
         BodyProblems, ConflictProblems, WriteProblems, EngineProblems
     )
 )]
@@ -374,13 +383,17 @@ pub(crate) async fn put(
         graph: graph_settings(request.index.unwrap_or_default())?,
         lexical: request.lexical.unwrap_or(true),
         words,
+        on_duplicate: match request.on_duplicate {
+            Some(on_duplicate) => on_duplicate.checked()?,
+            None => None,
+        },
     };
     let index = Arc::clone(&engine.index);
     blocking_write(move || {
         let (collection, outcome) = index.put_collection(&name, &settings)?;
         let status = match outcome {
             PutOutcome::Created => StatusCode::CREATED,
-            PutOutcome::Unchanged => StatusCode::OK,
+            PutOutcome::Changed | PutOutcome::Unchanged => StatusCode::OK,
         };
         Ok((
             status,

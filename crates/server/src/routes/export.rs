@@ -17,6 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::collections::ChunkingShape;
 use super::documents::DocumentDescription;
 use super::lines::{LineSource, streamed, written};
+use super::on_duplicate::DuplicateSettingShape;
 use super::problems::{CollectionProblems, EngineProblems, ParameterProblems};
 use crate::answer::{Room, WrittenPieces};
 use crate::app::App;
@@ -71,6 +72,7 @@ struct Head {
     lexical: bool,
     language: Option<&'static str>,
     fold_accents: bool,
+    on_duplicate: DuplicateSettingShape,
 }
 
 #[derive(Clone, Serialize)]
@@ -139,6 +141,7 @@ fn head(collection: &Reader, encoder: &Encoder, vectors: bool) -> Head {
         lexical: settings.lexical,
         language: settings.words.language.map(Language::code),
         fold_accents: settings.words.folds_accents,
+        on_duplicate: settings.on_duplicate.into(),
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) mod jobs;
 mod lines;
 pub(crate) mod main_task;
 mod mode;
+mod on_duplicate;
 mod pointers;
 pub(crate) mod predict;
 pub(crate) mod problems;

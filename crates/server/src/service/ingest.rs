@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use siamese_encoder::TokenizedText;
 use siamese_index::{
-    DocumentDraft, DocumentWrite, Error as IndexError, NewPassage, UpsertStatus, WritePlan, Writer,
+    DocumentDraft, DocumentWrite, DuplicateAction, Error as IndexError, NewPassage, OnDuplicate,
+    UpsertStatus, WritePlan, Writer,
 };
 
 use super::chunking::{ChunkError, ChunkedText, Chunker};
-use super::on_duplicate::{DuplicateAction, OnDuplicate, Resemblance, resemblances};
+use super::on_duplicate::{Resemblance, resemblances};
 use super::{Embedding, Vocabulary, blocking_steps, blocking_write};
 use crate::app::Engine;
 use crate::error::ApiError;

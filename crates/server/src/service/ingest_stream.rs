@@ -9,13 +9,12 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use futures_util::{Stream, StreamExt, stream};
-use siamese_index::{DocumentDraft, Writer};
+use siamese_index::{DocumentDraft, OnDuplicate, Writer};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Cancel;
 use super::ingest::{self, DocumentOutcome, Drafts, Prepared, WriteStatus};
 use super::lines::{End, Line, LineReader, ROOM_PATIENCE};
-use super::on_duplicate::OnDuplicate;
 use crate::app::App;
 use crate::body_budget::BodyShare;
 use crate::error::{ApiError, ErrorCode};

@@ -26,7 +26,7 @@ pub(crate) use embedding::{Embedding, Vocabulary};
 pub(crate) use file_stream::file_stream;
 pub(crate) use ingest::{DocumentOutcome, Drafts, Warning, WriteStatus, ingest};
 pub(crate) use ingest_stream::{StreamEvent, ingest_stream};
-pub(crate) use on_duplicate::{DuplicateAction, OnDuplicate};
+pub(crate) use on_duplicate::DuplicateRule;
 pub(crate) use query_cache::QueryCache;
 pub(crate) use reranking::{OverWindow, PairScore, RerankTask, RerankTexts};
 pub(crate) use search::{

@@ -2,26 +2,31 @@
 
 use std::sync::Arc;
 
-use siamese_index::{DocumentDraft, DocumentWrite, Reader, cosine, document_vector};
+use siamese_index::{
+    DocumentDraft, DocumentWrite, DuplicateAction, OnDuplicate, Reader, cosine, document_vector,
+};
 
 use super::{Cancel, blocking_steps};
 use crate::error::ApiError;
 
-/// What to do with documents that resemble one that is stored, or one before them in the same request.
+/// What a request says about documents that resemble one that is stored, or one before them in the same
+/// request.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct OnDuplicate {
-    pub(crate) action: DuplicateAction,
-    /// The least cosine of two that resemble each other.
-    pub(crate) min_score: f32,
+pub(crate) enum DuplicateRule {
+    /// What the collection's settings say.
+    OfCollection,
+    /// This, or nothing.
+    Given(Option<OnDuplicate>),
 }
 
-/// What is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DuplicateAction {
-    /// The document is stored, and the answer names the other.
-    Flag,
-    /// It is not stored.
-    Reject,
+impl DuplicateRule {
+    /// Returns what is done in a collection.
+    pub(crate) fn in_collection(self, collection: &Reader) -> Option<OnDuplicate> {
+        match self {
+            Self::OfCollection => collection.settings().on_duplicate,
+            Self::Given(on_duplicate) => on_duplicate,
+        }
+    }
 }
 
 /// The document that another one resembles most.

@@ -19,7 +19,7 @@ use super::write::DocumentResult;
 use crate::app::App;
 use crate::error::{ApiError, Problem};
 use crate::extract::parse_line;
-use crate::service::{OnDuplicate, StreamEvent, ingest_stream};
+use crate::service::{DuplicateRule, StreamEvent, ingest_stream};
 
 /// One answer line.
 #[derive(Serialize)]
@@ -71,10 +71,11 @@ pub(crate) fn is_ndjson(media_type: &str) -> bool {
 pub(super) async fn write(
     app: App,
     collection: &str,
-    on_duplicate: Option<OnDuplicate>,
+    on_duplicate: DuplicateRule,
     request: Request,
 ) -> Result<Response, ApiError> {
     let collection = app.engine()?.writer(collection)?;
+    let on_duplicate = on_duplicate.in_collection(collection.reader());
     let body = if request.headers().contains_key(header::EXPECT) {
         asked_for(request.into_body()).await
     } else {

@@ -25,43 +25,26 @@ use crate::extract::{
     ApiJson, ApiQuery, CollectionName, JsonBody, ListLimit, from_object_only, media_type, present,
 };
 use crate::queue::Admission;
-use crate::routes::duplicates::check_score;
+use crate::routes::on_duplicate::{OnDuplicateShape, rule};
 use crate::routes::problems::{
     BodyProblems, CollectionProblems, ConflictProblems, EngineProblems, WriteProblems,
 };
-use crate::service::{
-    DocumentOutcome, Drafts, DuplicateAction, OnDuplicate, Warning, WriteStatus, ingest,
-};
+use crate::service::{DocumentOutcome, Drafts, DuplicateRule, Warning, WriteStatus, ingest};
 
-/// Documents to store together.
+/// Documents to store together. Without `on_duplicate`, the setting of the collection counts.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct DocumentsRequest {
     /// At most `limits.max_documents_per_request`, with distinct ids.
     #[schema(min_items = 1, max_items = 1000)]
     documents: Vec<DocumentInput>,
-    #[serde(default)]
-    #[schema(inline)]
-    on_duplicate: OnDuplicateShape,
+    #[serde(default, deserialize_with = "present")]
+    #[schema(inline, nullable = false)]
+    on_duplicate: Option<OnDuplicateShape>,
     /// The least cosine of two documents that resemble each other; goes with `on_duplicate`.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, minimum = -1, maximum = 1, example = 0.95)]
     min_score: Option<f32>,
-}
-
-/// What becomes of a document that resembles one that is stored, or one before it in the same request. One
-/// that replaces another with its id is not compared with that one; one whose text does not change is not
-/// compared.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum OnDuplicateShape {
-    /// It is stored, and nothing is compared.
-    #[default]
-    Allow,
-    /// It is stored, and `duplicate_of` names the other one.
-    Flag,
-    /// It is not stored: its status is `rejected`, and `duplicate_of` names the other one.
-    Reject,
 }
 
 /// What a stream says of all its lines.
@@ -71,44 +54,16 @@ pub(crate) enum OnDuplicateShape {
 pub(crate) struct StreamQuery {
     /// With `application/x-ndjson`, what a JSON body says in its field.
     #[param(inline)]
-    #[serde(default)]
-    on_duplicate: OnDuplicateShape,
+    on_duplicate: Option<OnDuplicateShape>,
     /// The least cosine of two documents that resemble each other; goes with `on_duplicate`.
     #[param(inline, minimum = -1, maximum = 1)]
     min_score: Option<f32>,
 }
 
-impl OnDuplicateShape {
-    /// # Errors
-    /// 422 for a threshold that is missing, for nothing, or out of range.
-    fn checked(self, min_score: Option<f32>) -> Result<Option<OnDuplicate>, ApiError> {
-        let action = match self {
-            Self::Allow => None,
-            Self::Flag => Some(DuplicateAction::Flag),
-            Self::Reject => Some(DuplicateAction::Reject),
-        };
-        match (action, min_score) {
-            (None, None) => Ok(None),
-            (Some(action), Some(min_score)) => {
-                check_score(min_score)?;
-                Ok(Some(OnDuplicate { action, min_score }))
-            }
-            (Some(_), None) => {
-                let detail = "on_duplicate needs min_score beside it";
-                Err(ApiError::invalid("/min_score", detail))
-            }
-            (None, Some(_)) => {
-                let detail = "min_score needs on_duplicate beside it: flag or reject";
-                Err(ApiError::invalid("/min_score", detail))
-            }
-        }
-    }
-}
-
 from_object_only!(DocumentsRequest);
 
 impl JsonBody for DocumentsRequest {
-    type Checked = (Drafts, Option<OnDuplicate>);
+    type Checked = (Drafts, DuplicateRule);
 
     fn lists(limits: &Limits) -> Vec<ListLimit> {
         vec![ListLimit::new(
@@ -120,7 +75,7 @@ impl JsonBody for DocumentsRequest {
     }
 
     fn check(self, limits: &Limits) -> Result<Self::Checked, ApiError> {
-        let on_duplicate = self.on_duplicate.checked(self.min_score)?;
+        let on_duplicate = rule(self.on_duplicate, self.min_score)?;
         Ok((drafts(self, limits)?, on_duplicate))
     }
 }
@@ -259,11 +214,11 @@ pub(crate) async fn write(
     request: Request,
 ) -> Result<Response, ApiError> {
     if stream::is_ndjson(&media_type(request.headers())) {
-        let on_duplicate = query.on_duplicate.checked(query.min_score);
+        let on_duplicate = rule(query.on_duplicate, query.min_score);
         let on_duplicate = on_duplicate.map_err(ApiError::without_pointer)?;
         return stream::write(app, &collection, on_duplicate, request).await;
     }
-    if query.on_duplicate != OnDuplicateShape::Allow || query.min_score.is_some() {
+    if query.on_duplicate.is_some() || query.min_score.is_some() {
         let detail = "with a JSON body, on_duplicate and min_score are fields of the body";
         return Err(ApiError::new(ErrorCode::InvalidRequest, detail));
     }
@@ -272,6 +227,7 @@ pub(crate) async fn write(
     let started_at = Instant::now();
     let engine = app.engine()?;
     let collection = engine.writer(&collection)?;
+    let on_duplicate = on_duplicate.in_collection(collection.reader());
     let outcomes = ingest(engine, &collection, drafts, on_duplicate, Admission::Refuse).await?;
     Ok(Json(DocumentsResponse {
         results: outcomes.into_iter().map(Into::into).collect(),
