@@ -1,23 +1,27 @@
 //! Rewriting a store, so that it takes no more room than its data needs.
 //!
-//! sled keeps old versions of pages until a whole segment of its log is free. The entries are
-//! copied into a new store, compared with the old one, and the new folder takes the old one's place
-//! by two renames. Killed at any moment, one of them is whole; [`data_folder::prepare`] finds it.
+//! sled keeps old versions of pages until a whole segment of its log is free. The entries are copied into a new
+//! store, also while the old one is written to (`store/rewriting.rs`), read back and compared, and the new one
+//! takes the place of the old one (`successor.rs`).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::data_folder::{self, REPLACED_FOLDER, REWRITTEN_FOLDER, STORE_FOLDER};
-use crate::durable_files::{fsync_folder, remove_if_there};
+use crate::data_folder;
+use crate::durable_files::{remove_if_there, tree_bytes};
 use crate::lock_file::LockFile;
-use crate::store::{FORMAT_VERSION, Filling, KeyRange, Store, check_room, stored_format};
-use crate::{Error, IndexOptions};
+use crate::store::{Exchange, FORMAT_VERSION, Store, stored_format};
+use crate::successor::{self, STORE_FOLDER, Successor};
+use crate::{Cancel, Error, IndexOptions, Progress};
 
 /// Stores smaller than this are left alone unless asked: sled's log grows in steps that are large
 /// beside them.
 pub(crate) const MIN_WASTEFUL_BYTES: u64 = 64 << 20;
 /// What a new store takes on the disk for each byte of live data, rounded up.
-pub(crate) const STORE_BYTES_PER_LIVE_BYTE: u64 = 2;
+const STORE_BYTES_PER_LIVE_BYTE: u64 = 2;
+/// Pause between two looks at whether the old database is still read.
+const READ_PAUSE: Duration = Duration::from_millis(20);
 
 /// What a compaction did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +55,7 @@ pub fn compact(data_folder: &Path, options: &IndexOptions) -> Result<CompactionR
     if !data_folder.join(STORE_FOLDER).join("db").is_file() {
         return Err(no_data());
     }
-    Compaction::new(data_folder, options, &lock).run()
+    rewrite(data_folder, open(data_folder, options, &lock)?)
 }
 
 /// Opens the store of a data folder. One that takes more than
@@ -64,147 +68,67 @@ pub(crate) fn open_compact(
     options: &IndexOptions,
     lock: &LockFile,
 ) -> Result<Store, Error> {
-    let compaction = Compaction::new(data_folder, options, lock);
-    let (store, _) = compaction.open_compact(MIN_WASTEFUL_BYTES)?;
+    let (store, _) = open_compact_from(MIN_WASTEFUL_BYTES, data_folder, options, lock)?;
     Ok(store)
 }
 
-/// The steps, each of which may be the last.
-struct Compaction<'a> {
-    folder: &'a Path,
-    options: &'a IndexOptions,
-    lock: &'a LockFile,
+/// As [`open_compact`], of stores that take so many bytes at least. Also whether it was rewritten.
+fn open_compact_from(
+    min_bytes: u64,
+    data_folder: &Path,
+    options: &IndexOptions,
+    lock: &LockFile,
+) -> Result<(Store, bool), Error> {
+    let store = open(data_folder, options, lock)?;
+    if !is_wasteful(&store, options, min_bytes)? {
+        return Ok((store, false));
+    }
+    let is_rewritten = match rewrite(data_folder, store) {
+        Ok(_) => true,
+        Err(Error::StorageFull { .. }) => {
+            tracing::warn!("the disk has no room to compact the store; it is opened as it is");
+            false
+        }
+        Err(error) => return Err(error),
+    };
+    Ok((open(data_folder, options, lock)?, is_rewritten))
 }
 
-impl<'a> Compaction<'a> {
-    fn new(folder: &'a Path, options: &'a IndexOptions, lock: &'a LockFile) -> Self {
-        Self {
-            folder,
-            options,
-            lock,
-        }
+/// Rewrites a store that nobody else uses, and closes it.
+fn rewrite(data_folder: &Path, store: Store) -> Result<CompactionReport, Error> {
+    if let Some(stored) = newer_format(&store)? {
+        return Err(Error::NewerFormat {
+            stored,
+            supported: FORMAT_VERSION,
+        });
     }
+    let compaction = Compaction::new(data_folder, Arc::new(store));
+    let report = compaction.run(&Cancel::default(), &Progress::default())?;
+    // Closed before it is moved.
+    drop(compaction);
+    successor::finish(data_folder)?;
+    Ok(CompactionReport {
+        pause: Duration::ZERO,
+        ..report
+    })
+}
 
-    fn run(&self) -> Result<CompactionReport, Error> {
-        let report = self.rewrite().inspect_err(|_| {
-            // The next start removes what cannot be removed now.
-            drop(fs_err::remove_dir_all(self.folder.join(REWRITTEN_FOLDER)));
-        })?;
-        self.rename(STORE_FOLDER, REPLACED_FOLDER)?;
-        self.rename(REWRITTEN_FOLDER, STORE_FOLDER)?;
-        self.remove_replaced()?;
-        Ok(report)
+/// Returns whether a store is large and takes too much for its live data. One of a newer format is not ours to
+/// judge.
+fn is_wasteful(store: &Store, options: &IndexOptions, min_bytes: u64) -> Result<bool, Error> {
+    let Some(ratio) = options.compact_at_start_over_ratio else {
+        return Ok(false);
+    };
+    let disk_bytes = store.size_on_disk()?;
+    if disk_bytes < min_bytes || newer_format(store)?.is_some() {
+        return Ok(false);
     }
+    Ok(disk_bytes as f64 > ratio * store.live_bytes() as f64)
+}
 
-    /// Copies everything into a new store, makes it durable, and compares the two.
-    fn rewrite(&self) -> Result<CompactionReport, Error> {
-        remove_if_there(&self.folder.join(REWRITTEN_FOLDER))?;
-        let old = self.open(STORE_FOLDER)?;
-        if let Some(stored) = newer_format(&old)? {
-            return Err(Error::NewerFormat {
-                stored,
-                supported: FORMAT_VERSION,
-            });
-        }
-        let live_bytes = old.live_bytes();
-        let needed = live_bytes.saturating_mul(STORE_BYTES_PER_LIVE_BYTE);
-        check_room(self.folder, needed, self.options.min_free_disk_bytes)?;
-        let new = self.open(REWRITTEN_FOLDER)?;
-        let mut filling = Filling::new(&new);
-        let mut entries = 0;
-        for entry in old.scan(&KeyRange::everything()) {
-            filling.add(entry?)?;
-            entries += 1;
-        }
-        filling.finish()?;
-        self.compare(&old, &new)?;
-        Ok(CompactionReport {
-            entries,
-            live_bytes,
-            before_bytes: old.size_on_disk()?,
-            after_bytes: new.size_on_disk()?,
-            pause: Duration::ZERO,
-        })
-    }
-
-    fn compare(&self, old: &Store, new: &Store) -> Result<(), Error> {
-        let everything = KeyRange::everything();
-        let mut rewritten = new.scan(&everything);
-        let mut place = 0;
-        for entry in old.scan(&everything) {
-            if rewritten.next().transpose()? != Some(entry?) {
-                return Err(self.differs(place));
-            }
-            place += 1;
-        }
-        match rewritten.next() {
-            None => Ok(()),
-            Some(_) => Err(self.differs(place)),
-        }
-    }
-
-    fn rename(&self, from: &str, to: &str) -> Result<(), Error> {
-        fs_err::rename(self.folder.join(from), self.folder.join(to))?;
-        Ok(fsync_folder(self.folder)?)
-    }
-
-    fn remove_replaced(&self) -> Result<(), Error> {
-        remove_if_there(&self.folder.join(REPLACED_FOLDER))?;
-        Ok(fsync_folder(self.folder)?)
-    }
-
-    /// The open store, and whether it was rewritten before.
-    fn open_compact(&self, min_bytes: u64) -> Result<(Store, bool), Error> {
-        let store = self.open(STORE_FOLDER)?;
-        if !self.is_wasteful(&store, min_bytes)? {
-            return Ok((store, false));
-        }
-        drop(store);
-        let is_rewritten = match self.run() {
-            Ok(report) => {
-                tracing::info!(
-                    before_bytes = report.before_bytes,
-                    after_bytes = report.after_bytes,
-                    "the store was compacted"
-                );
-                true
-            }
-            Err(Error::StorageFull { .. }) => {
-                tracing::warn!("the disk has no room to compact the store; it is opened as it is");
-                false
-            }
-            Err(error) => return Err(error),
-        };
-        Ok((self.open(STORE_FOLDER)?, is_rewritten))
-    }
-
-    /// Whether a store is large and takes too much for its live data. One of a newer format is not
-    /// ours to judge.
-    fn is_wasteful(&self, store: &Store, min_bytes: u64) -> Result<bool, Error> {
-        let Some(ratio) = self.options.compact_at_start_over_ratio else {
-            return Ok(false);
-        };
-        let disk_bytes = store.size_on_disk()?;
-        if disk_bytes < min_bytes || newer_format(store)?.is_some() {
-            return Ok(false);
-        }
-        Ok(disk_bytes as f64 > ratio * store.live_bytes() as f64)
-    }
-
-    fn open(&self, folder: &str) -> Result<Store, Error> {
-        Store::open(
-            &self.folder.join(folder),
-            self.options.store(),
-            self.lock.clone(),
-        )
-    }
-
-    fn differs(&self, entry: u64) -> Error {
-        Error::RewriteDiffers {
-            path: self.folder.join(STORE_FOLDER),
-            entry,
-        }
-    }
+fn open(data_folder: &Path, options: &IndexOptions, lock: &LockFile) -> Result<Store, Error> {
+    let folder = data_folder.join(STORE_FOLDER);
+    Store::open(&folder, options.store(), lock.clone())
 }
 
 /// The format of a store that a newer version has written.
@@ -212,8 +136,120 @@ fn newer_format(store: &Store) -> Result<Option<u32>, Error> {
     Ok(stored_format(store)?.filter(|stored| *stored > FORMAT_VERSION))
 }
 
+/// Compacts one open store.
+#[derive(Debug)]
+pub(crate) struct Compaction {
+    folder: PathBuf,
+    store: Arc<Store>,
+    /// Ends what the thread does when the index is closed.
+    closing: Cancel,
+    /// One at a time, with the number of the folder that the store is in: 0 is its usual one.
+    number: Mutex<u64>,
+}
+
+impl Compaction {
+    /// For the store of a data folder, which is in its usual place.
+    pub(crate) fn new(folder: &Path, store: Arc<Store>) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            store,
+            closing: Cancel::default(),
+            number: Mutex::default(),
+        }
+    }
+
+    /// The store.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Ends a compaction of the thread when the index is closed.
+    pub(crate) fn closing(&self) -> &Cancel {
+        &self.closing
+    }
+
+    /// Rewrites the store, which may be in use.
+    ///
+    /// # Errors
+    /// [`Error::StorageFull`] before anything is written; [`Error::RewriteOverrun`],
+    /// [`Error::Cancelled`], or a failing disk. The store is as it was then.
+    pub(crate) fn run(
+        &self,
+        cancel: &Cancel,
+        progress: &Progress,
+    ) -> Result<CompactionReport, Error> {
+        let mut number = self.number.lock().unwrap_or_else(PoisonError::into_inner);
+        let before_bytes = self.store.size_on_disk()?;
+        let room = self.store.live_bytes();
+        self.store
+            .check_room(room.saturating_mul(STORE_BYTES_PER_LIVE_BYTE))?;
+        let successor = Successor::numbered(&self.folder, *number + 1);
+        let next = successor.path();
+        remove_if_there(&next)?;
+        let copied = self.exchange(&successor, cancel, progress);
+        let exchange = copied.inspect_err(|_| {
+            // What may have been named is kept; the next start knows which one it is.
+            if !self.store.has_failed() {
+                successor.give_up();
+            }
+        })?;
+        let old = self.folder_of(*number);
+        *number += 1;
+        self.remove(&exchange, &old, cancel)?;
+        tracing::info!(
+            before_bytes,
+            after_bytes = tree_bytes(&next)?,
+            pause_ms = exchange.pause.as_millis() as u64,
+            "the store was compacted"
+        );
+        Ok(CompactionReport {
+            entries: exchange.entries,
+            live_bytes: exchange.live_bytes,
+            before_bytes,
+            after_bytes: tree_bytes(&next)?,
+            pause: exchange.pause,
+        })
+    }
+
+    fn exchange(
+        &self,
+        successor: &Successor,
+        cancel: &Cancel,
+        progress: &Progress,
+    ) -> Result<Exchange, Error> {
+        progress.set_total(self.store.live_bytes());
+        let mut copy = self.store.rewrite(&successor.path())?;
+        while copy.copy_step()? {
+            progress.set_done(copy.copied_bytes());
+            cancel.check()?;
+        }
+        copy.verify(|| cancel.check())?;
+        let named = successor.nominate()?;
+        copy.exchange(|| Ok(named.commit().map(drop)?))
+    }
+
+    /// Removes what was replaced when nothing reads from it any more. The next start does so when
+    /// the index is closed before.
+    fn remove(&self, exchange: &Exchange, old: &Path, cancel: &Cancel) -> Result<(), Error> {
+        while exchange.replaced.is_read() {
+            if cancel.wait(READ_PAUSE) {
+                return Ok(());
+            }
+        }
+        Ok(remove_if_there(old)?)
+    }
+
+    fn folder_of(&self, number: u64) -> PathBuf {
+        match number {
+            0 => self.folder.join(STORE_FOLDER),
+            number => Successor::numbered(&self.folder, number).path(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::open as open_store;
     use super::*;
     use crate::store::{Key, WriteBatch};
     use crate::{
@@ -263,7 +299,7 @@ mod tests {
         let collection = index.collection("default").unwrap();
         assert_eq!(collection.reader().list(None, 1000).unwrap(), documents);
         drop((collection, index));
-        for left in [REWRITTEN_FOLDER, REPLACED_FOLDER] {
+        for left in ["store.1", "store.current"] {
             assert!(!folder.join(left).exists(), "{left} is still there");
         }
     }
@@ -280,21 +316,31 @@ mod tests {
 
     #[test]
     fn a_compaction_that_ends_after_any_step_loses_nothing() {
-        for steps in 0..=4 {
+        for steps in 0..=4_usize {
             let folder = tempfile::tempdir().unwrap();
             let documents = churned(folder.path());
             let lock = LockFile::acquire(folder.path()).unwrap();
             let options = IndexOptions::default();
-            let compaction = Compaction::new(folder.path(), &options, &lock);
-            let run = [
-                &(|| compaction.rewrite().map(drop)) as &dyn Fn() -> Result<(), Error>,
-                &|| compaction.rename(STORE_FOLDER, REPLACED_FOLDER),
-                &|| compaction.rename(REWRITTEN_FOLDER, STORE_FOLDER),
-                &|| compaction.remove_replaced(),
-            ];
-            for step in &run[..steps] {
-                step().unwrap();
+            let store = open_store(folder.path(), &options, &lock).unwrap();
+            let successor = Successor::numbered(folder.path(), 1);
+            let mut copy = store.rewrite(&successor.path()).unwrap();
+            while copy.copy_step().unwrap() {}
+            let named = successor.nominate().unwrap();
+            if steps > 0 {
+                copy.exchange(|| Ok(named.commit().map(drop)?)).unwrap();
+            } else {
+                drop(copy);
             }
+            drop(store);
+            let old = folder.path().join(STORE_FOLDER);
+            let run: [&dyn Fn(); 3] = [
+                &|| fs_err::remove_file(old.join("db")).unwrap(),
+                &|| fs_err::remove_dir_all(&old).unwrap(),
+                &|| fs_err::rename(successor.path(), &old).unwrap(),
+            ];
+            run[..steps.saturating_sub(1)]
+                .iter()
+                .for_each(|step| step());
             drop(lock);
             assert_holds(folder.path(), &documents);
             compact(folder.path(), &options).unwrap();
@@ -313,8 +359,9 @@ mod tests {
                 min_free_disk_bytes,
                 ..IndexOptions::default()
             };
-            let compaction = Compaction::new(folder.path(), &options, &lock);
-            compaction.open_compact(min_bytes).unwrap().1
+            open_compact_from(min_bytes, folder.path(), &options, &lock)
+                .unwrap()
+                .1
         };
         assert!(!run(0, None, 0));
         assert!(!run(0, Some(1e6), 0));
@@ -334,14 +381,17 @@ mod tests {
             compact_at_start_over_ratio: Some(1.1),
             ..IndexOptions::default()
         };
-        let compaction = Compaction::new(folder.path(), &options, &lock);
-        let store = compaction.open(STORE_FOLDER).unwrap();
+        let store = open_store(folder.path(), &options, &lock).unwrap();
         let mut batch = WriteBatch::default();
         let newer = (FORMAT_VERSION + 1).to_le_bytes();
         batch.put(&Key::format_version(), newer.to_vec());
         store.make_durable(store.apply(batch).unwrap()).unwrap();
         drop(store);
-        assert!(!compaction.open_compact(0).unwrap().1);
+        assert!(
+            !open_compact_from(0, folder.path(), &options, &lock)
+                .unwrap()
+                .1
+        );
         drop(lock);
         let error = compact(folder.path(), &options).unwrap_err();
         assert!(matches!(error, Error::NewerFormat { .. }), "{error}");
@@ -351,38 +401,11 @@ mod tests {
     fn a_half_written_new_store_is_thrown_away() {
         let folder = tempfile::tempdir().unwrap();
         let documents = churned(folder.path());
-        let rewritten = folder.path().join(REWRITTEN_FOLDER);
+        let rewritten = Successor::numbered(folder.path(), 1).path();
         fs_err::create_dir(&rewritten).unwrap();
         let db = fs_err::read(folder.path().join(STORE_FOLDER).join("db")).unwrap();
         fs_err::write(rewritten.join("db"), &db[..db.len() / 3]).unwrap();
         assert_holds(folder.path(), &documents);
-    }
-
-    #[test]
-    fn a_half_removed_old_store_is_thrown_away() {
-        let folder = tempfile::tempdir().unwrap();
-        let documents = churned(folder.path());
-        let replaced = folder.path().join(REPLACED_FOLDER);
-        fs_err::create_dir(&replaced).unwrap();
-        fs_err::write(replaced.join("conf"), "x").unwrap();
-        assert_holds(folder.path(), &documents);
-    }
-
-    #[test]
-    fn a_rewritten_store_that_differs_does_not_take_the_place_of_the_old_one() {
-        let folder = tempfile::tempdir().unwrap();
-        churned(folder.path());
-        let lock = LockFile::acquire(folder.path()).unwrap();
-        let options = IndexOptions::default();
-        let compaction = Compaction::new(folder.path(), &options, &lock);
-        let (old, new) = (
-            compaction.open(STORE_FOLDER).unwrap(),
-            compaction.open("other").unwrap(),
-        );
-        let error = compaction.compare(&old, &new).unwrap_err();
-        assert!(matches!(error, Error::RewriteDiffers { entry: 0, .. }));
-        let error = compaction.compare(&new, &old).unwrap_err();
-        assert!(matches!(error, Error::RewriteDiffers { entry: 0, .. }));
     }
 
     #[test]

@@ -374,14 +374,6 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-    /// A rewritten store differs from the one it was made from. The old one is untouched.
-    #[error("the rewritten store differs from {path} at entry {entry}; nothing was changed", path = path.display())]
-    RewriteDiffers {
-        /// The folder.
-        path: PathBuf,
-        /// Place of the first entry that differs, from 0.
-        entry: u64,
-    },
     /// A question by words to a collection whose words are not indexed.
     #[error(
         "the words of the collection {name:?} are not indexed; it was made with `lexical: false`"

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::collection::{Collection, CollectionLoader, SegmentFolders};
 use crate::collections::{Collections, PutOutcome};
-use crate::compaction::{CompactionReport, open_compact};
-use crate::compactor::{Compactor, OnlineCompaction};
-use crate::data_folder::{self, STORE_FOLDER};
+use crate::compaction::{Compaction, CompactionReport, open_compact};
+use crate::compactor::Compactor;
+use crate::data_folder;
 use crate::encoder_identity::{EncoderIdentity, check_encoder};
 use crate::health::{Health, HealthCondition};
 use crate::job_files::JobFiles;
@@ -17,6 +17,7 @@ use crate::maintainer::{Maintainer, work_off};
 use crate::memory::{MemoryBudget, MemoryUse};
 use crate::snapshots::{SnapshotFolder, SnapshotInfo};
 use crate::store::{Store, check_format};
+use crate::successor::STORE_FOLDER;
 use crate::watch::Watch;
 use crate::{Cancel, CollectionSettings, Error, IndexOptions, Progress};
 
@@ -68,7 +69,7 @@ impl Index {
         };
         let collections = Arc::new(Collections::open(loader, options)?);
         let health = Arc::new(Health::default());
-        let compaction = OnlineCompaction::new(folder, Arc::clone(&store));
+        let compaction = Compaction::new(folder, Arc::clone(&store));
         Ok(Self {
             compactor: Compactor::start(compaction, options, &health)?,
             _watch: Watch::start(Arc::clone(&store), Arc::clone(&memory), Arc::clone(&health))?,

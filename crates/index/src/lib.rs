@@ -39,6 +39,7 @@ mod settings;
 mod single_segment;
 mod snapshots;
 mod store;
+mod successor;
 mod temporary_file;
 mod vectors;
 mod watch;

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use siamese_index::{
-    Cancel, Chunking, CollectionSettings, DocumentDraft, DocumentWrite, EncoderIdentity, Error,
-    GraphSettings, Index, IndexOptions, Language, NewPassage, PassageSize, Progress, SearchOptions,
-    SnapshotInfo, SnapshotOptions, WordSettings, restore_snapshot, verify_snapshot,
+    Cancel, Chunking, CollectionSettings, DocumentDraft, DocumentWrite, DuplicateAction,
+    EncoderIdentity, Error, GraphSettings, Index, IndexOptions, Language, NewPassage, OnDuplicate,
+    PassageSize, Progress, SearchOptions, SnapshotInfo, SnapshotOptions, WordSettings,
+    restore_snapshot, verify_snapshot,
 };
 
 /// Large enough for a vector to be cut into pieces.
@@ -63,6 +64,10 @@ fn other_settings() -> CollectionSettings {
             language: Some(Language::Greek),
             folds_accents: false,
         },
+        on_duplicate: Some(OnDuplicate {
+            action: DuplicateAction::Reject,
+            min_score: 0.9,
+        }),
     }
 }
 

@@ -56,7 +56,7 @@ pub use write::WritePlan;
 pub use writer::Writer;
 
 use crate::CollectionSettings;
-use crate::store::CollectionId;
+use crate::store::{CollectionId, CollectionRecord};
 
 /// A named set of documents: what reads it, and what writes it.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Checking a snapshot, and making a data folder of it.
 //!
-//! The store is filled beside its place and gets its name when it is complete and durable, so a
+//! The store is filled beside its place and takes it when it is complete and durable (`successor.rs`), so a
 //! restore that is interrupted leaves no data folder, and [`crate::Index::open`] says so.
 
 use std::path::{Path, PathBuf};
@@ -9,18 +9,20 @@ use std::sync::Arc;
 use super::manifest::SnapshotManifest;
 use super::reader::SnapshotReader;
 use crate::collection::check_loads;
-use crate::data_folder::{self, RESTORING_FOLDER, STORE_FOLDER};
+use crate::data_folder;
 use crate::durable_files::{folder_of, fsync_folder, remove_if_there};
 use crate::lock_file::{LOCK_FILE, LockFile};
 use crate::store::{CollectionRecord, Entry, Filling, Store, check_room};
+use crate::successor::{self, LEFT_BY_RESTORE, Successor};
 use crate::{Error, IndexOptions, check_collection_name};
 
 /// What a store takes on the disk for each byte of a snapshot, rounded up.
 const STORE_BYTES_PER_BYTE: u64 = 2;
 /// What may lie in a folder into which a snapshot is restored.
-const IGNORED: [&str; 5] = [
+const IGNORED: [&str; 6] = [
     LOCK_FILE,
-    RESTORING_FOLDER,
+    LEFT_BY_RESTORE[0],
+    LEFT_BY_RESTORE[1],
     data_folder::SCRATCH_FOLDER,
     super::SNAPSHOTS_FOLDER,
     "lost+found",
@@ -59,7 +61,7 @@ pub fn restore_snapshot(
     .run(options, &lock);
     if outcome.is_err() {
         // What cannot be removed is named by the next restore or start.
-        drop(fs_err::remove_dir_all(data_folder.join(RESTORING_FOLDER)));
+        Successor::restored(data_folder).give_up();
         if !was_there {
             drop(fs_err::remove_dir_all(data_folder));
         }
@@ -74,7 +76,8 @@ struct Restore {
 
 impl Restore {
     fn run(&self, options: &IndexOptions, lock: &LockFile) -> Result<(), Error> {
-        let restoring = self.folder.join(RESTORING_FOLDER);
+        let successor = Successor::restored(&self.folder);
+        let restoring = successor.path();
         remove_if_there(&restoring)?;
         let reader = SnapshotReader::open(&self.file)?;
         let reserve = options.min_free_disk_bytes;
@@ -90,9 +93,10 @@ impl Restore {
         let store = Arc::new(store);
         check_loads(&store, &restoring)?;
         drop(store);
-        fs_err::rename(restoring, self.folder.join(STORE_FOLDER))?;
-        fsync_folder(&self.folder)?;
-        Ok(fsync_folder(folder_of(&self.folder))?)
+        // The folder itself may be new.
+        fsync_folder(folder_of(&self.folder))?;
+        successor.nominate()?.commit()?;
+        successor::finish(&self.folder)
     }
 }
 
