@@ -2,6 +2,8 @@
 
 #[cfg(any(feature = "measure", test))]
 mod collection;
+#[cfg(any(feature = "measure", test))]
+mod duplicates;
 mod encoder;
 mod filters;
 mod http;
@@ -34,6 +36,8 @@ enum BenchCommand {
     Index(index::Index),
     #[cfg(any(feature = "measure", test))]
     Collection(collection::CollectionBench),
+    #[cfg(any(feature = "measure", test))]
+    Duplicates(duplicates::DuplicatesBench),
     Http(http::HttpBench),
     #[cfg(any(feature = "measure", test))]
     Storage(storage::Storage),
@@ -47,6 +51,8 @@ impl Bench {
             BenchCommand::Index(bench) => bench.run(),
             #[cfg(any(feature = "measure", test))]
             BenchCommand::Collection(bench) => bench.run(),
+            #[cfg(any(feature = "measure", test))]
+            BenchCommand::Duplicates(bench) => bench.run(),
             BenchCommand::Http(bench) => bench.run(),
             #[cfg(any(feature = "measure", test))]
             BenchCommand::Storage(bench) => bench.run(),

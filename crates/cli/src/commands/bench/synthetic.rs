@@ -7,6 +7,11 @@ const WORDS: u64 = 5000;
 const CLUSTERS: u64 = 500;
 /// Dimensions in which clustered vectors mostly differ.
 const INTRINSIC_DIMENSIONS: usize = 48;
+/// Of so many numbers in a row, these are near-copies of earlier vectors.
+const NUMBERS_IN_A_ROW: u64 = 8;
+const COPIES: std::ops::RangeInclusive<u64> = 1..=3;
+/// How far a near-copy lies from what it copies, in lengths of that: cosines of 0.82 to 1.
+const MAX_DISTANCE: f32 = 0.7;
 /// How far a vector lies from the middle of its cluster, and how much all other dimensions add.
 const SPREAD: f32 = 0.9;
 const NOISE: f32 = 0.35;
@@ -82,6 +87,35 @@ impl Clustered {
     }
 }
 
+/// Vectors in clusters, some of which are near-copies of others.
+#[derive(Debug)]
+pub(super) struct NearCopies(Clustered);
+
+impl NearCopies {
+    pub(super) fn new(dimensions: usize) -> Self {
+        Self(Clustered::new(dimensions))
+    }
+
+    /// The vector with a number, of no certain length.
+    pub(super) fn vector(&self, number: u64) -> Vec<f32> {
+        if !COPIES.contains(&(number % NUMBERS_IN_A_ROW)) {
+            return self.0.vector(number);
+        }
+        let mut random = Random::new(number << 20 | 4);
+        // The first number of a row is never a copy.
+        let original = random.next() % number / NUMBERS_IN_A_ROW * NUMBERS_IN_A_ROW;
+        let mut vector = self.0.vector(original);
+        let noise = random.normals(vector.len());
+        let length = |vector: &[f32]| vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+        let distance = (random.next() % 1000) as f32 / 1000.0 * MAX_DISTANCE;
+        let scale = distance * length(&vector) / length(&noise);
+        for (value, noise) in vector.iter_mut().zip(noise) {
+            *value += scale * noise;
+        }
+        vector
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,5 +145,19 @@ mod tests {
         cosines.sort_by(f32::total_cmp);
         let (median, nearest) = (cosines[1000], cosines[1998]);
         assert!(median.abs() < 0.2 && nearest > 0.4, "{median} {nearest}");
+    }
+
+    #[test]
+    fn near_copies_are_near_to_an_earlier_vector_and_others_are_not() {
+        let space = NearCopies::new(384);
+        let vectors: Vec<_> = (0..400).map(|number| space.vector(number)).collect();
+        for (number, vector) in vectors.iter().enumerate().skip(8) {
+            let earlier = vectors[..number].iter();
+            let nearest = earlier
+                .map(|other| cosine(vector, other))
+                .fold(-1.0, f32::max);
+            let is_copy = COPIES.contains(&(number as u64 % NUMBERS_IN_A_ROW));
+            assert_eq!(nearest > 0.75, is_copy, "{number}: {nearest}");
+        }
     }
 }
