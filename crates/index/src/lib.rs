@@ -84,6 +84,7 @@ pub use snapshots::{
 };
 pub use store::Reclaim;
 pub use vectors::{
-    AllPairs, MostAlike, Pair, PairSink, alike_pairs, cosine, most_alike, normalized,
+    AllPairs, MostAlike, Pair, PairSink, alike_pairs, cosine, mean_unit, most_alike, normalized,
+    unit_or_zero,
 };
 pub use workers::Workers;

@@ -38,4 +38,4 @@ pub(crate) use scan::{Candidate, Scan};
 pub(crate) use segment::VectorSegment;
 pub(crate) use space::VectorSpace;
 pub(crate) use top_k::TopK;
-pub use unit_vector::normalized;
+pub use unit_vector::{mean_unit, normalized, unit_or_zero};

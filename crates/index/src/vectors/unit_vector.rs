@@ -24,9 +24,46 @@ pub fn normalized(vector: &[f32]) -> Vec<f32> {
         .collect()
 }
 
+/// As [`normalized`], but a zero vector stays as it is: it is alike to nothing.
+#[must_use]
+pub fn unit_or_zero(vector: &[f32]) -> Vec<f32> {
+    match vector.iter().all(|value| *value == 0.0) {
+        true => vector.to_vec(),
+        false => normalized(vector),
+    }
+}
+
+/// The mean of vectors of length 1, scaled to length 1: what stands for a document of several passages. Zero
+/// where they cancel each other out.
+#[must_use]
+pub fn mean_unit(vectors: &[&[f32]]) -> Vec<f32> {
+    let mut mean = vec![0.0; vectors.first().map_or(0, |vector| vector.len())];
+    for vector in vectors {
+        let pairs = mean.iter_mut().zip(*vector);
+        pairs.for_each(|(mean, value)| *mean += value);
+    }
+    let scale = 1.0 / vectors.len() as f32;
+    mean.iter_mut().for_each(|value| *value *= scale);
+    unit_or_zero(&mean)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_mean_of_one_is_itself_and_opposites_have_none() {
+        let unit = normalized(&[0.3, -0.7, 0.2]);
+        assert_eq!(mean_unit(&[&unit]), unit);
+        assert_eq!(mean_unit(&[&unit, &unit.clone()]), unit);
+        let opposite: Vec<f32> = unit.iter().map(|value| -value).collect();
+        assert_eq!(mean_unit(&[&unit, &opposite]), [0.0; 3]);
+        let mean = mean_unit(&[&[1.0, 0.0], &[0.0, 1.0]]);
+        assert!(
+            mean.iter()
+                .all(|value| (value - 0.5_f32.sqrt()).abs() < 1e-6)
+        );
+    }
 
     #[test]
     fn a_vector_of_length_one_stays_as_it_is() {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use siamese_encoder::InputKind;
-use siamese_index::{Reader, cosine, normalized};
+use siamese_index::{Reader, cosine, unit_or_zero};
 
 use super::search::stored_vector;
 use super::{Cancel, blocking_steps};
@@ -102,7 +102,7 @@ fn stored_vectors(
         Operand::Text(_) => Ok(Vec::new()),
         Operand::Document(id) => {
             cancel.step()?;
-            stored_vector(collection, id).map(unit_length)
+            stored_vector(collection, id).map(|vector| unit_or_zero(&vector))
         }
     };
     operands.iter().map(vector).collect()
@@ -123,17 +123,9 @@ async fn with_texts(
     let lane = Lane::for_texts(texts.len());
     let embeddings = engine.embed_asked(texts, InputKind::Document, lane).await?;
     for (place, embedding) in places.into_iter().zip(embeddings) {
-        vectors[place] = unit_length(embedding.vector);
+        vectors[place] = unit_or_zero(&embedding.vector);
     }
     Ok(vectors)
-}
-
-/// The vector scaled to length 1 as the index does it; a zero vector stays as it is.
-fn unit_length(vector: Vec<f32>) -> Vec<f32> {
-    if vector.iter().all(|value| *value == 0.0) {
-        return vector;
-    }
-    normalized(&vector)
 }
 
 impl Metric {
@@ -182,7 +174,7 @@ mod tests {
 
     #[test]
     fn equals_have_one_and_no_distance_and_nothing_is_over_one() {
-        let vector = unit_length(vec![0.1; 384]);
+        let vector = unit_or_zero(&[0.1; 384]);
         for metric in [Metric::Cosine, Metric::Dot] {
             assert_eq!(metric.score(&vector, &vector), 1.0);
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use anyhow::Result;
 use siamese_encoder::{Encoder, TokenizedText};
-use siamese_index::{Pair, normalized};
+use siamese_index::{Pair, mean_unit, unit_or_zero};
 use siamese_server::passages::{Passage, Passages, passages};
 
 use super::{Scope, Text};
@@ -104,34 +104,15 @@ pub(super) fn encode(encoder: &Encoder, parts: &[Part], of: &[usize]) -> Result<
     let mut vectors = Vec::with_capacity(passages.len());
     for step in passages.chunks(PASSAGES_OF_STEP) {
         let encoded = encoder.encode_tokenized(step)?;
-        vectors.extend(encoded.into_iter().map(unit_length));
+        vectors.extend(encoded.iter().map(|vector| unit_or_zero(vector)));
         bar.inc(step.len() as u64);
     }
     bar.finish_and_clear();
-    let mut vectors = vectors.into_iter();
+    let mut vectors = vectors.iter().map(Vec::as_slice);
     let means = of.iter().map(|place| {
         let count = parts[*place].passages.len();
-        mean(vectors.by_ref().take(count).collect())
+        let vectors: Vec<&[f32]> = vectors.by_ref().take(count).collect();
+        mean_unit(&vectors)
     });
     Ok(means.collect())
-}
-
-fn mean(mut vectors: Vec<Vec<f32>>) -> Vec<f32> {
-    let mut mean = vectors.pop().unwrap_or_default();
-    if vectors.is_empty() {
-        return mean;
-    }
-    for vector in &vectors {
-        let pairs = mean.iter_mut().zip(vector);
-        pairs.for_each(|(mean, value)| *mean += value);
-    }
-    unit_length(mean)
-}
-
-/// The vector scaled to length 1; a zero vector stays as it is.
-fn unit_length(vector: Vec<f32>) -> Vec<f32> {
-    if vector.iter().all(|value| *value == 0.0) {
-        return vector;
-    }
-    normalized(&vector)
 }

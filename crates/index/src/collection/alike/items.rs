@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use roaring::RoaringBitmap;
 
 use super::{AlikeScope, Side};
-use crate::vectors::{Row, normalized};
+use crate::vectors::{Row, mean_unit};
 
 /// Documents or passages in the order of their first passages.
 pub(super) struct Items<'a> {
@@ -92,20 +92,5 @@ fn mean_of<'a>(rows: &[Row<'a>]) -> Cow<'a, [f32]> {
         return Cow::Borrowed(row.vector);
     }
     let vectors: Vec<&[f32]> = rows.iter().map(|row| row.vector).collect();
-    Cow::Owned(mean(&vectors))
-}
-
-/// The mean of vectors, scaled to length 1; zero where they cancel each other out.
-pub(super) fn mean(vectors: &[&[f32]]) -> Vec<f32> {
-    let mut mean = vec![0.0; vectors.first().map_or(0, |vector| vector.len())];
-    for vector in vectors {
-        let pairs = mean.iter_mut().zip(*vector);
-        pairs.for_each(|(mean, value)| *mean += value);
-    }
-    let scale = 1.0 / vectors.len() as f32;
-    mean.iter_mut().for_each(|value| *value *= scale);
-    match mean.iter().all(|value| *value == 0.0) {
-        true => mean,
-        false => normalized(&mean),
-    }
+    Cow::Owned(mean_unit(&vectors))
 }

@@ -163,13 +163,15 @@ impl Reader {
         match options.mode {
             AlikeMode::Exact => compared.all_pairs(options, cancel, progress, &mut best)?,
             AlikeMode::Approximate => {
+                let found = sets.right.as_ref().unwrap_or(&sets.left);
+                // Without a bitmap, no search intersects it with each segment.
+                let is_all = found.len() == state.metadata.documents().len();
+                let passages = (!is_all).then(|| state.metadata.passages_of(found));
                 let near = near_pairs::Search {
                     compared: &compared,
                     options,
                     vectors: &state.vectors,
-                    passages: state
-                        .metadata
-                        .passages_of(sets.right.as_ref().unwrap_or(&sets.left)),
+                    passages,
                     ef_search: self.settings().graph.ef_search,
                 };
                 best.take(&near.run(cancel, progress)?, 0);

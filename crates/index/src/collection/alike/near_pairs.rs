@@ -20,8 +20,8 @@ pub(super) struct Search<'a> {
     pub(super) compared: &'a Compared<'a>,
     pub(super) options: &'a AlikeOptions,
     pub(super) vectors: &'a VectorSpace,
-    /// Those that may be found.
-    pub(super) passages: RoaringBitmap,
+    /// Those that may be found; `None` for all.
+    pub(super) passages: Option<RoaringBitmap>,
     /// As searches of the collection have it.
     pub(super) ef_search: usize,
 }
@@ -70,7 +70,7 @@ impl Search<'_> {
             query: self.compared.left.vector(item),
             limit,
             min_score: None,
-            allowed: Some(&self.passages),
+            allowed: self.passages.as_ref(),
             exact: false,
             ef: self.ef_search.max(limit),
             widens: false,

@@ -1,9 +1,8 @@
 //! The stored document that is most alike to one that is to be stored.
 
 use super::Reader;
-use super::items::mean;
 use crate::collection::SearchOptions;
-use crate::vectors::{cosine, normalized};
+use crate::vectors::{cosine, mean_unit, normalized};
 use crate::{Error, NewPassage};
 
 /// Documents that are looked at: a search ranks by best passages, which may differ from the order by means.
@@ -18,7 +17,7 @@ pub fn document_vector(passages: &[NewPassage]) -> Vec<f32> {
         .map(|passage| normalized(&passage.vector))
         .collect();
     let units: Vec<&[f32]> = units.iter().map(Vec::as_slice).collect();
-    mean(&units)
+    mean_unit(&units)
 }
 
 impl Reader {
