@@ -204,7 +204,7 @@ impl Service {
         self.checked(delete.call()).map(drop)
     }
 
-    /// Whether it has loaded its model and its index.
+    /// Returns whether it has loaded its model and its index.
     ///
     /// # Errors
     /// When nothing answers.

@@ -196,7 +196,7 @@ impl Head {
         }
     }
 
-    /// Whether the documents have their vectors.
+    /// Returns whether the documents have their vectors.
     pub(crate) fn has_vectors(&self) -> bool {
         self.vectors
     }

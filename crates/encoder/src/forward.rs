@@ -16,7 +16,7 @@ pub(crate) struct TextStates<'a> {
 }
 
 /// What `output` makes of each text's states, in the order of the texts, whatever their number and
-/// lengths. It is called with a text's place. A backbone without threads of its own runs on
+/// lengths. It is called with a text's index. A backbone without threads of its own runs on
 /// `threads`. With a `pause`, the pass runs in the background.
 ///
 /// # Errors

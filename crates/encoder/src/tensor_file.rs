@@ -65,7 +65,7 @@ impl TensorFile {
         &self.path
     }
 
-    /// Whether there is a tensor of this name.
+    /// Returns whether there is a tensor of this name.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.metadata.info(name).is_some()
     }

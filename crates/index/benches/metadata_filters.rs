@@ -38,7 +38,7 @@ fn main() {
         let collection = index.collection("default").unwrap();
         single_writes(&collection, documents, with_metadata);
         if with_metadata {
-            questions(&collection);
+            queries(&collection);
             facets(&collection);
         }
     }
@@ -129,7 +129,7 @@ fn single_writes(collection: &Collection, documents: usize, with_metadata: bool)
     );
 }
 
-fn questions(collection: &Collection) {
+fn queries(collection: &Collection) {
     let field = |path: &str, condition| Filter::Field(FieldPath::parse(path).unwrap(), condition);
     let scalar = |value: Value| Scalar::of(&value).unwrap();
     let below = |path, limit| field(path, Condition::Compares(Comparison::Less, scalar(limit)));

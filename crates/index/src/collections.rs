@@ -12,7 +12,7 @@ use crate::{CollectionSettings, Error, IndexOptions, check_collection_name};
 /// The collection that is always there.
 pub const DEFAULT_COLLECTION: &str = "default";
 
-/// Whether a collection was made now.
+/// What became of a collection that was put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PutOutcome {
     /// It was made now, or made again because it was empty and had other settings.

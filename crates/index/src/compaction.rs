@@ -72,7 +72,7 @@ pub(crate) fn open_compact(
     Ok(store)
 }
 
-/// As [`open_compact`], of stores that take so many bytes at least. Also whether it was rewritten.
+/// As [`open_compact`], of stores that take so many bytes at least. Also says whether it was rewritten.
 fn open_compact_from(
     min_bytes: u64,
     data_folder: &Path,

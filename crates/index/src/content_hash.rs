@@ -1,4 +1,4 @@
-//! Whether a document is the same as the one stored.
+//! What tells whether a document is the same as the one stored.
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};

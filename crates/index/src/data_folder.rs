@@ -32,7 +32,8 @@ const OUR_NAMES: [&str; 7] = [
 ];
 
 /// Puts a folder right that an interrupted compaction or restore has left, and refuses one whose
-/// store is missing: sled would make an empty one. Whether there was a store.
+/// store is missing: sled would make an empty one. Returns whether there was a
+/// store.
 pub(crate) fn prepare(folder: &Path) -> Result<bool, Error> {
     make_private(folder);
     successor::finish(folder)?;

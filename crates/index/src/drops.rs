@@ -46,7 +46,7 @@ impl Drops {
         }
     }
 
-    /// Tries again what could not be removed before, as long as `goes_on` says so. Whether nothing is
+    /// Tries again what could not be removed before, as long as `goes_on` says so. Returns whether nothing is
     /// left.
     pub(crate) fn retry(&self, goes_on: impl Fn() -> bool) -> bool {
         let pending = self.lock().clone();

@@ -374,7 +374,7 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-    /// A question by words to a collection whose words are not indexed.
+    /// A query by words in a collection whose words are not indexed.
     #[error(
         "the words of the collection {name:?} are not indexed; it was made with `lexical: false`"
     )]
@@ -382,7 +382,7 @@ pub enum Error {
         /// The collection.
         name: String,
     },
-    /// A question has more words than are looked up.
+    /// A query has more words than are looked up.
     #[error("the query has {words} different words; {max_words} are allowed")]
     TooManyWords {
         /// Words given.
@@ -399,7 +399,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the caller's input is at fault, rather than the store or its state.
+    /// Returns whether the caller's input is at fault, rather than the store or its state.
     pub fn is_bad_input(&self) -> bool {
         matches!(
             self,

@@ -30,7 +30,7 @@ impl FileIdentity {
         }
     }
 
-    /// Whether the path still names this file. Opens nothing.
+    /// Returns whether the path still names this file. Opens nothing.
     pub(crate) fn is_in_place(&self) -> bool {
         fs_err::metadata(&self.path).is_ok_and(|metadata| number(&metadata) == self.number)
     }

@@ -73,7 +73,7 @@ impl HealthCondition {
         }
     }
 
-    /// Whether nobody should be sent here: some requests fail, and go on failing until somebody steps in.
+    /// Returns whether nobody should be sent here: some requests fail, and go on failing until somebody steps in.
     /// In the other conditions the index serves what it can and recovers by itself.
     pub fn is_fatal(self) -> bool {
         match self {

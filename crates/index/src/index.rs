@@ -157,8 +157,8 @@ impl Index {
         &self.health
     }
 
-    /// Does all background work now, as if nothing were written for a while. Whether it succeeded;
-    /// the log says why not.
+    /// Does all background work now, as if nothing were written for a while. Returns whether it
+    /// succeeded; the log says why not.
     pub fn settle(&self) -> bool {
         let collections = self.collections();
         let mut outcomes = collections

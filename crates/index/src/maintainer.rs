@@ -95,7 +95,7 @@ fn run_rounds(bell: &Bell, mut round: impl FnMut(Woken) -> bool) {
     }
 }
 
-/// Does all work that a collection has now. Whether it succeeded.
+/// Does all work that a collection has now. Returns whether it succeeded.
 pub(crate) fn work_off(collection: &Collection, is_idle: bool) -> bool {
     loop {
         match collection.writer().maintain(is_idle) {

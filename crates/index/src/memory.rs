@@ -123,7 +123,7 @@ impl MemoryShare {
         Ok(before.saturating_sub(COLLECTION_BYTES))
     }
 
-    /// Whether a collection that is being loaded may take as much.
+    /// Checks that a collection that is being loaded may take as much.
     ///
     /// # Errors
     /// [`Error::DataOverMemory`]

@@ -23,7 +23,8 @@ pub(crate) fn tighten_all(path: &Path) {
 }
 
 /// Takes from others what they may do with a file or a folder. What belongs to another user is left
-/// alone, and what cannot be changed is told in the log. Whether it is a folder of this user.
+/// alone, and what cannot be changed is told in the log. Returns whether it is a folder of this
+/// user.
 #[cfg(unix)]
 pub(crate) fn tighten(path: &Path) -> bool {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};

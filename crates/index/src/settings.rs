@@ -148,7 +148,7 @@ pub struct GraphSettings {
     pub m: usize,
     /// Candidates among which neighbours are chosen. More than `m`, up to 2000.
     pub ef_construction: usize,
-    /// Candidates that a search keeps when it does not say, unless its question needs more. 1 to
+    /// Candidates that a search keeps when it does not say, unless its query needs more. 1 to
     /// 10000.
     pub ef_search: usize,
 }

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_is_widened_for_questions_whose_nearest_are_scattered() {
+    fn a_walk_is_widened_for_queries_whose_nearest_are_scattered() {
         let vectors = scattered_in(64, 8100);
         let (_folder, space) = space(&vectors[..8000]);
         let all: RoaringBitmap = (0..8000).collect();

@@ -194,12 +194,13 @@ mod tests {
         for name in ["store", "store.1"] {
             make_store(folder, name);
         }
-        let named = Successor::numbered(folder, 1).nominate().unwrap();
+        let successor = Successor::numbered(folder, 1);
+        drop(successor.nominate().unwrap());
         prepare(folder).unwrap();
         assert_eq!(db(folder), "store");
-        assert!(!Successor::numbered(folder, 1).path().exists());
+        assert_eq!(names(folder), ["store"]);
         make_store(folder, "store.1");
-        named.commit().unwrap();
+        successor.nominate().unwrap().commit().unwrap();
         prepare(folder).unwrap();
         assert_eq!(db(folder), "store.1");
         assert_eq!(names(folder), ["store"]);

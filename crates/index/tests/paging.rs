@@ -39,7 +39,7 @@ fn document(number: usize, version: usize) -> DocumentWrite {
 
 #[derive(Debug, Clone)]
 enum Write {
-    /// New documents, some of which are nearer to the question than all that were there.
+    /// New documents, some of which are nearer to the query than all that were there.
     Add(usize),
     Replace(usize),
     Patch(usize),

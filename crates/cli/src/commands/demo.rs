@@ -21,7 +21,7 @@ use crate::{logging, model};
 
 /// 340 short documents that the project wrote.
 const CORPUS: &str = include_str!("../../demo/corpus.jsonl");
-/// Questions that share no telling word with what they should find.
+/// Queries that share no telling word with what they should find.
 const QUERIES: [&str; 4] = [
     "my wallet was debited more than it should",
     "my spouse was not able to become a member",

@@ -45,7 +45,7 @@ pub(crate) struct Search {
 pub(crate) struct Hit {
     /// Its id.
     pub(crate) id: String,
-    /// Cosine with the question; by words the BM25 score, by both the fused score; or what the
+    /// Cosine with the query; by words the BM25 score, by both the fused score; or what the
     /// reranker says.
     pub(crate) score: f64,
     /// Its title, if it has one.

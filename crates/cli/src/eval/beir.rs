@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 /// Taken when there are several splits and none was named.
 const DEFAULT_SPLIT: &str = "test";
 
-/// Relevance by question and document.
+/// Relevance by query and document.
 pub(crate) type Judgements = BTreeMap<String, HashMap<String, i64>>;
 
 /// A folder with a data set.
@@ -20,11 +20,11 @@ pub(crate) struct DataSet {
     folder: PathBuf,
     /// The split that is evaluated.
     pub(crate) split: String,
-    /// Relevance of documents to the split's questions.
+    /// Relevance of documents to the split's queries.
     pub(crate) judgements: Judgements,
 }
 
-/// A question.
+/// A query.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Query {
     /// Its id in the judgements.
@@ -69,10 +69,10 @@ impl DataSet {
         name.map_or_else(|| "data".to_owned(), |name| name.into_owned())
     }
 
-    /// The questions that have judgements, in the order of the file.
+    /// The queries that have judgements, in the order of the file.
     ///
     /// # Errors
-    /// When the file is missing or a line is no question.
+    /// When the file is missing or a line is no query.
     pub(crate) fn queries(&self) -> Result<Vec<Query>> {
         let mut queries = Vec::new();
         for line in json_lines(&self.folder.join("queries.jsonl"))? {
@@ -151,7 +151,7 @@ fn json_lines<T: serde::de::DeserializeOwned>(
     }))
 }
 
-/// Lines of question, document and relevance between tabs, after a header.
+/// Lines of query, document and relevance between tabs, after a header.
 fn judgements(path: &Path) -> Result<Judgements> {
     let mut judgements = Judgements::new();
     let text = fs_err::read_to_string(path)?;
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn only_questions_with_judgements_are_asked() {
+    fn only_queries_with_judgements_are_asked() {
         let folder = folder("", &[("train", "2\ta\t1\n2\tb\t0\n")]);
         let data = DataSet::open(folder.path(), None).unwrap();
         assert_eq!(data.split, "train");

@@ -6,13 +6,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Hits of one question: ids with scores.
+/// Hits of one query: ids with scores.
 pub(crate) type Run = Vec<(String, f64)>;
 
-/// Means over all questions that have a relevant document.
+/// Means over all queries that have a relevant document.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Scores {
-    /// Questions that count.
+    /// Queries that count.
     pub(crate) queries: usize,
     pub(crate) ndcg_at_10: f64,
     pub(crate) mrr_at_10: f64,
@@ -20,9 +20,9 @@ pub(crate) struct Scores {
     pub(crate) recall_at_100: f64,
 }
 
-/// Figures of all questions: judgements by question and document against runs by question.
+/// Figures of all queries: judgements by query and document against runs by query.
 ///
-/// A question without a relevant document is left out, since nothing could be found for it; one
+/// A query without a relevant document is left out, since nothing could be found for it; one
 /// without a run scores 0.
 pub(crate) fn scores(
     judgements: &BTreeMap<String, HashMap<String, i64>>,
@@ -56,7 +56,7 @@ pub(crate) fn scores(
 }
 
 /// How much of each exact answer's first `depth` hits the other answer's first `depth` hold, as a
-/// mean: the recall of an approximate search. Questions without exact hits are left out.
+/// mean: the recall of an approximate search. Queries without exact hits are left out.
 pub(crate) fn overlap(
     exact: &HashMap<String, Run>,
     other: &HashMap<String, Run>,
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn questions_without_relevant_documents_are_left_out_and_those_without_hits_count() {
+    fn queries_without_relevant_documents_are_left_out_and_those_without_hits_count() {
         let judgements = BTreeMap::from([
             ("found".to_owned(), judged(&[("a", 1)])),
             ("missed".to_owned(), judged(&[("a", 1)])),

@@ -195,7 +195,7 @@ fn receive(
     copy(body, part, max_bytes + 1, network, progress)
 }
 
-/// Whether `Content-Range: bytes <start>-<end>/<size>` starts where we want to go on.
+/// Returns whether `Content-Range: bytes <start>-<end>/<size>` starts where we want to go on.
 fn starts_at(response: &Response<ureq::Body>, offset: u64) -> bool {
     response
         .headers()

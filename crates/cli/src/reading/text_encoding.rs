@@ -1,7 +1,7 @@
 //! Tells in which encoding a text file is written.
 //!
 //! A byte order mark decides. Without one, a file that is UTF-8 is UTF-8. What is not is refused with
-//! the place of the first byte at fault, unless it was said what it is, or all signs are of
+//! the offset of the first byte at fault, unless it was said what it is, or all signs are of
 //! Windows-1252 (and so of Latin-1), by far the most common of what remains.
 
 use std::io::{BufReader, Read};
@@ -82,7 +82,7 @@ fn by_mark(path: &Path) -> Result<Option<Recognised>, Trouble> {
     }))
 }
 
-/// A place in a file.
+/// A position in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Fault {
     byte: u64,

@@ -13,7 +13,7 @@ use super::text_encoding::{Recognised, recognise};
 /// Bytes of a text that is one document; the service takes far less.
 const MAX_WHOLE_BYTES: u64 = 16 << 20;
 
-/// A file whose bytes are UTF-8 from a place on, as far as they are in order.
+/// A file whose bytes are UTF-8 from an offset on, as far as they are in order.
 #[derive(Debug)]
 pub(super) struct Utf8File {
     path: PathBuf,

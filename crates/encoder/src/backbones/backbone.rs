@@ -33,7 +33,7 @@ pub(crate) trait Backbone: Send + Sync + std::fmt::Debug {
     /// Which implementation this is, and which instructions it uses.
     fn path(&self) -> String;
 
-    /// Whether its threads are its own; otherwise it runs on those of the caller's pool.
+    /// Returns whether its threads are its own; otherwise it runs on those of the caller's pool.
     fn brings_threads(&self) -> bool;
 }
 

@@ -18,7 +18,7 @@ pub struct ScoredPassage {
 }
 
 impl ScoredPassage {
-    /// Whether it is the one by which a document was found.
+    /// Returns whether it is the one by which a document was found.
     pub fn is_best_of(&self, hit: &Hit) -> bool {
         self.number == hit.passage
     }

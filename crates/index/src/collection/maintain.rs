@@ -61,7 +61,7 @@ impl Writer {
         Ok(Step::Worked)
     }
 
-    /// Whether nothing has been written since this was last asked.
+    /// Returns whether nothing has been written since this was last asked.
     pub(crate) fn is_idle(&self) -> bool {
         let sequence = Some(self.reader.published.load().sequence);
         let last = &self.maintenance.last_sequence;

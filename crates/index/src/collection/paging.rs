@@ -42,7 +42,7 @@ impl HitSet {
         self.numbers.insert(hit.number);
     }
 
-    /// Whether the document of a hit is in it, in this version of its text.
+    /// Returns whether the document of a hit is in it, in this version of its text.
     pub fn contains(&self, hit: &Hit) -> bool {
         self.numbers.contains(hit.number)
     }
@@ -52,7 +52,7 @@ impl HitSet {
         self.numbers.len() as usize
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.numbers.is_empty()
     }

@@ -38,7 +38,7 @@ pub struct SearchOptions {
     /// Score every vector, instead of those that a graph leads to.
     pub exact: bool,
     /// Candidates that a walk over a graph keeps, 1 to 10000; `None` for the collection's own, and
-    /// more if the question needs it.
+    /// more if the query needs it.
     pub ef: Option<usize>,
 }
 
@@ -127,7 +127,7 @@ impl SearchOptions {
 }
 
 impl Reader {
-    /// The documents whose best passage answers a query best. Of their content nothing is read: see
+    /// The documents whose best passage matches a query best. Of their content nothing is read: see
     /// [`Self::read_hit`].
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use crate::Error;
 use crate::store::{CollectionId, Key, KeyRange, Store, WriteBatch};
 
 /// Removes everything of a dropped collection, in bounded batches, between which `goes_on` is asked.
-/// Whether it came to the end.
+/// Returns whether it came to the end.
 ///
 /// # Errors
 /// A store that fails or has no room.

@@ -3,7 +3,7 @@
 use super::walk::Found;
 use super::{Scalar, ScalarRef, Timestamp};
 
-/// A question about the values at one path. It is met when any of them meets it.
+/// A condition on the values at one path. It is met when any of them meets it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Condition {
     /// There is something, be it null, an empty array or an object.

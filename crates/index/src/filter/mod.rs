@@ -1,7 +1,7 @@
 //! Conditions on metadata.
 //!
 //! What a filter means is defined here, on one document's metadata ([`Filter::matches`]).
-//! `metadata_index` answers the same question for a whole collection. How filters are written in
+//! `metadata_index` answers it for a whole collection at once. How filters are written in
 //! JSON is not known here. `docs/filters.md` is the description for users.
 
 mod condition;

@@ -17,12 +17,12 @@ pub enum Filter {
 }
 
 impl Filter {
-    /// Whether it lets everything pass because it says nothing.
+    /// Returns whether it lets everything pass because it says nothing.
     pub fn is_empty(&self) -> bool {
         matches!(self, Self::All(filters) if filters.is_empty())
     }
 
-    /// Whether a document with this metadata passes.
+    /// Returns whether a document with this metadata passes.
     pub fn matches(&self, metadata: &Metadata) -> bool {
         match self {
             Self::All(filters) => filters.iter().all(|filter| filter.matches(metadata)),

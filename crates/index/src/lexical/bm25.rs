@@ -1,20 +1,20 @@
 //! Okapi BM25 (Robertson and Zaragoza, 2009), as Lucene and tantivy compute it.
 
-/// How soon repeating a word stops to count.
+/// How soon repeating a term stops counting.
 const K1: f32 = 1.2;
 /// How much the length of a passage counts.
 const B: f32 = 0.75;
 
-/// What the score of a word depends on besides the passage.
+/// What the score of a term depends on besides the passage.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Statistics {
     /// Living passages.
     pub(super) passages: u64,
-    /// Their words in all.
+    /// Their words in all: the sum of their lengths.
     pub(super) words: u64,
 }
 
-/// The score of one word of a query.
+/// The score of one term of a query.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WordScore {
     weight: f32,
@@ -24,7 +24,7 @@ pub(super) struct WordScore {
 }
 
 impl WordScore {
-    /// `having` is the number of living passages that have the word, `weight` how often the query
+    /// `having` is the number of living passages that have the term, `weight` how often the query
     /// has it.
     pub(super) fn new(statistics: Statistics, having: u64, weight: f32) -> Self {
         let passages = statistics.passages as f64;
@@ -37,7 +37,7 @@ impl WordScore {
         }
     }
 
-    /// Of a passage with `words` words in which the word occurs `count` times, at least once.
+    /// Of a passage of `words` words in which the term occurs `count` times, at least once.
     #[inline]
     pub(super) fn of(self, count: u32, words: u32) -> f32 {
         let count = count as f32;
@@ -67,7 +67,7 @@ mod tests {
         assert!(of(1, 1, 10) > of(2, 1, 10));
         assert!(of(1, 1, 5) > of(1, 1, 10));
         assert!(of(1, 2, 10) > of(1, 1, 10));
-        // Even a word that all have.
+        // Even a term that all have.
         assert!(of(10, 1, 10) > 0.0);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::piece::{Piece, Posting};
 use super::row::Row;
-use super::words::WordCounts;
+use super::word_counts::WordCounts;
 
 /// Passages in ascending order, to become a [`Piece`].
 #[derive(Debug, Default)]

@@ -94,7 +94,7 @@ impl Compound {
             .collect()
     }
 
-    /// Whether the part at `place` is the letter before or after an apostrophe, as in `l'avion`, `it's`.
+    /// Returns whether the part at `place` is the letter before or after an apostrophe, as in `l'avion`, `it's`.
     fn is_elided(&self, place: usize) -> bool {
         let part = &self.parts[place];
         let next = self.parts.get(place + 1);

@@ -58,7 +58,7 @@ impl Connector {
         }
     }
 
-    /// Whether it makes these two one word.
+    /// Returns whether it makes these two one word.
     pub(super) fn joins(self, left: &str, right: &str) -> bool {
         let is_digit = |char: char| char.is_ascii_digit();
         match self {

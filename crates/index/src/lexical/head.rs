@@ -71,7 +71,8 @@ impl Head {
 #[cfg(test)]
 mod tests {
     use super::super::builder::PieceBuilder;
-    use super::super::words::{WordCounts, WordSettings};
+    use super::super::word_counts::WordCounts;
+    use super::super::words::WordSettings;
     use super::*;
 
     fn push(head: &mut Head, passage: u32) {

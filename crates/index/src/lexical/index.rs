@@ -1,4 +1,4 @@
-//! The words of a collection at one moment, and what finds them.
+//! The terms of a collection at one moment, and what finds them.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::segments::{BuildSite, MergePolicy, MergedWith, Segment, SegmentList, 
 /// passage is then copied about log(n) times.
 const MERGE_RATIO: f64 = 1.0;
 
-/// All passages of a collection by their words: segments, the head, and what is dead of both.
+/// All passages of a collection by their terms: segments, the head, and what is dead of both.
 /// Cloning copies pointers and a bitmap.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LexicalIndex {

@@ -107,7 +107,7 @@ impl Language {
         Stemmer::new(self.stemmer()).stem(word).into_owned()
     }
 
-    /// Whether a word is too common to tell texts apart. Of some languages no list is known.
+    /// Returns whether a word is too common to tell texts apart. Of some languages no list is known.
     pub(super) fn is_stop_word(self, word: &str) -> bool {
         static FILTERS: [OnceLock<Option<StopWordFilter>>; Language::ALL.len()] =
             [const { OnceLock::new() }; Language::ALL.len()];

@@ -20,6 +20,7 @@ mod scores;
 mod segment;
 mod spelling;
 mod visible;
+mod word_counts;
 mod words;
 
 pub(crate) use builder::PieceBuilder;
@@ -29,5 +30,5 @@ pub(crate) use piece::Piece;
 pub use query::{MAX_QUERY_WORDS, WordQuery};
 pub(crate) use scores::LexicalScores;
 pub(crate) use segment::{LexicalFailure, LexicalSegment};
-pub(crate) use words::WordCounts;
+pub(crate) use word_counts::WordCounts;
 pub use words::WordSettings;

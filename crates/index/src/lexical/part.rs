@@ -8,7 +8,7 @@ use super::piece::Piece;
 use super::row::Row;
 use super::segment::LexicalSegment;
 
-/// Some passages with their words.
+/// Some passages with their terms.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Part<'a> {
     Segment(&'a LexicalSegment),
@@ -23,7 +23,7 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// Calls `each` with every row that has the word and how often it does.
+    /// Calls `each` with every row that has the term and how often it does.
     pub(super) fn for_each_posting(
         self,
         word: &str,
@@ -39,7 +39,7 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// Living passages that have the word.
+    /// Living passages that have the term.
     pub(super) fn passages_with(self, word: &str, dead: &RoaringBitmap) -> io::Result<u64> {
         if !self.has_dead(dead) {
             return match self {

@@ -1,26 +1,26 @@
-//! Passages of the head, by their words.
+//! Passages of the head, by their terms.
 
 use super::row::Row;
 
-/// How often a word occurs in a passage.
+/// How often a term occurs in a passage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Posting {
     pub(super) row: u32,
     pub(super) count: u32,
 }
 
-/// Some passages with an index over their words. It never changes.
+/// Some passages with an inverted index over their terms. It never changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Piece {
     rows: Vec<Row>,
-    /// All words one after the other, in their order.
+    /// All terms one after the other, in their order.
     text: String,
     words: Vec<Word>,
-    /// Those of the first word, then those of the second.
+    /// Those of the first term, then those of the second.
     postings: Vec<Posting>,
 }
 
-/// Where a word ends, in the text and in the postings; it begins where the one before ends.
+/// Where a term ends, in the text and in the postings; it begins where the one before ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Word {
     text_end: usize,
@@ -28,7 +28,7 @@ struct Word {
 }
 
 impl Piece {
-    /// Passages without words yet.
+    /// Passages without terms yet.
     pub(super) fn of_rows(rows: Vec<Row>) -> Self {
         Self {
             rows,
@@ -36,7 +36,7 @@ impl Piece {
         }
     }
 
-    /// Adds a word that is greater than all before.
+    /// Adds a term that is greater than all before.
     pub(super) fn push_word(&mut self, word: &str, postings: &[Posting]) {
         self.text.push_str(word);
         self.postings.extend_from_slice(postings);
@@ -58,7 +58,7 @@ impl Piece {
             + size_of_val(self.postings.as_slice())
     }
 
-    /// The passages that have a word.
+    /// The passages that have a term.
     pub(super) fn postings(&self, word: &str) -> &[Posting] {
         let (mut low, mut high) = (0, self.words.len());
         while low < high {
@@ -139,7 +139,7 @@ impl Piece {
         retained
     }
 
-    /// The words of each passage, repeated as often as they occur, with a space after each.
+    /// The terms of each passage, repeated as often as they occur, with a space after each.
     pub(super) fn texts(&self) -> Vec<String> {
         let mut texts = vec![String::new(); self.rows.len()];
         for word in 0..self.words.len() {
@@ -171,7 +171,8 @@ impl Piece {
 #[cfg(test)]
 mod tests {
     use super::super::builder::PieceBuilder;
-    use super::super::words::{WordCounts, WordSettings};
+    use super::super::word_counts::WordCounts;
+    use super::super::words::WordSettings;
     use super::*;
     use proptest::prelude::*;
 

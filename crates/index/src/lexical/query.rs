@@ -1,4 +1,4 @@
-//! The words that a search looks for.
+//! The terms that a search looks for.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -9,7 +9,7 @@ use crate::Error;
 /// Distinct words of one query.
 pub const MAX_QUERY_WORDS: usize = 1024;
 
-/// The words of a question.
+/// The terms of a query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WordQuery {
     /// In the order in which they occur first, with their weights: how often they do, where the parts of
@@ -76,7 +76,7 @@ impl WordQuery {
         united(found)
     }
 
-    /// Distinct words with their weights.
+    /// Distinct terms with their weights.
     pub(super) fn words(&self) -> impl Iterator<Item = (&str, f32)> {
         self.words
             .iter()

@@ -1,4 +1,4 @@
-//! One passage of a part, without its words.
+//! One passage of a part, without its terms.
 
 use std::ops::Range;
 
@@ -9,16 +9,16 @@ pub(super) struct Row {
     pub(super) document: u32,
     /// Words of the passage and its title.
     pub(super) words: u32,
-    /// Of these words.
+    /// Of its terms.
     pub(super) checksum: u32,
 }
 
-/// The place of a passage.
+/// The index of a passage.
 pub(super) fn row_of(rows: &[Row], passage: u32) -> Option<usize> {
     rows.binary_search_by_key(&passage, |row| row.passage).ok()
 }
 
-/// The places of all passages of the document that has the one at `place`.
+/// The indexes of all passages of the document that has the one at `place`.
 pub(super) fn rows_beside(rows: &[Row], place: usize) -> Range<usize> {
     let document = rows[place].document;
     let before = rows[..place].iter().rev();

@@ -1,4 +1,4 @@
-//! The scores of all passages that have a word of a query.
+//! The scores of all passages that have a term of a query.
 
 use std::io;
 
@@ -22,12 +22,12 @@ pub(crate) struct LexicalScores<'a> {
 #[derive(Debug)]
 struct PartScores<'a> {
     part: Part<'a>,
-    /// Row by row; 0 where no word occurs. Empty when none occurs at all.
+    /// Row by row; 0 where no term occurs. Empty when none occurs at all.
     scores: Vec<f32>,
 }
 
 impl LexicalIndex {
-    /// Scores every passage that has a word of the query. Each word's scores are added in the order
+    /// Scores every passage that has a term of the query. Each term's scores are added in the order
     /// of the query, so a passage has the same score wherever it is kept.
     ///
     /// # Errors
@@ -89,7 +89,7 @@ impl LexicalScores<'_> {
         documents.finish()
     }
 
-    /// All passages of the document that has this one, with their scores; 0 where no word occurs.
+    /// All passages of the document that has this one, with their scores; 0 where no term occurs.
     /// Nothing if no part holds it.
     pub(crate) fn of_document_with(&self, passage: u32) -> Vec<(u32, f32)> {
         let found = self.parts.iter().find_map(|scored| {

@@ -27,7 +27,7 @@ use crate::segments::Segment;
 
 /// Memory that tantivy takes for its tables at first; it grows as needed.
 const WRITER_BYTES: usize = 15_000_000;
-/// Splits at spaces, which no word has.
+/// Splits at spaces, which no term has.
 const TOKENIZER: &str = "whitespace";
 
 const WORDS: &str = "words";
@@ -53,7 +53,7 @@ pub(crate) enum LexicalFailure {
 #[derive(Debug)]
 pub(crate) struct FrozenRow {
     pub(super) row: Row,
-    /// Its words, each followed by a space, as often as they occur.
+    /// Its terms, each followed by a space, as often as they occur.
     pub(super) text: String,
 }
 
@@ -64,7 +64,7 @@ impl FrozenRow {
     }
 }
 
-/// Passages by their words, on disk.
+/// Passages by their terms, on disk.
 pub(crate) struct LexicalSegment {
     folder: PathBuf,
     files: Vec<FileCheck>,
@@ -174,19 +174,19 @@ impl LexicalSegment {
         &self.rows
     }
 
-    /// The passages of some rows, spread over the segment, with the checksums of their words.
+    /// The passages of some rows, spread over the segment, with the checksums of their terms.
     pub(crate) fn samples(&self, count: usize) -> impl Iterator<Item = (u32, u32)> {
         let pause = (self.rows.len() / count).max(1);
         let rows = self.rows.iter().step_by(pause);
         rows.map(|row| (row.passage, row.checksum))
     }
 
-    /// How many passages have a word, dead ones included.
+    /// How many passages have a term, dead ones included.
     pub(super) fn passages_with(&self, word: &str) -> io::Result<u64> {
         Ok(self.words.doc_freq(&self.term(word))?.into())
     }
 
-    /// Calls `each` with every row that has the word and how often it does.
+    /// Calls `each` with every row that has the term and how often it does.
     pub(super) fn for_each_posting(
         &self,
         word: &str,
@@ -222,7 +222,7 @@ impl LexicalSegment {
         {
             places[row / 64] &= !(1 << (row % 64));
         }
-        // As tantivy writes bit sets: how many places there are, and the words of bits.
+        // As tantivy writes bit sets: how many bits there are, and the machine words that hold them.
         let mut bytes = (self.rows.len() as u32).to_le_bytes().to_vec();
         bytes.extend(places.iter().flat_map(|places| places.to_le_bytes()));
         (!dead.is_empty()).then(|| AliveBitSet::open(OwnedBytes::new(bytes)))
@@ -260,7 +260,7 @@ impl Segment for LexicalSegment {
     }
 }
 
-/// Words with how often they occur, without positions. Lengths are kept whole, so tantivy's
+/// Terms with how often they occur, without positions. Lengths are kept whole, so tantivy's
 /// rounded ones are not.
 fn schema() -> Schema {
     let mut schema = Schema::builder();

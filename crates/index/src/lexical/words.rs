@@ -6,7 +6,6 @@
 //! and in a collection of one language its stem (`language.rs`).
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::ops::Range;
 
 use icu_normalizer::DecomposingNormalizerBorrowed;
@@ -337,41 +336,6 @@ fn humps(text: &str) -> Vec<Range<usize>> {
     if humps.len() > 1 { humps } else { Vec::new() }
 }
 
-/// How often each word occurs in a passage.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct WordCounts {
-    /// In the order of words.
-    pub(super) counts: BTreeMap<String, u32>,
-    /// Words in all. What else they are found by is not among them, nor are words that are too common.
-    pub(super) total: u32,
-}
-
-impl WordCounts {
-    /// The words of a title and of the text that stands after it.
-    pub(crate) fn of(title: Option<&str>, text: &str, settings: WordSettings) -> Self {
-        let mut counts = Self::default();
-        for text in title.into_iter().chain([text]) {
-            for_each_word(text, settings, &mut |word| {
-                *counts.counts.entry(word.term).or_default() += 1;
-                counts.total += u32::from(word.is_counted && !word.is_stop_word);
-            });
-        }
-        counts
-    }
-
-    /// Says, most likely, whether two passages have the same words.
-    pub(crate) fn checksum(&self) -> u32 {
-        let mut hasher = crc32fast::Hasher::new();
-        for (word, count) in &self.counts {
-            hasher.update(word.as_bytes());
-            // No word holds this byte.
-            hasher.update(&[0xff]);
-            hasher.update(&count.to_le_bytes());
-        }
-        hasher.finalize()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -504,22 +468,6 @@ mod tests {
             ..WordSettings::default()
         };
         assert_eq!(words("cafe\u{301}", kept)[0].term, "café");
-    }
-
-    #[test]
-    fn title_and_text_count_together() {
-        let of = |title, text| WordCounts::of(title, text, WordSettings::default());
-        let counts = of(Some("Red lamp"), "a red, red door");
-        assert_eq!(counts.counts["red"], 3);
-        assert_eq!(counts.total, 6);
-        assert_eq!(
-            counts.checksum(),
-            of(None, "red a red door lamp red").checksum()
-        );
-        assert_ne!(
-            counts.checksum(),
-            of(None, "red a red door lamp").checksum()
-        );
     }
 
     proptest! {

@@ -114,7 +114,7 @@ fn lowest(condition: &Condition) -> ScalarRef<'_> {
     }
 }
 
-/// Whether no value from this one on meets the condition.
+/// Returns whether no value from this one on meets the condition.
 fn is_past(value: ScalarRef<'_>, condition: &Condition) -> bool {
     match condition {
         Condition::Compares(Comparison::Less | Comparison::AtMost, limit) => value > limit.by_ref(),

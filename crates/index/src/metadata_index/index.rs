@@ -130,7 +130,7 @@ impl MetadataIndex {
         self.too_deep.remove(document);
     }
 
-    /// Whether a path is indexed, or is from now on because a document has it that others have, too.
+    /// Returns whether a path is indexed, or is from now on because a document has it that others have, too.
     fn admits(&mut self, path: &str, document: u32) -> bool {
         if self.paths.contains_key(path) {
             return true;
@@ -245,7 +245,7 @@ impl MetadataIndex {
         self.documents.len() * DOCUMENT_BYTES + paths + self.unindexed.counted_bytes()
     }
 
-    /// Whether nothing is left of what was in it.
+    /// Returns whether nothing is left of what was in it.
     pub(super) fn is_empty(&self) -> bool {
         let is_unindexed = !self.unindexed.is_empty();
         let documents = self.documents.len() + self.too_deep.len();

@@ -18,7 +18,7 @@ pub(crate) trait Segment: Sized {
     /// What follows the number in the name; empty when nothing does.
     const EXTENSION: &str;
 
-    /// Opens the segment that a manifest names at a place, if it is as it was written.
+    /// Opens the segment that a manifest names at an index, if it is as it was written.
     fn reopen(path: &Path, manifest: &Self::Manifest, place: usize) -> Result<Self, Self::Damage>;
 
     fn path(&self) -> &Path;
@@ -101,7 +101,7 @@ impl<S: Segment> SegmentList<S> {
         self.segments.iter().map(|segment| segment.bytes()).sum()
     }
 
-    /// The segments at some places.
+    /// The segments with these indexes.
     pub(crate) fn at(&self, places: &[usize]) -> Vec<Arc<S>> {
         let places = places.iter();
         places

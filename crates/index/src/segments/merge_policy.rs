@@ -28,7 +28,7 @@ pub(crate) enum MergedWith {
 }
 
 impl MergePolicy {
-    /// The places of the segments to merge next, in ascending order; none when all is well.
+    /// The indexes of the segments to merge next, in ascending order; none when all is well.
     pub(crate) fn next(self, sizes: &[SegmentSize]) -> Vec<usize> {
         let mut order: Vec<usize> = (0..sizes.len()).collect();
         if self.with == MergedWith::Smaller {
@@ -83,7 +83,6 @@ mod tests {
         sizes.iter().map(|living| size(*living, 0)).collect()
     }
 
-    /// No place.
     const NONE: [usize; 0] = [];
 
     #[test]

@@ -207,7 +207,7 @@ pub(super) fn open_sled(folder: &Path, cache_bytes: u64) -> Result<sled::Db, Err
     opened
 }
 
-/// Whether sled's own lock, which may outlive its last handle for a moment, is still held. No
+/// Returns whether sled's own lock, which may outlive its last handle for a moment, is still held. No
 /// other process can hold it, since ours is taken first.
 fn is_locked(error: &Error) -> bool {
     matches!(error, Error::Io(error) if error.to_string().contains("could not acquire lock"))

@@ -84,7 +84,7 @@ mod linux {
     static WAS_SYNCED: AtomicBool = AtomicBool::new(false);
     static SNAPSHOT_WAS_RENAMED: AtomicBool = AtomicBool::new(false);
 
-    /// Whether both functions have been called by sled.
+    /// Returns whether both functions have been called by sled.
     pub(super) fn were_called() -> bool {
         WAS_SYNCED.load(Ordering::Acquire) && SNAPSHOT_WAS_RENAMED.load(Ordering::Acquire)
     }

@@ -83,7 +83,7 @@ impl Key {
         Self(vec![STAGED])
     }
 
-    /// Whether it belongs to a large batch that has not been applied.
+    /// Returns whether it belongs to a large batch that has not been applied.
     pub(super) fn is_staged(key: &[u8]) -> bool {
         key.first() == Some(&STAGED)
     }

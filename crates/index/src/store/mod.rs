@@ -202,7 +202,7 @@ impl Store {
         Ok(())
     }
 
-    /// Whether a write makes no progress.
+    /// Returns whether a write makes no progress.
     pub(crate) fn is_stalled(&self) -> bool {
         self.progress.longest() >= self.options.stall_after
     }
@@ -212,7 +212,7 @@ impl Store {
         self.progress.longest()
     }
 
-    /// Whether a file of so many bytes may be written beside the store: a full disk stops sled.
+    /// Checks that a file of so many bytes may be written beside the store: a full disk stops sled.
     ///
     /// # Errors
     /// [`Error::StorageFull`] when it would touch the reserve, [`Error::DataFolderMoved`].
@@ -233,7 +233,7 @@ impl Store {
         free_space::check(self.engine().folder(), bytes, reserve_bytes)
     }
 
-    /// Whether the data folder is where it was opened. What is written elsewhere would be lost with
+    /// Checks that the data folder is where it was opened. What is written elsewhere would be lost with
     /// the next start.
     ///
     /// # Errors
@@ -251,7 +251,7 @@ impl Store {
         }
     }
 
-    /// Whether there is room for writes; those that only remove may need less.
+    /// Returns whether there is room for writes; those that only remove may need less.
     pub(crate) fn has_room(&self) -> Result<bool, Error> {
         match self.check_room(0) {
             Ok(()) => Ok(true),
@@ -292,7 +292,7 @@ impl Store {
         lock(&self.contents).live_bytes
     }
 
-    /// Whether nothing is written any more, since the disk has failed.
+    /// Returns whether nothing is written any more, since the disk has failed.
     pub(crate) fn has_failed(&self) -> bool {
         self.durability.check().is_err()
     }

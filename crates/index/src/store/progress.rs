@@ -1,4 +1,4 @@
-//! Whether calls into sled come back.
+//! How long calls into sled take, and which have not come back.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

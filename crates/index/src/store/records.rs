@@ -132,7 +132,7 @@ fn write_chunking(writer: ValueWriter, chunking: Chunking) -> ValueWriter {
         .u32(size.map_or(0, |size| size.overlap_tokens))
 }
 
-/// Whether words are indexed, and how they are told apart.
+/// Reads whether words are indexed, and how they are told apart.
 fn read_words(reader: &mut ValueReader<'_>) -> Option<(bool, WordSettings)> {
     let [lexical, folds_accents] = reader.array()?;
     if lexical > 1 || folds_accents > 1 {

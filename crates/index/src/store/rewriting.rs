@@ -26,7 +26,7 @@ const MAX_LAST_KEYS: usize = 2048;
 const MAX_ROUNDS: usize = 50;
 /// Keys that may be waiting to be copied again.
 const MAX_CHANGED_KEYS: usize = 1 << 20;
-/// Entries that are read back between two questions whether to go on.
+/// Entries that are read back between two looks at whether to go on.
 const CHECKED_ENTRIES: usize = 1024;
 
 /// What a copy being made has yet to copy again.
@@ -94,7 +94,7 @@ pub(crate) struct Exchange {
 pub(crate) struct Replaced(Arc<Engine>);
 
 impl Replaced {
-    /// Whether something still reads from it.
+    /// Returns whether something still reads from it.
     pub(crate) fn is_read(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
@@ -135,7 +135,7 @@ impl Store {
 }
 
 impl Rewriting<'_> {
-    /// Copies some entries, and again those that have changed. Whether there are more.
+    /// Copies some entries, and again those that have changed. Returns whether there are more.
     ///
     /// # Errors
     /// [`Error::RewriteOverrun`] when more is changed than can be copied; a failing disk.

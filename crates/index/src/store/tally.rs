@@ -139,7 +139,7 @@ impl Contents {
         batch_bytes + dead_bytes
     }
 
-    /// Whether the entries are the same, however many batches made them.
+    /// Returns whether the entries are the same, however many batches made them.
     pub(super) fn holds_as(&self, other: &Self) -> bool {
         let entries = |tally: Tally| (tally.entries, tally.sum);
         entries(self.tally) == entries(other.tally)

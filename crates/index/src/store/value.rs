@@ -85,7 +85,7 @@ impl<'a> ValueReader<'a> {
         std::str::from_utf8(self.bytes()?).ok()
     }
 
-    /// Whether everything has been read, as it should be at the end.
+    /// Returns whether everything has been read, as it should be at the end.
     pub(crate) fn is_done(&self) -> bool {
         self.0.is_empty()
     }

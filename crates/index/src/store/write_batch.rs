@@ -59,12 +59,12 @@ impl WriteBatch {
         self.changes.is_empty()
     }
 
-    /// Whether another change would make it more than one step.
+    /// Returns whether another change would make it more than one step.
     pub(crate) fn is_full(&self) -> bool {
         self.changes.len() >= MAX_STEP_KEYS || self.bytes >= MAX_STEP_BYTES
     }
 
-    /// Whether it is small enough to be applied at once.
+    /// Returns whether it is small enough to be applied at once.
     pub(super) fn is_one_step(&self) -> bool {
         self.changes.len() <= MAX_STEP_KEYS && self.bytes <= MAX_STEP_BYTES
     }

@@ -14,12 +14,12 @@ use super::all_pairs::{BLOCK_COLUMNS, BLOCK_ROWS, is_comparable, packed};
 use super::cosine::{Cosines, ROUNDING};
 use crate::{Cancel, Error, Progress, Workers};
 
-/// Two vectors by their places, and how alike they are.
+/// Two vectors by their indexes, and how alike they are.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pair {
-    /// The place of the first.
+    /// The index of the first.
     pub left: usize,
-    /// The place of the other, which is larger where both are of one set.
+    /// The index of the other, which is larger where both are of one set.
     pub right: usize,
     /// Their [`cosine`](fn@crate::cosine).
     pub score: f32,
@@ -36,7 +36,7 @@ pub struct AllPairs<'a, V> {
     pub right: Option<&'a [V]>,
     /// The least score of a pair, -1 to 1.
     pub min_score: f32,
-    /// Says whether the vectors at two places may be a pair at all. Asked of those that are alike, or
+    /// Says whether the vectors with two indexes may be a pair at all. Asked of those that are alike, or
     /// nearly.
     pub admits: &'a (dyn Fn(usize, usize) -> bool + Sync),
     /// Threads that compare.

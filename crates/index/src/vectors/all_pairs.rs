@@ -15,7 +15,7 @@ pub(super) const BLOCK_COLUMNS: usize = 256;
 /// Another vector, and how near it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MostAlike {
-    /// Its place.
+    /// Its index.
     pub place: usize,
     /// The dot product; the cosine, of vectors of length 1.
     pub score: f32,
@@ -102,7 +102,7 @@ impl MostAlike {
         score: f32::NEG_INFINITY,
     };
 
-    /// Takes the best of these scores, which begin at place `start`, without the place `own`.
+    /// Takes the best of these scores, which begin at index `start`, without the index `own`.
     fn improve(&mut self, scores: &[f32], start: usize, own: usize) {
         for (place, score) in (start..).zip(scores) {
             if *score > self.score && place != own {

@@ -23,13 +23,13 @@ impl Reached {
 pub(crate) struct Beam {
     rows: Vec<Reached>,
     capacity: usize,
-    /// All rows before this place are expanded.
+    /// All rows before this index are expanded.
     next: usize,
     /// Rows that were expanded.
     expanded: usize,
-    /// Places of the rows that are wanted in the end.
+    /// How many rows are wanted in the end: the first of them.
     wanted: usize,
-    /// How many rows had been expanded when one of these places last changed.
+    /// How many rows had been expanded when one of these last changed.
     settled_at: usize,
 }
 
@@ -80,7 +80,7 @@ impl Beam {
         self.rows.get(self.next).map(|reached| reached.row)
     }
 
-    /// Whether so many times as many rows were expanded as it took to find the wanted ones.
+    /// Returns whether so many times as many rows were expanded as it took to find the wanted ones.
     pub(crate) fn is_settled(&self, times: usize) -> bool {
         self.expanded >= self.settled_at.saturating_mul(times)
     }

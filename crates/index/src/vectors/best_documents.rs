@@ -52,7 +52,7 @@ impl<'a> BestDocuments<'a> {
         }
     }
 
-    /// Whether a score of about `dot` may be kept, or may be on either side of the threshold.
+    /// Returns whether a score of about `dot` may be kept, or may be on either side of the threshold.
     #[inline]
     fn matters(&self, dot: f32) -> bool {
         self.top.floor().is_none_or(|floor| dot >= floor - ROUNDING)

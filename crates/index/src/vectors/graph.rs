@@ -66,7 +66,7 @@ impl Graph {
 }
 
 impl RawLevel {
-    /// Neighbours of the node at a place.
+    /// Neighbours of the node with this index.
     pub(crate) fn of(&self, place: usize) -> impl Iterator<Item = u32> + '_ {
         let row = &self.neighbours[place * self.width..][..self.width];
         row.iter().copied().take_while(|node| *node != NO_ROW)
@@ -134,7 +134,7 @@ impl Order {
     }
 
     /// Makes a node the neighbour of one of its own neighbours that has been reached and has a
-    /// place left. Whether there was one.
+    /// place left. Returns whether there was one.
     fn attach(&self, place: usize, level: &mut RawLevel, places: &[u32]) -> bool {
         let node = level.nodes[place];
         let neighbours: Vec<u32> = level.of(place).collect();

@@ -41,7 +41,7 @@ pub(crate) struct Scanned {
 }
 
 impl Scan<'_> {
-    /// Whether a living passage may be found.
+    /// Returns whether a living passage may be found.
     pub(super) fn allows(&self, passage: u32) -> bool {
         self.allowed.is_none_or(|allowed| allowed.contains(passage))
     }

@@ -189,7 +189,7 @@ impl<'a> SegmentSearch<'a> {
         .collect()
     }
 
-    /// Whether there are as many documents as are wanted, or no more passages to find.
+    /// Returns whether there are as many documents as are wanted, or no more passages to find.
     fn is_enough(&self, found: &[Near<'_>]) -> bool {
         if found.len() >= self.count {
             return true;

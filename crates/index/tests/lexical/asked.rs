@@ -1,4 +1,4 @@
-//! Questions that are made at random, and what they must be answered.
+//! Queries that are made at random, and what must be found by them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -68,8 +68,8 @@ fn survives(damage: impl Fn(&Path, &[PathBuf])) {
     collection.writer().upsert(&many(300..390)).unwrap();
     let gone: Vec<String> = (20..60).map(|number| format!("d{number}")).collect();
     collection.writer().delete(&gone).unwrap();
-    let questions = ["often common", "word7", "word25", "word350 often"];
-    let before = questions.map(|text| found(&collection, text));
+    let queries = ["often common", "word7", "word25", "word350 often"];
+    let before = queries.map(|text| found(&collection, text));
     assert_eq!(before[0].len(), 350);
     assert!(before[2].is_empty());
     drop(collection);
@@ -80,9 +80,9 @@ fn survives(damage: impl Fn(&Path, &[PathBuf])) {
     for _ in 0..2 {
         let index = open(folder.path(), 100);
         let collection = index.collection("default").unwrap();
-        assert_eq!(questions.map(|text| found(&collection, text)), before);
+        assert_eq!(queries.map(|text| found(&collection, text)), before);
         assert!(index.settle());
-        assert_eq!(questions.map(|text| found(&collection, text)), before);
+        assert_eq!(queries.map(|text| found(&collection, text)), before);
         assert!(collection.stats().lexical_segments > 0);
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn alike(
     Ok(pairs.0)
 }
 
-/// Best first; equal scores in the order of their places.
+/// Best first; equal scores in the order of their indexes.
 pub(super) fn in_order(mut pairs: Vec<Pair>) -> Vec<Pair> {
     let place = |pair: &Pair| (pair.left, pair.right);
     pairs.sort_by(|one, other| {

@@ -17,7 +17,7 @@ const PASSAGES_OF_STEP: usize = 256;
 /// A text, or a paragraph of one.
 #[derive(Debug)]
 pub(super) struct Part {
-    /// The place of the text.
+    /// The index of the text.
     pub(super) text: usize,
     /// Where the paragraph is; `None` for a whole text.
     pub(super) span: Option<Range<usize>>,
@@ -77,7 +77,7 @@ pub(crate) fn document_vectors(encoder: &Encoder, texts: &[Text]) -> Result<Vec<
     encode(encoder, &parts, &all)
 }
 
-/// The first place of each distinct part, and pairs of these with the other places of the same.
+/// The index of the first of each distinct part, and pairs of these with the others that are the same.
 pub(super) fn distinct(parts: &[Part]) -> (Vec<usize>, Vec<Pair>) {
     let mut first_places: HashMap<Vec<&str>, usize> = HashMap::new();
     let (mut first, mut copies) = (Vec::new(), Vec::new());

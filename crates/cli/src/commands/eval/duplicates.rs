@@ -35,7 +35,7 @@ pub(crate) struct Duplicates {
     options: ReadOptions,
 }
 
-/// Pairs of places, the smaller first.
+/// Pairs of indexes, the smaller first.
 type Marked = BTreeSet<(usize, usize)>;
 
 /// Counts the pairs that reach each of some scores, best first.
@@ -72,7 +72,7 @@ impl Duplicates {
         })
     }
 
-    /// The marked pairs as places of texts.
+    /// The marked pairs as indexes of texts.
     fn marked(&self, texts: &[Text]) -> Result<Marked> {
         let ids = texts.iter().enumerate();
         let places: HashMap<&str, usize> = ids

@@ -15,9 +15,9 @@ use crate::commands::mode::Mode;
 use crate::eval::{self, DataSet, Query, Run, Scores};
 use crate::sender::Sender;
 
-/// Hits of each question, enough for recall@100.
+/// Hits of each query, enough for recall@100.
 const TOP_K: usize = 100;
-/// Questions of one request.
+/// Queries of one request.
 const MAX_REQUEST_QUERIES: usize = 32;
 /// Hits of one request that are scored again; what a service allows by default.
 const MAX_REQUEST_RERANKED: usize = 200;
@@ -26,7 +26,7 @@ const ANN_DEPTH: usize = 10;
 /// Bytes of a collection's name.
 const MAX_NAME_BYTES: usize = 64;
 
-/// Search with the questions of a data set: nDCG, MRR, recall
+/// Search with the queries of a data set: nDCG, MRR, recall
 ///
 /// DIR has BEIR's layout: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv. The documents are stored in
 /// a collection of their own; those that are there already are not encoded again.
@@ -44,7 +44,7 @@ pub(crate) struct Retrieval {
     /// Ways to search; all that the service has when absent
     #[arg(long = "mode", value_enum)]
     modes: Vec<Mode>,
-    /// Score the best N hits of each question again by the service's reranker. Of fewer than 100,
+    /// Score the best N hits of each query again by the service's reranker. Of fewer than 100,
     /// recall@100 is that of N
     #[arg(long, value_name = "N", value_parser = hits_to_rerank)]
     rerank: Option<usize>,
@@ -275,8 +275,8 @@ fn measure(
     })
 }
 
-/// Hits by question. A document with the question's own id is left out, as BEIR does: there the
-/// question is a document of the corpus.
+/// Hits by query. A document with the query's own id is left out, as BEIR does: there the
+/// query is a document of the corpus.
 fn search(
     service: &Service,
     queries: &[Query],
@@ -309,7 +309,7 @@ fn queries_per_request(wish: &Map<String, Value>) -> usize {
     }
 }
 
-/// Hits of one question that are scored again.
+/// Hits of one query that are scored again.
 fn reranked(wish: &Map<String, Value>) -> Option<usize> {
     wish.get("rerank")?["top_n"]
         .as_u64()
@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_does_not_find_itself() {
+    fn a_query_does_not_find_itself() {
         let query = Query {
             id: "q".to_owned(),
             text: "x".to_owned(),

@@ -79,7 +79,7 @@ fn boolean(value: &str) -> Option<bool> {
     }
 }
 
-/// Whether a value is a number and nothing but that: not a code with leading zeros (`007`, `01234`),
+/// Returns whether a value is a number and nothing but that: not a code with leading zeros (`007`, `01234`),
 /// with a plus (`+49 30`) or that only looks like an exponent (`12E4`), and none that would change
 /// when it is kept in 64 bits.
 fn is_number(value: &str) -> bool {
@@ -131,7 +131,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Whether 64 bits of floating point hold a number to its last digit. 15 digits always are.
+/// Returns whether 64 bits of floating point hold a number to its last digit. 15 digits always are.
 fn keeps_its_digits(value: &str, parts: &Parts<'_>) -> bool {
     let Ok(number) = value.parse::<f64>() else {
         return false;

@@ -24,7 +24,7 @@ pub(super) struct Header {
 
 impl Header {
     /// Takes the first row as names. A name that stands there twice gets a number, so that neither
-    /// column is lost; a column without one is called by its place.
+    /// column is lost; a column without one is called by its number.
     ///
     /// # Errors
     /// When no column is called like a text.

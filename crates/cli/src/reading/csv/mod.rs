@@ -76,7 +76,7 @@ fn types(text: &Utf8File, dialect: Dialect, columns: usize) -> Result<Vec<Column
     Ok(candidates.into_iter().map(Candidates::decided).collect())
 }
 
-/// Whether a row has a value for each column, and nothing but blanks after them.
+/// Returns whether a row has a value for each column, and nothing but blanks after them.
 fn fits(row: &Record, columns: usize) -> bool {
     row.fields.len() >= columns
         && row

@@ -71,7 +71,7 @@ impl Records {
         })
     }
 
-    /// Whether quotes are out of order in some rows and hold a line break in none: then they are
+    /// Returns whether quotes are out of order in some rows and hold a line break in none: then they are
     /// nothing but characters.
     pub(super) fn quotes_mean_nothing(mut self) -> bool {
         let mut any_odd = false;

@@ -80,7 +80,7 @@ impl Objects {
         Self { names, ids }
     }
 
-    /// Whether an object has a text.
+    /// Returns whether an object has a text.
     pub(super) fn has_text(&self, object: &Object) -> bool {
         let names: Vec<_> = object.0.iter().map(|(name, _)| name.as_str()).collect();
         self.names.find(&names).text.is_some()

@@ -169,7 +169,7 @@ impl Shape {
         self.has_begun = true;
     }
 
-    /// Whether a number or a word ends before `byte`.
+    /// Returns whether a number or a word ends before `byte`.
     fn ends_before(&self, byte: u8) -> bool {
         let is_bare = self.has_begun && self.depth == 0 && !self.in_string;
         is_bare

@@ -55,7 +55,7 @@ impl<'a> Items<'a> {
         self.sides[item]
     }
 
-    /// Whether an item begins with this passage.
+    /// Returns whether an item begins with this passage.
     pub(super) fn holds(&self, passage: u32) -> bool {
         self.sides
             .binary_search_by_key(&passage, |side| side.passage)

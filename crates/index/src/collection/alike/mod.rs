@@ -233,7 +233,7 @@ impl Compared<'_> {
         self.right.unwrap_or(self.left)
     }
 
-    /// Whether two items may be a pair: not of one document, and once where both are in both sets.
+    /// Returns whether two items may be a pair: not of one document, and once where both are in both sets.
     fn admits(&self, left: usize, right: usize) -> bool {
         let (a, b) = (self.left.side(left), self.right().side(right));
         let is_met_again = || {

@@ -69,7 +69,7 @@ impl VectorSegment {
         Layout::of(&header).end as u64
     }
 
-    /// Whether it is a segment of this collection with vectors of this length.
+    /// Returns whether it is a segment of this collection with vectors of this length.
     pub(crate) fn fits(&self, collection: u32, dimensions: usize) -> bool {
         (self.header.collection, self.header.dimensions as usize) == (collection, dimensions)
     }

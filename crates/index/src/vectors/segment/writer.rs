@@ -12,7 +12,7 @@ use crate::vectors::row::Row;
 /// Bytes gathered before they are written.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// What becomes a segment. Nodes of the graph are places in `rows` and in `codes`.
+/// What becomes a segment. Nodes of the graph are indexes into `rows` and `codes`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SegmentContent<'a> {
     pub(crate) collection: u32,
