@@ -10,7 +10,7 @@ use super::piece::Piece;
 /// its passages. So there are few pieces to search, and each passage is copied about
 /// log2(passages) times in all.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Head {
+pub(crate) struct Head {
     pieces: Vec<Arc<Piece>>,
 }
 
@@ -40,20 +40,19 @@ impl Head {
     pub(super) fn bytes(&self) -> usize {
         self.pieces.iter().map(|piece| piece.bytes()).sum()
     }
+}
 
-    /// Passages, dead ones included.
-    pub(super) fn len(&self) -> usize {
+impl crate::segments::Head for Head {
+    fn len(&self) -> usize {
         self.pieces.iter().map(|piece| piece.rows().len()).sum()
     }
 
-    /// One more than the last passage; 0 when there is none.
-    pub(super) fn end(&self) -> u32 {
+    fn end(&self) -> u32 {
         let last = self.pieces.last().and_then(|piece| piece.rows().last());
         last.map_or(0, |row| row.passage + 1)
     }
 
-    /// Only the passages from `first` on. Pieces are shared where nothing is left out.
-    pub(super) fn since(&self, first: u32) -> Self {
+    fn since(&self, first: u32) -> Self {
         let mut head = Self::default();
         for piece in &self.pieces {
             let rows = piece.rows();
@@ -66,10 +65,17 @@ impl Head {
         }
         head
     }
+
+    fn passages(&self) -> impl Iterator<Item = u32> {
+        let rows = self.pieces.iter().flat_map(|piece| piece.rows());
+        rows.map(|row| row.passage)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use crate::segments::Head as _;
+
     use super::super::builder::PieceBuilder;
     use super::super::word_counts::WordCounts;
     use super::super::words::WordSettings;

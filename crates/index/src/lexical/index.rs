@@ -13,7 +13,9 @@ use super::part::Part;
 use super::piece::Piece;
 use super::row::{Row, row_of};
 use super::segment::{FrozenRow, LexicalFailure, LexicalSegment};
-use crate::segments::{BuildSite, MergePolicy, MergedWith, Segment, SegmentList, SegmentedIndex};
+use crate::segments::{
+    BuildSite, Layers, MergePolicy, MergedWith, Segment, SegmentList, SegmentedIndex,
+};
 
 /// A segment is merged with all newer ones when together they have this many times its size. Each
 /// passage is then copied about log(n) times.
@@ -21,15 +23,22 @@ const MERGE_RATIO: f64 = 1.0;
 
 /// All passages of a collection by their terms: segments, the head, and what is dead of both.
 /// Cloning copies pointers and a bitmap.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct LexicalIndex {
-    segments: Arc<SegmentList<LexicalSegment>>,
-    head: Head,
-    /// Passages that are in a segment or in the head and count no more.
-    dead: RoaringBitmap,
+    layers: Layers<LexicalSegment, Head>,
     /// Living passages and their words.
     passages: u64,
     words: u64,
+}
+
+impl Default for LexicalIndex {
+    fn default() -> Self {
+        Self {
+            layers: Layers::of_head(Head::default()),
+            passages: 0,
+            words: 0,
+        }
+    }
 }
 
 impl LexicalIndex {
@@ -38,17 +47,15 @@ impl LexicalIndex {
         segments: SegmentList<LexicalSegment>,
         living: &RoaringBitmap,
     ) -> Self {
-        let mut index = Self {
-            segments: Arc::new(segments),
-            ..Self::default()
-        };
-        let segments = Arc::clone(&index.segments);
+        let mut index = Self::default();
+        let segments = Arc::new(segments);
+        index.layers.segments = Arc::clone(&segments);
         for row in segments.segments.iter().flat_map(|segment| segment.rows()) {
             if living.contains(row.passage) {
                 index.passages += 1;
                 index.words += u64::from(row.words);
             } else {
-                index.dead.insert(row.passage);
+                index.layers.dead.insert(row.passage);
             }
         }
         index
@@ -56,11 +63,11 @@ impl LexicalIndex {
 
     /// About the memory that it takes beside the files of segments, which are mapped, bytes.
     pub(crate) fn bytes(&self) -> u64 {
-        let segments = self.segments.segments.iter();
+        let segments = self.layers.segments.segments.iter();
         let segments: usize = segments
             .map(|segment| size_of_val(segment.rows()) + segment.passages().serialized_size())
             .sum();
-        (segments + self.head.bytes() + self.dead.serialized_size()) as u64
+        (segments + self.layers.head.bytes() + self.layers.dead.serialized_size()) as u64
     }
 
     /// Adds passages greater than all before.
@@ -76,14 +83,14 @@ impl LexicalIndex {
             .iter()
             .map(|row| u64::from(row.words))
             .sum::<u64>();
-        self.head.push(piece);
+        self.layers.head.push(piece);
     }
 
     /// Takes away passages.
     pub(crate) fn remove(&mut self, passages: Range<u32>) {
         for passage in passages {
             if let Some(row) = self.row(passage)
-                && self.dead.insert(passage)
+                && self.layers.dead.insert(passage)
             {
                 self.passages -= 1;
                 self.words -= u64::from(row.words);
@@ -93,21 +100,21 @@ impl LexicalIndex {
 
     /// The living passages of the head.
     fn living_head(&self) -> Vec<FrozenRow> {
-        let pieces = self.head.pieces().iter();
+        let pieces = self.layers.head.pieces().iter();
         let rows = pieces.flat_map(|piece| {
             let texts = piece.texts();
             piece.rows().iter().copied().zip(texts)
         });
-        rows.filter(|(row, _)| !self.dead.contains(row.passage))
+        rows.filter(|(row, _)| !self.layers.dead.contains(row.passage))
             .map(|(row, text)| FrozenRow { row, text })
             .collect()
     }
 
     /// All parts in the order of their passages.
     pub(super) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
-        let segments = self.segments.segments.iter();
+        let segments = self.layers.segments.segments.iter();
         let segments = segments.map(|segment: &Arc<LexicalSegment>| Part::Segment(segment));
-        let pieces = self.head.pieces().iter();
+        let pieces = self.layers.head.pieces().iter();
         segments.chain(pieces.map(|piece: &Arc<Piece>| Part::Piece(piece)))
     }
 
@@ -128,44 +135,26 @@ impl LexicalIndex {
 
 impl SegmentedIndex for LexicalIndex {
     type Segment = LexicalSegment;
+    type Head = Head;
     type Failure = LexicalFailure;
 
-    fn segments(&self) -> &Arc<SegmentList<LexicalSegment>> {
-        &self.segments
+    fn layers(&self) -> &Layers<LexicalSegment, Head> {
+        &self.layers
     }
 
-    fn dead(&self) -> &RoaringBitmap {
-        &self.dead
-    }
-
-    fn head_passages(&self) -> usize {
-        self.head.len()
-    }
-
-    fn head_end(&self) -> u32 {
-        self.head.end()
-    }
-
-    fn adopting(&self, segments: &Arc<SegmentList<LexicalSegment>>) -> Self {
-        let mut index = self.clone();
-        index.segments = Arc::clone(segments);
-        index.head = self.head.since(segments.end);
-        let dead = self.dead.iter();
-        index.dead = dead
-            .filter(|passage| index.row(*passage).is_some())
-            .collect();
-        index
+    fn with_layers(&self, layers: Layers<LexicalSegment, Head>) -> Self {
+        Self { layers, ..*self }
     }
 
     fn manifest(&self) -> LexicalManifest {
-        let segments = self.segments.segments.iter().filter_map(|segment| {
+        let segments = self.layers.segments.segments.iter().filter_map(|segment| {
             Some(NamedSegment {
                 number: segment.number()?,
                 files: segment.files().to_vec(),
             })
         });
         LexicalManifest {
-            end: self.segments.end,
+            end: self.layers.segments.end,
             segments: segments.collect(),
         }
     }
@@ -195,6 +184,6 @@ impl SegmentedIndex for LexicalIndex {
         site: &BuildSite<'_, LexicalSegment>,
     ) -> Result<Option<LexicalSegment>, LexicalFailure> {
         let path = site.path_for(merged.iter().map(|segment| segment.bytes()).sum())?;
-        LexicalSegment::merge(&path, merged, &self.dead)
+        LexicalSegment::merge(&path, merged, &self.layers.dead)
     }
 }

@@ -4,12 +4,14 @@
 //! a cache of the record, which this folder does not know.
 
 mod folder;
+mod layers;
 mod list;
 mod manifest;
 mod merge_policy;
 mod segmented_index;
 
 pub(crate) use folder::{FoundSegments, SegmentFolder};
+pub(crate) use layers::{Head, Layers};
 pub(crate) use list::{Segment, SegmentList};
 #[cfg(test)]
 pub(crate) use manifest::assert_only_whole_is_read;

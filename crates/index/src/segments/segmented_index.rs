@@ -6,6 +6,7 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 
 use super::folder::SegmentFolder;
+use super::layers::{Head, Layers};
 use super::list::{Segment, SegmentList};
 use super::merge_policy::MergePolicy;
 use crate::{Cancel, CollectionSettings, Error};
@@ -14,23 +15,38 @@ use crate::{Cancel, CollectionSettings, Error};
 /// newest in a head in memory.
 pub(crate) trait SegmentedIndex: Sized {
     type Segment: Segment;
+    type Head: Head;
     /// Why a segment could not be made.
     type Failure: From<Error> + From<std::io::Error>;
 
-    fn segments(&self) -> &Arc<SegmentList<Self::Segment>>;
+    fn layers(&self) -> &Layers<Self::Segment, Self::Head>;
+
+    /// The same content in other layers.
+    fn with_layers(&self, layers: Layers<Self::Segment, Self::Head>) -> Self;
+
+    fn segments(&self) -> &Arc<SegmentList<Self::Segment>> {
+        &self.layers().segments
+    }
 
     /// Passages in segments or in the head that count no more.
-    fn dead(&self) -> &RoaringBitmap;
+    fn dead(&self) -> &RoaringBitmap {
+        &self.layers().dead
+    }
 
     /// Counts the passages of the head, dead ones included.
-    fn head_passages(&self) -> usize;
+    fn head_passages(&self) -> usize {
+        self.layers().head.len()
+    }
 
     /// One more than the last passage of the head; 0 when it is empty.
-    fn head_end(&self) -> u32;
+    fn head_end(&self) -> u32 {
+        self.layers().head.end()
+    }
 
-    /// The same content with newer segments: the head loses what they hold, and the dead are those
-    /// that are still somewhere.
-    fn adopting(&self, segments: &Arc<SegmentList<Self::Segment>>) -> Self;
+    /// The same content with newer segments.
+    fn adopting(&self, segments: &Arc<SegmentList<Self::Segment>>) -> Self {
+        self.with_layers(self.layers().adopting(segments))
+    }
 
     /// What is to be remembered about its segments.
     fn manifest(&self) -> <Self::Segment as Segment>::Manifest;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::chunk::{CHUNK_ROWS, Chunk};
 use super::row::Row;
+use crate::segments::Head as _;
 
 /// Rows in the order of their passages. Cloning copies pointers only.
 #[derive(Debug, Clone)]
-pub(super) struct Head {
+pub(crate) struct Head {
     dimensions: usize,
     chunks: Vec<Arc<Chunk>>,
 }
@@ -36,11 +37,6 @@ impl Head {
         }
     }
 
-    /// Rows, dead ones included.
-    pub(super) fn len(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.len()).sum()
-    }
-
     /// Memory of the rows.
     pub(super) fn bytes(&self) -> usize {
         let row = size_of::<f32>() * self.dimensions + 2 * size_of::<u32>();
@@ -52,14 +48,27 @@ impl Head {
         chunks.flat_map(|chunk| chunk.rows(self.dimensions))
     }
 
-    /// One more than the last passage; 0 when there is none.
-    pub(super) fn end(&self) -> u32 {
+    /// Only the rows that are kept, in new chunks.
+    pub(super) fn retained(&self, keep: impl Fn(u32) -> bool) -> Self {
+        let mut head = Self::new(self.dimensions);
+        for row in self.rows().filter(|row| keep(row.passage)) {
+            head.push(&row);
+        }
+        head
+    }
+}
+
+impl crate::segments::Head for Head {
+    fn len(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.len()).sum()
+    }
+
+    fn end(&self) -> u32 {
         let last = self.chunks.last().and_then(|chunk| chunk.last_passage());
         last.map_or(0, |last| last + 1)
     }
 
-    /// Only the rows of passages from `first` on. Chunks are shared where nothing is left out.
-    pub(super) fn since(&self, first: u32) -> Self {
+    fn since(&self, first: u32) -> Self {
         let mut head = Self::new(self.dimensions);
         for chunk in &self.chunks {
             if chunk
@@ -76,12 +85,7 @@ impl Head {
         head
     }
 
-    /// Only the rows that are kept, in new chunks.
-    pub(super) fn retained(&self, keep: impl Fn(u32) -> bool) -> Self {
-        let mut head = Self::new(self.dimensions);
-        for row in self.rows().filter(|row| keep(row.passage)) {
-            head.push(&row);
-        }
-        head
+    fn passages(&self) -> impl Iterator<Item = u32> {
+        self.rows().map(|row| row.passage)
     }
 }

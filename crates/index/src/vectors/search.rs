@@ -29,7 +29,7 @@ impl VectorSpace {
             }
         }
         let (best, matching) = best.into_sorted();
-        let is_complete = scan.exact || self.segments.segments.is_empty();
+        let is_complete = scan.exact || self.layers.segments.segments.is_empty();
         let counted = if scan.min_score.is_none() {
             self.eligible_documents(scan)
         } else {
@@ -43,8 +43,9 @@ impl VectorSpace {
     }
 
     fn living_rows_of_head(&self, scan: &Scan<'_>) -> impl Iterator<Item = Row<'_>> {
-        let is_living = |passage| self.dead.is_empty() || !self.dead.contains(passage);
-        let rows = self.head.rows();
+        let is_living =
+            |passage| self.layers.dead.is_empty() || !self.layers.dead.contains(passage);
+        let rows = self.layers.head.rows();
         rows.filter(move |row| is_living(row.passage) && scan.allows(row.passage))
     }
 
@@ -53,9 +54,14 @@ impl VectorSpace {
         scan: &'a Scan<'a>,
     ) -> impl Iterator<Item = SegmentSearch<'a>> {
         let passages_per_document = self.passages().div_ceil(self.documents().max(1)) as usize;
-        let segments = self.segments.segments.iter();
+        let segments = self.layers.segments.segments.iter();
         segments.map(move |segment| {
-            SegmentSearch::new(segment, scan, &self.dead, passages_per_document.max(1))
+            SegmentSearch::new(
+                segment,
+                scan,
+                &self.layers.dead,
+                passages_per_document.max(1),
+            )
         })
     }
 

@@ -11,7 +11,9 @@ use super::hnsw::BuildOptions;
 use super::manifest::{Survivors, VectorManifest};
 use super::row::{NewRow, Row};
 use super::segment::VectorSegment;
-use crate::segments::{BuildSite, MergePolicy, MergedWith, Segment, SegmentList, SegmentedIndex};
+use crate::segments::{
+    BuildSite, Head as _, Layers, MergePolicy, MergedWith, Segment, SegmentList, SegmentedIndex,
+};
 
 /// Dead rows below which a head is not worth compacting.
 const MIN_DEAD_ROWS_TO_COMPACT: u64 = 1024;
@@ -25,10 +27,7 @@ const IDLE_RATIO: f64 = 0.5;
 /// pointers and bitmaps, no vectors.
 #[derive(Debug, Clone)]
 pub(crate) struct VectorSpace {
-    pub(super) segments: Arc<SegmentList<VectorSegment>>,
-    pub(super) head: Head,
-    /// Passages that are in a segment or in the head and count no more.
-    pub(super) dead: RoaringBitmap,
+    pub(super) layers: Layers<VectorSegment, Head>,
     /// First passages of all documents that are alive.
     pub(super) documents: RoaringBitmap,
     passages: u64,
@@ -41,9 +40,7 @@ pub(crate) struct VectorSpace {
 impl VectorSpace {
     pub(crate) fn empty(dimensions: usize) -> Self {
         Self {
-            segments: Arc::default(),
-            head: Head::new(dimensions),
-            dead: RoaringBitmap::new(),
+            layers: Layers::of_head(Head::new(dimensions)),
             documents: RoaringBitmap::new(),
             passages: 0,
             dead_in_head: 0,
@@ -59,8 +56,11 @@ impl VectorSpace {
     ) -> Self {
         Self {
             passages: list.passages().len() - survivors.dead.len(),
-            segments: Arc::new(list),
-            dead: survivors.dead,
+            layers: Layers {
+                segments: Arc::new(list),
+                head: Head::new(dimensions),
+                dead: survivors.dead,
+            },
             documents: survivors.documents,
             removed_passages: survivors.removed_passages,
             ..Self::empty(dimensions)
@@ -84,11 +84,11 @@ impl VectorSpace {
 
     /// About the memory that it takes beside the files of segments, which are mapped, bytes.
     pub(crate) fn bytes(&self) -> u64 {
-        let bitmaps = [&self.dead, &self.documents].map(RoaringBitmap::serialized_size);
-        let segments = self.segments.segments.iter();
+        let bitmaps = [&self.layers.dead, &self.documents].map(RoaringBitmap::serialized_size);
+        let segments = self.layers.segments.segments.iter();
         let segments = segments.map(|segment| segment.passages().serialized_size());
         let bitmaps = bitmaps.into_iter().chain(segments).sum::<usize>();
-        (bitmaps + self.head.bytes()) as u64
+        (bitmaps + self.layers.head.bytes()) as u64
     }
 
     /// Adds the passages of one document, which stand together.
@@ -96,7 +96,7 @@ impl VectorSpace {
         self.passages += rows.len() as u64;
         self.documents.extend(rows.first().map(|row| row.passage));
         for row in rows {
-            self.head.push(&Row {
+            self.layers.head.push(&Row {
                 vector: &row.vector,
                 passage: row.passage,
                 document: row.document,
@@ -110,12 +110,12 @@ impl VectorSpace {
         self.documents.remove(passages.start);
         self.passages -= count;
         self.removed_passages += count;
-        let mut segments = self.segments.segments.iter();
+        let mut segments = self.layers.segments.segments.iter();
         if !segments.any(|segment| segment.passages().contains(passages.start)) {
             self.dead_in_head += count;
         }
-        self.dead.insert_range(passages);
-        let living_in_head = self.head.len() as u64 - self.dead_in_head;
+        self.layers.dead.insert_range(passages);
+        let living_in_head = self.layers.head.len() as u64 - self.dead_in_head;
         if self.dead_in_head >= MIN_DEAD_ROWS_TO_COMPACT && self.dead_in_head > living_in_head {
             self.compact_head();
         }
@@ -123,14 +123,14 @@ impl VectorSpace {
 
     /// Everything of the head that is alive, in the order of passages.
     fn living_head(&self) -> Vec<Row<'_>> {
-        let rows = self.head.rows();
-        rows.filter(|row| !self.dead.contains(row.passage))
+        let rows = self.layers.head.rows();
+        rows.filter(|row| !self.layers.dead.contains(row.passage))
             .collect()
     }
 
     /// Everything that is alive, in the order of passages.
     pub(crate) fn living(&self) -> Vec<Row<'_>> {
-        let mut rows = self.living_in(&self.segments.segments);
+        let mut rows = self.living_in(&self.layers.segments.segments);
         rows.extend(self.living_head());
         // After the loss of a segment its passages are in the head, though others are newer.
         rows.sort_unstable_by_key(|row| row.passage);
@@ -141,7 +141,7 @@ impl VectorSpace {
     fn living_in<'a>(&self, segments: &'a [Arc<VectorSegment>]) -> Vec<Row<'a>> {
         let rows = segments.iter().flat_map(|segment| segment.rows());
         let mut rows: Vec<Row<'a>> = rows
-            .filter(|row| !self.dead.contains(row.passage))
+            .filter(|row| !self.layers.dead.contains(row.passage))
             .collect();
         rows.sort_unstable_by_key(|row| row.passage);
         rows
@@ -149,11 +149,14 @@ impl VectorSpace {
 
     /// Copies what lives in the head into new chunks.
     fn compact_head(&mut self) {
-        let head = self.head.retained(|passage| !self.dead.contains(passage));
-        for row in self.head.rows() {
-            self.dead.remove(row.passage);
+        let head = self
+            .layers
+            .head
+            .retained(|passage| !self.layers.dead.contains(passage));
+        for row in self.layers.head.rows() {
+            self.layers.dead.remove(row.passage);
         }
-        self.head = head;
+        self.layers.head = head;
         self.dead_in_head = 0;
     }
 
@@ -166,7 +169,7 @@ impl VectorSpace {
         if rows.is_empty() {
             return Ok(None);
         }
-        let (dimensions, settings) = (self.head.dimensions(), site.settings.graph);
+        let (dimensions, settings) = (self.layers.head.dimensions(), site.settings.graph);
         let bytes = VectorSegment::expected_bytes(rows.len(), dimensions, settings.m);
         let path = site.path_for(bytes)?;
         let options = BuildOptions {
@@ -180,47 +183,32 @@ impl VectorSpace {
 
 impl SegmentedIndex for VectorSpace {
     type Segment = VectorSegment;
+    type Head = Head;
     type Failure = FreezeFailure;
 
-    fn segments(&self) -> &Arc<SegmentList<VectorSegment>> {
-        &self.segments
+    fn layers(&self) -> &Layers<VectorSegment, Head> {
+        &self.layers
     }
 
-    fn dead(&self) -> &RoaringBitmap {
-        &self.dead
-    }
-
-    fn head_passages(&self) -> usize {
-        self.head.len()
-    }
-
-    fn head_end(&self) -> u32 {
-        self.head.end()
-    }
-
-    fn adopting(&self, segments: &Arc<SegmentList<VectorSegment>>) -> Self {
-        let mut space = self.clone();
-        space.segments = Arc::clone(segments);
-        space.head = self.head.since(segments.end);
-        let in_segments = &self.dead & segments.passages();
-        let head = space.head.rows().map(|row| row.passage);
-        let in_head: RoaringBitmap = head
-            .filter(|passage| self.dead.contains(*passage))
-            .collect();
-        space.dead_in_head = in_head.len();
-        space.dead = in_segments | in_head;
-        space
+    fn with_layers(&self, layers: Layers<VectorSegment, Head>) -> Self {
+        let in_segments = layers.dead.intersection_len(&layers.segments.passages());
+        Self {
+            dead_in_head: layers.dead.len() - in_segments,
+            layers,
+            documents: self.documents.clone(),
+            ..*self
+        }
     }
 
     fn manifest(&self) -> VectorManifest {
-        let in_segments = self.segments.passages();
-        let segments = self.segments.segments.iter();
+        let in_segments = self.layers.segments.passages();
+        let segments = self.layers.segments.segments.iter();
         VectorManifest {
-            end: self.segments.end,
+            end: self.layers.segments.end,
             files: segments.filter_map(|segment| segment.number()).collect(),
             survivors: Survivors {
                 removed_passages: self.removed_passages,
-                dead: &self.dead & &in_segments,
+                dead: &self.layers.dead & &in_segments,
                 documents: &self.documents & &in_segments,
             },
         }
