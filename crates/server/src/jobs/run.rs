@@ -49,18 +49,10 @@ impl JobRun<'_> {
 }
 
 impl ResultLines<'_> {
-    /// Adds a line of JSON.
+    /// Adds lines of JSON, which are made on a thread apart.
     ///
     /// # Errors
     /// More than `jobs.max_results_bytes`, or a full or failing disk.
-    pub(crate) fn write(&mut self, line: &(impl Serialize + Sync)) -> Result<(), ApiError> {
-        self.write_all(std::slice::from_ref(line))
-    }
-
-    /// Adds lines of JSON.
-    ///
-    /// # Errors
-    /// As [`Self::write`].
     pub(crate) fn write_all(&mut self, lines: &[impl Serialize + Sync]) -> Result<(), ApiError> {
         let bytes = JobRun::workers().compute(|| as_lines(lines))?;
         let bytes = bytes.map_err(ApiError::internal)?;

@@ -26,6 +26,8 @@ use crate::service::blocking_steps;
 
 /// Groups returned unless the request says otherwise.
 const DEFAULT_CLUSTERS: usize = 1000;
+/// Groups that a job reads and writes at once.
+const CLUSTERS_PER_STEP: usize = 256;
 /// Documents of the smallest group unless the request says otherwise.
 const DEFAULT_SIZE: usize = 2;
 
@@ -197,11 +199,14 @@ fn job(name: String, collection: Arc<Reader>, options: ClusterOptions, limit: us
             };
             let found = collection.clusters(&options, run.cancel, run.progress)?;
             let mut lines = run.result()?;
-            for cluster in found.clusters.iter().take(limit) {
-                run.cancel.check()?;
-                if let Some(cluster) = ClusterShape::read(&collection, cluster)? {
-                    lines.write(&cluster)?;
+            let clusters = &found.clusters[..found.clusters.len().min(limit)];
+            for clusters in clusters.chunks(CLUSTERS_PER_STEP) {
+                let mut shapes = Vec::with_capacity(clusters.len());
+                for cluster in clusters {
+                    run.cancel.check()?;
+                    shapes.extend(ClusterShape::read(&collection, cluster)?);
                 }
+                lines.write_all(&shapes)?;
             }
             lines.finish()?;
             let total = ClusterTotal::of(&found.clusters, found.documents);
