@@ -23,6 +23,20 @@ pub(crate) struct Document {
     pub(crate) line: Option<u64>,
 }
 
+/// The text of a row and its title. A row whose text is blank is about what its title says; `None` when that is
+/// blank, too.
+pub(super) fn text_and_title(
+    text: Option<String>,
+    title: Option<String>,
+) -> Option<(String, Option<String>)> {
+    let is_something = |text: &String| !text.trim().is_empty();
+    match (text.filter(is_something), title.filter(is_something)) {
+        (Some(text), title) => Some((text, title)),
+        (None, Some(title)) => Some((title, None)),
+        (None, None) => None,
+    }
+}
+
 /// Keys with JSON as it was written, so that no number changes on the way.
 pub(crate) type Metadata = BTreeMap<String, Box<RawValue>>;
 

@@ -14,7 +14,7 @@ use dialect::Dialect;
 use header::Header;
 use records::{Record, Records};
 
-use super::document::{Document, Item, Items, Metadata, Trouble, insert_beside};
+use super::document::{Document, Item, Items, Metadata, Trouble, insert_beside, text_and_title};
 use super::field_names::FieldNames;
 use super::row_ids::RowIds;
 use super::{ReadOptions, SourceFile, Utf8File};
@@ -129,17 +129,12 @@ impl Rows {
             let value = place.and_then(|place| row.fields.get(place)).map(str::trim);
             value.filter(|value| !value.is_empty()).map(str::to_owned)
         };
-        let text = row.fields.get(self.header.text).unwrap_or_default();
-        if text.trim().is_empty() {
-            let name = names
-                .get(self.header.text)
-                .map(String::as_str)
-                .unwrap_or_default();
-            return Err(Trouble::at(
-                row.line,
-                format!("the text is empty (column {name:?})"),
-            ));
-        }
+        let text = row.fields.get(self.header.text).map(str::to_owned);
+        let (text, title) = text_and_title(text, cell(fields.title)).ok_or_else(|| {
+            let name = names.get(self.header.text);
+            let name = name.map(String::as_str).unwrap_or_default();
+            Trouble::at(row.line, format!("the text is empty (column {name:?})"))
+        })?;
         let mut metadata = Metadata::new();
         for (place, (name, value)) in names.iter().zip(&row.fields).enumerate() {
             let is_field = [fields.text, fields.id, fields.title].contains(&Some(place));
@@ -163,8 +158,8 @@ impl Rows {
         };
         Ok(Some(Document {
             id,
-            title: cell(fields.title),
-            text: text.to_owned(),
+            title,
+            text,
             metadata,
             line: Some(row.line),
         }))
@@ -179,6 +174,14 @@ mod tests {
 
     fn rows(csv: &str) -> Vec<Item> {
         read_bytes("a.csv", csv.as_bytes())
+    }
+
+    #[test]
+    fn a_row_with_a_title_and_no_text_is_about_its_title() {
+        let items = rows("id,title,text\n1,Printer on fire, \n2,,\n");
+        let expected = json!({"id": "1", "text": "Printer on fire"});
+        assert_eq!(json(&items[0]), expected);
+        assert!(matches!(&items[1], Item::Failed(trouble) if trouble.reason.contains("is empty")));
     }
 
     #[test]

@@ -212,9 +212,17 @@ mod tests {
     }
 
     #[test]
+    fn a_line_with_a_title_and_no_text_is_about_its_title() {
+        let line = br#"{"id": "1", "title": "Printer on fire", "text": null}"#;
+        let expected = json!({"id": "1", "text": "Printer on fire"});
+        assert_eq!(json(&read_bytes("a.jsonl", line)[0]), expected);
+    }
+
+    #[test]
     fn what_is_no_document_says_why() {
         for (line, words) in [
             ("{\"a\": 1}", "none of its keys is text"),
+            ("{\"title\": \"x\"}", "none of its keys is text"),
             ("{\"text\": [\"x\"]}", "a list instead of a string"),
             ("{\"text\": \" \"}", "is empty"),
             ("{\"text\": null}", "is empty"),

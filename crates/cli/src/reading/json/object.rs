@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::reading::document::{Document, Metadata, Trouble, insert_beside};
+use crate::reading::document::{Document, Metadata, Trouble, insert_beside, text_and_title};
 use crate::reading::field_names::FieldNames;
 use crate::reading::row_ids::RowIds;
 
@@ -98,7 +98,8 @@ impl Objects {
             None => Ok(None),
         };
         let (text, id, title) = (field(fields.text)?, field(fields.id)?, field(fields.title)?);
-        let text = text.filter(|text| !text.trim().is_empty()).ok_or_else(|| {
+        let title = title.filter(|_| fields.text.is_some());
+        let (text, title) = text_and_title(text, title).ok_or_else(|| {
             let key = fields.text.and_then(|place| names.get(place));
             Trouble::at(
                 line,
