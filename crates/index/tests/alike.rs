@@ -312,6 +312,32 @@ fn an_approximate_comparison_finds_most_pairs_and_invents_none() {
 }
 
 #[test]
+fn approximately_all_copies_of_a_text_are_found_when_there_are_more_than_are_looked_for_at_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let known: Vec<Known> = (0..150)
+        .map(|n| {
+            let mut vector = [0.0; DIMENSIONS];
+            // Copies, and three that have nothing in common with them.
+            vector[if n % 50 == 0 { 1 + n / 50 } else { 0 }] = 1.0;
+            Known {
+                id: format!("d{n}"),
+                tag: 0,
+                passages: vec![(0, vector.to_vec())],
+            }
+        })
+        .collect();
+    let index = stored(folder.path(), &known);
+    let collection = index.collection("default").unwrap();
+    let mut approximate = AlikeOptions {
+        mode: AlikeMode::Approximate,
+        ..options(0.9)
+    };
+    assert_eq!(found(&collection, &approximate).1, 147 * 146 / 2);
+    approximate.top_k_per_document = NonZeroUsize::new(5);
+    assert!(found(&collection, &approximate).1 <= 147 * 5);
+}
+
+#[test]
 fn a_document_that_is_replaced_or_deleted_is_in_no_pair_that_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let known = known(60);

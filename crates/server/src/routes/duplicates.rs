@@ -91,9 +91,9 @@ pub(crate) enum AlikeModeShape {
     /// Every two are compared.
     #[default]
     Exact,
-    /// Each is compared with its 32 nearest neighbours (or `top_k_per_document`), which a search finds:
-    /// much faster among very many, and a few pairs are missed. Every pair that is returned has its exact
-    /// score.
+    /// Each is compared with its nearest neighbours, which a search finds (32, up to 512 where all of them are
+    /// alike, or `top_k_per_document`): much faster among very many, and a few pairs are missed. Every pair that
+    /// is returned has its exact score.
     Approximate,
 }
 

@@ -1,5 +1,6 @@
 //! Pairs that the graphs lead to: for each item, those that a search with its vector finds.
 
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -9,9 +10,13 @@ use super::{AlikeOptions, AlikeScope, Compared, MAX_NEIGHBOURS};
 use crate::vectors::{Candidate, Pair, Scan, VectorSpace, cosine};
 use crate::{Cancel, Error, Progress};
 
-/// Neighbours that are looked for unless the options say how many are wanted of each document. Copies of
-/// one text push others out, so there are some to spare.
+/// Neighbours that are looked for at first unless the options say how many are wanted of each document. Copies
+/// of one text push others out, so there are some to spare.
 const NEIGHBOURS: usize = 32;
+/// Where all of them are alike there may be more: so many times as many are looked for, up to a limit. Of a text
+/// that is there ten thousand times not everything is wanted that it is alike to.
+const WIDENING: usize = 4;
+const MAX_WIDENED_NEIGHBOURS: usize = NEIGHBOURS * WIDENING * WIDENING;
 /// Items that a thread takes at once.
 const STEP: usize = 64;
 
@@ -48,7 +53,9 @@ impl Search<'_> {
                     return;
                 }
                 let last = items.min(first + STEP);
-                let pairs: Vec<Pair> = (first..last).flat_map(|item| self.near(item)).collect();
+                let pairs: Vec<Pair> = (first..last)
+                    .flat_map(|item| self.near(item, &found))
+                    .collect();
                 found.add(&pairs);
                 progress.add((last - first) as u64);
             }
@@ -57,15 +64,33 @@ impl Search<'_> {
         found.into_distinct()
     }
 
-    fn neighbours(&self) -> usize {
+    /// The pairs of one item.
+    fn near(&self, item: usize, found: &Found) -> Vec<Pair> {
         let top_k = self.options.top_k_per_document;
-        top_k.map_or(NEIGHBOURS, std::num::NonZeroUsize::get)
+        let mut neighbours = top_k.map_or(NEIGHBOURS, NonZeroUsize::get);
+        loop {
+            let best = self.nearest(item, neighbours);
+            let last = best.last();
+            // As far as that is known: what one document is to another is the score of their means.
+            let may_be_more = best.len() > neighbours
+                && last.is_some_and(|last| last.score >= self.options.min_score);
+            let widens = may_be_more
+                && top_k.is_none()
+                && neighbours < MAX_WIDENED_NEIGHBOURS
+                && !found.is_half_full();
+            if !widens {
+                let pairs = best.iter();
+                return pairs
+                    .filter_map(|candidate| self.pair(item, candidate))
+                    .collect();
+            }
+            neighbours *= WIDENING;
+        }
     }
 
-    /// The pairs of one item.
-    fn near(&self, item: usize) -> Vec<Pair> {
+    fn nearest(&self, item: usize, neighbours: usize) -> Vec<Candidate> {
         // Itself is the nearest.
-        let limit = self.neighbours() + 1;
+        let limit = neighbours + 1;
         let scanned = self.vectors.search(&Scan {
             query: self.compared.left.vector(item),
             limit,
@@ -75,10 +100,7 @@ impl Search<'_> {
             ef: self.ef_search.max(limit),
             widens: false,
         });
-        let found = scanned.best.iter();
-        found
-            .filter_map(|candidate| self.pair(item, candidate))
-            .collect()
+        scanned.best
     }
 
     /// Scored as the exact comparison does it.
@@ -114,6 +136,11 @@ impl Found {
 
     fn is_full(&self) -> bool {
         self.count.load(Ordering::Relaxed) > 2 * MAX_NEIGHBOURS
+    }
+
+    /// Returns whether there may be no room left for all pairs of texts that have very many.
+    fn is_half_full(&self) -> bool {
+        self.count.load(Ordering::Relaxed) > MAX_NEIGHBOURS
     }
 
     /// Every pair once.
