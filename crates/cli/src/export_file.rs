@@ -136,7 +136,7 @@ impl<R: Read> ExportFile<R> {
         };
         ensure!(
             head.version <= VERSION,
-            "it has version {} and this program reads up to {VERSION}; use the newer one that wrote it",
+            "it has version {}, but this program reads versions up to {VERSION} only; use the newer one that wrote it",
             head.version
         );
         Ok(Self {
@@ -153,7 +153,7 @@ impl<R: Read> ExportFile<R> {
     pub(crate) fn next(&mut self) -> Result<Option<Document>> {
         let Some(line) = self.lines.next()? else {
             bail!(
-                "the export ends early, after {} documents; make it again",
+                "the export ends early, after {} documents; export again",
                 self.documents
             );
         };
@@ -166,11 +166,11 @@ impl<R: Read> ExportFile<R> {
             }
             Line::End { end } if end.documents == self.documents => Ok(None),
             Line::End { end } => bail!(
-                "the export says it has {} documents, and {} are there; make it again",
+                "the export says that it has {} documents, but it holds {}; export again",
                 end.documents,
                 self.documents
             ),
-            Line::Failed { error } => bail!("the export was broken off: {}", error.detail),
+            Line::Failed { error } => bail!("the export was interrupted: {}", error.detail),
             Line::Head { .. } => bail!("line {number} is a second head"),
         }
     }
@@ -382,7 +382,7 @@ mod tests {
         let failed = r#"{"error":{"detail":"the disk failed"}}"#;
         for (lines, words) in [
             (vec![HEAD, DOCUMENT], "ends early, after 1"),
-            (vec![HEAD, DOCUMENT, end], "says it has 2 documents, and 1"),
+            (vec![HEAD, DOCUMENT, end], "has 2 documents, but it holds 1"),
             (vec![HEAD, "{\"x\":1}"], "line 2 is none"),
             (vec![HEAD, HEAD], "second head"),
             (vec![HEAD, failed], "the disk failed"),

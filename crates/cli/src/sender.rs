@@ -172,7 +172,9 @@ impl<'a> Sender<'a> {
     ) -> Result<()> {
         let mut answered = 0;
         for answer in answers {
-            let answer = answer.context("the service broke off; start again to go on")?;
+            let answer = answer.context(
+                "the connection to the service broke; run the command again to continue",
+            )?;
             let answer: Answer = serde_json::from_str(&answer)?;
             if let (None, Some(problem)) = (answer.line, &answer.error) {
                 bail!("the service ended the stream: {}", problem.detail);
@@ -188,7 +190,7 @@ impl<'a> Sender<'a> {
             self.bar.set_message(format!("{stored} documents"));
         }
         if answered < documents.len() {
-            bail!("the service ended the stream early; start again to go on");
+            bail!("the service ended the stream early; run the command again to continue");
         }
         Ok(())
     }

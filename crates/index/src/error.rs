@@ -33,7 +33,7 @@ pub enum Error {
     },
     /// The disk has too little room; reads go on.
     #[error(
-        "the disk has {free_bytes} bytes free, and the write needs {needed_bytes} to leave the reserve untouched"
+        "the disk has {free_bytes} bytes free, but the write needs {needed_bytes} to leave the reserve untouched"
     )]
     StorageFull {
         /// The write and the reserve, bytes.
@@ -72,7 +72,7 @@ pub enum Error {
     },
     /// The data was written by a newer version of this program.
     #[error(
-        "the data has format {stored}, and this version reads up to {supported}; use the newer version that wrote it"
+        "the data has format {stored}, but this version reads formats up to {supported} only; use the newer version that wrote it"
     )]
     NewerFormat {
         /// The format found.
@@ -188,7 +188,7 @@ pub enum Error {
         max_passages: usize,
     },
     /// One write names a document twice.
-    #[error("the id {id:?} stands twice in one write")]
+    #[error("the id {id:?} appears twice in one write")]
     DuplicateId {
         /// The id.
         id: String,
@@ -234,7 +234,7 @@ pub enum Error {
         max_bytes: usize,
     },
     /// A collection has used up its 2^32 internal numbers.
-    #[error("the collection {name:?} has no internal numbers left; copy it into a new one")]
+    #[error("the collection {name:?} has used up its internal numbers; copy it into a new one")]
     NumbersExhausted {
         /// The collection.
         name: String,
@@ -314,7 +314,7 @@ pub enum Error {
     Cancelled,
     /// So many neighbours of documents would have to be kept that memory would not be bounded.
     #[error(
-        "over {max_neighbours} pairs would have to be kept; raise min_score, compare fewer documents, or ask for fewer pairs of each"
+        "over {max_neighbours} pairs would have to be kept; raise min_score, compare fewer documents, or set a smaller top_k_per_document"
     )]
     TooManyNeighbours {
         /// The limit.
@@ -344,7 +344,7 @@ pub enum Error {
     },
     /// A snapshot was made by a newer version of this program.
     #[error(
-        "the snapshot {path} has {what} {stored}, and this version reads up to {supported}; use the newer version that wrote it", path = path.display()
+        "the snapshot {path} has {what} {stored}, but this version reads up to {supported} only; use the newer version that wrote it", path = path.display()
     )]
     NewerSnapshot {
         /// The file.
@@ -357,7 +357,7 @@ pub enum Error {
         supported: u32,
     },
     /// A snapshot is restored into an empty folder only.
-    #[error("{path} is not empty; a snapshot is restored into an empty folder or one that does not exist", path = path.display())]
+    #[error("{path} is not empty; restore into an empty folder or one that does not exist yet", path = path.display())]
     FolderNotEmpty {
         /// The folder.
         path: PathBuf,
@@ -383,7 +383,7 @@ pub enum Error {
         name: String,
     },
     /// A query has more words than are looked up.
-    #[error("the query has {words} different words; {max_words} are allowed")]
+    #[error("the query has {words} different words; at most {max_words} are allowed")]
     TooManyWords {
         /// Words given.
         words: usize,

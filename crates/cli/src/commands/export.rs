@@ -77,7 +77,7 @@ fn copy(lines: impl Read, target: impl Write, bar: &ProgressBar) -> Result<()> {
     loop {
         line.clear();
         let read = lines.read_until(b'\n', &mut line);
-        if read.context("the export broke off")? == 0 {
+        if read.context("the export was interrupted")? == 0 {
             break;
         }
         is_ended = line.starts_with(END);
@@ -87,7 +87,7 @@ fn copy(lines: impl Read, target: impl Write, bar: &ProgressBar) -> Result<()> {
     target.flush()?;
     ensure!(
         is_ended,
-        "the export broke off; its last line says why, if the service could"
+        "the export was interrupted; its last line says why, if the service could still write it"
     );
     Ok(())
 }

@@ -77,8 +77,8 @@ fn run_pull(name: &str, to: Option<PathBuf>) -> Result<ExitCode> {
         None => configured_models_dir()?.join(model.name),
     };
     match pull_into(model, &target)? {
-        Pulled::Fetched => eprintln!("every file is what was pinned"),
-        Pulled::AlreadyThere => eprintln!("{} is there already, and intact", model.name),
+        Pulled::Fetched => eprintln!("every file matches its pinned checksum"),
+        Pulled::AlreadyThere => eprintln!("{} is already there and intact", model.name),
     }
     writeln!(stdout(), "{}", target.display())?;
     Ok(ExitCode::SUCCESS)
@@ -165,7 +165,7 @@ fn run_verify(name: &str) -> Result<ExitCode> {
         writeln!(out, "{path} {state}")?;
     }
     bail!(
-        "{} of {} files in {} are not those of {}; siamese model pull mends them",
+        "{} of {} files in {} are not those of {}; `siamese model pull` fetches them again",
         wrong.len(),
         model.files.len(),
         folder.display(),

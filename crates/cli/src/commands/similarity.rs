@@ -101,7 +101,9 @@ fn print_pairs<W: Write>(
 ) -> Result<()> {
     if left.len() != right.len() {
         let (left, right) = (left.len(), right.len());
-        bail!("one file has {left} texts and the other {right}; --pairs needs equally many");
+        bail!(
+            "one file has {left} texts and the other {right}; --pairs needs the same number in both"
+        );
     }
     out.write_record(["left", "right", "score"])?;
     for (left, right) in left.chunks(MAX_COLUMNS).zip(right.chunks(MAX_COLUMNS)) {
@@ -156,7 +158,7 @@ fn numbers(value: &Value, count: usize) -> Result<Vec<f64>> {
     let numbers: Option<Vec<f64>> = numbers.map(Value::as_f64).collect();
     numbers
         .filter(|numbers| numbers.len() == count)
-        .context("the answer has not a score for each pair")
+        .context("the answer lacks scores for some pairs")
 }
 
 fn shown(score: f64) -> String {

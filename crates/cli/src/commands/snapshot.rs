@@ -163,7 +163,9 @@ fn download(service: &Service, name: &str, file: Option<PathBuf>) -> Result<()> 
     let mut body = service.download_snapshot(name)?;
     let mut piece = vec![0; PIECE_BYTES];
     loop {
-        let bytes = body.read(&mut piece).context("the download broke off")?;
+        let bytes = body
+            .read(&mut piece)
+            .context("the download was interrupted")?;
         if bytes == 0 {
             break;
         }

@@ -162,7 +162,7 @@ fn judgements(path: &Path) -> Result<Judgements> {
         let mut columns = line.split('\t');
         let columns = (columns.next(), columns.next(), columns.next());
         let (Some(query), Some(document), Some(relevance)) = columns else {
-            bail!("{}:{number}: three columns were expected", path.display());
+            bail!("{}:{number}: expected three columns", path.display());
         };
         let relevance = relevance.trim().parse::<f64>();
         let relevance =

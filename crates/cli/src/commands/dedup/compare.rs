@@ -36,7 +36,7 @@ pub(super) fn alike(
     let mut pairs = Bounded(Vec::new());
     alike_pairs(&compared, &cancel, &progress, &mut pairs)?;
     if pairs.is_full() {
-        bail!("over {MAX_PAIRS} pairs are alike; raise --min-score");
+        bail!("more than {MAX_PAIRS} pairs are alike; raise --min-score");
     }
     Ok(pairs.0)
 }

@@ -154,7 +154,7 @@ fn read_ids(path: &Path) -> Result<Vec<[String; 2]>> {
         let record = record.with_context(|| path.display().to_string())?;
         let line = record.position().map_or(0, csv::Position::line);
         let (Some(left), Some(right)) = (record.get(0), record.get(1)) else {
-            bail!("{}:{line}: there must be two ids", path.display());
+            bail!("{}:{line}: expected two ids", path.display());
         };
         ids.push([left.trim().to_owned(), right.trim().to_owned()]);
     }

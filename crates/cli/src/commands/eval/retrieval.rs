@@ -291,7 +291,7 @@ fn search(
         let results = answer["results"].as_array_mut().map(std::mem::take);
         let results = results.unwrap_or_default();
         if results.len() != part.len() {
-            bail!("the answer has not one result for each search");
+            bail!("the answer lacks results for some searches");
         }
         for (query, result) in part.iter().zip(&results) {
             runs.insert(query.id.clone(), run(query, result)?);

@@ -68,5 +68,5 @@ fn compared(service: &Service, pairs: &[Pair]) -> Result<Vec<f64>> {
     let scores: Option<Vec<f64>> = scores.map(Value::as_f64).collect();
     scores
         .filter(|scores| scores.len() == pairs.len())
-        .context("the answer has not one score for each pair")
+        .context("the answer lacks scores for some pairs")
 }
