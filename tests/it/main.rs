@@ -20,6 +20,7 @@ mod doors;
 mod duplicates;
 mod encodings;
 mod evaluation;
+mod explanations;
 mod files;
 mod filters;
 mod house_rules;

@@ -206,6 +206,32 @@ impl Dense {
         out
     }
 
+    /// Whether the layer is a linear map and a constant, so that it maps a sum part by part.
+    pub(crate) fn is_linear(&self) -> bool {
+        self.activation == Activation::Identity
+    }
+
+    /// The activation.
+    pub(crate) fn activation(&self) -> Activation {
+        self.activation
+    }
+
+    /// The constant.
+    pub(crate) fn bias(&self) -> &[f32] {
+        &self.bias
+    }
+
+    /// What a linear layer makes of a part of its input: everything but the constant.
+    pub(crate) fn forward_part(&self, part: &[f32]) -> Vec<f32> {
+        let mut out: Vec<f32> = self.project(&self.weight, part).collect();
+        match &self.residual {
+            Residual::Nothing => {}
+            Residual::Input => add(&mut out, part.iter().copied()),
+            Residual::Projected(weight) => add(&mut out, self.project(weight, part)),
+        }
+        out
+    }
+
     fn project<'a>(&self, weight: &'a [f32], input: &'a [f32]) -> impl Iterator<Item = f32> + 'a {
         let product = move |row: &[f32]| row.iter().zip(input).map(|(w, value)| w * value).sum();
         weight.chunks_exact(self.in_features).map(product)

@@ -120,8 +120,9 @@ pub struct Encoder {
     threads: ThreadPool,
 }
 
+/// A module after the pooling, opened.
 #[derive(Debug)]
-enum OpenStep {
+pub(crate) enum OpenStep {
     Dense(Dense),
     Normalize,
     Truncate(usize),
@@ -371,8 +372,18 @@ impl Encoder {
         }
     }
 
+    /// What reads texts.
+    pub(crate) fn tokenizer(&self) -> &TextTokenizer {
+        &self.tokenizer
+    }
+
+    /// What follows the pooling.
+    pub(crate) fn steps(&self) -> &[OpenStep] {
+        &self.steps
+    }
+
     /// Pools the states of one text and runs the later steps.
-    fn vector(&self, states: TextStates<'_>, prompt_tokens: usize) -> Vec<f32> {
+    pub(crate) fn vector(&self, states: TextStates<'_>, prompt_tokens: usize) -> Vec<f32> {
         let TextStates { values, width } = states;
         let mut vector = Vec::with_capacity(width * self.pooling.modes.len());
         for mode in &self.pooling.modes {

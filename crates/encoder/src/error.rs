@@ -103,6 +103,16 @@ pub enum Error {
         /// Place of the text in the call.
         index: usize,
     },
+    /// The model's vectors are no sum over tokens, so that no token has a share of their cosine.
+    #[error(
+        "a Dense module of the model {model:?} applies {activation}, which is not linear: single tokens have no share of what comes out of it"
+    )]
+    NotLinear {
+        /// The model's name.
+        model: String,
+        /// The function that is not linear.
+        activation: &'static str,
+    },
     /// The threads for the forward pass could not be started.
     #[error("cannot start threads: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),

@@ -25,6 +25,7 @@ mod device;
 mod encoder;
 mod encoder_id;
 mod error;
+mod explanation;
 mod files;
 mod forward;
 mod model_folder;
@@ -37,6 +38,9 @@ pub use device::DevicePreference;
 pub use encoder::{Encoder, EncoderInfo, EncoderOptions, Encoding, InputKind, SimilarityFunction};
 pub use encoder_id::EncoderId;
 pub use error::Error;
+pub use explanation::{
+    Contributions, TokenSource, TracedText, VectorParts, Word, WordPair, best_pairs, words,
+};
 pub use pooling::PoolingMode;
 pub use reranker::{Reranker, RerankerInfo, RerankerOptions};
 pub use siamese_kernels::Precision;

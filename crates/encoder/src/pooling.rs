@@ -46,18 +46,55 @@ impl PoolingMode {
             Self::Cls => out.extend_from_slice(&counted[..width]),
             Self::LastToken => out.extend_from_slice(&states[states.len() - width..]),
             Self::Max => out.extend(maximum(counted, width)),
-            Self::Mean => out.extend(weighted_sum(counted, width, |_| {
-                1.0 / (rows - first_row) as f32
-            })),
-            Self::MeanSqrtLen => {
-                let scale = 1.0 / ((rows - first_row) as f32).sqrt();
-                out.extend(weighted_sum(counted, width, |_| scale));
-            }
-            Self::WeightedMean => {
-                let total: usize = (first_row + 1..=rows).sum();
-                let weight = |row: usize| (first_row + row + 1) as f32 / total as f32;
+            Self::Mean | Self::MeanSqrtLen | Self::WeightedMean => {
+                let weight = |row: usize| self.weight(first_row + row, first_row, rows);
                 out.extend(weighted_sum(counted, width, weight));
             }
+        }
+    }
+
+    /// What each row adds to the vector that [`Self::pool`] makes of all: as many rows, whose sum is that
+    /// vector. With `max`, each dimension is the first row's that has its largest value.
+    pub(crate) fn shares(self, states: &[f32], width: usize, first_row: usize) -> Vec<f32> {
+        let rows = states.len() / width;
+        let first_row = first_row.min(rows - 1);
+        let mut shares = vec![0.0; states.len()];
+        let row = |row: usize| row * width..(row + 1) * width;
+        match self {
+            Self::Cls => shares[row(first_row)].copy_from_slice(&states[row(first_row)]),
+            Self::LastToken => shares[row(rows - 1)].copy_from_slice(&states[row(rows - 1)]),
+            Self::Max => {
+                let largest = maximum(&states[first_row * width..], width);
+                for (column, largest) in largest.into_iter().enumerate() {
+                    let mut places = (first_row..rows).map(|row| row * width + column);
+                    if let Some(place) = places.find(|place| states[*place] == largest) {
+                        shares[place] = largest;
+                    }
+                }
+            }
+            Self::Mean | Self::MeanSqrtLen | Self::WeightedMean => {
+                for place in first_row..rows {
+                    let weight = self.weight(place, first_row, rows);
+                    let state = states[row(place)].iter();
+                    let share = shares[row(place)].iter_mut();
+                    share
+                        .zip(state)
+                        .for_each(|(share, value)| *share = weight * value);
+                }
+            }
+        }
+        shares
+    }
+
+    /// The weight of one of the rows that take part, `first_row..rows`, in a weighted sum.
+    fn weight(self, row: usize, first_row: usize, rows: usize) -> f32 {
+        match self {
+            Self::MeanSqrtLen => 1.0 / ((rows - first_row) as f32).sqrt(),
+            Self::WeightedMean => {
+                let total = (first_row + 1 + rows) * (rows - first_row) / 2;
+                (row + 1) as f32 / total as f32
+            }
+            Self::Cls | Self::Max | Self::Mean | Self::LastToken => 1.0 / (rows - first_row) as f32,
         }
     }
 }
@@ -136,6 +173,36 @@ mod tests {
     fn a_prompts_rows_can_be_left_out() {
         assert_eq!(pooled(PoolingMode::Mean, 1), [4.0, 1.0]);
         assert_eq!(pooled(PoolingMode::Cls, 1), [2.0, -5.0]);
+    }
+
+    #[test]
+    fn shares_of_rows_add_up_to_the_pooled_vector() {
+        for mode in [
+            PoolingMode::Cls,
+            PoolingMode::Max,
+            PoolingMode::Mean,
+            PoolingMode::MeanSqrtLen,
+            PoolingMode::WeightedMean,
+            PoolingMode::LastToken,
+        ] {
+            for first_row in 0..4 {
+                let shares = mode.shares(&STATES, 2, first_row);
+                assert_eq!(shares.len(), STATES.len());
+                let sum = |column| shares.iter().skip(column).step_by(2).sum::<f32>();
+                let pooled = pooled(mode, first_row);
+                for (column, value) in pooled.into_iter().enumerate() {
+                    assert!((sum(column) - value).abs() < 1e-6, "{mode} {first_row}");
+                }
+            }
+        }
+        assert_eq!(
+            PoolingMode::Max.shares(&STATES, 2, 0),
+            [0.0, 0.0, 0.0, 0.0, 6.0, 7.0]
+        );
+        assert_eq!(
+            PoolingMode::Mean.shares(&STATES, 2, 2),
+            [0.0, 0.0, 0.0, 0.0, 6.0, 7.0]
+        );
     }
 
     #[test]

@@ -302,6 +302,14 @@ impl TextTokenizer {
             .map_err(Error::Tokenize)
     }
 
+    /// The ids of the special tokens before and after a text.
+    pub(crate) fn framing_ids(&self) -> Result<(Vec<u32>, Vec<u32>), Error> {
+        let encoding = self.framed_token()?;
+        let (frame, ids) = (Frame::of(&encoding), encoding.get_ids());
+        let (opening, closing) = (frame.opening, ids.len() - frame.closing);
+        Ok((ids[..opening].to_vec(), ids[closing..].to_vec()))
+    }
+
     /// Whether there is a token with this id.
     pub(crate) fn has_token(&self, id: u32) -> bool {
         self.tokenizer.id_to_token(id).is_some()

@@ -4,6 +4,8 @@ const TYPING_PAUSE_MS = 140;
 const RETRY_MS = 1500;
 const MAX_CHIPS = 14;
 const LONG_TEXT_CHARS = 330;
+const MATCHING_WORDS = 6;
+const MAX_MATRIX_CELLS = 10000;
 const SAMPLE_PAGE_DOCUMENTS = 100;
 const SAMPLE_DOCUMENTS = 5;
 const DEFAULT_COLLECTION = "default";
@@ -176,7 +178,7 @@ function hitElement(hit, best) {
       barElement(shareOf(hit, best)),
       ...textElements(hit.passage?.text ?? ""),
       chipsElement(hit.metadata ?? {}),
-      footElement(hit.id, name),
+      footElement(hit, name),
     ],
   });
 }
@@ -227,12 +229,13 @@ function* flattened(object, prefix = "") {
 const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
 const plainText = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
-function footElement(id, name) {
+function footElement({ id, passage }, name) {
   const like = () => moreLike(id, name);
   return make("div", {
     class: "foot",
     children: [
       make("button", { class: "plain", type: "button", text: "More like this", "aria-label": `More like ${name}`, on: { click: like } }),
+      ...explainButton(id, passage, name),
       make("a", { href: collectionPath(`documents/${encodeURIComponent(id)}`), text: id, title: "The stored document, as JSON" }),
     ],
   });
@@ -252,6 +255,101 @@ function moreLike(id, name) {
 
 function showLike(name) {
   at("like-text").textContent = `More like: ${name}`;
+}
+
+// --- Why a score is what it is -----------------------------------------------------------------
+
+/** A button that explains a hit below itself; none where the score is no cosine. */
+function explainButton(id, passage, name) {
+  if (!passage || (view.mode === "lexical" && !view.like)) return [];
+  const asked = view.like ? { id: view.like } : { query: view.query };
+  const pair = { a: asked, b: { id, passage: { start: passage.start, end: passage.end } }, top_k: MATCHING_WORDS };
+  const place = make("div", { class: "why", hidden: "" });
+  const button = make("button", { class: "plain", type: "button", text: "Explain", "aria-label": `Explain the score of ${name}`, "aria-expanded": "false" });
+  button.addEventListener("click", () => {
+    place.hidden = !place.hidden;
+    button.setAttribute("aria-expanded", String(!place.hidden));
+    if (place.hidden) return;
+    button.closest(".hit").append(place);
+    explainInto(place, pair);
+  });
+  return [button];
+}
+
+async function explainInto(place, pair) {
+  place.replaceChildren(make("p", { class: "small", text: "Explaining …" }));
+  try {
+    showExplanation(place, pair, await call(collectionPath("similarity/explain"), pair));
+  } catch (error) {
+    showProblem(place, error);
+  }
+}
+
+function showExplanation(place, pair, answer) {
+  const shares = [answer.a, answer.b].flatMap(({ words }) => words).map(({ contribution }) => Math.abs(contribution));
+  const largest = Math.max(...shares, Number.MIN_VALUE);
+  const pairs = answer.pairs.map(({ a, b, contribution }) => make("li", { text: `${a.text} – ${b.text}`, title: contribution.toFixed(4) }));
+  const matrix = make("div");
+  const button = make("button", { class: "plain small", type: "button", text: "Show token by token" });
+  button.addEventListener("click", () => { button.hidden = true; showMatrix(matrix, pair); });
+  place.replaceChildren(
+    make("p", { class: "small", text: `Words are shaded by what they give to the cosine of ${answer.score.toFixed(3)}; red takes from it.` }),
+    shadedText(answer.a, largest),
+    shadedText(answer.b, largest),
+    ...(pairs.length ? [make("p", { class: "small", text: "Words that match:" }), make("ul", { class: "chips", children: pairs })] : []),
+    ...answer.not_explained.map((text) => make("p", { class: "small", text: `${text}.` })),
+    button,
+    matrix,
+  );
+}
+
+/** A text whose words have the colour of what they give. The service counts bytes of UTF-8. */
+function shadedText({ text, words }, largest) {
+  const bytes = new TextEncoder().encode(text);
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  const part = (start, end) => decoder.decode(bytes.subarray(start, end));
+  const paragraph = make("p", { class: "text shaded" });
+  let end = 0;
+  for (const word of words) {
+    paragraph.append(part(end, word.start), shaded("span", part(word.start, word.end), word.contribution, largest));
+    end = word.end;
+  }
+  paragraph.append(part(end));
+  return paragraph;
+}
+
+function shaded(tag, text, contribution, largest, where = "") {
+  const element = make(tag, { text, title: `${where}${contribution.toFixed(4)}` });
+  element.style.setProperty("--share", percent(Math.abs(contribution) / largest));
+  if (contribution < 0) element.classList.add("loss");
+  return element;
+}
+
+async function showMatrix(place, pair) {
+  place.replaceChildren(make("p", { class: "small", text: "Explaining …" }));
+  try {
+    const { a, b, matrix } = await call(collectionPath("similarity/explain"), { ...pair, matrix: true });
+    place.replaceChildren(matrixElement(a.tokens, b.tokens, matrix));
+  } catch (error) {
+    showProblem(place, error);
+  }
+}
+
+function matrixElement(rows, columns, matrix) {
+  if (rows.length * columns.length > MAX_MATRIX_CELLS) {
+    const size = `${count(rows.length)} by ${count(columns.length)} tokens`;
+    return make("p", { class: "small", text: `${size} are too many to show here; POST similarity/explain with "matrix": true returns them.` });
+  }
+  const largest = Math.max(...matrix.flat().map(Math.abs), Number.MIN_VALUE);
+  const name = ({ text, kind }) => text || kind;
+  const head = make("tr", { children: [make("td"), ...columns.map((token) => make("th", { scope: "col", children: [make("span", { text: name(token) })] }))] });
+  const lines = matrix.map((values, row) => make("tr", {
+    children: [
+      make("th", { scope: "row", text: name(rows[row]) }),
+      ...values.map((value, column) => shaded("td", "", value, largest, `${name(rows[row])} – ${name(columns[column])}: `)),
+    ],
+  }));
+  return make("div", { class: "matrix", tabindex: "0", children: [make("table", { children: [head, ...lines] })] });
 }
 
 // --- Before the first question -----------------------------------------------------------------
@@ -316,6 +414,7 @@ const runCompare = latestOnly(async (signal) => {
   at("compare-problem").replaceChildren();
   if (!left.trim() || !right.trim()) return void (at("verdict").hidden = true);
   try {
+    at("why").replaceChildren();
     const started = performance.now();
     const { scores } = await call("similarity", { pairs: [[left, right]] }, signal);
     showSimilarity(scores[0], performance.now() - started);
@@ -547,6 +646,7 @@ function listen() {
   at("collection").addEventListener("change", chooseCollection);
   for (const side of ["left", "right"]) at(side).addEventListener("input", () => compare.later());
   at("example").addEventListener("click", showExample);
+  at("explain").addEventListener("click", () => explainInto(at("why"), { a: at("left").value, b: at("right").value, top_k: MATCHING_WORDS }));
   for (const name of TABS) at(`tab-${name}`).addEventListener("click", () => openTab(name));
   document.querySelector("[role=tablist]").addEventListener("keydown", tabByArrow);
   document.addEventListener("keydown", pageKey);

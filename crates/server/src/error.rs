@@ -27,6 +27,8 @@ pub(crate) enum ErrorCode {
     InvalidRequest,
     /// A search by words in a collection whose words are not indexed.
     LexicalDisabled,
+    /// Scores of this model cannot be taken apart by tokens.
+    NotExplainable,
     /// The `Content-Type` is not one this route reads.
     UnsupportedMediaType,
     /// The body, or one line of it, is over its limit.
@@ -88,6 +90,7 @@ impl ErrorCode {
         Self::MalformedJson,
         Self::InvalidRequest,
         Self::LexicalDisabled,
+        Self::NotExplainable,
         Self::UnsupportedMediaType,
         Self::PayloadTooLarge,
         Self::ResponseTooLarge,
@@ -124,6 +127,10 @@ impl ErrorCode {
             Self::LexicalDisabled => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "The words of the collection are not indexed",
+            ),
+            Self::NotExplainable => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The scores of this model cannot be explained",
             ),
             Self::UnsupportedMediaType => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,

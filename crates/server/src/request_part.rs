@@ -32,6 +32,12 @@ pub(crate) enum RequestPart {
     DocumentText(usize),
     /// One of the texts to score.
     Text(usize),
+    /// The first or the second of two items whose score is explained.
+    ExplainedItem(usize),
+    /// Its id.
+    ExplainedId(usize),
+    /// Which of its passages.
+    ExplainedPassage(usize),
     /// The name of a prompt.
     PromptName,
     /// How long vectors are to be.

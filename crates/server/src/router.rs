@@ -27,9 +27,9 @@ use crate::middleware;
 use crate::openapi;
 use crate::origin::AllowedOrigins;
 use crate::routes::{
-    clusters, cohere, collections, docs, documents, duplicates, embed, embed_all, encoder, export,
-    health, info, jobs, main_task, predict, rerank, reranker, search, search_batch, search_query,
-    similarity, snapshots, tokenize, v1,
+    clusters, cohere, collections, docs, documents, duplicates, embed, embed_all, encoder,
+    explanation, export, health, info, jobs, main_task, predict, rerank, reranker, search,
+    search_batch, search_query, similarity, snapshots, tokenize, v1,
 };
 use crate::tidy_path::tidy_path;
 
@@ -183,6 +183,7 @@ fn json_routes(bounds: Bounds) -> OpenApiRouter<App> {
         ))
         .routes(routes!(search::post, search_query::get))
         .routes(routes!(search_batch::post))
+        .routes(routes!(explanation::post))
         .layer(bounds.request())
         .merge(bulk)
         .layer(RequestBodyLimitLayer::new(bounds.max_body_bytes))

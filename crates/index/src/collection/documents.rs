@@ -40,6 +40,32 @@ impl Reader {
         Ok(self.consistent(id, read)?.map(|(_, passages)| passages))
     }
 
+    /// A document with its passages, both of one version; with their vectors when asked for.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn get_whole(
+        &self,
+        id: &str,
+        with_vectors: bool,
+    ) -> Result<Option<(StoredDocument, Vec<StoredPassage>)>, Error> {
+        let whole = self.consistent(id, |record| self.whole(record, with_vectors))?;
+        Ok(whole.map(|(record, (body, passages))| (document(id, record, body), passages)))
+    }
+
+    fn whole(
+        &self,
+        record: &DocumentRecord,
+        with_vectors: bool,
+    ) -> Result<Option<(Body, Vec<StoredPassage>)>, Error> {
+        let body = self.body(record)?;
+        let passages = record
+            .passage_numbers()
+            .map(|number| self.passage(number, with_vectors))
+            .collect::<Result<Option<Vec<_>>, Error>>()?;
+        Ok(body.zip(passages))
+    }
+
     /// Documents in the order of their ids, those after `after`.
     ///
     /// # Errors
@@ -150,15 +176,8 @@ impl Reader {
             let id = key
                 .document_id()
                 .ok_or_else(|| self.unreadable("a document's key"))?;
-            let read = |record: &DocumentRecord| {
-                let body = self.body(record)?;
-                let passages = record
-                    .passage_numbers()
-                    .map(|number| self.passage(number, with_vectors))
-                    .collect::<Result<Option<Vec<_>>, Error>>()?;
-                Ok(body.zip(passages))
-            };
-            let Some((record, (body, passages))) = self.consistent(id, read)? else {
+            let whole = self.consistent(id, |record| self.whole(record, with_vectors))?;
+            let Some((record, (body, passages))) = whole else {
                 continue;
             };
             let vector_bytes = if with_vectors {

@@ -80,6 +80,8 @@ pub struct Limits {
     #[serde(deserialize_with = "at_least_one")]
     pub max_similarity_scores: usize,
     #[serde(deserialize_with = "at_least_one")]
+    pub max_explained_tokens: usize,
+    #[serde(deserialize_with = "at_least_one")]
     pub max_pairs: usize,
     #[serde(deserialize_with = "at_least_one")]
     pub max_comparisons_at_once: usize,

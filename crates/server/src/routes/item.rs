@@ -35,7 +35,7 @@ pub(crate) struct PlainText(String);
 #[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct TextItem {
     #[schema(min_length = 1, pattern = r"\S")]
-    text: String,
+    pub(super) text: String,
 }
 
 /// A stored document.
@@ -67,8 +67,14 @@ impl Item {
     /// 422 for an empty or long text and for an id that cannot be one.
     pub(crate) fn checked(self, limits: &Limits, pointer: &str) -> Result<Operand, ApiError> {
         match self {
-            Self::Plain(PlainText(text)) => checked_text(text, limits, pointer),
-            Self::Text(TextItem { text }) => checked_text(text, limits, &format!("{pointer}/text")),
+            Self::Plain(PlainText(text)) => {
+                check_compared_text(&text, limits, pointer)?;
+                Ok(Operand::Text(text))
+            }
+            Self::Text(TextItem { text }) => {
+                check_compared_text(&text, limits, &format!("{pointer}/text"))?;
+                Ok(Operand::Text(text))
+            }
             Self::Document(DocumentItem { id }) => {
                 check_id(&id).map_err(|error| error.at(format!("{pointer}/id")))?;
                 Ok(Operand::Document(id))
@@ -77,8 +83,15 @@ impl Item {
     }
 }
 
-fn checked_text(text: String, limits: &Limits, pointer: &str) -> Result<Operand, ApiError> {
-    check_text(&text, limits.max_query_bytes, "limits.max_query_bytes")
-        .map_err(|error| error.at(pointer))?;
-    Ok(Operand::Text(text))
+/// Checks a text to compare; `pointer` is where it stands.
+///
+/// # Errors
+/// 422 for an empty or long one.
+pub(super) fn check_compared_text(
+    text: &str,
+    limits: &Limits,
+    pointer: &str,
+) -> Result<(), ApiError> {
+    check_text(text, limits.max_query_bytes, "limits.max_query_bytes")
+        .map_err(|error| error.at(pointer))
 }

@@ -13,6 +13,7 @@ pub(crate) mod embed;
 pub(crate) mod embed_all;
 mod embed_input;
 pub(crate) mod encoder;
+pub(crate) mod explanation;
 pub(crate) mod export;
 pub(crate) mod facets;
 pub(crate) mod filter;

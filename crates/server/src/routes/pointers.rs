@@ -24,11 +24,18 @@ impl RequestPart {
             Self::Rerank => "/rerank",
             Self::DocumentText(place) => return format!("/documents/{place}/text"),
             Self::Text(place) => return format!("/texts/{place}"),
+            Self::ExplainedItem(place) => explained(place),
+            Self::ExplainedId(place) => return format!("{}/id", explained(place)),
+            Self::ExplainedPassage(place) => return format!("{}/passage", explained(place)),
             Self::PromptName => "/prompt_name",
             Self::Dimensions => "/dimensions",
         };
         fixed.to_owned()
     }
+}
+
+fn explained(place: usize) -> &'static str {
+    if place == 0 { "/a" } else { "/b" }
 }
 
 impl ApiError {

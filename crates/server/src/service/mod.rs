@@ -5,6 +5,7 @@
 mod chunking;
 mod embed_texts;
 mod embedding;
+mod explanation;
 mod file_stream;
 mod ingest;
 mod ingest_stream;
@@ -23,6 +24,7 @@ pub(crate) use embed_texts::{
     EmbedTask, Prompt, TextEmbedding, TextInput, check_token_ids, embed_texts, token_states,
 };
 pub(crate) use embedding::{Embedding, Vocabulary};
+pub(crate) use explanation::{ExplainTask, ExplainedItem, ExplainedSide, Explanation, explain};
 pub(crate) use file_stream::file_stream;
 pub(crate) use ingest::{DocumentOutcome, Drafts, Warning, WriteStatus, ingest};
 pub(crate) use ingest_stream::{StreamEvent, ingest_stream};

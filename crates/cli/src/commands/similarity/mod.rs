@@ -1,6 +1,8 @@
 //! `siamese similarity`
 
-use std::io::{BufWriter, Write, stdout};
+mod explanation;
+
+use std::io::{BufWriter, IsTerminal, Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use siamese_server::passages::under_title;
 
+use self::explanation::Explanation;
 use super::dedup::{Text, Texts, find};
 use crate::client::{Connection, Service};
 use crate::reading::ReadOptions;
@@ -21,6 +24,8 @@ const MAX_COLUMNS: usize = 512;
 /// With --files, every text of one file is compared with every text of the other, or of the same one, and the
 /// scores are printed as CSV: a row for each text of the first, a column for each of the second, by their
 /// ids. With --pairs, the first text of one file is compared with the first of the other, and so on.
+///
+/// With --explain, both texts are printed with what each of their words gives to the score.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Similarity {
     /// One text
@@ -34,6 +39,9 @@ pub(crate) struct Similarity {
     /// With --files: compare line by line; both must have equally many texts
     #[arg(long, requires = "files", requires = "right")]
     pairs: bool,
+    /// Say which words make the two texts alike
+    #[arg(long, conflicts_with = "files")]
+    explain: bool,
     /// Print the service's answer as JSON
     #[arg(long)]
     json: bool,
@@ -49,6 +57,9 @@ impl Similarity {
         if self.files {
             return self.compare_files(&service);
         }
+        if self.explain {
+            return self.explain(&service);
+        }
         let answer = service.post("similarity", &json!({ "pairs": [[self.left, self.right]] }))?;
         if self.json {
             writeln!(stdout(), "{answer}")?;
@@ -58,6 +69,21 @@ impl Similarity {
                 .context("the answer has no score")?;
             writeln!(stdout(), "{score:.4}")?;
         }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn explain(&self, service: &Service) -> Result<ExitCode> {
+        let pair = json!({ "a": self.left, "b": self.right });
+        let answer = service.post("similarity/explain", &pair)?;
+        let mut out = stdout().lock();
+        if self.json {
+            writeln!(out, "{answer}")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        // See no-color.org.
+        let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let in_colour = out.is_terminal() && !is_plain;
+        Explanation::read(answer)?.print(&mut out, in_colour)?;
         Ok(ExitCode::SUCCESS)
     }
 
