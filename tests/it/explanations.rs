@@ -204,6 +204,70 @@ fn a_hit_is_explained_by_its_query_and_passage_with_the_models_prompts() {
 }
 
 #[test]
+fn the_first_hits_of_a_search_are_explained_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerOptions::new(folder.path())
+        .setting("LIMITS__MAX_EXPLAINED_HITS", 2)
+        .start();
+    let client = server.client();
+    let documents = json!({"documents": [
+        {"id": "pet", "title": "Noise", "text": PET},
+        {"id": "cat", "text": CAT},
+        {"id": "tax", "text": "The tax return is due in May."},
+    ]});
+    client.post("/documents", documents).ok();
+    let query = "the dog started an alarm";
+    let body = json!({"query": query, "include": ["explanation"], "mode": "hybrid"});
+    for body in [json!({"query": query, "include": ["explanation"]}), body] {
+        let found = client.post("/search", body).ok();
+        let hits = found["hits"].as_array().unwrap();
+        assert_eq!(hits.len(), 3);
+        assert!(hits[2]["explanation"].is_null(), "{found}");
+        for hit in &hits[..2] {
+            let explanation = &hit["explanation"];
+            assert_adds_up(explanation);
+            let score = hit["scores"].get("semantic").unwrap_or(&hit["score"]);
+            assert_eq!(&explanation["score"], score);
+            let (a, b) = (&explanation["a"], &explanation["b"]);
+            assert_eq!((&a["text"], &b["id"]), (&json!(query), &hit["id"]));
+            let (passage, of) = (&hit["passage"], &b["passage"]);
+            assert_eq!(
+                (&passage["start"], &passage["end"]),
+                (&of["start"], &of["end"])
+            );
+            let offset = b["passage_offset"].as_u64().unwrap() as usize;
+            assert_eq!(b["text"].as_str().unwrap()[offset..], passage["text"]);
+            assert_eq!(explanation["not_explained"], json!([]));
+        }
+        assert_eq!(hits[0]["explanation"]["pairs"][0]["a"]["text"], "alarm");
+    }
+    let by_address = client
+        .get("/search?q=alarm&include=explanation&top_k=1")
+        .ok();
+    assert_adds_up(&by_address["hits"][0]["explanation"]);
+    let plain = client.post("/search", json!({"query": query})).ok();
+    assert!(plain["hits"][0]["explanation"].is_null());
+
+    let refused = |path: &str, body: Value, pointer: &str| {
+        let problem = client.post(path, body).problem(422, "invalid_request");
+        assert_eq!(problem["pointer"], pointer, "{problem}");
+    };
+    let include = json!(["explanation"]);
+    refused(
+        "/search",
+        json!({"id": "cat", "include": include}),
+        "/include",
+    );
+    refused(
+        "/search",
+        json!({"query": "cat", "mode": "lexical", "include": include}),
+        "/include",
+    );
+    let searches = json!({"searches": [{"query": "cat"}, {"query": "cat", "include": include}]});
+    refused("/search/batch", searches, "/searches/1/include");
+}
+
+#[test]
 fn what_a_model_does_not_tell_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let server = ServerOptions::tiny(folder.path()).start();

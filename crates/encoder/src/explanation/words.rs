@@ -20,12 +20,12 @@ pub struct Word {
     pub is_punctuation: bool,
 }
 
-/// A word of the left text with one of the right, by their places.
+/// A word of the left text with one of the right, by their indexes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct WordPair {
-    /// Place of the left word.
+    /// Index of the left word.
     pub left: usize,
-    /// Place of the right word.
+    /// Index of the right word.
     pub right: usize,
     /// What the two add to the cosine.
     pub contribution: f32,
@@ -167,9 +167,10 @@ mod tests {
     use super::*;
 
     /// The words of a text with these tokens between two special ones.
-    fn made(text: &str, tokens: &[Range<usize>]) -> Vec<(String, Range<usize>, bool)> {
+    fn made(text: &str, tokens: &[(usize, usize)]) -> Vec<(String, Range<usize>, bool)> {
         let special = || TokenSource::Special(String::new());
-        let tokens = tokens.iter().cloned().map(TokenSource::Text);
+        let text_token = |(start, end): &(usize, usize)| TokenSource::Text(*start..*end);
+        let tokens = tokens.iter().map(text_token);
         let sources: Vec<_> = std::iter::once(special())
             .chain(tokens)
             .chain([special()])
@@ -195,7 +196,15 @@ mod tests {
     fn pieces_of_a_word_are_one_word_and_punctuation_stands_alone() {
         let words = made(
             "The sirens, 3.5",
-            &[0..3, 4..9, 9..10, 10..11, 12..13, 13..14, 14..15],
+            &[
+                (0, 3),
+                (4, 9),
+                (9, 10),
+                (10, 11),
+                (12, 13),
+                (13, 14),
+                (14, 15),
+            ],
         );
         assert_eq!(
             words,
@@ -210,16 +219,16 @@ mod tests {
 
     #[test]
     fn a_token_over_two_words_joins_them() {
-        let words = made("New York is", &[0..8, 9..11]);
+        let words = made("New York is", &[(0, 8), (9, 11)]);
         assert_eq!(words, [word("New York", 1..2), word("is", 2..3)]);
-        let words = made("ab cd ef", &[0..1, 1..4, 4..5, 6..8]);
+        let words = made("ab cd ef", &[(0, 1), (1, 4), (4, 5), (6, 8)]);
         assert_eq!(words, [word("ab cd", 1..4), word("ef", 4..5)]);
     }
 
     #[test]
     fn tokens_of_one_character_are_one_word() {
         let text = "a 今日😀";
-        let words = made(text, &[0..1, 2..5, 5..8, 8..12, 8..12]);
+        let words = made(text, &[(0, 1), (2, 5), (5, 8), (8, 12), (8, 12)]);
         assert_eq!(
             words,
             [
@@ -234,13 +243,13 @@ mod tests {
     #[test]
     fn every_token_is_in_one_word() {
         assert_eq!(
-            made("a  b ", &[0..1, 1..2, 3..4, 4..5]),
+            made("a  b ", &[(0, 1), (1, 2), (3, 4), (4, 5)]),
             [word("a", 1..2), word("b", 2..5)]
         );
-        assert_eq!(made("  ", &[0..2]), [mark("", 1..2)]);
-        assert_eq!(made("", &[0..0]), [mark("", 1..2)]);
+        assert_eq!(made("  ", &[(0, 2)]), [mark("", 1..2)]);
+        assert_eq!(made("", &[(0, 0)]), [mark("", 1..2)]);
         assert_eq!(made("", &[]), []);
         // What is cut at the window is in no word, but a word stays whole.
-        assert_eq!(made("sirens howl", &[0..3]), [word("sirens", 1..2)]);
+        assert_eq!(made("sirens howl", &[(0, 3)]), [word("sirens", 1..2)]);
     }
 }

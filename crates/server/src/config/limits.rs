@@ -82,6 +82,8 @@ pub struct Limits {
     #[serde(deserialize_with = "at_least_one")]
     pub max_explained_tokens: usize,
     #[serde(deserialize_with = "at_least_one")]
+    pub max_explained_hits: usize,
+    #[serde(deserialize_with = "at_least_one")]
     pub max_pairs: usize,
     #[serde(deserialize_with = "at_least_one")]
     pub max_comparisons_at_once: usize,

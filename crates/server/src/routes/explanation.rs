@@ -1,6 +1,7 @@
 //! `POST /similarity/explain`: which words make two texts alike?
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -19,11 +20,8 @@ use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiJson, CollectionName, JsonBody, from_object_only, present, whole_number};
 use crate::service::{
-    ExplainTask, ExplainedItem, ExplainedSide, Explanation, blocking_steps, explain,
+    DEFAULT_PAIRS, ExplainTask, ExplainedItem, ExplainedSide, Explanation, blocking_steps, explain,
 };
-
-/// Pairs of words returned unless the request says otherwise.
-const DEFAULT_PAIRS: usize = 10;
 
 /// Two items, and what to return.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -259,7 +257,7 @@ pub(crate) struct WordShape {
 
 /// A matrix of which each row is computed when it is written.
 #[derive(Debug)]
-struct TokenMatrix(Explanation);
+struct TokenMatrix(Arc<Explanation>);
 
 impl Serialize for TokenMatrix {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -270,7 +268,7 @@ impl Serialize for TokenMatrix {
 
 impl ExplainResponse {
     /// With the matrix of tokens or without it.
-    pub(crate) fn new(explanation: Explanation, with_matrix: bool) -> Self {
+    pub(crate) fn new(explanation: &Arc<Explanation>, with_matrix: bool) -> Self {
         let (by_token, by_word) = (explanation.by_token(), explanation.by_word());
         let [left, right] = &explanation.sides;
         let pairs = explanation.pairs.iter();
@@ -282,7 +280,7 @@ impl ExplainResponse {
                 .map(|pair| WordPairShape::new(pair, left, right))
                 .collect(),
             not_explained: explanation.not_explained.clone(),
-            matrix: with_matrix.then_some(TokenMatrix(explanation)),
+            matrix: with_matrix.then(|| TokenMatrix(Arc::clone(explanation))),
         }
     }
 }
@@ -389,7 +387,7 @@ pub(crate) async fn post(
     let mut room = app.room();
     let explanation = explain(engine, &collection, task, &mut room).await?;
     blocking_steps(move |cancel| {
-        let response = ExplainResponse::new(explanation, with_matrix);
+        let response = ExplainResponse::new(&Arc::new(explanation), with_matrix);
         answer::json(room.another().until(cancel), &response)
     })
     .await

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use siamese_index::{Filter, HitContent, HitParts, HitScores, Reader, StoredPassage, WordQuery};
 use utoipa::ToSchema;
 
+use super::explanation::ExplainResponse;
 use super::facets::json_value;
 use super::facets::{FacetShape, facet_shapes, others};
 use crate::error::ApiError;
@@ -30,11 +31,14 @@ pub(crate) enum Include {
     Vector,
     /// Where words of `query` stand in the passage.
     Highlights,
+    /// What each word of `query` and of the passage gives to their cosine, for the first
+    /// `limits.max_explained_hits` hits.
+    Explanation,
 }
 
 impl Include {
     /// How many parts there are.
-    pub(crate) const COUNT: usize = 5;
+    pub(crate) const COUNT: usize = 6;
 }
 
 /// What a search found.
@@ -94,6 +98,10 @@ pub(crate) struct HitShape {
     /// a word of `query`.
     #[serde(skip_serializing_if = "Option::is_none")]
     passages: Option<Vec<ScoredPassageShape>>,
+    /// What words give to the cosine of `query` (`a`) and the passage above (`b`); of the first hits. A passage over
+    /// `limits.max_explained_tokens` has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<ExplainResponse>,
     /// The value of the `group_by` field that names the hit's group: a string, a number, true, false or
     /// null. Of an array it is one element.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -381,6 +389,10 @@ impl Hits {
                 .and_then(|(by, metadata)| by.group(found, metadata))
                 .map(|group| json_value(&group)),
             metadata: content.metadata.filter(|_| with(Include::Metadata)),
+            explanation: found
+                .explanation
+                .as_ref()
+                .map(|explanation| ExplainResponse::new(explanation, false)),
             passage,
         }
     }

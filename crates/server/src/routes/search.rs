@@ -24,7 +24,9 @@ use crate::error::ApiError;
 use crate::extract::{
     ApiJson, CollectionName, JsonBody, ListLimit, from_object_only, present, whole_number,
 };
-use crate::service::{self, Attempt, Choice, Grouping, Page, QueryInput, Search};
+use crate::service::{
+    self, Attempt, Choice, ExplainFirst, Grouping, Mode, Page, QueryInput, Search,
+};
 
 const DEFAULT_TOP_K: usize = 10;
 /// Bytes of the path of a metadata field.
@@ -132,7 +134,7 @@ pub(crate) struct SearchRequest {
     #[schema(minimum = 1, maximum = 10000)]
     pub(super) ef: Option<usize>,
     /// Parts of the hits; without it, the metadata.
-    #[schema(max_items = 5)]
+    #[schema(max_items = 6)]
     include: Option<Vec<Include>>,
 }
 
@@ -191,6 +193,7 @@ impl JsonBody for SearchRequest {
             let detail = "highlights mark the words of query, which is absent";
             return Err(ApiError::invalid("/include", detail));
         }
+        let explain = self.explain(&include, mode, limits)?;
         let cursor = self.cursor.take();
         let search = Search {
             query: self.query_input(limits)?,
@@ -203,6 +206,7 @@ impl JsonBody for SearchRequest {
             highlights,
             choice,
             rerank,
+            explain,
         };
         let layout = Layout {
             include,
@@ -257,6 +261,29 @@ pub(super) async fn answer(
 }
 
 impl SearchRequest {
+    /// Which hits to explain.
+    fn explain(
+        &self,
+        include: &[Include],
+        mode: Mode,
+        limits: &Limits,
+    ) -> Result<Option<ExplainFirst>, ApiError> {
+        if !include.contains(&Include::Explanation) {
+            return Ok(None);
+        }
+        let detail = if self.query.is_none() {
+            "explanations compare the words of query, which is absent"
+        } else if mode == Mode::Lexical {
+            "explanations take cosines apart, so they do not go with mode lexical"
+        } else {
+            return Ok(Some(ExplainFirst {
+                hits: limits.max_explained_hits,
+                max_tokens: limits.max_explained_tokens,
+            }));
+        };
+        Err(ApiError::invalid("/include", detail))
+    }
+
     /// How long the lists may be that stand at these pointers.
     pub(super) fn lists_at(
         [positive, negative, facets]: [&'static str; 3],

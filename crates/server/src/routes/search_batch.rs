@@ -59,7 +59,7 @@ impl JsonBody for SearchBatchRequest {
         let searches = self.searches.into_iter().enumerate();
         let checked = searches
             .map(|(nth, request)| {
-                let checked = request.check(limits);
+                let checked = request.check(limits).and_then(without_explanations);
                 checked.map_err(|error| error.within(&format!("{SEARCHES}/{nth}")))
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -125,4 +125,13 @@ impl SearchBatchRequest {
         }
         Ok(())
     }
+}
+
+/// Each explanation is an encoding of its own, so there would be thousands.
+fn without_explanations(checked: (Search, Layout)) -> Result<(Search, Layout), ApiError> {
+    if checked.0.explain.is_none() {
+        return Ok(checked);
+    }
+    let detail = "explanations go with POST /search, one search at a time";
+    Err(ApiError::invalid("/include", detail))
 }

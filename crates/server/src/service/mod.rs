@@ -24,7 +24,9 @@ pub(crate) use embed_texts::{
     EmbedTask, Prompt, TextEmbedding, TextInput, check_token_ids, embed_texts, token_states,
 };
 pub(crate) use embedding::{Embedding, Vocabulary};
-pub(crate) use explanation::{ExplainTask, ExplainedItem, ExplainedSide, Explanation, explain};
+pub(crate) use explanation::{
+    DEFAULT_PAIRS, ExplainTask, ExplainedItem, ExplainedSide, Explanation, explain,
+};
 pub(crate) use file_stream::file_stream;
 pub(crate) use ingest::{DocumentOutcome, Drafts, Warning, WriteStatus, ingest};
 pub(crate) use ingest_stream::{StreamEvent, ingest_stream};
@@ -32,8 +34,8 @@ pub(crate) use on_duplicate::DuplicateRule;
 pub(crate) use query_cache::QueryCache;
 pub(crate) use reranking::{OverWindow, PairScore, RerankTask, RerankTexts};
 pub(crate) use search::{
-    Attempt, Choice, Counted, Cursors, Grouping, Mode, Page, PageHit, QueryInput, Rerank, Search,
-    highlights, search,
+    Attempt, Choice, Counted, Cursors, ExplainFirst, Grouping, Mode, Page, PageHit, QueryInput,
+    Rerank, Search, highlights, search,
 };
 pub(crate) use similarity::{Compared, Metric, Operand, compared};
 

@@ -1,5 +1,6 @@
 //! Why two texts have the score that they have: what single tokens and words give to it.
 
+mod hits;
 mod passages;
 
 use std::ops::Range;
@@ -9,9 +10,8 @@ use siamese_encoder::{
     Contributions, Encoder, InputKind, PoolingMode, TracedText, VectorParts, Word, WordPair,
     best_pairs, words,
 };
-use siamese_index::{Reader, cosine};
+use siamese_index::{Reader, cosine, unit_or_zero};
 
-use super::similarity::unit_length;
 use super::{Cancel, blocking_steps};
 use crate::answer::Room;
 use crate::app::Engine;
@@ -19,6 +19,10 @@ use crate::error::{ApiError, ErrorCode};
 use crate::queue::{Admission, Lane};
 use crate::request_part::RequestPart;
 
+pub(super) use hits::{ExplainHits, explain_hits};
+
+/// Pairs of words that are returned unless the request says otherwise.
+pub(crate) const DEFAULT_PAIRS: usize = 10;
 /// What the two items are called.
 const NAMES: [&str; 2] = ["a", "b"];
 
@@ -62,8 +66,8 @@ pub(crate) struct ExplainedPassage {
     pub(crate) span: Range<usize>,
     /// Where it begins in the text that is encoded, after the title.
     pub(crate) offset: usize,
-    /// How many passages the document has.
-    pub(crate) of: usize,
+    /// How many passages the document has, where its own score would be that of all.
+    pub(crate) is_one_of: Option<usize>,
 }
 
 /// The score of two texts, and what it is made of.
@@ -72,14 +76,14 @@ pub(crate) struct Explanation {
     /// Their cosine, as everywhere.
     pub(crate) score: f32,
     pub(crate) sides: [ExplainedSide; 2],
-    /// Pairs of words, by their places, those that add most first.
+    /// Pairs of words, by their indexes, those that add most first.
     pub(crate) pairs: Vec<WordPair>,
     /// Sentences about what this does not explain.
     pub(crate) not_explained: Vec<String>,
 }
 
 /// One of two texts with what its parts add to the score.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ExplainedSide {
     pub(crate) text: ExplainedText,
     /// Whether the text passed the encoder's window.
@@ -138,9 +142,7 @@ pub(crate) async fn explain(
     room: &mut Room,
 ) -> Result<Explanation, ApiError> {
     let encoder = Arc::clone(engine.models.encoder());
-    encoder
-        .check_linear()
-        .map_err(|error| ApiError::new(ErrorCode::NotExplainable, error.to_string()))?;
+    check_explainable(&encoder)?;
     let ExplainTask {
         items,
         top_k,
@@ -182,21 +184,42 @@ fn trace(
     let ExplainedText { text, kind, .. } = &texts[side];
     cancel.step_over_text(text.len())?;
     let traced = encoder.trace(text, *kind).map_err(ApiError::internal)?;
-    let tokens = traced.tokens.tokens_kept();
-    if tokens > max_tokens {
-        let detail = format!(
-            "{} has {tokens} tokens, over limits.max_explained_tokens = {max_tokens}; give a shorter text or one \
-             passage of it",
-            NAMES[side]
-        );
-        return Err(ApiError::about(RequestPart::ExplainedItem(side), detail));
-    }
+    let part = RequestPart::ExplainedItem(side);
+    check_tokens(NAMES[side], &traced, max_tokens, part)?;
     Ok(traced)
 }
 
+/// Whether the scores of a model can be explained.
+///
+/// # Errors
+/// 422 when its vectors are no sums over tokens.
+fn check_explainable(encoder: &Encoder) -> Result<(), ApiError> {
+    let refused =
+        |error: siamese_encoder::Error| ApiError::new(ErrorCode::NotExplainable, error.to_string());
+    encoder.check_linear().map_err(refused)
+}
+
+fn check_tokens(
+    name: &str,
+    text: &TracedText,
+    max_tokens: usize,
+    part: RequestPart,
+) -> Result<(), ApiError> {
+    let tokens = text.tokens.tokens_kept();
+    if tokens <= max_tokens {
+        return Ok(());
+    }
+    let detail = format!(
+        "{name} has {tokens} tokens, over limits.max_explained_tokens = {max_tokens}; give a shorter text or one \
+         passage of it"
+    );
+    Err(ApiError::about(part, detail))
+}
+
 /// Bytes of the states of all tokens, and of what a module makes of them beside what it is made from.
-fn working_bytes(encoder: &Encoder, traced: &[TracedText]) -> usize {
-    let tokens: usize = traced.iter().map(|text| text.sources.len()).sum();
+fn working_bytes<'a>(encoder: &Encoder, traced: impl IntoIterator<Item = &'a TracedText>) -> usize {
+    let traced = traced.into_iter();
+    let tokens: usize = traced.map(|text| text.sources.len()).sum();
     let info = encoder.info();
     let widest = (encoder.state_width() * info.pooling.len()).max(info.dimensions);
     3 * tokens * widest * size_of::<f32>()
@@ -208,7 +231,7 @@ fn explanation(
     top_k: usize,
     cancel: &Cancel,
 ) -> Result<Explanation, ApiError> {
-    let [left, right] = [0, 1].map(|side| unit_length(sides[side].tokens.vector().to_vec()));
+    let [left, right] = [0, 1].map(|side| unit_or_zero(sides[side].tokens.vector()));
     let mut explanation = Explanation {
         score: cosine(&left, &right),
         not_explained: not_explained(encoder, &sides),
@@ -253,9 +276,9 @@ fn not_explained(encoder: &Encoder, sides: &[ExplainedSide; 2]) -> Vec<String> {
             ));
         }
         if let Some(passage) = &side.text.passage
-            && passage.of > 1
+            && let Some(of) = passage.is_one_of
         {
-            let (id, of) = (&passage.id, passage.of);
+            let id = &passage.id;
             sentences.push(format!(
                 "{name} is one of {of} passages of the document {id:?}; POST /similarity compares documents by the \
                  mean of all their passages, so that its score is another one"

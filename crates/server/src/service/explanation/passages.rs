@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use siamese_encoder::InputKind;
-use siamese_index::{Reader, StoredDocument, StoredPassage, cosine};
+use siamese_index::{Reader, StoredDocument, StoredPassage, cosine, unit_or_zero};
 
 use super::{ExplainedItem, ExplainedPassage, ExplainedText};
 use crate::answer::Room;
@@ -13,7 +13,6 @@ use crate::error::{ApiError, ErrorCode};
 use crate::queue::Lane;
 use crate::request_part::RequestPart;
 use crate::service::chunking::with_title;
-use crate::service::similarity::unit_length;
 use crate::service::{Cancel, blocking_steps};
 
 /// What is known of an item before a passage is chosen.
@@ -83,11 +82,11 @@ async fn vector(engine: &Engine, text: String, kind: InputKind) -> Result<Vec<f3
     let embeddings = engine.embed_asked(texts, kind, Lane::for_texts(1)).await?;
     let vector = embeddings.into_iter().next().map(|text| text.vector);
     vector
-        .map(unit_length)
+        .map(|vector| unit_or_zero(&vector))
         .ok_or_else(|| ApiError::internal("the encoder returned no vector"))
 }
 
-/// The places of the two vectors with the largest cosine; of equals, the first.
+/// The indexes of the two vectors with the largest cosine; of equals, the first.
 fn nearest(left: &[&[f32]], right: &[&[f32]], cancel: &Cancel) -> Result<(usize, usize), ApiError> {
     let mut best = (f32::NEG_INFINITY, (0, 0));
     for (row, left) in left.iter().enumerate() {
@@ -199,7 +198,7 @@ impl StoredCandidates {
                 offset: text.len() - own.len(),
                 id: document.id,
                 span,
-                of: document.passages,
+                is_one_of: (document.passages > 1).then_some(document.passages),
             }),
             text,
         }

@@ -197,6 +197,7 @@ mod tests {
             highlights: false,
             choice: Choice::default(),
             rerank: None,
+            explain: None,
         }
     }
 

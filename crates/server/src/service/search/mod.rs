@@ -3,12 +3,13 @@
 //! All texts of all searches go through the encoder together; what follows is done search by search:
 //! `query_input` makes its vector, `mode` says by what to search, `stage` has `candidates` ask the index,
 //! and `diversity`, `groups` and `auto_cut` choose among what was found. `rerank` is a second stage after
-//! that. `cursors` remembers where a list goes on.
+//! that, and `explained` takes the scores of the first hits apart. `cursors` remembers where a list goes on.
 
 mod auto_cut;
 mod candidates;
 mod cursors;
 mod diversity;
+mod explained;
 mod groups;
 mod mode;
 mod page;
@@ -31,6 +32,7 @@ use crate::error::ApiError;
 use crate::queue::Lane;
 
 pub(crate) use cursors::Cursors;
+pub(crate) use explained::ExplainFirst;
 pub(crate) use groups::Grouping;
 pub(crate) use mode::{Mode, highlights};
 pub(crate) use page::{Counted, Page, PageHit};
@@ -60,6 +62,8 @@ pub(crate) struct Search {
     pub(crate) choice: Choice,
     /// Score the first hits again.
     pub(crate) rerank: Option<Rerank>,
+    /// Say what words give to the scores of the first hits.
+    pub(crate) explain: Option<ExplainFirst>,
 }
 
 /// How hits are chosen among what was found.
@@ -107,17 +111,22 @@ where
         embeddings,
         room: Mutex::new(room),
     });
-    if first_stage
-        .stages
-        .iter()
-        .all(|stage| stage.second.is_none())
-    {
+    let is_done = |stage: &Stage| stage.second.is_none() && stage.search.explain.is_none();
+    if first_stage.stages.iter().all(is_done) {
         return blocking_steps(move |cancel| first_stage.answered(cancel, render)).await;
     }
     for number in 1..=MAX_ATTEMPTS {
         let first = Arc::clone(&first_stage);
         let mut pages = blocking_steps(move |cancel| first.pages(cancel)).await?;
         rerank::second_stages(engine, collection, &mut pages, &first_stage.stages).await?;
+        explained::explain(
+            engine,
+            collection,
+            &mut pages,
+            &first_stage.stages,
+            &first_stage.room,
+        )
+        .await?;
         let first = Arc::clone(&first_stage);
         let answer;
         (answer, render) = blocking_steps(move |cancel| {

@@ -1,11 +1,14 @@
 //! One page of hits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use siamese_index::{Facet, Filter, Hit, Moment, ScoredPassage, Total, WordQuery};
 
 use super::Grouping;
 use super::cursors::ListState;
+use crate::answer::Room;
+use crate::service::Explanation;
 
 /// Hits, with what the index says of all that match.
 #[derive(Debug, Clone)]
@@ -27,6 +30,8 @@ pub(crate) struct Page {
     /// The cursor that stands for it.
     pub(crate) next_cursor: Option<String>,
     pub(crate) timings: SearchTimings,
+    /// What explanations of its hits take of the memory for answers.
+    pub(super) explained_in: Option<Arc<Room>>,
 }
 
 /// Which documents a total counts.
@@ -50,6 +55,8 @@ pub(crate) struct PageHit {
     pub(crate) passages: Vec<ScoredPassage>,
     /// Which of the values that name groups it stands for, if there are groups.
     pub(crate) group: usize,
+    /// Why its passage has its cosine with the query.
+    pub(crate) explanation: Option<Arc<Explanation>>,
 }
 
 impl From<Hit> for PageHit {
@@ -59,6 +66,7 @@ impl From<Hit> for PageHit {
             first_score: None,
             passages: Vec::new(),
             group: 0,
+            explanation: None,
         }
     }
 }

@@ -50,6 +50,7 @@ impl Hash for Search {
             cursor: _,
             passages_per_hit: _,
             highlights: _,
+            explain: _,
         } = self;
         let SearchOptions {
             min_score,

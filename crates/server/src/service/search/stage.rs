@@ -150,6 +150,7 @@ impl Stage {
             next,
             next_cursor: None,
             timings,
+            explained_in: None,
         })
     }
 
