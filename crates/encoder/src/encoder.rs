@@ -1,54 +1,29 @@
 //! The encoder: a model folder, opened.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
 use crate::backbones::{self, Backbone, BackboneOptions};
-use crate::dense::Dense;
 use crate::device::{self, DevicePreference};
 use crate::encoder_id::{EncoderId, EncoderIdBuilder};
+use crate::encoder_info::EncoderInfo;
 use crate::files;
 use crate::forward::{self, TextStates};
 use crate::model_folder::{self, ModelDescription, PoolingSettings, PromptSettings, Step};
+use crate::steps::{OpenStep, dimensions, open_steps};
 use crate::tokenize::{TextInput, TextToken, TextTokenizer, TokenizedText, Truncation};
-use crate::{Error, PoolingMode, Precision};
+use crate::{Error, Precision};
 use siamese_kernels::Kernels;
 
 /// What a text is. Asymmetric models put different prompts before the two; others ignore it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InputKind {
-    /// A question.
+    /// A query.
     Query,
     /// Something to be found.
     Document,
-}
-
-/// The similarity a model was trained for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SimilarityFunction {
-    /// Cosine of the angle.
-    Cosine,
-    /// Dot product.
-    Dot,
-    /// Negative Euclidean distance.
-    Euclidean,
-    /// Negative Manhattan distance.
-    Manhattan,
-}
-
-impl fmt::Display for SimilarityFunction {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Cosine => "cosine",
-            Self::Dot => "dot",
-            Self::Euclidean => "euclidean",
-            Self::Manhattan => "manhattan",
-        })
-    }
 }
 
 /// How to open an encoder; the default is the model as it is, on the best device.
@@ -66,33 +41,6 @@ pub struct EncoderOptions {
     pub precision: Precision,
     /// Take the generic path through candle even where there is a faster one.
     pub generic: bool,
-}
-
-/// What an encoder is.
-#[derive(Debug, Clone)]
-pub struct EncoderInfo {
-    /// The model's name: that of its folder.
-    pub model: String,
-    /// Who makes the vectors.
-    pub id: EncoderId,
-    /// Architecture of the backbone.
-    pub model_type: String,
-    /// Length of every vector.
-    pub dimensions: usize,
-    /// The window: tokens of a text that are read, special tokens included.
-    pub max_tokens: usize,
-    /// How token states become a vector; several are concatenated.
-    pub pooling: Vec<PoolingMode>,
-    /// Prompts by name.
-    pub prompts: BTreeMap<String, String>,
-    /// The prompt for kinds without one of their own.
-    pub default_prompt_name: Option<String>,
-    /// The similarity the model was trained for.
-    pub similarity: SimilarityFunction,
-    /// `cpu`, `cuda` or `metal`.
-    pub device: String,
-    /// Which implementation of the forward pass runs, and with which instructions.
-    pub path: String,
 }
 
 /// A text's vector, and how much of the text is in it.
@@ -120,14 +68,6 @@ pub struct Encoder {
     threads: ThreadPool,
 }
 
-/// A module after the pooling, opened.
-#[derive(Debug)]
-pub(crate) enum OpenStep {
-    Dense(Dense),
-    Normalize,
-    Truncate(usize),
-}
-
 impl Encoder {
     /// Opens a sentence-transformers model folder.
     ///
@@ -144,7 +84,7 @@ impl Encoder {
             tokenizer.special_tokens()? + 1,
         )?;
         tokenizer.set_window(max_tokens);
-        let steps = open_steps(&description, options)?;
+        let steps = open_steps(&description, options.dimensions)?;
         let device = options.device.open()?;
         let dimensions = dimensions(&description, &steps);
         let id = identify(&description, max_tokens, dimensions)?;
@@ -390,25 +330,10 @@ impl Encoder {
             mode.pool(values, width, prompt_tokens, &mut vector);
         }
         for step in &self.steps {
-            match step {
-                OpenStep::Dense(dense) => vector = dense.forward(&vector),
-                OpenStep::Normalize => normalize(&mut vector),
-                OpenStep::Truncate(dimensions) => vector.truncate(*dimensions),
-            }
+            step.apply(&mut vector);
         }
         vector
     }
-}
-
-/// Scales to length 1. A shorter vector than 1e-12 is divided by that, as in torch.
-fn normalize(vector: &mut [f32]) {
-    let length = vector
-        .iter()
-        .map(|value| value * value)
-        .sum::<f32>()
-        .sqrt()
-        .max(1e-12);
-    vector.iter_mut().for_each(|value| *value /= length);
 }
 
 /// The window that was asked for, if the model has it; else the model's own.
@@ -429,49 +354,6 @@ pub(crate) fn window(
         minimum,
         available,
     })
-}
-
-/// The modules after pooling, then truncation. A truncated vector is scaled to length 1 again.
-fn open_steps(
-    description: &ModelDescription,
-    options: &EncoderOptions,
-) -> Result<Vec<OpenStep>, Error> {
-    let mut width = pooled_width(description);
-    let mut steps = Vec::new();
-    for step in &description.steps {
-        steps.push(match step {
-            Step::Normalize => OpenStep::Normalize,
-            Step::Dense(folder, settings) => {
-                let dense = Dense::open(folder, settings, width)?;
-                width = dense.out_features();
-                OpenStep::Dense(dense)
-            }
-        });
-    }
-    if let Some(requested) = options.dimensions.or(description.prompts.truncate_dim) {
-        if !(1..=width).contains(&requested) {
-            return Err(Error::DimensionsOutOfRange {
-                requested,
-                available: width,
-            });
-        }
-        steps.extend([OpenStep::Truncate(requested), OpenStep::Normalize]);
-    }
-    Ok(steps)
-}
-
-fn pooled_width(description: &ModelDescription) -> usize {
-    description.transformer.hidden_size * description.pooling.modes.len()
-}
-
-fn dimensions(description: &ModelDescription, steps: &[OpenStep]) -> usize {
-    steps
-        .iter()
-        .fold(pooled_width(description), |width, step| match step {
-            OpenStep::Dense(dense) => dense.out_features(),
-            OpenStep::Truncate(dimensions) => *dimensions,
-            OpenStep::Normalize => width,
-        })
 }
 
 /// Hashes what decides the vectors.

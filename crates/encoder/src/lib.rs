@@ -24,6 +24,7 @@ mod dense;
 mod device;
 mod encoder;
 mod encoder_id;
+mod encoder_info;
 mod error;
 mod explanation;
 mod files;
@@ -31,12 +32,14 @@ mod forward;
 mod model_folder;
 mod pooling;
 mod reranker;
+mod steps;
 mod tensor_file;
 mod tokenize;
 
 pub use device::DevicePreference;
-pub use encoder::{Encoder, EncoderInfo, EncoderOptions, Encoding, InputKind, SimilarityFunction};
+pub use encoder::{Encoder, EncoderOptions, Encoding, InputKind};
 pub use encoder_id::EncoderId;
+pub use encoder_info::{EncoderInfo, SimilarityFunction};
 pub use error::Error;
 pub use explanation::{
     Contributions, TokenSource, TracedText, VectorParts, Word, WordPair, best_pairs, words,

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::{TokenSource, TracedText};
-use crate::encoder::OpenStep;
 use crate::forward::TextStates;
 use crate::pooling::PoolingMode;
+use crate::steps::OpenStep;
 use crate::{Encoder, Error, InputKind};
 
 /// A text's vector as a sum of parts: one for each token, and one for the biases of Dense modules where
