@@ -41,6 +41,15 @@ impl Workers {
         }
     }
 
+    /// Lets others have the core, if the threads are apart. A low priority does not do so by itself: where a thread that
+    /// answers has used up its slice, Linux runs the one of low priority for a whole slice of its own, 4 ms.
+    /// So whoever works asks after each tenth of a millisecond or so; it takes less than a microsecond.
+    pub(crate) fn give_way(&self) {
+        if self.on_start.is_some() {
+            thread::yield_now();
+        }
+    }
+
     /// Computes something on one thread: the calling one, or one apart.
     ///
     /// # Errors

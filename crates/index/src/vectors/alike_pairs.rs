@@ -14,6 +14,10 @@ use super::all_pairs::{BLOCK_COLUMNS, BLOCK_ROWS, is_comparable, packed};
 use super::cosine::{Cosines, ROUNDING};
 use crate::{Cancel, Error, Progress, Workers};
 
+/// Rows of a block that are multiplied between two moments at which others may have the core: about a tenth of a
+/// millisecond.
+const ROWS_PER_STEP: usize = 48;
+
 /// Two vectors by their indexes, and how alike they are.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pair {
@@ -174,7 +178,11 @@ impl<'a, V: AsRef<[f32]> + Sync, S: PairSink> Search<'a, V, S> {
             }
             let rows = &block.rows[..vectors.len() * dimensions];
             let products = &mut block.products[..vectors.len() * width];
-            kernels.multiply_rows(rows, &columns, products);
+            let steps = rows.chunks(ROWS_PER_STEP * dimensions);
+            for (rows, products) in steps.zip(products.chunks_mut(ROWS_PER_STEP * width)) {
+                kernels.multiply_rows(rows, &columns, products);
+                self.compared.workers.give_way();
+            }
             self.take_survivors(first..first + vectors.len(), start..end, width, block);
         }
     }

@@ -100,6 +100,7 @@ impl Search<'_> {
             ef: self.ef_search.max(limit),
             widens: false,
         });
+        self.options.workers.give_way();
         scanned.best
     }
 
