@@ -9,6 +9,7 @@
 mod attention;
 mod backbone;
 mod chunks;
+mod cores;
 mod crew;
 mod pass;
 mod shape;

@@ -2,7 +2,10 @@
 //!
 //! A forward pass of one short text takes about a millisecond and has dozens of points where all
 //! threads must meet, so waiting is done by spinning, and a thread without work keeps spinning for
-//! a moment before it sleeps. Nothing here knows what is computed.
+//! a moment before it sleeps. Two threads on one core would spin for each other: on a busy machine the system
+//! wakes a thread where the one that woke it runs, and leaves both there for many milliseconds, even if all that
+//! the other core does is work of a low priority. So a thread that finds itself on the caller's core leaves
+//! it. Nothing here knows what is computed.
 
 use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -11,11 +14,16 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::cores;
+
 /// Turns of a busy wait before the thread offers its core to others.
 const SPINS: usize = 4096;
 /// How long a thread without work stays awake: longer than the pause between two forward passes
 /// of a busy encoder, too short to be seen as load.
 const IDLE_SPIN: Duration = Duration::from_micros(100);
+
+/// No core has this number.
+const NO_CORE: usize = usize::MAX;
 
 type Job<'a> = dyn Fn(&Member<'_>) + Sync + 'a;
 
@@ -101,6 +109,8 @@ struct Shared {
     asleep: Vec<AtomicBool>,
     meeting: Meeting,
     stop: AtomicBool,
+    /// The core that the caller runs on, or [`NO_CORE`].
+    core: AtomicUsize,
 }
 
 /// A job with its lifetime removed.
@@ -131,6 +141,7 @@ impl Team {
             asleep: (1..size).map(|_| AtomicBool::new(false)).collect(),
             meeting: Meeting::default(),
             stop: AtomicBool::new(false),
+            core: AtomicUsize::new(NO_CORE),
         });
         let mut team = Self {
             shared,
@@ -167,6 +178,8 @@ impl Team {
         // run at the same time.
         unsafe { *shared.job.0.get() = Some(job_forever) };
         shared.working.store(self.workers.len(), Ordering::Relaxed);
+        let core = cores::current().unwrap_or(NO_CORE);
+        shared.core.store(core, Ordering::Relaxed);
         shared.jobs.fetch_add(1, Ordering::SeqCst);
         self.wake();
         let own = catch_unwind(AssertUnwindSafe(|| job(&shared.member(0))));
@@ -221,6 +234,7 @@ impl Shared {
             if self.stop.load(Ordering::SeqCst) {
                 return;
             }
+            self.leave_callers_core();
             // SAFETY: the new job number was published after the cell was written, and the job
             // lives until `working` is 0.
             let job = unsafe { (*self.job.0.get()).map(|job| &*job) };
@@ -230,6 +244,13 @@ impl Shared {
                 self.meeting.broken.store(true, Ordering::Relaxed);
             }
             self.working.fetch_sub(1, Ordering::Release);
+        }
+    }
+
+    fn leave_callers_core(&self) {
+        let core = self.core.load(Ordering::Relaxed);
+        if cores::current() == Some(core) {
+            cores::leave(core);
         }
     }
 
