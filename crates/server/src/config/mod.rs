@@ -297,6 +297,18 @@ mod tests {
                 ["limits.max_top_k", "is \"many\"", "a whole number"],
             ),
             (
+                "[server]\nheader_timeout_ms = 0",
+                ["server.header_timeout_ms", "is 0", "1 or more"],
+            ),
+            (
+                "[server]\nshutdown_grace_ms = 31536000001",
+                [
+                    "server.shutdown_grace_ms",
+                    "is 31536000001",
+                    "at most 31536000000",
+                ],
+            ),
+            (
                 "[server]\nmax_connections = 0",
                 ["server.max_connections", "is 0", "1 or more"],
             ),
