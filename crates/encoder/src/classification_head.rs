@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use crate::Error;
+use crate::checkpoint::Checkpoint;
 use crate::dense::{Activation, Dense};
-use crate::tensor_file::TensorFile;
 
 /// A linear layer with an activation, and a second one with a single output.
 #[derive(Debug)]
@@ -53,12 +53,12 @@ impl HeadNames {
 }
 
 impl ClassificationHead {
-    /// Reads the head of a model whose token states have `width` values.
+    /// Reads the head of the model in a folder, whose token states have `width` values.
     ///
     /// # Errors
     /// When the file is damaged or lacks the head.
-    pub(crate) fn read(path: &Path, names: HeadNames, width: usize) -> Result<Self, Error> {
-        let mut file = TensorFile::open(path)?;
+    pub(crate) fn read(folder: &Path, names: HeadNames, width: usize) -> Result<Self, Error> {
+        let mut file = Checkpoint::open(folder)?;
         let hidden = Dense::read(&mut file, names.hidden, [width, width], names.activation)?;
         let logit = Dense::read(&mut file, names.logit, [1, width], Activation::Identity)?;
         Ok(Self { hidden, logit })

@@ -7,8 +7,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::Error;
-use crate::files::{self, read_json};
-use crate::tensor_file::TensorFile;
+use crate::checkpoint::Checkpoint;
+use crate::files::read_json;
 
 /// `config.json` of a Dense module.
 #[derive(Debug, Clone, Deserialize)]
@@ -149,7 +149,7 @@ impl Dense {
                 "one of its sizes is 0",
             ));
         }
-        let mut file = TensorFile::open(&folder.join(files::WEIGHTS))?;
+        let mut file = Checkpoint::open(folder)?;
         let shape = [settings.out_features, in_features];
         let bias = if settings.bias {
             file.read("linear.bias", &shape[..1])?
@@ -175,7 +175,7 @@ impl Dense {
     /// # Errors
     /// When it is missing or of another shape.
     pub(crate) fn read(
-        file: &mut TensorFile,
+        file: &mut Checkpoint,
         name: &str,
         shape: [usize; 2],
         activation: Activation,

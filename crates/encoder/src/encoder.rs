@@ -5,15 +5,19 @@ use std::path::Path;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-use crate::backbones::{self, Backbone, BackboneOptions};
-use crate::device::{self, DevicePreference};
+use crate::backbones::BackboneOptions;
+use crate::device::DevicePreference;
 use crate::encoder_id::{EncoderId, EncoderIdBuilder};
-use crate::encoder_info::EncoderInfo;
+use crate::encoder_info::{EncoderInfo, SimilarityFunction};
 use crate::files;
 use crate::forward::{self, TextStates};
-use crate::model_folder::{self, ModelDescription, PoolingSettings, PromptSettings, Step};
-use crate::steps::{OpenStep, dimensions, open_steps};
+use crate::model_folder::{
+    self, InputModule, ModelDescription, PromptSettings, Step, TowerDescription,
+};
+use crate::steps::OpenStep;
 use crate::tokenize::{TextInput, TextToken, TextTokenizer, TokenizedText, Truncation};
+use crate::tower::Tower;
+use crate::towers::Towers;
 use crate::{Error, Precision};
 use siamese_kernels::Kernels;
 
@@ -58,66 +62,59 @@ pub struct Encoding {
 #[derive(Debug)]
 pub struct Encoder {
     info: EncoderInfo,
-    tokenizer: TextTokenizer,
     prompts: PromptSettings,
-    backbone: Box<dyn Backbone>,
-    pooling: PoolingSettings,
-    steps: Vec<OpenStep>,
-    state_width: usize,
+    towers: Towers<Tower>,
     /// For tokenising, and for a backbone without threads of its own.
     threads: ThreadPool,
 }
 
 impl Encoder {
-    /// Opens a sentence-transformers model folder.
+    /// Opens a model folder of sentence-transformers or Model2Vec.
     ///
     /// # Errors
     /// A missing or damaged file, something unsupported (named), or options that do not fit.
     pub fn open(model_dir: &Path, options: &EncoderOptions) -> Result<Self, Error> {
-        let description = model_folder::describe(model_dir)?;
-        let folder = &description.transformer_dir;
-        let settings = &description.transformer;
-        let mut tokenizer = TextTokenizer::open(folder, settings.do_lower_case)?;
-        let max_tokens = window(
-            options.max_tokens,
-            settings.max_tokens,
-            tokenizer.special_tokens()? + 1,
-        )?;
-        tokenizer.set_window(max_tokens);
-        let steps = open_steps(&description, options.dimensions)?;
-        let device = options.device.open()?;
-        let dimensions = dimensions(&description, &steps);
-        let id = identify(&description, max_tokens, dimensions)?;
+        let ModelDescription { towers, prompts } = &model_folder::describe(model_dir)?;
         let backbone_options = BackboneOptions {
-            device,
+            device: options.device.open()?,
             threads: threads(options.threads),
             precision: options.precision,
             generic: options.generic,
             kernels: Kernels::detected(),
         };
-        let backbone = backbones::open(folder, settings.family, &backbone_options)?;
+        let truncate = options.dimensions.or(prompts.truncate_dim);
+        let model_type = towers.describe(|it| it.input.model_type().to_owned());
+        let opened = towers
+            .open(|tower, other| Tower::open(tower, truncate, options, &backbone_options, other))?;
+        let document = opened.document();
+        if let Some(other) = opened
+            .iter()
+            .find(|it| it.dimensions != document.dimensions)
+        {
+            return Err(Error::DifferentDimensions {
+                query: other.dimensions,
+                document: document.dimensions,
+            });
+        }
+        check_similarity(prompts.similarity, &opened)?;
         let info = EncoderInfo {
             model: folder_name(model_dir),
-            id,
-            model_type: settings.family.model_type().to_owned(),
-            dimensions,
-            max_tokens,
-            pooling: description.pooling.modes.clone(),
-            prompts: description.prompts.prompts.clone(),
-            default_prompt_name: description.prompts.default_prompt_name.clone(),
-            similarity: description.prompts.similarity,
-            device: device::name(&backbone_options.device).to_owned(),
-            path: backbone.path(),
+            id: identify(towers, &opened, prompts)?,
+            model_type,
+            dimensions: document.dimensions,
+            max_tokens: document.max_tokens,
+            pooling: document.pooling.modes.clone(),
+            prompts: prompts.prompts.clone(),
+            default_prompt_name: prompts.default_prompt_name.clone(),
+            similarity: prompts.similarity,
+            device: opened.describe(|tower| tower.device.to_owned()),
+            path: opened.describe(|tower| tower.backbone.path()),
         };
         Ok(Self {
             info,
-            tokenizer,
-            prompts: description.prompts,
-            backbone,
-            pooling: description.pooling,
-            steps,
-            state_width: description.transformer.hidden_size,
-            threads: thread_pool(threads(options.threads))?,
+            prompts: prompts.clone(),
+            towers: opened,
+            threads: thread_pool(backbone_options.threads)?,
         })
     }
 
@@ -136,22 +133,28 @@ impl Encoder {
     /// # Errors
     /// When the tokenizer fails.
     pub fn tokenize(&self, text: &str, kind: InputKind) -> Result<TokenizedText, Error> {
-        self.tokenize_after(self.prompt(kind), TextInput::Text(text), Truncation::End)
+        let text = TextInput::Text(text);
+        self.tokenize_after(kind, self.prompt(kind), text, Truncation::End)
     }
 
     fn tokenize_after(
         &self,
+        kind: InputKind,
         prompt: &str,
         input: TextInput<'_>,
         truncation: Truncation,
     ) -> Result<TokenizedText, Error> {
+        let Tower {
+            tokenizer, pooling, ..
+        } = self.tower(kind);
         let mut tokenized = match input {
-            TextInput::Text(text) => self.tokenizer.tokenize(prompt, text, truncation)?,
-            TextInput::Ids(ids) => self.tokenizer.tokenize_ids(prompt, ids, truncation)?,
+            TextInput::Text(text) => tokenizer.tokenize(prompt, text, truncation)?,
+            TextInput::Ids(ids) => tokenizer.tokenize_ids(prompt, ids, truncation)?,
         };
-        if !self.pooling.include_prompt && !prompt.is_empty() {
+        tokenized.kind = kind;
+        if !pooling.include_prompt && !prompt.is_empty() {
             // The prompt alone ends with one special token more than it has inside a text.
-            let alone = self.tokenizer.tokenize(prompt, "", Truncation::End)?;
+            let alone = tokenizer.tokenize(prompt, "", Truncation::End)?;
             let cut = match truncation {
                 Truncation::End => 0,
                 Truncation::Start => tokenized.tokens_seen() - tokenized.tokens_kept(),
@@ -171,36 +174,38 @@ impl Encoder {
         kind: InputKind,
     ) -> Result<Vec<TokenizedText>, Error> {
         let texts: Vec<_> = texts.iter().map(|text| TextInput::Text(text)).collect();
-        self.tokenize_all_after(self.prompt(kind), &texts, Truncation::End)
+        self.tokenize_all_after(kind, self.prompt(kind), &texts, Truncation::End)
     }
 
-    /// Token ids of many texts, each after `prompt`, in their order.
+    /// Token ids of many texts of a kind, each after `prompt`, in their order.
     ///
     /// # Errors
     /// As [`Self::tokenize`].
     pub fn tokenize_all_after(
         &self,
+        kind: InputKind,
         prompt: &str,
         inputs: &[TextInput<'_>],
         truncation: Truncation,
     ) -> Result<Vec<TokenizedText>, Error> {
         // Waking a thread takes as long as a short text.
         if let [input] = inputs {
-            return Ok(vec![self.tokenize_after(prompt, *input, truncation)?]);
+            return Ok(vec![self.tokenize_after(kind, prompt, *input, truncation)?]);
         }
-        let tokenize = |input: &TextInput<'_>| self.tokenize_after(prompt, *input, truncation);
+        let tokenize =
+            |input: &TextInput<'_>| self.tokenize_after(kind, prompt, *input, truncation);
         self.threads
             .install(|| inputs.par_iter().map(tokenize).collect())
     }
 
     /// Whether the tokenizer has a token with this id.
     pub fn has_token(&self, id: u32) -> bool {
-        self.tokenizer.has_token(id)
+        self.tokenizer(InputKind::Document).has_token(id)
     }
 
     /// The number of tokens that the tokenizer has.
     pub fn vocabulary_size(&self) -> usize {
-        self.tokenizer.vocabulary_size()
+        self.tokenizer(InputKind::Document).vocabulary_size()
     }
 
     /// All tokens of a text, whatever the window, with the special ones around them if asked for.
@@ -213,12 +218,13 @@ impl Encoder {
         text: &str,
         with_special_tokens: bool,
     ) -> Result<Vec<TextToken>, Error> {
-        self.tokenizer.text_tokens(text, with_special_tokens)
+        self.tokenizer(InputKind::Document)
+            .text_tokens(text, with_special_tokens)
     }
 
     /// The token with this id as the vocabulary writes it, if there is one.
     pub fn token(&self, id: u32) -> Option<String> {
-        self.tokenizer.token(id)
+        self.tokenizer(InputKind::Document).token(id)
     }
 
     /// The text that tokens stand for.
@@ -226,12 +232,14 @@ impl Encoder {
     /// # Errors
     /// When the tokenizer fails.
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, Error> {
-        self.tokenizer.decode(ids, skip_special_tokens)
+        self.tokenizer(InputKind::Document)
+            .decode(ids, skip_special_tokens)
     }
 
-    /// Length of the state of each token, of which [`TokenizedText::for_token_states`] returns all.
-    pub fn state_width(&self) -> usize {
-        self.state_width
+    /// Length of the state of each token of a text of a kind, of which
+    /// [`TokenizedText::for_token_states`] returns all.
+    pub fn state_width(&self, kind: InputKind) -> usize {
+        self.tower(kind).state_width
     }
 
     /// Byte spans of a text's tokens, in order, without prompt, special tokens and window.
@@ -242,7 +250,7 @@ impl Encoder {
     /// # Errors
     /// When the tokenizer fails.
     pub fn token_spans(&self, text: &str) -> Result<Vec<std::ops::Range<usize>>, Error> {
-        self.tokenizer.spans(text)
+        self.tokenizer(InputKind::Document).spans(text)
     }
 
     /// Vectors of tokenised texts, in their order, whatever their number and lengths.
@@ -272,8 +280,36 @@ impl Encoder {
         texts: &[&TokenizedText],
         pause: Option<&(dyn Fn() + Sync)>,
     ) -> Result<Vec<Vec<f32>>, Error> {
-        let vector = |index, states: TextStates<'_>| self.checked_vector(index, states, texts);
-        forward::run(self.backbone.as_ref(), &self.threads, texts, pause, vector)
+        if let Towers::Shared(tower) = &self.towers {
+            return self.vectors_of(tower, texts, pause);
+        }
+        let mut vectors = vec![Vec::new(); texts.len()];
+        for kind in [InputKind::Query, InputKind::Document] {
+            let of_kind = |place: &usize| texts[*place].kind == kind;
+            let places: Vec<usize> = (0..texts.len()).filter(of_kind).collect();
+            let of_kind: Vec<_> = places.iter().map(|place| texts[*place]).collect();
+            let made = self.vectors_of(self.tower(kind), &of_kind, pause);
+            let made = made.map_err(|error| match error {
+                Error::NonFinite { index } => Error::NonFinite {
+                    index: places[index],
+                },
+                other => other,
+            });
+            for (place, vector) in places.iter().zip(made?) {
+                vectors[*place] = vector;
+            }
+        }
+        Ok(vectors)
+    }
+
+    fn vectors_of(
+        &self,
+        tower: &Tower,
+        texts: &[&TokenizedText],
+        pause: Option<&(dyn Fn() + Sync)>,
+    ) -> Result<Vec<Vec<f32>>, Error> {
+        let vector = |index, states: TextStates<'_>| checked_vector(tower, index, states, texts);
+        forward::run(tower.backbone.as_ref(), &self.threads, texts, pause, vector)
     }
 
     /// Tokenises and encodes texts, in their order.
@@ -294,45 +330,58 @@ impl Encoder {
         Ok(encodings.collect())
     }
 
-    /// The vector of one of these texts.
-    fn checked_vector(
-        &self,
-        index: usize,
-        states: TextStates<'_>,
-        texts: &[&TokenizedText],
-    ) -> Result<Vec<f32>, Error> {
-        let text = texts[index];
-        let vector = match text.wants_token_states {
-            true => states.values.to_vec(),
-            false => self.vector(states, text.prompt_tokens),
-        };
-        match vector.iter().all(|value| value.is_finite()) {
-            true => Ok(vector),
-            false => Err(Error::NonFinite { index }),
-        }
+    /// What reads texts of a kind.
+    pub(crate) fn tokenizer(&self, kind: InputKind) -> &TextTokenizer {
+        &self.tower(kind).tokenizer
     }
 
-    /// What reads texts.
-    pub(crate) fn tokenizer(&self) -> &TextTokenizer {
-        &self.tokenizer
+    /// What texts of a kind go through.
+    pub(crate) fn tower(&self, kind: InputKind) -> &Tower {
+        self.towers.of(kind)
     }
 
-    /// What follows the pooling.
-    pub(crate) fn steps(&self) -> &[OpenStep] {
-        &self.steps
+    /// All that texts may go through.
+    pub(crate) fn towers(&self) -> impl Iterator<Item = &Tower> {
+        self.towers.iter()
     }
+}
 
-    /// Pools the states of one text and runs the later steps.
-    pub(crate) fn vector(&self, states: TextStates<'_>, prompt_tokens: usize) -> Vec<f32> {
-        let TextStates { values, width } = states;
-        let mut vector = Vec::with_capacity(width * self.pooling.modes.len());
-        for mode in &self.pooling.modes {
-            mode.pool(values, width, prompt_tokens, &mut vector);
-        }
-        for step in &self.steps {
-            step.apply(&mut vector);
-        }
-        vector
+/// # Errors
+/// When vectors have to be compared otherwise than by cosine. Those of length 1 have the same order by
+/// their product and by their distance.
+fn check_similarity(similarity: SimilarityFunction, towers: &Towers<Tower>) -> Result<(), Error> {
+    let ranks_as_cosine = match similarity {
+        SimilarityFunction::Cosine => true,
+        SimilarityFunction::Dot | SimilarityFunction::Euclidean => towers
+            .iter()
+            .all(|tower| matches!(tower.steps.last(), Some(OpenStep::Normalize))),
+        SimilarityFunction::Manhattan => false,
+    };
+    match ranks_as_cosine {
+        true => Ok(()),
+        false if similarity == SimilarityFunction::Manhattan => Err(Error::UnsupportedSetting {
+            key: "similarity_fn_name",
+            value: similarity.to_string(),
+        }),
+        false => Err(Error::UnsupportedSimilarity { similarity }),
+    }
+}
+
+/// The vector of one of these texts.
+fn checked_vector(
+    tower: &Tower,
+    index: usize,
+    states: TextStates<'_>,
+    texts: &[&TokenizedText],
+) -> Result<Vec<f32>, Error> {
+    let text = texts[index];
+    let vector = match text.wants_token_states {
+        true => states.values.to_vec(),
+        false => tower.vector(states, text.prompt_tokens),
+    };
+    match vector.iter().all(|value| value.is_finite()) {
+        true => Ok(vector),
+        false => Err(Error::NonFinite { index }),
     }
 }
 
@@ -358,41 +407,55 @@ pub(crate) fn window(
 
 /// Hashes what decides the vectors.
 fn identify(
-    description: &ModelDescription,
-    max_tokens: usize,
-    dimensions: usize,
+    described: &Towers<TowerDescription>,
+    opened: &Towers<Tower>,
+    prompts: &PromptSettings,
 ) -> Result<EncoderId, Error> {
-    let folder = &description.transformer_dir;
     let mut id = EncoderIdBuilder::default();
-    id.part("config", &files::read(&folder.join("config.json"))?);
-    id.part("tokenizer", &files::read(&folder.join("tokenizer.json"))?);
-    id.file("weights", &folder.join(files::WEIGHTS))?;
-    id.part(
-        "lower_case",
-        &[u8::from(description.transformer.do_lower_case)],
-    );
-    for mode in &description.pooling.modes {
+    for tower in described.iter() {
+        identify_tower(&mut id, tower)?;
+    }
+    for kind in [InputKind::Query, InputKind::Document] {
+        id.part("prompt", prompts.prompt(kind).as_bytes());
+    }
+    for tower in opened.iter() {
+        id.part("window", &(tower.max_tokens as u64).to_le_bytes());
+    }
+    let dimensions = opened.document().dimensions;
+    id.part("dimensions", &(dimensions as u64).to_le_bytes());
+    Ok(id.finish())
+}
+
+fn identify_tower(id: &mut EncoderIdBuilder, tower: &TowerDescription) -> Result<(), Error> {
+    let (folder, pooling) = (tower.input.folder(), tower.input.pooling());
+    let tokenizer = files::read(&folder.join("tokenizer.json"))?;
+    match &tower.input {
+        InputModule::Transformer { settings, .. } => {
+            id.part("config", &files::read(&folder.join("config.json"))?);
+            id.part("tokenizer", &tokenizer);
+            id.weights("weights", folder)?;
+            id.part("lower_case", &[u8::from(settings.do_lower_case)]);
+        }
+        InputModule::Static(settings) => {
+            id.part("tokenizer", &tokenizer);
+            id.weights("static weights", folder)?;
+            id.part("skips_unknown", &[u8::from(settings.skips_unknown)]);
+        }
+    }
+    for mode in &pooling.modes {
         id.part("pooling", mode.to_string().as_bytes());
     }
-    id.part(
-        "include_prompt",
-        &[u8::from(description.pooling.include_prompt)],
-    );
-    for step in &description.steps {
+    id.part("include_prompt", &[u8::from(pooling.include_prompt)]);
+    for step in &tower.steps {
         match step {
             Step::Normalize => id.part("normalize", &[]),
             Step::Dense(folder, _) => {
                 id.part("dense", &files::read(&folder.join("config.json"))?);
-                id.file("dense weights", &folder.join(files::WEIGHTS))?;
+                id.weights("dense weights", folder)?;
             }
         }
     }
-    for kind in [InputKind::Query, InputKind::Document] {
-        id.part("prompt", description.prompts.prompt(kind).as_bytes());
-    }
-    id.part("window", &(max_tokens as u64).to_le_bytes());
-    id.part("dimensions", &(dimensions as u64).to_le_bytes());
-    Ok(id.finish())
+    Ok(())
 }
 
 /// The name of a model: that of its folder.

@@ -7,6 +7,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use crate::Error;
+use crate::checkpoint::Checkpoint;
 use crate::files::open;
 
 /// SHA-256 over everything that decides what vectors an encoder makes: weights, tokenizer,
@@ -43,11 +44,19 @@ impl EncoderIdBuilder {
         self.0.update(bytes);
     }
 
-    /// Adds a file's bytes, piece by piece.
+    /// Adds the bytes of all files with a folder's weights.
     ///
     /// # Errors
-    /// When the file is missing or cannot be read.
-    pub(crate) fn file(&mut self, name: &str, path: &Path) -> Result<(), Error> {
+    /// When one is missing, damaged, or cannot be read.
+    pub(crate) fn weights(&mut self, name: &str, folder: &Path) -> Result<(), Error> {
+        let checkpoint = Checkpoint::open(folder)?;
+        checkpoint
+            .files()
+            .try_for_each(|path| self.file(name, path))
+    }
+
+    /// Adds a file's bytes, piece by piece.
+    fn file(&mut self, name: &str, path: &Path) -> Result<(), Error> {
         const PIECE_BYTES: usize = 1 << 18;
         let mut file = open(path)?;
         let length = file.metadata()?.len();

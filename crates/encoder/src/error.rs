@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::SimilarityFunction;
+
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a model could not be opened or a text not be encoded.
@@ -13,6 +15,19 @@ pub enum Error {
     MissingFile {
         /// The file.
         path: PathBuf,
+    },
+    /// There is no `tokenizer.json`, but another file that one can be made of.
+    #[error(
+        "{path} is missing; the folder has {found}, of which Hugging Face's transformers makes one: \
+         python -c \"from transformers import AutoTokenizer as T; T.from_pretrained('{folder}').save_pretrained('{folder}')\"",
+        path = path.display(),
+        folder = path.parent().unwrap_or(path).display()
+    )]
+    MissingTokenizer {
+        /// The file.
+        path: PathBuf,
+        /// What is there instead.
+        found: &'static str,
     },
     /// A file is not what it should be: cut short, changed, or of another shape. Fetch it again.
     #[error("{path} is damaged or not what was expected: {source}", path = path.display())]
@@ -56,6 +71,14 @@ pub enum Error {
         /// Its value.
         value: String,
     },
+    /// The model compares vectors in a way that the cosine does not stand for.
+    #[error(
+        "the model was trained to compare vectors by {similarity}, and they are not all of length 1; compared by cosine, as they would be here, they are ranked otherwise. If that is what you want, add a Normalize module at the end of modules.json"
+    )]
+    UnsupportedSimilarity {
+        /// The similarity that the model was trained for.
+        similarity: SimilarityFunction,
+    },
     /// More dimensions were asked for than the model has, or none.
     #[error("{requested} dimensions were asked for; the model has 1 to {available}")]
     DimensionsOutOfRange {
@@ -63,6 +86,16 @@ pub enum Error {
         requested: usize,
         /// What the model yields.
         available: usize,
+    },
+    /// Queries and documents go through modules of their own, and come out with different lengths.
+    #[error(
+        "the model's vectors of queries have {query} dimensions and those of documents {document}; they cannot be compared"
+    )]
+    DifferentDimensions {
+        /// Length of a query's vector.
+        query: usize,
+        /// Length of a document's vector.
+        document: usize,
     },
     /// The window asked for is larger than the model's, or leaves no room for a token of text.
     #[error(

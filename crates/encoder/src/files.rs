@@ -8,9 +8,6 @@ use serde::de::DeserializeOwned;
 
 use crate::Error;
 
-/// The weights of a model or module.
-pub(crate) const WEIGHTS: &str = "model.safetensors";
-
 /// The bytes of a file that must be there.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     read_if_present(path)?.ok_or_else(|| Error::MissingFile {

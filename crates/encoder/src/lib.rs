@@ -19,6 +19,7 @@
 
 mod backbones;
 mod batch;
+mod checkpoint;
 mod classification_head;
 mod dense;
 mod device;
@@ -33,8 +34,9 @@ mod model_folder;
 mod pooling;
 mod reranker;
 mod steps;
-mod tensor_file;
 mod tokenize;
+mod tower;
+mod towers;
 
 pub use device::DevicePreference;
 pub use encoder::{Encoder, EncoderOptions, Encoding, InputKind};

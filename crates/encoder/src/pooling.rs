@@ -36,10 +36,14 @@ impl PoolingMode {
         })
     }
 
-    /// Pools rows of `width` values. `states` holds at least one row; `first_row` is where the
-    /// tokens begin that take part, which only `lasttoken` does not look at.
+    /// Pools rows of `width` values; no row at all makes zeros. `first_row` is where the tokens
+    /// begin that take part, which only `lasttoken` does not look at.
     pub(crate) fn pool(self, states: &[f32], width: usize, first_row: usize, out: &mut Vec<f32>) {
         let rows = states.len() / width;
+        if rows == 0 {
+            // Special tokens make it one at least; static embeddings have none.
+            return out.resize(out.len() + width, 0.0);
+        }
         let first_row = first_row.min(rows - 1);
         let counted = &states[first_row * width..];
         match self {
@@ -57,6 +61,9 @@ impl PoolingMode {
     /// vector. With `max`, each dimension is the first row's that has its largest value.
     pub(crate) fn shares(self, states: &[f32], width: usize, first_row: usize) -> Vec<f32> {
         let rows = states.len() / width;
+        if rows == 0 {
+            return Vec::new();
+        }
         let first_row = first_row.min(rows - 1);
         let mut shares = vec![0.0; states.len()];
         let row = |row: usize| row * width..(row + 1) * width;

@@ -13,10 +13,9 @@ use crate::classification_head::ClassificationHead;
 use crate::dense::Activation;
 use crate::device::{self, DevicePreference};
 use crate::encoder::{folder_name, thread_pool, threads, window};
-use crate::files;
 use crate::forward;
 use crate::model_folder::{self, CrossEncoderDescription};
-use crate::tokenize::{TextTokenizer, TokenizedText, Truncation};
+use crate::tokenize::{TextTokenizer, TokenizedText, TokenizerOptions, Truncation};
 use crate::{Error, Precision};
 use siamese_kernels::Kernels;
 
@@ -77,7 +76,13 @@ impl Reranker {
             sees_segments,
             activation,
         } = model_folder::describe_cross_encoder(model_dir)?;
-        let mut tokenizer = TextTokenizer::open(&folder, transformer.do_lower_case)?;
+        let mut tokenizer = TextTokenizer::open(
+            &folder,
+            TokenizerOptions {
+                do_lower_case: transformer.do_lower_case,
+                ..TokenizerOptions::default()
+            },
+        )?;
         let minimum = tokenizer.special_tokens_of_a_pair() + 2;
         let max_tokens = window(options.max_tokens, transformer.max_tokens, minimum)?;
         tokenizer.set_window(max_tokens);
@@ -90,7 +95,6 @@ impl Reranker {
             kernels: Kernels::detected(),
         };
         let backbone = backbones::open(&folder, transformer.family, &backbone_options)?;
-        let weights = folder.join(files::WEIGHTS);
         let info = RerankerInfo {
             model: folder_name(model_dir),
             architecture,
@@ -103,7 +107,7 @@ impl Reranker {
             info,
             tokenizer,
             backbone,
-            head: ClassificationHead::read(&weights, head, transformer.hidden_size)?,
+            head: ClassificationHead::read(&folder, head, transformer.hidden_size)?,
             activation,
             threads: thread_pool(backbone_options.threads)?,
         })

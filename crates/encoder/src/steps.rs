@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::dense::Dense;
-use crate::model_folder::{ModelDescription, Step};
+use crate::model_folder::Step;
 
 /// A module after the pooling, opened.
 #[derive(Debug)]
@@ -23,17 +23,18 @@ impl OpenStep {
     }
 }
 
-/// The modules after pooling, then truncation. A truncated vector is scaled to length 1 again.
+/// The modules after pooling, whose vectors have `width` values, then truncation. A truncated vector is
+/// scaled to length 1 again.
 ///
 /// # Errors
 /// A module that cannot be opened, or more dimensions than there are.
 pub(crate) fn open_steps(
-    description: &ModelDescription,
-    dimensions: Option<usize>,
+    described: &[Step],
+    mut width: usize,
+    truncate_dimensions: Option<usize>,
 ) -> Result<Vec<OpenStep>, Error> {
-    let mut width = pooled_width(description);
     let mut steps = Vec::new();
-    for step in &description.steps {
+    for step in described {
         steps.push(match step {
             Step::Normalize => OpenStep::Normalize,
             Step::Dense(folder, settings) => {
@@ -43,7 +44,7 @@ pub(crate) fn open_steps(
             }
         });
     }
-    if let Some(requested) = dimensions.or(description.prompts.truncate_dim) {
+    if let Some(requested) = truncate_dimensions {
         if !(1..=width).contains(&requested) {
             return Err(Error::DimensionsOutOfRange {
                 requested,
@@ -55,19 +56,13 @@ pub(crate) fn open_steps(
     Ok(steps)
 }
 
-fn pooled_width(description: &ModelDescription) -> usize {
-    description.transformer.hidden_size * description.pooling.modes.len()
-}
-
-/// How long the vectors are.
-pub(crate) fn dimensions(description: &ModelDescription, steps: &[OpenStep]) -> usize {
-    steps
-        .iter()
-        .fold(pooled_width(description), |width, step| match step {
-            OpenStep::Dense(dense) => dense.out_features(),
-            OpenStep::Truncate(dimensions) => *dimensions,
-            OpenStep::Normalize => width,
-        })
+/// How long vectors are after these steps, when they have `width` values before.
+pub(crate) fn dimensions(width: usize, steps: &[OpenStep]) -> usize {
+    steps.iter().fold(width, |width, step| match step {
+        OpenStep::Dense(dense) => dense.out_features(),
+        OpenStep::Truncate(dimensions) => *dimensions,
+        OpenStep::Normalize => width,
+    })
 }
 
 /// Scales to length 1. A shorter vector than 1e-12 is divided by that, as in torch.

@@ -3,10 +3,12 @@
 use std::ops::Range;
 use std::path::Path;
 
-use tokenizers::{Encoding, PostProcessor, Token, Tokenizer, TruncationDirection};
+use tokenizers::{
+    Encoding, PostProcessor, PostProcessorWrapper, Token, Tokenizer, TruncationDirection,
+};
 
-use crate::Error;
 use crate::files::read;
+use crate::{Error, InputKind};
 
 /// A tokenizer keeps some hundred bytes for each token while it works: a document of a megabyte of punctuation
 /// took 500 MB of memory. Longer texts than this go through it in pieces; what an encoder's window keeps of them
@@ -18,6 +20,8 @@ const MAX_PIECE_BYTES: usize = 32 << 10;
 pub struct TokenizedText {
     pub(crate) ids: Vec<u32>,
     pub(crate) type_ids: Vec<u32>,
+    /// Which of a model's towers it is for.
+    pub(crate) kind: InputKind,
     /// Tokens at the start that belong to a prompt which pooling leaves out.
     pub(crate) prompt_tokens: usize,
     /// Whether the states of all tokens are wanted instead of one vector.
@@ -165,6 +169,7 @@ impl Kept {
         TokenizedText {
             ids: framed(self.ids, encoding.get_ids()),
             type_ids: framed(self.type_ids, encoding.get_type_ids()),
+            kind: InputKind::Query,
             prompt_tokens: 0,
             wants_token_states: false,
             tokens_seen: self.seen + frame.tokens(),
@@ -183,11 +188,25 @@ pub(crate) struct FirstOfPairs {
     truncation: Truncation,
 }
 
+/// What a model does with its tokenizer.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct TokenizerOptions {
+    /// Lower-case the text before.
+    pub(crate) do_lower_case: bool,
+    /// Put no special tokens around texts.
+    pub(crate) without_special_tokens: bool,
+    /// Leave out tokens that stand for something unknown.
+    pub(crate) skips_unknown: bool,
+}
+
 /// The tokenizer of a model folder.
 #[derive(Debug)]
 pub(crate) struct TextTokenizer {
     tokenizer: Tokenizer,
     do_lower_case: bool,
+    skips_unknown: bool,
+    /// What its file says of truncation.
+    own_window: Option<usize>,
     max_tokens: usize,
     /// Whether tokens of a pair's second text are marked as such.
     marks_segments: bool,
@@ -197,23 +216,37 @@ pub(crate) struct TextTokenizer {
 
 impl TextTokenizer {
     /// Reads `tokenizer.json`; its own truncation and padding are replaced by ours.
-    pub(crate) fn open(folder: &Path, do_lower_case: bool) -> Result<Self, Error> {
+    pub(crate) fn open(folder: &Path, options: TokenizerOptions) -> Result<Self, Error> {
         let path = folder.join("tokenizer.json");
-        let bytes = read(&path)?;
+        let bytes = read(&path).map_err(|error| match (error, source_of_tokenizer(folder)) {
+            (Error::MissingFile { path }, Some(found)) => Error::MissingTokenizer { path, found },
+            (error, _) => error,
+        })?;
         let mut tokenizer =
             Tokenizer::from_bytes(&bytes).map_err(|error| Error::damaged(&path, error))?;
         let unknown = unknown_token(&tokenizer, &bytes);
+        let own_window = tokenizer.get_truncation().map(|it| it.max_length);
         tokenizer.with_padding(None);
         tokenizer
             .with_truncation(None)
             .map_err(|error| Error::damaged(&path, error))?;
+        if options.without_special_tokens {
+            tokenizer.with_post_processor(None::<PostProcessorWrapper>);
+        }
         Ok(Self {
             tokenizer,
-            do_lower_case,
+            do_lower_case: options.do_lower_case,
+            skips_unknown: options.skips_unknown,
+            own_window,
             max_tokens: usize::MAX,
             marks_segments: true,
             unknown,
         })
+    }
+
+    /// The most tokens of a text that the tokenizer's own file leaves, if it says so.
+    pub(crate) fn own_window(&self) -> Option<usize> {
+        self.own_window
     }
 
     /// Special tokens around a single text.
@@ -383,11 +416,17 @@ impl TextTokenizer {
             true => 0,
             false => self.encode_piece(prompt)?.len(),
         };
-        Ok(TokenizedText {
+        let mut text = TokenizedText {
             own_tokens: own_tokens.saturating_sub(prompt_tokens),
             unknown_tokens,
             ..text
-        })
+        };
+        if self.skips_unknown {
+            text.ids.retain(|id| self.unknown != Some(*id));
+            text.type_ids.truncate(text.ids.len());
+            text.tokens_seen -= unknown_tokens;
+        }
+        Ok(text)
     }
 
     fn unknown_among(&self, ids: &[u32]) -> usize {
@@ -452,6 +491,7 @@ impl TextTokenizer {
             } else {
                 vec![0; encoding.len()]
             },
+            kind: InputKind::Query,
             prompt_tokens: 0,
             wants_token_states: false,
             own_tokens: encoding.len().saturating_sub(special),
@@ -493,8 +533,9 @@ impl TextTokenizer {
         for piece in pieces(lower.as_deref().unwrap_or(text)) {
             let encoding = self.tokenizer.encode(piece, false);
             let encoding = encoding.map_err(Error::Tokenize)?;
-            let places = encoding.get_offsets().iter();
-            spans.extend(places.map(|(start, end)| offset + start..offset + end));
+            let tokens = encoding.get_ids().iter().zip(encoding.get_offsets());
+            let kept = tokens.filter(|(id, _)| !self.skips_unknown || self.unknown != Some(**id));
+            spans.extend(kept.map(|(_, (start, end))| offset + start..offset + end));
             offset += piece.len();
         }
         if lower.is_some() {
@@ -505,6 +546,18 @@ impl TextTokenizer {
         }
         Ok(spans)
     }
+}
+
+/// A file of a folder that `tokenizer.json` can be made of.
+fn source_of_tokenizer(folder: &Path) -> Option<&'static str> {
+    const SOURCES: [&str; 5] = [
+        "vocab.txt",
+        "spiece.model",
+        "sentencepiece.bpe.model",
+        "tokenizer.model",
+        "vocab.json",
+    ];
+    SOURCES.into_iter().find(|name| folder.join(name).is_file())
 }
 
 /// The token that a tokenizer's file names for what its vocabulary lacks: by its text, or in unigram

@@ -1,7 +1,8 @@
 //! Transformers: token ids in, token states out.
 //!
 //! `families/` says what a model folder's transformer is, as data; `packed/` runs it on a CPU, and
-//! `candle/` on any device. Families that it does not describe, `candle_models/` runs.
+//! `candle/` on any device. Families that it does not describe, `candle_models/` runs. Static embeddings have no
+//! layers at all: a token's state is its row of a table.
 
 mod architecture;
 mod backbone;
@@ -17,8 +18,10 @@ mod packed;
 mod packed_batch;
 mod relative_bias;
 mod rotary;
+mod static_embeddings;
 
 pub(crate) use backbone::{Backbone, BackboneOptions, Pause};
 pub(crate) use families::Family;
 pub(crate) use opening::open;
 pub(crate) use packed_batch::{PackedBatch, TokenStates};
+pub(crate) use static_embeddings::StaticEmbeddings;

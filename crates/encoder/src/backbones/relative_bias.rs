@@ -2,7 +2,7 @@
 
 use super::architecture::Architecture;
 use crate::Error;
-use crate::tensor_file::TensorFile;
+use crate::checkpoint::Checkpoint;
 
 /// Rows of the table in the file, half of them for keys before the query and itself.
 pub(crate) const BUCKETS: usize = 32;
@@ -26,7 +26,7 @@ impl RelativeBias {
     /// # Errors
     /// When they are missing or of another shape.
     pub(crate) fn read(
-        file: &mut TensorFile,
+        file: &mut Checkpoint,
         architecture: &Architecture,
     ) -> Result<Option<Self>, Error> {
         let Some(name) = &architecture.relative_bias else {

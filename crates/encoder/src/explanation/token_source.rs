@@ -33,13 +33,13 @@ impl Encoder {
     /// # Errors
     /// When the tokenizer fails.
     pub fn trace(&self, text: &str, kind: InputKind) -> Result<TracedText, Error> {
-        let prompt = self.prompt(kind);
+        let (prompt, tokenizer) = (self.prompt(kind), self.tokenizer(kind));
         let tokens = self.tokenize(text, kind)?.for_token_states();
-        let (opening, closing) = self.tokenizer().framing_ids()?;
+        let (opening, closing) = tokenizer.framing_ids()?;
         let own = tokens.tokens_kept() - opening.len() - closing.len();
-        let spans = self.tokenizer().spans(&format!("{prompt}{text}"))?;
+        let spans = tokenizer.spans(&format!("{prompt}{text}"))?;
         let special = |ids: Vec<u32>| {
-            let name = |id| TokenSource::Special(self.token(id).unwrap_or_default());
+            let name = |id| TokenSource::Special(tokenizer.token(id).unwrap_or_default());
             ids.into_iter().map(name)
         };
         let own = spans.into_iter().take(own);

@@ -137,7 +137,8 @@ impl Encoder {
     /// # Errors
     /// [`Error::NotLinear`] names what is in the way.
     pub fn check_linear(&self) -> Result<(), Error> {
-        let in_the_way = self.steps().iter().find_map(|step| match step {
+        let mut steps = self.towers().flat_map(|tower| &tower.steps);
+        let in_the_way = steps.find_map(|step| match step {
             OpenStep::Dense(dense) if !dense.is_linear() => Some(dense.activation().name()),
             OpenStep::Dense(_) | OpenStep::Normalize | OpenStep::Truncate(_) => None,
         });
@@ -159,7 +160,8 @@ impl Encoder {
     /// When the states are of another text.
     pub fn vector_parts(&self, text: TracedText, states: &[f32]) -> Result<VectorParts, Error> {
         self.check_linear()?;
-        let width = self.state_width();
+        let tower = self.tower(text.tokens.kind);
+        let width = tower.state_width;
         assert_eq!(
             states.len(),
             text.sources.len() * width,
@@ -170,8 +172,8 @@ impl Encoder {
             width,
         };
         let prompt_tokens = text.tokens.prompt_tokens;
-        let pooled = Rows::pooled(states, &self.info().pooling, prompt_tokens);
-        let mut parts = self.steps().iter().fold(pooled, Rows::after);
+        let pooled = Rows::pooled(states, &tower.pooling.modes, prompt_tokens);
+        let mut parts = tower.steps.iter().fold(pooled, Rows::after);
         let mut sources = text.sources;
         if parts.get(sources.len()).iter().any(|value| *value != 0.0) {
             sources.push(TokenSource::Bias);
@@ -181,7 +183,7 @@ impl Encoder {
         Ok(VectorParts {
             sources,
             parts,
-            vector: self.vector(states, prompt_tokens),
+            vector: tower.vector(states, prompt_tokens),
         })
     }
 

@@ -8,9 +8,12 @@ mod cross_encoder;
 mod modules;
 mod pooling;
 mod prompts;
+mod router;
+mod static_embedding;
 mod transformer;
 
 pub(crate) use cross_encoder::{CrossEncoderDescription, describe_cross_encoder};
-pub(crate) use modules::{ModelDescription, Step, describe};
+pub(crate) use modules::{InputModule, ModelDescription, Step, TowerDescription, describe};
 pub(crate) use pooling::PoolingSettings;
 pub(crate) use prompts::PromptSettings;
+pub(crate) use static_embedding::{MOST_TOKENS, StaticSettings, StaticWindow};

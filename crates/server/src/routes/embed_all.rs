@@ -90,8 +90,8 @@ pub(crate) async fn post(
 ) -> Result<Response, ApiError> {
     let engine = app.engine()?;
     let mut room = app.room();
+    let width = engine.models.encoder().state_width(task.prompt.kind());
     let texts = token_states(engine, task, &mut room, app.limits().max_response_bytes).await?;
-    let width = engine.models.encoder().state_width();
     blocking_steps(move |cancel| {
         answer::json(room.another().until(cancel), &TokenStates { texts, width })
     })

@@ -23,6 +23,15 @@ pub(crate) enum Prompt {
 }
 
 impl Prompt {
+    /// What texts after it are.
+    pub(crate) fn kind(&self) -> InputKind {
+        match self {
+            Self::Of(kind) => *kind,
+            Self::Named(name) if name == "query" => InputKind::Query,
+            Self::Named(_) | Self::Default => InputKind::Document,
+        }
+    }
+
     /// What the encoder has by this name.
     ///
     /// # Errors
@@ -143,9 +152,10 @@ pub(crate) async fn token_states(
     room: &mut Room,
     max_response_bytes: usize,
 ) -> Result<Vec<Vec<f32>>, ApiError> {
+    let width = engine.models.encoder().state_width(task.prompt.kind());
     let tokenized = tokenized(engine, task).await?;
     let tokens: usize = tokenized.iter().map(TokenizedText::tokens_kept).sum();
-    let bytes = tokens * engine.models.encoder().state_width() * size_of::<f32>();
+    let bytes = tokens * width * size_of::<f32>();
     // As JSON a number takes more than as four bytes.
     if bytes > max_response_bytes {
         let detail = format!(
@@ -168,7 +178,7 @@ pub(crate) async fn token_states(
 
 async fn tokenized(engine: &Engine, task: EmbedTask) -> Result<Vec<TokenizedText>, ApiError> {
     let encoder = Arc::clone(engine.models.encoder());
-    let prompt = task.prompt.text(&encoder)?;
+    let (kind, prompt) = (task.prompt.kind(), task.prompt.text(&encoder)?);
     let EmbedTask {
         texts,
         over_window,
@@ -180,7 +190,7 @@ async fn tokenized(engine: &Engine, task: EmbedTask) -> Result<Vec<TokenizedText
         let tokenized = in_steps(&texts, TextInput::bytes, cancel, |texts| {
             let texts: Vec<_> = texts.iter().map(TextInput::as_encoder_input).collect();
             encoder
-                .tokenize_all_after(&prompt, &texts, over_window.truncation())
+                .tokenize_all_after(kind, &prompt, &texts, over_window.truncation())
                 .map_err(ApiError::internal)
         })?;
         if over_window == OverWindow::Refuse {

@@ -13,7 +13,7 @@ use crate::Error;
 use crate::backbones::architecture::{Architecture, Norms};
 use crate::backbones::backbone::Backbone;
 use crate::backbones::packed_batch::{PackedBatch, TokenStates};
-use crate::tensor_file::TensorFile;
+use crate::checkpoint::Checkpoint;
 use siamese_kernels::Activation;
 
 /// What is added to scores, by the layers' windows.
@@ -34,7 +34,7 @@ impl CandleBackbone {
     /// A damaged file, or a device without room.
     pub(crate) fn open(
         architecture: Architecture,
-        file: TensorFile,
+        file: Checkpoint,
         device: &Device,
     ) -> Result<Self, Error> {
         Ok(Self {

@@ -7,7 +7,7 @@ use crate::Error;
 use crate::backbones::architecture::{self, Architecture, Norms, Qkv, Table};
 use crate::backbones::relative_bias::RelativeBias;
 use crate::backbones::rotary::Rotary;
-use crate::tensor_file::TensorFile;
+use crate::checkpoint::Checkpoint;
 
 /// All weights of a transformer.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Weights {
     /// When the file is damaged, its tensors are not those of the architecture, or the device has
     /// no room.
     pub(super) fn read(
-        file: TensorFile,
+        file: Checkpoint,
         architecture: &Architecture,
         device: &Device,
     ) -> Result<Self, Error> {
@@ -81,7 +81,7 @@ impl Weights {
 
 /// Reads weights of one file onto a device.
 struct Reader<'a> {
-    file: TensorFile,
+    file: Checkpoint,
     device: &'a Device,
     architecture: &'a Architecture,
 }

@@ -12,7 +12,7 @@ use crate::Error;
 use crate::backbones::architecture::check;
 use crate::backbones::backbone::Backbone;
 use crate::backbones::packed_batch::{PackedBatch, TokenStates};
-use crate::tensor_file::TensorFile;
+use crate::checkpoint::Checkpoint;
 
 /// Texts that are computed together. More take memory without being faster: the model makes a copy
 /// of its table of distances for each.
@@ -44,7 +44,7 @@ impl DebertaV2Backbone {
     pub(crate) fn open(
         config: Config,
         prefix: String,
-        file: TensorFile,
+        file: Checkpoint,
         device: &Device,
     ) -> Result<Self, Error> {
         let path = file.path().to_owned();

@@ -7,12 +7,12 @@ use candle_nn::Init;
 use candle_nn::var_builder::SimpleBackend;
 
 use crate::Error;
-use crate::tensor_file::TensorFile;
+use crate::checkpoint::Checkpoint;
 
 /// A file whose tensors' names begin with a prefix.
 #[derive(Debug)]
 pub(super) struct Tensors {
-    pub(super) file: Mutex<TensorFile>,
+    pub(super) file: Mutex<Checkpoint>,
     pub(super) prefix: String,
 }
 

@@ -8,8 +8,7 @@ use super::config::{self, Config};
 use super::{albert, bert, deberta_v2, distilbert, modernbert, mpnet};
 use crate::Error;
 use crate::backbones::architecture::Architecture;
-use crate::files;
-use crate::tensor_file::TensorFile;
+use crate::checkpoint::Checkpoint;
 
 /// Models that differ in numbers only.
 #[derive(Debug)]
@@ -119,9 +118,9 @@ impl Family {
     /// # Errors
     /// When a file is missing or damaged, or the configuration asks for something that the family
     /// lacks.
-    pub(crate) fn open(&self, folder: &Path) -> Result<(Transformer, TensorFile), Error> {
+    pub(crate) fn open(&self, folder: &Path) -> Result<(Transformer, Checkpoint), Error> {
         let config = Config::read(folder)?;
-        let file = TensorFile::open(&folder.join(files::WEIGHTS))?;
+        let file = Checkpoint::open(folder)?;
         let prefix = prefix(&file);
         let transformer = match &self.definition {
             Definition::Described(describe) => {
@@ -139,7 +138,7 @@ impl Family {
 }
 
 /// What stands before the names of all tensors: some tools put a family's name there.
-fn prefix(file: &TensorFile) -> String {
+fn prefix(file: &Checkpoint) -> String {
     let has_words = |prefix: &String| {
         let words = [config::WORDS, modernbert::WORDS];
         words

@@ -10,7 +10,7 @@ use crate::Error;
 use crate::backbones::architecture::Architecture;
 use crate::backbones::backbone::{Backbone, BackboneOptions, Pause};
 use crate::backbones::packed_batch::{PackedBatch, TokenStates};
-use crate::tensor_file::TensorFile;
+use crate::checkpoint::Checkpoint;
 use siamese_kernels::Precision;
 
 /// A transformer on the CPU.
@@ -31,7 +31,7 @@ impl PackedBackbone {
     /// A damaged file, or no threads.
     pub(crate) fn open(
         architecture: Architecture,
-        file: TensorFile,
+        file: Checkpoint,
         options: &BackboneOptions,
     ) -> Result<Self, Error> {
         let BackboneOptions {

@@ -8,7 +8,7 @@ use crate::Error;
 use crate::backbones::architecture::{self, Architecture, Norms, Qkv, Table};
 use crate::backbones::relative_bias::RelativeBias;
 use crate::backbones::rotary::Rotary;
-use crate::tensor_file::TensorFile;
+use crate::checkpoint::Checkpoint;
 use siamese_kernels::{AlignedVec, Kernels, LayerNorm, PackedMatrix, Precision};
 
 /// All weights of a transformer.
@@ -51,7 +51,7 @@ pub(super) struct Layer {
 
 /// Reads weights of one file.
 struct Reader<'a> {
-    file: TensorFile,
+    file: Checkpoint,
     architecture: &'a Architecture,
     shape: &'a Shape,
     kernels: &'static Kernels,
@@ -65,7 +65,7 @@ struct Reader<'a> {
 /// # Errors
 /// When the file is damaged or its tensors are not those of the architecture.
 pub(super) fn read(
-    file: TensorFile,
+    file: Checkpoint,
     architecture: &Architecture,
     shape: &Shape,
     kernels: &'static Kernels,

@@ -221,7 +221,12 @@ fn working_bytes<'a>(encoder: &Encoder, traced: impl IntoIterator<Item = &'a Tra
     let traced = traced.into_iter();
     let tokens: usize = traced.map(|text| text.sources.len()).sum();
     let info = encoder.info();
-    let widest = (encoder.state_width() * info.pooling.len()).max(info.dimensions);
+    let kinds = [InputKind::Query, InputKind::Document];
+    let states = kinds
+        .map(|kind| encoder.state_width(kind))
+        .into_iter()
+        .max();
+    let widest = (states.unwrap_or_default() * info.pooling.len()).max(info.dimensions);
     3 * tokens * widest * size_of::<f32>()
 }
 

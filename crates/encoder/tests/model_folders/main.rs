@@ -9,8 +9,15 @@
     reason = "helpers of tests fail tests"
 )]
 
-use std::path::{Path, PathBuf};
+mod fixture;
+mod routes;
+mod static_models;
+mod weight_files;
 
+use fixture::{
+    Copy, References, assert_encodes, assert_equal, assert_stays_close, cosine, generic, model,
+    open,
+};
 use serde_json::{Value, json};
 use siamese_encoder::{
     Encoder, EncoderOptions, Error, InputKind, PoolingMode, Precision, TextInput, Truncation,
@@ -29,97 +36,6 @@ const MODELS: [&str; 8] = [
 
 /// Those that candle-transformers runs, on a CPU, too.
 const MODELS_OF_CANDLE: [&str; 2] = ["deberta-v2", "deberta-v2-with-tables"];
-
-fn model(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/models")
-        .join(name)
-}
-
-fn open(folder: &Path, options: &EncoderOptions) -> Encoder {
-    Encoder::open(folder, options).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-}
-
-fn generic() -> EncoderOptions {
-    EncoderOptions {
-        generic: true,
-        ..EncoderOptions::default()
-    }
-}
-
-fn json_file(path: PathBuf) -> Value {
-    serde_json::from_slice(&fs_err::read(path).unwrap()).unwrap()
-}
-
-struct References {
-    texts: Vec<String>,
-    json: Value,
-}
-
-impl References {
-    fn of(name: &str) -> Self {
-        let json = json_file(model(name).join("references.json"));
-        let texts = json["texts"].as_array().unwrap();
-        Self {
-            texts: texts
-                .iter()
-                .map(|text| text.as_str().unwrap().to_owned())
-                .collect(),
-            json,
-        }
-    }
-
-    fn texts(&self) -> Vec<&str> {
-        self.texts.iter().map(String::as_str).collect()
-    }
-
-    fn vectors(&self, pointer: &str) -> Vec<Vec<f32>> {
-        serde_json::from_value(self.json.pointer(pointer).unwrap().clone()).unwrap()
-    }
-}
-
-fn cosine(left: &[f32], right: &[f32]) -> f64 {
-    assert_eq!(left.len(), right.len());
-    let dot = |a: &[f32], b: &[f32]| -> f64 {
-        a.iter()
-            .zip(b)
-            .map(|(a, b)| f64::from(*a) * f64::from(*b))
-            .sum()
-    };
-    dot(left, right) / (dot(left, left) * dot(right, right)).sqrt()
-}
-
-/// The same direction and the same length.
-#[track_caller]
-fn assert_equal(what: &str, left: &[f32], right: &[f32]) {
-    let cosine = cosine(left, right);
-    assert!(cosine >= 0.99999, "{what}: {cosine}");
-    let largest = left
-        .iter()
-        .chain(right)
-        .fold(0.0, |a: f32, b| a.max(b.abs()));
-    for (a, b) in left.iter().zip(right) {
-        assert!((a - b).abs() <= 1e-4 * largest, "{what}: {a} is not {b}");
-    }
-}
-
-#[track_caller]
-fn assert_encodes(encoder: &Encoder, name: &str) {
-    let references = References::of(name);
-    for (kind, pointer) in [
-        (InputKind::Query, "/query"),
-        (InputKind::Document, "/document"),
-    ] {
-        let expected = references.vectors(pointer);
-        let together = encoder.encode(&references.texts(), kind).unwrap();
-        for ((text, expected), batched) in references.texts.iter().zip(&expected).zip(&together) {
-            let what = format!("{name}, {pointer}, {text:?}");
-            let alone = &encoder.encode(&[text], kind).unwrap()[0];
-            assert_equal(&what, &alone.vector, expected);
-            assert_equal(&what, &batched.vector, expected);
-        }
-    }
-}
 
 #[test]
 fn every_model_encodes_as_sentence_transformers_does_alone_and_in_a_mixed_batch() {
@@ -239,19 +155,6 @@ fn reduced_precision_stays_close() {
     }
 }
 
-#[track_caller]
-fn assert_stays_close(name: &str, options: &EncoderOptions, least_cosine: f64) {
-    let references = References::of(name);
-    let encoder = open(&model(name), options);
-    let encodings = encoder
-        .encode(&references.texts(), InputKind::Query)
-        .unwrap();
-    for (encoding, expected) in encodings.iter().zip(references.vectors("/query")) {
-        let cosine = cosine(&encoding.vector, &expected);
-        assert!(cosine >= least_cosine, "{name}: {cosine}");
-    }
-}
-
 #[test]
 fn every_pooling_and_their_concatenation_follow_sentence_transformers() {
     let references = References::of("bert-old-dialect");
@@ -305,7 +208,9 @@ fn truncation_is_reported_and_the_tokenizers_own_is_not_followed() {
 
 /// Vectors of inputs without a prompt.
 fn vectors(encoder: &Encoder, inputs: &[TextInput<'_>], truncation: Truncation) -> Vec<Vec<f32>> {
-    let texts = encoder.tokenize_all_after("", inputs, truncation).unwrap();
+    let texts = encoder
+        .tokenize_all_after(InputKind::Document, "", inputs, truncation)
+        .unwrap();
     encoder
         .encode_tokenized(&texts.iter().collect::<Vec<_>>())
         .unwrap()
@@ -377,7 +282,10 @@ fn the_states_of_all_tokens_are_returned_where_they_are_wanted() {
     let states = encoder
         .encode_tokenized(&[&text.clone().for_token_states(), &text])
         .unwrap();
-    assert_eq!(states[0].len(), tokens * encoder.state_width());
+    assert_eq!(
+        states[0].len(),
+        tokens * encoder.state_width(InputKind::Query)
+    );
     assert_eq!(states[1].len(), encoder.info().dimensions);
 }
 
@@ -385,54 +293,6 @@ fn the_states_of_all_tokens_are_returned_where_they_are_wanted() {
 fn no_text_at_all_makes_no_vector() {
     let encoder = open(&model("distilbert"), &EncoderOptions::default());
     assert!(encoder.encode(&[], InputKind::Query).unwrap().is_empty());
-}
-
-/// A model folder that a test may spoil.
-struct Copy(tempfile::TempDir);
-
-impl Copy {
-    fn of(name: &str) -> Self {
-        let copy = tempfile::tempdir().unwrap();
-        copy_folder(&model(name), copy.path());
-        Self(copy)
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn write(&self, file: &str, json: &Value) {
-        fs_err::write(self.path().join(file), json.to_string()).unwrap();
-    }
-
-    fn change(&self, file: &str, change: impl FnOnce(&mut Value)) {
-        let mut json = json_file(self.path().join(file));
-        change(&mut json);
-        self.write(file, &json);
-    }
-
-    /// Drops all modules but the first ones.
-    fn open(&self) -> Result<Encoder, Error> {
-        Encoder::open(self.path(), &EncoderOptions::default())
-    }
-
-    #[track_caller]
-    fn error(&self) -> Error {
-        self.open().map(|_| ()).unwrap_err()
-    }
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs_err::create_dir_all(to).unwrap();
-    for entry in fs_err::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &to);
-        } else {
-            fs_err::copy(entry.path(), to).unwrap();
-        }
-    }
 }
 
 #[test]
@@ -702,6 +562,113 @@ fn what_is_not_supported_is_named() {
         dense["activation_function"] = "a.b.Mish".into()
     });
     assert!(folder.error().to_string().contains("a.b.Mish"));
+}
+
+#[test]
+fn similarities_that_rank_otherwise_than_the_cosine_are_refused() {
+    let with_similarity = |name: &str, similarity: &str| {
+        let folder = Copy::of(name);
+        folder.change("config_sentence_transformers.json", |config| {
+            config["similarity_fn_name"] = similarity.into();
+        });
+        folder
+    };
+    for similarity in ["cosine", "dot", "euclidean"] {
+        let encoder = with_similarity("bert-old-dialect", similarity)
+            .open()
+            .unwrap();
+        assert_eq!(encoder.info().similarity.to_string(), similarity);
+    }
+    for similarity in ["dot", "euclidean"] {
+        let error = with_similarity("bert-dense-prompts", similarity)
+            .error()
+            .to_string();
+        assert!(
+            error.contains(&format!("by {similarity}")) && error.contains("Normalize"),
+            "{error}"
+        );
+    }
+    for similarity in ["manhattan", "hamming"] {
+        let error = with_similarity("bert-old-dialect", similarity)
+            .error()
+            .to_string();
+        assert!(
+            error.contains(&format!("similarity_fn_name = {similarity}")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_folder_without_a_tokenizers_file_says_what_to_make_it_of() {
+    for name in ["vocab.txt", "spiece.model", "sentencepiece.bpe.model"] {
+        let folder = Copy::of("bert-old-dialect");
+        fs_err::rename(
+            folder.path().join("tokenizer.json"),
+            folder.path().join(name),
+        )
+        .unwrap();
+        let error = folder.error().to_string();
+        assert!(error.contains("tokenizer.json is missing"), "{error}");
+        assert!(
+            error.contains(name) && error.contains("save_pretrained"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_model_that_truncates_its_vectors_does_so_here() {
+    let folder = Copy::of("bert-old-dialect");
+    folder.change("config_sentence_transformers.json", |config| {
+        config["truncate_dim"] = 20.into()
+    });
+    let text = ["The mill sings."];
+    let vector = |encoder: &Encoder| {
+        encoder
+            .encode(&text, InputKind::Query)
+            .unwrap()
+            .swap_remove(0)
+            .vector
+    };
+    let whole = vector(&open(
+        &model("bert-old-dialect"),
+        &EncoderOptions::default(),
+    ));
+    let truncated = vector(&folder.open().unwrap());
+    assert_eq!(truncated.len(), 20);
+    assert!(cosine(&truncated, &whole[..20]) > 0.999_999);
+    let options = EncoderOptions {
+        dimensions: Some(30),
+        ..EncoderOptions::default()
+    };
+    assert_eq!(open(folder.path(), &options).info().dimensions, 30);
+}
+
+#[test]
+fn modules_between_transformer_and_pooling_are_refused_by_name() {
+    for module in [
+        "WordWeights",
+        "WeightedLayerPooling",
+        "CNN",
+        "LSTM",
+        "LayerNorm",
+    ] {
+        let folder = Copy::of("bert-old-dialect");
+        folder.change("modules.json", |modules| {
+            let module_type = format!("sentence_transformers.models.{module}");
+            let own = json!({"idx": 1, "name": "1", "path": "1_Other", "type": module_type});
+            let modules = modules.as_array_mut().unwrap();
+            modules[1]["idx"] = 2.into();
+            modules[2]["idx"] = 3.into();
+            modules.push(own);
+        });
+        let error = folder.error().to_string();
+        assert!(
+            error.contains(&format!("sentence_transformers.models.{module}")),
+            "{error}"
+        );
+    }
 }
 
 #[test]

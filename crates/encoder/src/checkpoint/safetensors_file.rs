@@ -7,6 +7,7 @@ use fs_err::File;
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
+use super::Tensors;
 use crate::Error;
 use crate::files::open;
 
@@ -17,19 +18,19 @@ const MAX_HEADER_BYTES: u64 = 100 << 20;
 
 /// An open file, its header read and checked against its length.
 #[derive(Debug)]
-pub(crate) struct TensorFile {
+pub(super) struct SafetensorsFile {
     path: PathBuf,
     file: File,
     metadata: Metadata,
     data_start: u64,
 }
 
-impl TensorFile {
+impl SafetensorsFile {
     /// Opens a file and reads its header.
     ///
     /// # Errors
     /// When it is missing, cut short, or no safetensors file.
-    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let mut file = open(path)?;
         let length = file.metadata()?.len();
         let mut number = [0; LENGTH_BYTES as usize];
@@ -61,70 +62,33 @@ impl TensorFile {
     }
 
     /// The file's path.
-    pub(crate) fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns whether there is a tensor of this name.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.metadata.info(name).is_some()
-    }
-
-    /// The values of a tensor, row-major, as f32.
-    ///
-    /// # Errors
-    /// When it is missing or has another shape or type.
-    pub(crate) fn read(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
+    /// Finds the values of a tensor; returns their type and their length in bytes.
+    fn seek(&mut self, name: &str) -> Result<(Dtype, usize), Error> {
         let info = self
             .metadata
             .info(name)
             .ok_or_else(|| self.damaged(format!("it has no tensor {name}")))?;
-        if info.shape != shape {
-            let reason = format!("{name} has the shape {:?}, not {shape:?}", info.shape);
-            return Err(self.damaged(reason));
-        }
         let (dtype, bytes) = (info.dtype, bytes(self.data_start, info));
         self.file.seek(SeekFrom::Start(bytes.start))?;
-        let length = (bytes.end - bytes.start) as usize;
-        match dtype {
-            Dtype::F32 => self.convert::<4>(length, f32::from_le_bytes),
-            Dtype::F16 => self.convert::<2>(length, |b| half::f16::from_le_bytes(b).to_f32()),
-            Dtype::BF16 => self.convert::<2>(length, |b| half::bf16::from_le_bytes(b).to_f32()),
-            other => Err(self.damaged(format!(
-                "{name} has the type {other:?}, which is not supported"
-            ))),
-        }
+        Ok((dtype, (bytes.end - bytes.start) as usize))
     }
 
-    /// What a layer norm multiplies by and what it adds; models from TensorFlow call them gamma and
-    /// beta. Without a bias the latter is zeros.
-    ///
-    /// # Errors
-    /// As [`Self::read`].
-    pub(crate) fn read_norm(
-        &mut self,
-        name: &str,
-        width: usize,
-        has_bias: bool,
-    ) -> Result<(Vec<f32>, Vec<f32>), Error> {
-        let (gain, shift) = match self.has(&format!("{name}.gamma")) {
-            true => ("gamma", "beta"),
-            false => ("weight", "bias"),
-        };
-        let gain = self.read(&format!("{name}.{gain}"), &[width])?;
-        let shift = match has_bias {
-            true => self.read(&format!("{name}.{shift}"), &[width])?,
-            false => vec![0.0; width],
-        };
-        Ok((gain, shift))
+    fn unsupported(&self, name: &str, dtype: Dtype) -> Error {
+        self.damaged(format!(
+            "{name} has the type {dtype:?}, which is not supported"
+        ))
     }
 
     /// Reads `length` bytes from here, piece by piece.
-    fn convert<const SIZE: usize>(
+    fn convert<const SIZE: usize, T>(
         &mut self,
         length: usize,
-        number: impl Fn([u8; SIZE]) -> f32,
-    ) -> Result<Vec<f32>, Error> {
+        number: impl Fn([u8; SIZE]) -> T,
+    ) -> Result<Vec<T>, Error> {
         const PIECE_BYTES: usize = 1 << 18;
         let mut values = Vec::with_capacity(length / SIZE);
         let mut piece = vec![0; PIECE_BYTES.min(length)];
@@ -146,6 +110,39 @@ impl TensorFile {
 
     fn damaged(&self, reason: String) -> Error {
         Error::damaged(&self.path, reason)
+    }
+}
+
+impl Tensors for SafetensorsFile {
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        Some(self.metadata.info(name)?.shape.clone())
+    }
+
+    fn values(&mut self, name: &str) -> Result<Vec<f32>, Error> {
+        match self.seek(name)? {
+            (Dtype::F32, length) => self.convert(length, f32::from_le_bytes),
+            (Dtype::F16, length) => {
+                self.convert(length, |bytes| half::f16::from_le_bytes(bytes).to_f32())
+            }
+            (Dtype::BF16, length) => {
+                self.convert(length, |bytes| half::bf16::from_le_bytes(bytes).to_f32())
+            }
+            (Dtype::F64, length) => self.convert(length, |bytes| f64::from_le_bytes(bytes) as f32),
+            (Dtype::I8, length) => {
+                self.convert(length, |bytes| f32::from(i8::from_le_bytes(bytes)))
+            }
+            (other, _) => Err(self.unsupported(name, other)),
+        }
+    }
+
+    fn integers(&mut self, name: &str) -> Result<Vec<i64>, Error> {
+        match self.seek(name)? {
+            (Dtype::I64, length) => self.convert(length, i64::from_le_bytes),
+            (Dtype::I32, length) => {
+                self.convert(length, |bytes| i64::from(i32::from_le_bytes(bytes)))
+            }
+            (other, _) => Err(self.unsupported(name, other)),
+        }
     }
 }
 
