@@ -24,5 +24,5 @@ pub use packed_matrix::PackedMatrix;
 pub use precision::Precision;
 pub use prefetch::prefetch;
 pub use rows::Activation;
-pub use table::{Kernels, LayerNorm, Product, split};
-pub use tile::Tile;
+pub use table::{Kernels, LayerNorm, Product};
+pub use tile::{Tile, split};

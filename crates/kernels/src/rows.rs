@@ -14,6 +14,8 @@ pub enum Activation {
     GeluTanh,
     /// `max(x, 0)`.
     Relu,
+    /// `x` times its logistic function.
+    Silu,
 }
 
 /// Applies an activation in place.
@@ -28,6 +30,7 @@ pub(super) unsafe fn activate<S: Simd>(values: *mut f32, width: usize, activatio
             Activation::Gelu => map::<S, Gelu>(values, width),
             Activation::GeluTanh => map::<S, GeluTanh>(values, width),
             Activation::Relu => map::<S, Relu>(values, width),
+            Activation::Silu => map::<S, Silu>(values, width),
         }
     }
 }
@@ -64,6 +67,7 @@ trait Elementwise {
 struct Gelu;
 struct GeluTanh;
 struct Relu;
+struct Silu;
 
 impl Elementwise for Gelu {
     #[inline(always)]
@@ -86,6 +90,17 @@ impl Elementwise for Relu {
     unsafe fn apply<S: Simd>(x: S::Vector) -> S::Vector {
         // SAFETY: the caller vouches for the instructions.
         unsafe { S::max(S::splat(0.0), x) }
+    }
+}
+
+impl Elementwise for Silu {
+    #[inline(always)]
+    unsafe fn apply<S: Simd>(x: S::Vector) -> S::Vector {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe {
+            let power = exp::<S>(S::sub(S::splat(0.0), x));
+            S::div(x, S::add(power, S::splat(1.0)))
+        }
     }
 }
 
@@ -154,7 +169,8 @@ pub(super) unsafe fn softmax<S: Simd>(scores: *mut f32, width: usize) -> f32 {
 }
 
 /// Layer norm of one row in place, over its first `features` values; the others, up to `width`,
-/// are zero before and after because their gains and shifts are.
+/// are zero before and after because their gains and shifts are. Where it is not centred, the mean
+/// counts as 0, and the mean square becomes 1.
 ///
 /// # Safety
 /// The CPU has the instructions of `S`; all three pointers are valid for `width` values.
@@ -165,7 +181,7 @@ pub(super) unsafe fn layer_norm<S: Simd>(
     features: usize,
     gain: *const f32,
     shift: *const f32,
-    epsilon: f32,
+    (epsilon, centred): (f32, bool),
 ) {
     // SAFETY: `at` is inside the row.
     unsafe {
@@ -173,7 +189,10 @@ pub(super) unsafe fn layer_norm<S: Simd>(
         for at in (0..width).step_by(S::LANES) {
             sum = S::add(sum, S::load(row.add(at)));
         }
-        let mean = S::sum(sum) / features as f32;
+        let mean = match centred {
+            true => S::sum(sum) / features as f32,
+            false => 0.0,
+        };
         let means = S::splat(mean);
         let mut squares = S::splat(0.0);
         for at in (0..width).step_by(S::LANES) {

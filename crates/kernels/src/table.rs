@@ -11,7 +11,7 @@ use super::packed_matrix::{PackedMatrix, Values};
 use super::precision::Precision;
 use super::rows::{self, Activation};
 use super::simd::{self, Simd};
-use super::tile::{self, Tile, Weight};
+use super::tile::{self, Tile, Weight, split};
 
 type TileFn<B> = unsafe fn(&Tile<B>);
 
@@ -69,6 +69,8 @@ pub struct LayerNorm {
     pub features: usize,
     /// Added to the variance, so that it is not zero.
     pub epsilon: f32,
+    /// Whether the mean becomes 0.
+    pub centred: bool,
 }
 
 /// Rows of the left matrix and of the result of a product with packed weights.
@@ -409,12 +411,6 @@ fn native() -> Vec<Kernels> {
     Vec::new()
 }
 
-/// Splits `rows` into ranges of nearly the same length, at most `largest`.
-pub fn split(rows: usize, largest: usize) -> impl Iterator<Item = Range<usize>> {
-    let parts = rows.div_ceil(largest);
-    (0..parts).map(move |part| rows * part / parts..rows * (part + 1) / parts)
-}
-
 /// Compiles the kernels for one instruction set: its [`Simd`], registers of a panel, rows of a
 /// tile, and the features to enable.
 macro_rules! compile {
@@ -457,10 +453,9 @@ macro_rules! compile {
             $(#[target_feature(enable = $feature)])?
             unsafe fn layer_norm(row: *mut f32, width: usize, norm: &LayerNorm) {
                 let (gain, shift) = (norm.gain.as_ptr(), norm.shift.as_ptr());
+                let kind = (norm.epsilon, norm.centred);
                 // SAFETY: see above, and the caller vouches for the pointers.
-                unsafe {
-                    rows::layer_norm::<S>(row, width, norm.features, gain, shift, norm.epsilon);
-                }
+                unsafe { rows::layer_norm::<S>(row, width, norm.features, gain, shift, kind) }
             }
 
             $(#[target_feature(enable = $feature)])?

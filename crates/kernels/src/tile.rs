@@ -3,6 +3,8 @@
 //! All sums of a tile stay in registers while the depth is walked once. Everything that multiplies
 //! matrices, attention included, comes through here.
 
+use std::ops::Range;
+
 use super::simd::Simd;
 
 /// What a tile product works on. Strides are in values.
@@ -143,4 +145,10 @@ unsafe fn start<S: Simd, B, const ROWS: usize, const VECTORS: usize>(
         }
         sums
     }
+}
+
+/// Splits `rows` into ranges of nearly the same length, at most `largest`.
+pub fn split(rows: usize, largest: usize) -> impl Iterator<Item = Range<usize>> {
+    let parts = rows.div_ceil(largest);
+    (0..parts).map(move |part| rows * part / parts..rows * (part + 1) / parts)
 }

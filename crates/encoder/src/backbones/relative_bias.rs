@@ -1,6 +1,6 @@
 //! Relative attention bias: what is added to a score by how far the key is from the query.
 
-use super::architecture::Architecture;
+use super::architecture::{Architecture, DistanceBias};
 use crate::Error;
 use crate::checkpoint::Checkpoint;
 
@@ -29,16 +29,29 @@ impl RelativeBias {
         file: &mut Checkpoint,
         architecture: &Architecture,
     ) -> Result<Option<Self>, Error> {
-        let Some(name) = &architecture.relative_bias else {
-            return Ok(None);
-        };
         let (heads, tokens) = (architecture.heads, architecture.positions);
-        let buckets = file.read(name, &[BUCKETS, heads])?;
+        Ok(match &architecture.distance_bias {
+            None => None,
+            Some(DistanceBias::Buckets(name)) => {
+                let buckets = file.read(name, &[BUCKETS, heads])?;
+                let of = |head, ahead| buckets[bucket(ahead) * heads + head];
+                Some(Self::new(heads, tokens, of))
+            }
+            Some(DistanceBias::Slopes) => {
+                let slopes = slopes(heads);
+                let of = |head: usize, ahead: isize| -slopes[head] * ahead.unsigned_abs() as f32;
+                Some(Self::new(heads, tokens, of))
+            }
+        })
+    }
+
+    /// The biases that `of` a head and the distance from the query to the key are.
+    fn new(heads: usize, tokens: usize, of: impl Fn(usize, isize) -> f32) -> Self {
         let farthest = tokens as isize - 1;
-        let of_head = |head| (-farthest..=farthest).map(move |ahead| bucket(ahead) * heads + head);
-        let places = (0..heads).flat_map(of_head);
-        let values = places.map(|place| buckets[place]).collect();
-        Ok(Some(Self { values, tokens }))
+        let of = &of;
+        let of_head = |head| (-farthest..=farthest).map(move |ahead| of(head, ahead));
+        let values = (0..heads).flat_map(of_head).collect();
+        Self { values, tokens }
     }
 
     /// What a head adds to the scores of the token `query` with each of the first `keys`.
@@ -49,6 +62,18 @@ impl RelativeBias {
         let of_head = &self.values[head * (2 * self.tokens - 1)..];
         &of_head[self.tokens - 1 - query..][..keys]
     }
+}
+
+/// How much each head takes from a score for each token between query and key. Press et al., "Train
+/// Short, Test Long", 2022, section 3; heads beyond a power of two have every second slope of the next.
+fn slopes(heads: usize) -> Vec<f32> {
+    let of_power = |power: usize| {
+        let slope = move |head: usize| (-8.0 * (head + 1) as f32 / power as f32).exp2();
+        (0..power).map(slope)
+    };
+    let power = 1 << heads.ilog2();
+    let more = of_power(2 * power).step_by(2).take(heads - power);
+    of_power(power).chain(more).collect()
 }
 
 /// The bucket of a key that is `ahead` tokens after the query. Raffel et al., "Exploring the Limits
@@ -70,6 +95,13 @@ fn bucket(ahead: isize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn slopes_of_heads_beyond_a_power_of_two_lie_between_the_others() {
+        assert_eq!(slopes(4), [0.25, 0.0625, 0.015_625, 0.003_906_25]);
+        assert_eq!(slopes(6)[4..], [0.5, 0.125]);
+        assert_eq!(slopes(1), [0.003_906_25]);
+    }
 
     #[test]
     fn buckets_begin_where_hugging_faces_do() {

@@ -1,7 +1,9 @@
 //! Rotary position embedding: queries and keys are turned by their positions, so that a score knows
 //! how far they are from each other. Su et al., "RoFormer", 2021, section 3.2.2.
 
-/// The angles of all positions for one base, as cosines and sines.
+use super::architecture::Rotation;
+
+/// The angles of all positions for one rotation, as cosines and sines.
 #[derive(Debug)]
 pub(crate) struct Rotary {
     /// `[positions, half]`, as the sines.
@@ -13,9 +15,10 @@ pub(crate) struct Rotary {
 
 impl Rotary {
     /// Angles for queries and keys of length `head`.
-    pub(crate) fn new(base: f32, head: usize, positions: usize) -> Self {
+    pub(crate) fn new(rotation: Rotation, head: usize, positions: usize) -> Self {
         let half = head / 2;
-        let speed = |pair: usize| base.powf((2 * pair) as f32 / head as f32).recip();
+        let Rotation { base, slowdown } = rotation;
+        let speed = |pair: usize| (slowdown * base.powf((2 * pair) as f32 / head as f32)).recip();
         let speeds: Vec<f32> = (0..half).map(speed).collect();
         let angles =
             || (0..positions).flat_map(|at| speeds.iter().map(move |speed| at as f32 * speed));

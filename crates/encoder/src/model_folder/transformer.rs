@@ -38,8 +38,9 @@ pub(crate) struct TransformerSettings {
 #[derive(Debug, Deserialize)]
 struct RawConfig {
     model_type: String,
-    #[serde(alias = "dim")]
+    #[serde(alias = "dim", alias = "n_embd")]
     hidden_size: usize,
+    #[serde(alias = "n_positions")]
     max_position_embeddings: Option<usize>,
     pad_token_id: Option<u32>,
 }

@@ -9,6 +9,7 @@
     reason = "helpers of tests fail tests"
 )]
 
+mod families;
 mod fixture;
 mod routes;
 mod static_models;
@@ -23,7 +24,7 @@ use siamese_encoder::{
     Encoder, EncoderOptions, Error, InputKind, PoolingMode, Precision, TextInput, Truncation,
 };
 
-const MODELS: [&str; 8] = [
+const MODELS: [&str; 13] = [
     "bert-old-dialect",
     "bert-dense-prompts",
     "roberta",
@@ -32,6 +33,11 @@ const MODELS: [&str; 8] = [
     "albert",
     "mpnet",
     "modernbert",
+    "nomic-bert",
+    "gte",
+    "jina-bert",
+    "qwen3",
+    "gemma3",
 ];
 
 /// Those that candle-transformers runs, on a CPU, too.
@@ -536,10 +542,8 @@ fn what_is_not_supported_is_named() {
     );
 
     let folder = Copy::of("bert-old-dialect");
-    folder.change("config.json", |config| {
-        config["hidden_act"] = "swish".into()
-    });
-    assert!(folder.error().to_string().contains("swish"));
+    folder.change("config.json", |config| config["hidden_act"] = "mish".into());
+    assert!(folder.error().to_string().contains("mish"));
 
     let folder = Copy::of("mpnet");
     folder.change("config.json", |config| {

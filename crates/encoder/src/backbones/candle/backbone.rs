@@ -6,9 +6,10 @@ use std::collections::btree_map::Entry;
 use candle_core::{D, Device, IndexOp, Tensor};
 use candle_nn::ops::softmax_last_dim;
 use candle_nn::rotary_emb::rope;
-use candle_nn::{LayerNorm, Linear, Module};
+use candle_nn::{Linear, Module};
+use candle_transformers::utils::repeat_kv;
 
-use super::weights::{Layer, Weights};
+use super::weights::{Layer, Norm, Weights};
 use crate::Error;
 use crate::backbones::architecture::{Architecture, Norms};
 use crate::backbones::backbone::Backbone;
@@ -58,7 +59,10 @@ impl CandleBackbone {
             let type_ids = self.padded(batch, batch.type_ids())?;
             states = (states + segments.forward(&type_ids)?)?;
         }
-        let mut states = self.weights.norm.forward(&states)?;
+        let mut states = match &self.weights.norm {
+            Some(norm) => norm.forward(&states)?,
+            None => states,
+        };
         if let Some(projection) = &self.weights.projection {
             states = projection.forward(&states)?;
         }
@@ -78,23 +82,35 @@ impl CandleBackbone {
         states: &Tensor,
         biases: &Biases,
     ) -> candle_core::Result<Tensor> {
-        let norm = layer.attention_norm.as_ref();
-        let attended = self.block(states, norm, |input| self.attend(layer, input, biases))?;
-        let norm = Some(&layer.feed_forward_norm);
-        self.block(&attended, norm, |input| self.feed_forward(layer, input))
+        let norms = (
+            layer.attention_norm.as_ref(),
+            layer.attention_output_norm.as_ref(),
+        );
+        let attended = self.block(states, norms, |input| self.attend(layer, input, biases))?;
+        let norms = (
+            Some(&layer.feed_forward_norm),
+            layer.feed_forward_output_norm.as_ref(),
+        );
+        self.block(&attended, norms, |input| self.feed_forward(layer, input))
     }
 
-    /// Adds what a block makes to its input, and normalises one or the other.
+    /// Adds what a block makes to its input, and normalises what its norms are for.
     fn block(
         &self,
         input: &Tensor,
-        norm: Option<&LayerNorm>,
+        (norm, output_norm): (Option<&Norm>, Option<&Norm>),
         block: impl Fn(&Tensor) -> candle_core::Result<Tensor>,
     ) -> candle_core::Result<Tensor> {
-        match (&self.architecture.norms, norm) {
-            (Norms::After, Some(norm)) => norm.forward(&(block(input)? + input)?),
-            (Norms::Before { .. }, Some(norm)) => block(&norm.forward(input)?)? + input,
-            (_, None) => block(input)? + input,
+        let apply = |norm: Option<&Norm>, states: Tensor| match norm {
+            Some(norm) => norm.forward(&states),
+            None => Ok(states),
+        };
+        match &self.architecture.norms {
+            Norms::After => apply(norm, (block(input)? + input)?),
+            Norms::Before { .. } | Norms::Around { .. } => {
+                let made = block(&apply(norm, input.clone())?)?;
+                apply(output_norm, made)? + input
+            }
         }
     }
 
@@ -104,48 +120,57 @@ impl CandleBackbone {
         states: &Tensor,
         biases: &Biases,
     ) -> candle_core::Result<Tensor> {
+        let Architecture {
+            heads,
+            key_heads,
+            score_scale,
+            ..
+        } = self.architecture;
         let [query, keys, values] = &layer.qkv;
-        let (mut query, mut keys) = (self.heads(query, states)?, self.heads(keys, states)?);
+        let (mut query, mut keys) = (
+            self.heads(query, heads, states)?,
+            self.heads(keys, key_heads, states)?,
+        );
+        if let Some([query_norm, key_norm]) = &layer.query_key_norms {
+            (query, keys) = (query_norm.forward(&query)?, key_norm.forward(&keys)?);
+        }
         let longest = states.dim(1)?;
         if let Some((cosines, sines)) = &layer.rotary {
             let (cosines, sines) = (cosines.narrow(0, 0, longest)?, sines.narrow(0, 0, longest)?);
             query = rope(&query, &cosines, &sines)?;
             keys = rope(&keys, &cosines, &sines)?;
         }
-        let scores = (query / (self.architecture.head() as f64).sqrt())?.matmul(&keys.t()?)?;
+        let group = heads / key_heads;
+        let values = repeat_kv(self.heads(values, key_heads, states)?, group)?;
+        let keys = repeat_kv(keys, group)?.t()?;
+        let scores = (query * f64::from(score_scale))?.matmul(&keys)?;
         let add = |scores: Tensor, bias| scores.broadcast_add(bias);
         let scores = biases[&layer.window].iter().try_fold(scores, add)?;
-        let context = softmax_last_dim(&scores)?.matmul(&self.heads(values, states)?)?;
+        let context = softmax_last_dim(&scores)?.matmul(&values)?;
         let context = context.transpose(1, 2)?.contiguous()?.flatten_from(2)?;
         layer.attention_output.forward(&context)
     }
 
     fn feed_forward(&self, layer: &Layer, states: &Tensor) -> candle_core::Result<Tensor> {
-        let between = layer.up.forward(states)?;
-        let (values, gates) = match self.architecture.gated {
-            true => {
-                let half = self.architecture.intermediate;
-                (
-                    between.narrow(2, 0, half)?,
-                    Some(between.narrow(2, half, half)?),
-                )
-            }
-            false => (between, None),
-        };
+        let values = layer.up.forward(states)?;
         let values = match self.architecture.activation {
             Activation::Gelu => values.gelu_erf(),
             Activation::GeluTanh => values.gelu(),
             Activation::Relu => values.relu(),
+            Activation::Silu => values.silu(),
         }?;
-        match gates {
-            Some(gates) => layer.down.forward(&(values * gates)?),
+        match &layer.gates {
+            Some(gates) => layer.down.forward(&(values * gates.forward(states)?)?),
             None => layer.down.forward(&values),
         }
     }
 
-    /// What is added to scores outside a window: all that there is below.
-    fn outside(&self, window: usize, longest: usize) -> candle_core::Result<Tensor> {
-        let outside = |query: usize, key: usize| query.abs_diff(key) > window;
+    /// What is added to scores that do not count: all that there is below.
+    fn outside(
+        &self,
+        longest: usize,
+        outside: impl Fn(usize, usize) -> bool,
+    ) -> candle_core::Result<Tensor> {
         let mask = (0..longest * longest).map(|at| match outside(at / longest, at % longest) {
             true => f32::MIN,
             false => 0.0,
@@ -154,9 +179,9 @@ impl CandleBackbone {
     }
 
     /// What a linear layer makes of states, `[texts, heads, longest, head]`.
-    fn heads(&self, linear: &Linear, states: &Tensor) -> candle_core::Result<Tensor> {
+    fn heads(&self, linear: &Linear, heads: usize, states: &Tensor) -> candle_core::Result<Tensor> {
         let (texts, longest, _) = states.dims3()?;
-        let shape = (texts, longest, self.architecture.heads, ());
+        let shape = (texts, longest, heads, ());
         let heads = linear.forward(states)?.reshape(shape)?;
         heads.transpose(1, 2)?.contiguous()
     }
@@ -170,6 +195,9 @@ impl CandleBackbone {
         }
         let mask = Tensor::from_vec(mask, (texts, 1, 1, longest), &self.device)?;
         let mut everywhere = vec![mask];
+        if self.architecture.causal {
+            everywhere.push(self.outside(longest, |query, key| key > query)?);
+        }
         if let Some(bias) = &self.weights.relative_bias {
             let heads = self.architecture.heads;
             let row = |at| bias.row(at / longest, at % longest, longest).to_vec();
@@ -180,7 +208,8 @@ impl CandleBackbone {
         let mut biases = BTreeMap::from([(None, everywhere.clone())]);
         for window in self.weights.layers.iter().filter_map(|layer| layer.window) {
             if let Entry::Vacant(entry) = biases.entry(Some(window)) {
-                let outside = self.outside(window, longest)?;
+                let far = |query: usize, key: usize| query.abs_diff(key) > window;
+                let outside = self.outside(longest, far)?;
                 entry.insert(everywhere.iter().cloned().chain([outside]).collect());
             }
         }

@@ -1,10 +1,10 @@
 //! Weights, read from the file onto a device.
 
 use candle_core::{Device, Tensor};
-use candle_nn::{Embedding, LayerNorm, Linear};
+use candle_nn::{Embedding, LayerNorm, Linear, Module, RmsNorm};
 
 use crate::Error;
-use crate::backbones::architecture::{self, Architecture, Norms, Qkv, Table};
+use crate::backbones::architecture::{self, Architecture, Qkv, Rotation, Table, Up};
 use crate::backbones::relative_bias::RelativeBias;
 use crate::backbones::rotary::Rotary;
 use crate::checkpoint::Checkpoint;
@@ -15,25 +15,47 @@ pub(super) struct Weights {
     pub(super) words: Embedding,
     pub(super) positions: Option<Embedding>,
     pub(super) segments: Option<Embedding>,
-    pub(super) norm: LayerNorm,
+    pub(super) norm: Option<Norm>,
     pub(super) projection: Option<Linear>,
     pub(super) relative_bias: Option<RelativeBias>,
     pub(super) layers: Vec<Layer>,
     /// Over the last states, where blocks do not normalise what they make.
-    pub(super) last_norm: Option<LayerNorm>,
+    pub(super) last_norm: Option<Norm>,
 }
 
 #[derive(Debug)]
 pub(super) struct Layer {
     pub(super) qkv: [Linear; 3],
+    /// Over each query and each key.
+    pub(super) query_key_norms: Option<[Norm; 2]>,
     pub(super) attention_output: Linear,
-    pub(super) attention_norm: Option<LayerNorm>,
+    pub(super) attention_norm: Option<Norm>,
+    pub(super) attention_output_norm: Option<Norm>,
     pub(super) up: Linear,
+    /// What its outputs are multiplied by, where there are gates.
+    pub(super) gates: Option<Linear>,
     pub(super) down: Linear,
-    pub(super) feed_forward_norm: LayerNorm,
+    pub(super) feed_forward_norm: Norm,
+    pub(super) feed_forward_output_norm: Option<Norm>,
     pub(super) window: Option<usize>,
     /// Cosines and sines, `[positions, half]` each.
     pub(super) rotary: Option<(Tensor, Tensor)>,
+}
+
+/// A norm of either kind.
+#[derive(Debug)]
+pub(super) enum Norm {
+    Layer(LayerNorm),
+    Rms(RmsNorm),
+}
+
+impl Module for Norm {
+    fn forward(&self, states: &Tensor) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Layer(norm) => norm.forward(states),
+            Self::Rms(norm) => norm.forward(&states.contiguous()?),
+        }
+    }
 }
 
 impl Weights {
@@ -52,8 +74,8 @@ impl Weights {
         };
         let tables = &architecture.embeddings;
         let (hidden, width) = (architecture.hidden, architecture.embedding());
+        let words = reader.words()?;
         let mut table = |table: &Table| reader.table(table);
-        let words = table(&tables.words)?;
         let positions = tables.positions.as_ref().map(&mut table).transpose()?;
         let segments = tables.segments.as_ref().map(&mut table).transpose()?;
         let projection = tables.projection.as_ref();
@@ -62,15 +84,16 @@ impl Weights {
         let layers = architecture.layers.iter();
         let layers = layers.map(|names| reader.layer(names));
         let layers = layers.collect::<Result<_, _>>()?;
-        let last_norm = match &architecture.norms {
-            Norms::After => None,
-            Norms::Before { last } => Some(reader.norm(last, hidden)?),
-        };
+        let last_norm = architecture.norms.last();
+        let last_norm = last_norm
+            .map(|name| reader.norm(name, hidden))
+            .transpose()?;
+        let norm = tables.norm.as_ref();
         Ok(Self {
             words,
             positions,
             segments,
-            norm: reader.norm(&tables.norm, width)?,
+            norm: norm.map(|name| reader.norm(name, width)).transpose()?,
             projection,
             relative_bias: RelativeBias::read(&mut reader.file, architecture)?,
             layers,
@@ -90,6 +113,16 @@ impl Reader<'_> {
     fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
         let values = self.file.read(name, shape)?;
         Ok(Tensor::from_vec(values, shape, self.device)?)
+    }
+
+    fn words(&mut self) -> Result<Embedding, Error> {
+        let (rows, width) = (
+            self.architecture.embeddings.words.rows,
+            self.architecture.embedding(),
+        );
+        let words = self.architecture.read_words(&mut self.file)?;
+        let words = Tensor::from_vec(words, (rows, width), self.device)?;
+        Ok(Embedding::new(words, width))
     }
 
     fn table(&mut self, table: &Table) -> Result<Embedding, Error> {
@@ -113,44 +146,50 @@ impl Reader<'_> {
         Ok(Linear::new(weights, biases))
     }
 
-    fn norm(&mut self, name: &str, width: usize) -> Result<LayerNorm, Error> {
-        let (gain, shift) = (self.file).read_norm(name, width, self.architecture.has_bias.norms)?;
+    fn norm(&mut self, name: &str, width: usize) -> Result<Norm, Error> {
+        let (gain, shift) = (self.architecture).read_norm(&mut self.file, name, width)?;
         let vector = |values: Vec<f32>| Tensor::from_vec(values, width, self.device);
         let epsilon = f64::from(self.architecture.epsilon);
-        Ok(LayerNorm::new(vector(gain)?, vector(shift)?, epsilon))
+        Ok(match self.architecture.norm {
+            architecture::Norm::Layer => {
+                Norm::Layer(LayerNorm::new(vector(gain)?, vector(shift)?, epsilon))
+            }
+            architecture::Norm::Rms | architecture::Norm::RmsMoreThanOnce => {
+                Norm::Rms(RmsNorm::new(vector(gain)?, epsilon))
+            }
+        })
+    }
+
+    /// A norm over states, where there is one.
+    fn state_norm(&mut self, name: Option<&str>) -> Result<Option<Norm>, Error> {
+        let hidden = self.architecture.hidden;
+        name.map(|name| self.norm(name, hidden)).transpose()
     }
 
     fn qkv(&mut self, names: &Qkv) -> Result<[Linear; 3], Error> {
-        let (hidden, has_bias) = (
-            self.architecture.hidden,
-            self.architecture.has_bias.attention,
-        );
+        let Architecture {
+            hidden, has_bias, ..
+        } = *self.architecture;
+        let (queries, keys) = (self.architecture.queries(), self.architecture.keys());
         match names {
             Qkv::Apart([query, key, value]) => Ok([
-                self.linear(query, hidden, hidden, has_bias)?,
-                self.linear(key, hidden, hidden, has_bias)?,
-                self.linear(value, hidden, hidden, has_bias)?,
+                self.linear(query, hidden, queries, has_bias.attention)?,
+                self.linear(key, hidden, keys, has_bias.attention)?,
+                self.linear(value, hidden, keys, has_bias.attention)?,
             ]),
             Qkv::Joined(name) => {
-                let joined = self.linear(name, hidden, 3 * hidden, has_bias)?;
-                let part = |part: usize| {
-                    let rows = |tensor: &Tensor| tensor.narrow(0, part * hidden, hidden);
-                    let biases = joined.bias().map(rows).transpose()?;
-                    Ok::<_, Error>(Linear::new(rows(joined.weight())?, biases))
-                };
-                Ok([part(0)?, part(1)?, part(2)?])
+                let joined = self.linear(name, hidden, queries + 2 * keys, has_bias.attention)?;
+                Ok([
+                    rows(&joined, 0, queries)?,
+                    rows(&joined, queries, keys)?,
+                    rows(&joined, queries + keys, keys)?,
+                ])
             }
         }
     }
 
-    fn rotary(&self, base: f32) -> Result<(Tensor, Tensor), Error> {
-        let Architecture { positions, .. } = *self.architecture;
-        let rotary = Rotary::new(base, self.architecture.head(), positions);
-        let tensor = |angles| Tensor::from_vec(angles, (positions, rotary.half), self.device);
-        Ok((tensor(rotary.cosines)?, tensor(rotary.sines)?))
-    }
-
-    fn layer(&mut self, names: &architecture::Layer) -> Result<Layer, Error> {
+    /// The first linear layer of a feed-forward block, and its gates where there are some.
+    fn up(&mut self, names: &Up) -> Result<(Linear, Option<Linear>), Error> {
         let Architecture {
             hidden,
             intermediate,
@@ -158,30 +197,69 @@ impl Reader<'_> {
             has_bias,
             ..
         } = *self.architecture;
-        let attention_norm = names.attention_norm.as_ref();
-        let attention_norm = attention_norm.map(|name| self.norm(name, hidden));
-        let between = if gated {
-            2 * intermediate
-        } else {
-            intermediate
+        match names {
+            Up::Whole(name) if !gated => {
+                Ok((self.linear(name, hidden, intermediate, has_bias.up)?, None))
+            }
+            Up::Whole(name) | Up::GatesFirst(name) => {
+                let joined = self.linear(name, hidden, 2 * intermediate, has_bias.up)?;
+                let (up, gates) = match names {
+                    Up::GatesFirst(_) => (intermediate, 0),
+                    _ => (0, intermediate),
+                };
+                let gates = rows(&joined, gates, intermediate)?;
+                Ok((rows(&joined, up, intermediate)?, Some(gates)))
+            }
+            Up::Apart { activated, gates } => {
+                let up = self.linear(activated, hidden, intermediate, has_bias.up)?;
+                let gates = self.linear(gates, hidden, intermediate, has_bias.up)?;
+                Ok((up, Some(gates)))
+            }
+        }
+    }
+
+    fn rotary(&self, rotation: Rotation) -> Result<(Tensor, Tensor), Error> {
+        let Architecture { positions, .. } = *self.architecture;
+        let rotary = Rotary::new(rotation, self.architecture.head, positions);
+        let tensor = |angles| Tensor::from_vec(angles, (positions, rotary.half), self.device);
+        Ok((tensor(rotary.cosines)?, tensor(rotary.sines)?))
+    }
+
+    fn layer(&mut self, names: &architecture::Layer) -> Result<Layer, Error> {
+        let Architecture {
+            hidden,
+            head,
+            intermediate,
+            has_bias,
+            ..
+        } = *self.architecture;
+        let (output, queries) = (&names.attention_output, self.architecture.queries());
+        let (up, gates) = self.up(&names.up)?;
+        let norms = match &names.query_key_norms {
+            Some([query, key]) => Some([self.norm(query, head)?, self.norm(key, head)?]),
+            None => None,
         };
+        let rotation = names.rotation.map(|rotation| self.rotary(rotation));
         Ok(Layer {
             qkv: self.qkv(&names.qkv)?,
-            attention_output: self.linear(
-                &names.attention_output,
-                hidden,
-                hidden,
-                has_bias.attention,
-            )?,
-            attention_norm: attention_norm.transpose()?,
-            up: self.linear(&names.up, hidden, between, has_bias.feed_forward)?,
-            down: self.linear(&names.down, intermediate, hidden, has_bias.feed_forward)?,
+            query_key_norms: norms,
+            attention_output: self.linear(output, queries, hidden, has_bias.attention)?,
+            attention_norm: self.state_norm(names.attention_norm.as_deref())?,
+            attention_output_norm: self.state_norm(names.attention_output_norm.as_deref())?,
+            up,
+            gates,
+            down: self.linear(&names.down, intermediate, hidden, has_bias.down)?,
             feed_forward_norm: self.norm(&names.feed_forward_norm, hidden)?,
+            feed_forward_output_norm: self.state_norm(names.feed_forward_output_norm.as_deref())?,
             window: names.window,
-            rotary: names
-                .rotary_base
-                .map(|base| self.rotary(base))
-                .transpose()?,
+            rotary: rotation.transpose()?,
         })
     }
+}
+
+/// Some of the outputs of a linear layer.
+fn rows(linear: &Linear, start: usize, count: usize) -> Result<Linear, Error> {
+    let rows = |tensor: &Tensor| tensor.narrow(0, start, count)?.contiguous();
+    let biases = linear.bias().map(rows).transpose()?;
+    Ok(Linear::new(rows(linear.weight())?, biases))
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::config::{Config, MAX_LAYERS, MAX_SIZE};
 use crate::Error;
-use crate::backbones::architecture::{Architecture, Embeddings, Layer, Projection, Qkv};
+use crate::backbones::architecture::{Architecture, Embeddings, Layer, Projection, Qkv, Up};
 
 #[derive(Debug, Deserialize)]
 struct OwnKeys {
@@ -25,6 +25,7 @@ fn one() -> usize {
 }
 
 pub(super) fn architecture(config: &Config, prefix: &str) -> Result<Architecture, Error> {
+    config.check_positions("absolute")?;
     let OwnKeys {
         embedding_size,
         num_hidden_groups: groups,
@@ -57,11 +58,10 @@ pub(super) fn architecture(config: &Config, prefix: &str) -> Result<Architecture
             qkv: Qkv::Apart(["attention.query", "attention.key", "attention.value"].map(part)),
             attention_output: part("attention.dense"),
             attention_norm: Some(part("attention.LayerNorm")),
-            up: part("ffn"),
+            up: Up::Whole(part("ffn")),
             down: part("ffn_output"),
             feed_forward_norm: part("full_layer_layer_norm"),
-            window: None,
-            rotary_base: None,
+            ..Layer::default()
         }
     };
     Ok(Architecture {

@@ -1,5 +1,6 @@
 //! `config.json`, checked: the keys that families have in common.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -7,7 +8,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::Error;
-use crate::backbones::architecture::{Architecture, Embeddings, HasBias, Layer, Norms, Table};
+use crate::backbones::architecture::{
+    Architecture, Embeddings, HasBias, Layer, Norm, Norms, Table,
+};
 use crate::files::read_json;
 use siamese_kernels::Activation;
 
@@ -20,25 +23,37 @@ pub(super) const MAX_SIZE: usize = 1 << 24;
 /// As [`MAX_SIZE`], for layers, whose names are made before weights are read.
 pub(super) const MAX_LAYERS: usize = 1 << 10;
 
-/// The configuration of a transformer. Aliases are DistilBERT's and ModernBERT's.
+/// The longest text for which rotations are made once.
+const MAX_ROTATED: usize = 1 << 16;
+
+/// The configuration of a transformer. Aliases are DistilBERT's, ModernBERT's and NomicBERT's.
 #[derive(Debug, Deserialize)]
 pub(super) struct Config {
     pub(super) vocab_size: usize,
-    #[serde(alias = "dim")]
+    #[serde(alias = "dim", alias = "n_embd")]
     pub(super) hidden_size: usize,
-    #[serde(alias = "n_layers")]
+    #[serde(alias = "n_layers", alias = "n_layer")]
     pub(super) num_hidden_layers: usize,
-    #[serde(alias = "n_heads")]
+    #[serde(alias = "n_heads", alias = "n_head")]
     pub(super) num_attention_heads: usize,
-    #[serde(alias = "hidden_dim")]
+    #[serde(alias = "hidden_dim", alias = "n_inner")]
     pub(super) intermediate_size: usize,
+    #[serde(alias = "n_positions")]
     pub(super) max_position_embeddings: usize,
+    /// Of attention whose heads share keys and values.
+    num_key_value_heads: Option<usize>,
+    head_dim: Option<usize>,
     pub(super) type_vocab_size: Option<usize>,
-    #[serde(alias = "activation", alias = "hidden_activation")]
+    #[serde(
+        alias = "activation",
+        alias = "hidden_activation",
+        alias = "activation_function"
+    )]
     pub(super) hidden_act: String,
+    #[serde(alias = "layer_norm_epsilon", alias = "rms_norm_eps")]
     pub(super) layer_norm_eps: Option<f64>,
     pub(super) pad_token_id: Option<u32>,
-    position_embedding_type: Option<String>,
+    pub(super) position_embedding_type: Option<String>,
     #[serde(default)]
     is_decoder: bool,
     #[serde(flatten)]
@@ -98,13 +113,17 @@ impl Config {
                 MAX_SIZE,
             ),
         ])?;
-        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
+        let is_divided = self.hidden_size.is_multiple_of(self.num_attention_heads);
+        if self.head_dim.is_none() && !is_divided {
             return Err(self.damaged("hidden_size is not a multiple of num_attention_heads"));
         }
-        if let Some(kind) = self.position_embedding_type.as_deref()
-            && kind != "absolute"
-        {
-            return Err(unsupported("position_embedding_type", kind));
+        self.check_sizes(&[
+            ("head_dim", self.head(), MAX_SIZE),
+            ("num_key_value_heads", self.key_heads(), MAX_SIZE),
+        ])?;
+        if !self.num_attention_heads.is_multiple_of(self.key_heads()) {
+            let reason = "num_attention_heads is not a multiple of num_key_value_heads";
+            return Err(self.damaged(reason));
         }
         if self.is_decoder {
             return Err(unsupported("is_decoder", "true"));
@@ -112,9 +131,34 @@ impl Config {
         Ok(())
     }
 
-    /// Length of a head's part of a token's state.
+    /// Length of a query.
     pub(super) fn head(&self) -> usize {
-        self.hidden_size / self.num_attention_heads
+        self.head_dim
+            .unwrap_or(self.hidden_size / self.num_attention_heads)
+    }
+
+    fn key_heads(&self) -> usize {
+        self.num_key_value_heads.unwrap_or(self.num_attention_heads)
+    }
+
+    /// # Errors
+    /// When queries cannot be turned, or there are more positions than are turned to.
+    pub(super) fn check_rotated(&self) -> Result<(), Error> {
+        let positions = self.max_position_embeddings;
+        self.check_sizes(&[("max_position_embeddings", positions, MAX_ROTATED)])?;
+        match self.head().is_multiple_of(2) {
+            true => Ok(()),
+            false => Err(self.damaged("heads of an odd length cannot be rotated")),
+        }
+    }
+
+    /// # Errors
+    /// When positions are not of the type that the family has.
+    pub(super) fn check_positions(&self, known: &str) -> Result<(), Error> {
+        match self.position_embedding_type.as_deref() {
+            Some(kind) if kind != known => Err(unsupported("position_embedding_type", kind)),
+            _ => Ok(()),
+        }
     }
 
     /// A transformer of these sizes, without layers.
@@ -125,21 +169,22 @@ impl Config {
         Ok(Architecture {
             hidden: self.hidden_size,
             heads: self.num_attention_heads,
+            key_heads: self.key_heads(),
+            head: self.head(),
+            score_scale: (self.head() as f32).sqrt().recip(),
+            causal: false,
             intermediate: self.intermediate_size,
             gated: false,
             activation: activation(&self.hidden_act)?,
             epsilon: self.layer_norm_eps.unwrap_or(DEFAULT_EPSILON) as f32,
+            norm: Norm::Layer,
             norms: Norms::After,
-            has_bias: HasBias {
-                attention: true,
-                feed_forward: true,
-                norms: true,
-            },
+            has_bias: HasBias::ALL,
             positions: self.max_position_embeddings,
             embeddings,
             layers: Vec::new(),
             order: Vec::new(),
-            relative_bias: None,
+            distance_bias: None,
         })
     }
 
@@ -170,7 +215,8 @@ impl Config {
             words: self.words(format!("{prefix}{WORDS}")),
             positions: Some(positions),
             segments: None,
-            norm: format!("{prefix}embeddings.LayerNorm"),
+            norm: Some(format!("{prefix}embeddings.LayerNorm")),
+            scale: 1.0,
             projection: None,
             padding_id: None,
         }
@@ -186,6 +232,19 @@ impl Config {
         Embeddings {
             segments: (rows > 0).then(table),
             ..self.embeddings(prefix)
+        }
+    }
+
+    /// A table of words alone, without a norm.
+    pub(super) fn bare_embeddings(&self, name: String) -> Embeddings {
+        Embeddings {
+            words: self.words(name),
+            positions: None,
+            segments: None,
+            norm: None,
+            scale: 1.0,
+            projection: None,
+            padding_id: None,
         }
     }
 
@@ -205,8 +264,25 @@ pub(super) fn activation(name: &str) -> Result<Activation, Error> {
         "gelu" | "gelu_python" => Ok(Activation::Gelu),
         "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Ok(Activation::GeluTanh),
         "relu" => Ok(Activation::Relu),
+        // NomicBERT names its gated block, whose activation it is.
+        "silu" | "swish" | "swiglu" => Ok(Activation::Silu),
         other => Err(unsupported("hidden_act", other)),
     }
+}
+
+/// # Errors
+/// When one of these keys has another value than the one that is known.
+pub(super) fn check_known<T: PartialEq + Display>(
+    keys: &[(&'static str, &Option<T>, T)],
+) -> Result<(), Error> {
+    for (key, value, known) in keys {
+        if let Some(value) = value
+            && value != known
+        {
+            return Err(unsupported(key, &value.to_string()));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn unsupported(key: &'static str, value: &str) -> Error {

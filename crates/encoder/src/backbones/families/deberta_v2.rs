@@ -80,6 +80,7 @@ pub(super) fn configuration(config: &Config) -> Result<debertav2::Config, Error>
             Activation::Gelu => HiddenAct::Gelu,
             Activation::GeluTanh => HiddenAct::GeluApproximate,
             Activation::Relu => HiddenAct::Relu,
+            Activation::Silu => return Err(unsupported("hidden_act", &config.hidden_act)),
         },
         hidden_dropout_prob: 0.0,
         attention_probs_dropout_prob: 0.0,

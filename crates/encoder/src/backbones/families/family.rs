@@ -5,7 +5,9 @@ use std::path::Path;
 use candle_transformers::models::debertav2;
 
 use super::config::{self, Config};
-use super::{albert, bert, deberta_v2, distilbert, modernbert, mpnet};
+use super::{
+    albert, bert, deberta_v2, distilbert, gemma3, gte, modernbert, mpnet, nomic_bert, qwen3,
+};
 use crate::Error;
 use crate::backbones::architecture::Architecture;
 use crate::checkpoint::Checkpoint;
@@ -54,7 +56,7 @@ enum Positions {
 /// `pad_token_id` of a configuration that does not say it, where it matters.
 const DEFAULT_PADDING_ID: u32 = 1;
 
-const FAMILIES: [Family; 9] = [
+const FAMILIES: [Family; 14] = [
     Family::new("bert", Positions::FromZero, bert::architecture),
     Family::new("roberta", Positions::AfterPadding, bert::architecture),
     Family::new("xlm-roberta", Positions::AfterPadding, bert::architecture),
@@ -64,6 +66,12 @@ const FAMILIES: [Family; 9] = [
     // It has the padding's id fixed in code.
     Family::new("mpnet", Positions::After(1), mpnet::architecture),
     Family::new("modernbert", Positions::FromZero, modernbert::architecture),
+    Family::new("nomic_bert", Positions::FromZero, nomic_bert::architecture),
+    Family::new("gte", Positions::FromZero, gte::architecture),
+    // The same before Hugging Face's transformers had it.
+    Family::new("new", Positions::FromZero, gte::architecture),
+    Family::new("qwen3", Positions::FromZero, qwen3::architecture),
+    Family::new("gemma3_text", Positions::FromZero, gemma3::architecture),
     Family {
         model_type: "deberta-v2",
         positions: Positions::FromZero,
@@ -140,7 +148,7 @@ impl Family {
 /// What stands before the names of all tensors: some tools put a family's name there.
 fn prefix(file: &Checkpoint) -> String {
     let has_words = |prefix: &String| {
-        let words = [config::WORDS, modernbert::WORDS];
+        let words = [config::WORDS, modernbert::WORDS, qwen3::WORDS];
         words
             .iter()
             .any(|name| file.has(&format!("{prefix}{name}")))

@@ -5,8 +5,14 @@ mod bert;
 mod config;
 mod deberta_v2;
 mod distilbert;
+mod gemma3;
+mod gte;
+mod jina_bert;
 mod modernbert;
 mod mpnet;
+mod nomic_bert;
+mod qwen3;
+mod rope;
 
 mod family;
 

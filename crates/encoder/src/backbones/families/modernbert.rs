@@ -5,13 +5,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::config::{Config, unsupported};
+use super::rope::Rope;
 use crate::Error;
-use crate::backbones::architecture::{Architecture, Embeddings, HasBias, Layer, Norms, Qkv};
+use crate::backbones::architecture::{
+    Architecture, Embeddings, HasBias, Layer, Norms, Qkv, Rotation, Up,
+};
 
 /// What the table of words is called, after a prefix.
 pub(super) const WORDS: &str = "embeddings.tok_embeddings.weight";
-/// The longest text for which rotations are made once.
-const MAX_POSITIONS: usize = 1 << 16;
 
 /// Newer configurations have the first two, older ones the three after them.
 #[derive(Debug, Deserialize)]
@@ -54,47 +55,39 @@ struct RopeParameters {
     sliding_attention: Option<Rope>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Rope {
-    rope_type: Option<String>,
-    rope_theta: Option<f32>,
-}
-
 pub(super) fn architecture(config: &Config, prefix: &str) -> Result<Architecture, Error> {
     let own: OwnKeys = config.own()?;
-    let positions = config.max_position_embeddings;
-    config.check_sizes(&[
-        ("max_position_embeddings", positions, MAX_POSITIONS),
-        (
-            "global_attn_every_n_layers",
-            own.global_attn_every_n_layers,
-            usize::MAX,
-        ),
-    ])?;
-    if !config.head().is_multiple_of(2) {
-        return Err(config.damaged("heads of an odd length cannot be rotated"));
-    }
+    config.check_sizes(&[(
+        "global_attn_every_n_layers",
+        own.global_attn_every_n_layers,
+        usize::MAX,
+    )])?;
+    config.check_rotated()?;
+    // Its positions are by rotation all the same.
+    config.check_positions("absolute")?;
     let attention = own.attention(config)?;
     let embeddings = Embeddings {
         words: config.words(format!("{prefix}{WORDS}")),
         positions: None,
         segments: None,
-        norm: format!("{prefix}embeddings.norm"),
+        norm: Some(format!("{prefix}embeddings.norm")),
+        scale: 1.0,
         projection: None,
         padding_id: None,
     };
     let architecture = config.stack(embeddings, |layer| {
         let part = |name: &str| format!("{prefix}layers.{layer}.{name}");
-        let (window, rotary_base) = attention[layer];
+        let (window, base) = attention[layer];
         Layer {
             qkv: Qkv::Joined(part("attn.Wqkv")),
             attention_output: part("attn.Wo"),
             attention_norm: (layer > 0).then(|| part("attn_norm")),
-            up: part("mlp.Wi"),
+            up: Up::Whole(part("mlp.Wi")),
             down: part("mlp.Wo"),
             feed_forward_norm: part("mlp_norm"),
             window,
-            rotary_base: Some(rotary_base),
+            rotation: Some(Rotation::of_base(base)),
+            ..Layer::default()
         }
     })?;
     Ok(Architecture {
@@ -105,7 +98,8 @@ pub(super) fn architecture(config: &Config, prefix: &str) -> Result<Architecture
         },
         has_bias: HasBias {
             attention: own.attention_bias,
-            feed_forward: own.mlp_bias,
+            up: own.mlp_bias,
+            down: own.mlp_bias,
             norms: own.norm_bias,
         },
         ..architecture
@@ -121,14 +115,10 @@ impl OwnKeys {
             return Err(unsupported("rope_scaling", &scaling.to_string()));
         }
         let ropes = self.rope_parameters.as_ref();
-        let global = base(
-            ropes.and_then(|ropes| ropes.full_attention.as_ref()),
-            self.global_rope_theta,
-        )?;
-        let local = base(
-            ropes.and_then(|ropes| ropes.sliding_attention.as_ref()),
-            self.local_rope_theta,
-        )?;
+        let full = ropes.and_then(|ropes| ropes.full_attention.as_ref());
+        let global = Rope::base(full, self.global_rope_theta)?;
+        let sliding = ropes.and_then(|ropes| ropes.sliding_attention.as_ref());
+        let local = Rope::base(sliding, self.local_rope_theta)?;
         let kind = |layer: usize| match &self.layer_types {
             Some(types) => types.get(layer).map(String::as_str),
             None if layer.is_multiple_of(self.global_attn_every_n_layers) => Some("full_attention"),
@@ -141,13 +131,5 @@ impl OwnKeys {
             None => Err(config.damaged(format!("layer_types says nothing of layer {layer}"))),
         });
         attention.collect()
-    }
-}
-
-/// The base of rotations, which must be plain ones.
-fn base(rope: Option<&Rope>, default: f32) -> Result<f32, Error> {
-    match rope.and_then(|rope| rope.rope_type.as_deref()) {
-        None | Some("default") => Ok(rope.and_then(|rope| rope.rope_theta).unwrap_or(default)),
-        Some(other) => Err(unsupported("rope_type", other)),
     }
 }

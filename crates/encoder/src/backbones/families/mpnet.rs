@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::config::{Config, unsupported};
 use crate::Error;
-use crate::backbones::architecture::{Architecture, Layer, Qkv};
+use crate::backbones::architecture::{Architecture, DistanceBias, Layer, Qkv, Up};
 use crate::backbones::relative_bias::BUCKETS;
 
 #[derive(Debug, Deserialize)]
@@ -13,6 +13,7 @@ struct OwnKeys {
 }
 
 pub(super) fn architecture(config: &Config, prefix: &str) -> Result<Architecture, Error> {
+    config.check_positions("absolute")?;
     let own: OwnKeys = config.own()?;
     // The model's own code takes this many, whatever its configuration says.
     if let Some(buckets) = own.relative_attention_num_buckets
@@ -27,15 +28,16 @@ pub(super) fn architecture(config: &Config, prefix: &str) -> Result<Architecture
             qkv: Qkv::Apart(["attention.attn.q", "attention.attn.k", "attention.attn.v"].map(part)),
             attention_output: part("attention.attn.o"),
             attention_norm: Some(part("attention.LayerNorm")),
-            up: part("intermediate.dense"),
+            up: Up::Whole(part("intermediate.dense")),
             down: part("output.dense"),
             feed_forward_norm: part("output.LayerNorm"),
-            window: None,
-            rotary_base: None,
+            ..Layer::default()
         }
     })?;
     Ok(Architecture {
-        relative_bias: Some(format!("{prefix}encoder.relative_attention_bias.weight")),
+        distance_bias: Some(DistanceBias::Buckets(format!(
+            "{prefix}encoder.relative_attention_bias.weight"
+        ))),
         ..architecture
     })
 }

@@ -1,4 +1,4 @@
-//! Attention of one head over one text.
+//! Attention of one head of keys, and of the queries that share it, over one text.
 //!
 //! Queries are taken a tile at a time: their scores against all keys, softmax, and the weighted
 //! sum of values follow each other while the scores are in the first-level cache.
@@ -9,7 +9,7 @@ use super::shape::{Shape, Strides, stride};
 use super::workspace::Scratch;
 use crate::backbones::relative_bias::RelativeBias;
 use crate::backbones::rotary::Rotary;
-use siamese_kernels::{Kernels, Tile, split};
+use siamese_kernels::{Kernels, LayerNorm, Tile, split};
 
 /// Where attention reads and writes.
 #[derive(Debug, Clone, Copy)]
@@ -21,8 +21,12 @@ pub(super) struct Attention<'a> {
     pub(super) bias: Option<&'a RelativeBias>,
     /// What Q and K are turned by.
     pub(super) rotary: Option<&'a Rotary>,
+    /// What Q and K go through before, each head's by itself.
+    pub(super) query_key_norms: Option<&'a [LayerNorm; 2]>,
     /// How many tokens before and after a query its keys may be.
     pub(super) window: Option<usize>,
+    /// Whether no key is after its query.
+    pub(super) causal: bool,
     /// The first token's Q, K and V.
     pub(super) qkv: *mut f32,
     /// The first token's results.
@@ -30,28 +34,51 @@ pub(super) struct Attention<'a> {
 }
 
 impl Attention<'_> {
-    /// Computes one head of the text whose tokens are `rows`.
+    /// Computes one head of keys of the text whose tokens are `rows`.
     ///
     /// # Safety
-    /// `qkv` and `context` hold all `rows`, nobody else uses these rows' part of this head, and
-    /// `scratch` has room for a text of that length.
-    pub(super) unsafe fn run(&self, rows: Range<usize>, head: usize, scratch: &mut Scratch) {
-        let (tokens, width) = (rows.len(), self.shape.head);
+    /// `qkv` and `context` hold all `rows`, nobody else uses these rows' part of this head and its
+    /// queries, and `scratch` has room for a text of that length.
+    pub(super) unsafe fn run(&self, rows: Range<usize>, key_head: usize, scratch: &mut Scratch) {
+        let (tokens, width, group) = (rows.len(), self.shape.head, self.shape.group);
         let row = stride(self.kernels.fill_up(tokens));
         let (keys, scores) = (scratch.keys.as_mut_ptr(), scratch.scores.as_mut_ptr());
+        let norms = self.query_key_norms;
         // SAFETY: all offsets are inside the rows and this head's part of them.
         unsafe {
-            let query = self
+            let queries = self
                 .qkv
-                .add(rows.start * self.strides.qkv + 3 * head * width);
-            if let Some(rotary) = self.rotary {
-                self.turn(rotary, query, tokens);
-                self.turn(rotary, query.add(width), tokens);
+                .add(rows.start * self.strides.qkv + (group + 2) * key_head * width);
+            let own_keys = queries.add(group * width);
+            self.prepare(own_keys, norms.map(|[_, key]| key), tokens);
+            self.transpose(own_keys, tokens, keys, row);
+            for member in 0..group {
+                let head = key_head * group + member;
+                let query = queries.add(member * width);
+                self.prepare(query, norms.map(|[query, _]| query), tokens);
+                let context = self
+                    .context
+                    .add(rows.start * self.strides.context + head * width);
+                let values = own_keys.add(width);
+                self.attend(head, tokens, (query, values, context), (keys, scores, row));
             }
-            self.transpose(query.add(width), tokens, keys, row);
-            let context = self
-                .context
-                .add(rows.start * self.strides.context + head * width);
+        }
+    }
+
+    /// Computes one head of queries, a tile at a time.
+    ///
+    /// # Safety
+    /// As [`Self::run`]; the first three are the first token's, the others from the scratch with the
+    /// length of their rows.
+    unsafe fn attend(
+        &self,
+        head: usize,
+        tokens: usize,
+        (query, values, context): (*mut f32, *mut f32, *mut f32),
+        (keys, scores, row): (*mut f32, *mut f32, usize),
+    ) {
+        // SAFETY: all offsets are inside what the caller promises.
+        unsafe {
             for part in split(tokens, self.kernels.tile_rows()) {
                 let seen = self.seen(&part, tokens);
                 let columns = self.kernels.fill_up(seen.len());
@@ -79,7 +106,26 @@ impl Attention<'_> {
                     columns,
                 );
                 let context = context.add(part.start * self.strides.context);
-                self.weigh(query.add(2 * width), context, part, seen, (scores, row));
+                self.weigh(values, context, part, seen, (scores, row));
+            }
+        }
+    }
+
+    /// Normalises and turns Q or K of one head.
+    ///
+    /// # Safety
+    /// `values` holds the head's features of all tokens, and nobody else uses them.
+    unsafe fn prepare(&self, values: *mut f32, norm: Option<&LayerNorm>, tokens: usize) {
+        // SAFETY: as the caller promises; a norm is as wide as a head.
+        unsafe {
+            if let Some(norm) = norm {
+                for token in 0..tokens {
+                    let row = values.add(token * self.strides.qkv);
+                    self.kernels.layer_norm(row, norm);
+                }
+            }
+            if let Some(rotary) = self.rotary {
+                self.turn(rotary, values, tokens);
             }
         }
     }
@@ -87,12 +133,16 @@ impl Attention<'_> {
     /// The keys that some queries see. They begin with a whole register, so that no register goes
     /// beyond the end of the last feature's keys.
     fn seen(&self, queries: &Range<usize>, tokens: usize) -> Range<usize> {
+        let end = match self.causal {
+            true => queries.end,
+            false => tokens,
+        };
         let Some(window) = self.window else {
-            return 0..tokens;
+            return 0..end;
         };
         let register = self.kernels.fill_up(1);
         let start = queries.start.saturating_sub(window);
-        start / register * register..queries.end.saturating_add(window).min(tokens)
+        start / register * register..queries.end.saturating_add(window).min(end)
     }
 
     /// Softmax over the scores of a few queries, then the weighted sum of the values that they see.
@@ -143,11 +193,15 @@ impl Attention<'_> {
 
     /// Where the keys that one query sees are among those that its tile sees.
     fn seen_alone(&self, query: usize, seen: &Range<usize>) -> Range<usize> {
-        let Some(window) = self.window else {
-            return 0..seen.len();
+        let end = match self.causal {
+            true => query + 1,
+            false => seen.end,
         };
-        let end = query.saturating_add(window).saturating_add(1).min(seen.end);
-        query.saturating_sub(window).max(seen.start) - seen.start..end - seen.start
+        let Some(window) = self.window else {
+            return 0..end - seen.start;
+        };
+        let last = query.saturating_add(window).saturating_add(1);
+        query.saturating_sub(window).max(seen.start) - seen.start..last.min(end) - seen.start
     }
 
     /// Turns Q or K of one head by their positions.

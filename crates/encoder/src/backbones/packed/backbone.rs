@@ -123,11 +123,15 @@ mod tests {
     use siamese_kernels::Kernels;
 
     /// A family and a folder of it for each part that not every architecture has.
-    const MODELS: [(&str, &str); 4] = [
+    const MODELS: [(&str, &str); 8] = [
         ("bert", "bert-old-dialect"),
         ("albert", "albert"),
         ("mpnet", "mpnet"),
         ("modernbert", "modernbert"),
+        ("bert", "jina-bert"),
+        ("new", "gte"),
+        ("qwen3", "qwen3"),
+        ("gemma3_text", "gemma3"),
     ];
 
     fn open(

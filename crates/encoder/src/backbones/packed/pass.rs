@@ -122,7 +122,7 @@ impl<'a> Pass<'a> {
         } = self.buffers;
         let strides = &self.model.strides;
         let embeddings = &self.model.weights.embeddings;
-        let (norm, projection) = (&embeddings.norm, embeddings.projection.as_ref());
+        let (norm, projection) = (embeddings.norm.as_ref(), embeddings.projection.as_ref());
         let (sums, stride) = match projection {
             Some(_) => (intermediate, strides.intermediate),
             None => (states, strides.states),
@@ -132,9 +132,11 @@ impl<'a> Pass<'a> {
             // beyond a token's features are set here and stay.
             unsafe {
                 let sum = sums.add(row * stride);
-                let sum = std::slice::from_raw_parts_mut(sum, norm.gain.len());
+                let sum = std::slice::from_raw_parts_mut(sum, self.model.shape.embedded);
                 self.model.embed(self.batch, self.tokens.start + row, sum);
-                self.model.kernels.layer_norm(sum.as_mut_ptr(), norm);
+                if let Some(norm) = norm {
+                    self.model.kernels.layer_norm(sum.as_mut_ptr(), norm);
+                }
             }
         }
         if let Some(projection) = projection {
@@ -170,9 +172,47 @@ impl<'a> Pass<'a> {
         self.attend(layer, member, scratch);
         member.meet();
         let context = (buffers.context, strides.context);
-        let back = self.product(context, (buffers.states, strides.states));
-        let back = Product { add: true, ..back };
-        self.multiply(&back, &layer.attention_output, member);
+        let norm = layer.attention_output_norm.as_ref();
+        self.add_to_states(context, &layer.attention_output, norm, member);
+    }
+
+    /// Adds to the states what a linear layer makes of `from`, normalised where there is a norm for it.
+    fn add_to_states(
+        &self,
+        from: (*mut f32, usize),
+        linear: &PackedMatrix,
+        norm: Option<&LayerNorm>,
+        member: &Member<'_>,
+    ) {
+        let (buffers, strides) = (&self.buffers, &self.model.strides);
+        let to_states = self.product(from, (buffers.states, strides.states));
+        let Some(norm) = norm else {
+            let sum = Product {
+                add: true,
+                ..to_states
+            };
+            self.multiply(&sum, linear, member);
+            return member.meet();
+        };
+        // Queries, keys and values have been used.
+        let made = (buffers.qkv, strides.qkv);
+        self.multiply(&self.product(from, made), linear, member);
+        member.meet();
+        for row in self.rows(member) {
+            // SAFETY: the row is this member's in both buffers, which hold as many values as the norm
+            // has.
+            unsafe {
+                let made = made.0.add(row * made.1);
+                self.model.kernels.layer_norm(made, norm);
+                let width = norm.gain.len();
+                let state = std::slice::from_raw_parts_mut(self.state(row), width);
+                let made = std::slice::from_raw_parts(made.cast_const(), width);
+                state
+                    .iter_mut()
+                    .zip(made)
+                    .for_each(|(sum, value)| *sum += value);
+            }
+        }
         member.meet();
     }
 
@@ -190,15 +230,14 @@ impl<'a> Pass<'a> {
             self.multiply(&Product { activation, ..up }, &layer.up, member);
         }
         member.meet();
-        let down = self.product(intermediate, (buffers.states, strides.states));
-        self.multiply(&Product { add: true, ..down }, &layer.down, member);
-        member.meet();
+        let norm = layer.feed_forward_output_norm.as_ref();
+        self.add_to_states(intermediate, &layer.down, norm, member);
     }
 
     /// Returns what a block gets, with its stride: the states, or a normalised copy of them.
     fn before_block(&self, norm: Option<&LayerNorm>, member: &Member<'_>) -> (*mut f32, usize) {
         let (context, stride) = (self.buffers.context, self.model.strides.context);
-        let (Norms::Before { .. }, Some(norm)) = (&self.model.architecture.norms, norm) else {
+        let Some(norm) = norm.filter(|_| !self.normalises_after()) else {
             return (self.buffers.states, self.model.strides.states);
         };
         for row in self.rows(member) {
@@ -217,10 +256,14 @@ impl<'a> Pass<'a> {
 
     /// Normalises what a block has been added to, where that is its place.
     fn after_block(&self, norm: Option<&LayerNorm>, member: &Member<'_>) {
-        if let (Norms::After, Some(norm)) = (&self.model.architecture.norms, norm) {
+        if let Some(norm) = norm.filter(|_| self.normalises_after()) {
             self.normalize(norm, member);
             member.meet();
         }
+    }
+
+    fn normalises_after(&self) -> bool {
+        matches!(self.model.architecture.norms, Norms::After)
     }
 
     /// Each member has its own rows.
@@ -287,7 +330,7 @@ impl<'a> Pass<'a> {
         unsafe { kernels.multiply_coded(coded, product, (view, width), weights, panels) }
     }
 
-    /// Each member has its own pairs of a text and a head.
+    /// Each member has its own pairs of a text and a head of keys.
     fn attend(&self, layer: &Layer, member: &Member<'_>, scratch: &mut Scratch) {
         let attention = Attention {
             kernels: self.model.kernels,
@@ -295,11 +338,13 @@ impl<'a> Pass<'a> {
             strides: &self.model.strides,
             bias: self.model.weights.relative_bias.as_ref(),
             rotary: layer.rotary.as_deref(),
+            query_key_norms: layer.query_key_norms.as_ref(),
             window: layer.window,
+            causal: self.model.architecture.causal,
             qkv: self.buffers.qkv,
             context: self.buffers.context,
         };
-        let heads = self.model.shape.heads;
+        let heads = self.model.shape.heads / self.model.shape.group;
         for item in member.share(self.texts.len() * heads) {
             let range = self.batch.range(self.texts.start + item / heads);
             let rows = range.start - self.tokens.start..range.end - self.tokens.start;

@@ -22,11 +22,15 @@ pub(super) struct Shape {
     pub(super) hidden: usize,
     /// A token's state.
     pub(super) state: usize,
+    /// Heads of queries.
     pub(super) heads: usize,
+    /// Heads of queries that share one of keys and values.
+    pub(super) group: usize,
     /// Without zeros.
     pub(super) head_features: usize,
     /// One head's part of Q, K or V.
     pub(super) head: usize,
+    /// For each head of keys, the queries of its group, its keys and its values.
     pub(super) qkv: usize,
     /// All heads' results, one after the other.
     pub(super) context: usize,
@@ -36,7 +40,8 @@ pub(super) struct Shape {
 
 impl Shape {
     pub(super) fn new(architecture: &Architecture, kernels: &Kernels) -> Self {
-        let head = kernels.fill_up(architecture.head());
+        let head = kernels.fill_up(architecture.head);
+        let heads = architecture.heads + 2 * architecture.key_heads;
         let panels = |width: usize| width.next_multiple_of(kernels.panel);
         Self {
             embedding: architecture.embedding(),
@@ -44,9 +49,10 @@ impl Shape {
             hidden: architecture.hidden,
             state: panels(architecture.hidden),
             heads: architecture.heads,
-            head_features: architecture.head(),
+            group: architecture.heads / architecture.key_heads,
+            head_features: architecture.head,
             head,
-            qkv: panels(3 * architecture.heads * head),
+            qkv: panels(heads * head),
             context: architecture.heads * head,
             intermediate: panels(architecture.intermediate),
         }
@@ -57,6 +63,7 @@ impl Shape {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Strides {
     pub(super) states: usize,
+    /// Queries, keys and values; after them what a block makes, where that is normalised.
     pub(super) qkv: usize,
     /// What heads make; before, the states that they get, where these are normalised first.
     pub(super) context: usize,
@@ -71,7 +78,11 @@ impl Strides {
     pub(super) fn new(shape: &Shape, architecture: &Architecture) -> Self {
         let context = match architecture.norms {
             Norms::After => shape.context,
-            Norms::Before { .. } => shape.context.max(shape.state),
+            Norms::Before { .. } | Norms::Around { .. } => shape.context.max(shape.state),
+        };
+        let qkv = match architecture.norms {
+            Norms::After | Norms::Before { .. } => shape.qkv,
+            Norms::Around { .. } => shape.qkv.max(shape.state),
         };
         let intermediate = match architecture.gated {
             true => 2 * shape.intermediate,
@@ -84,7 +95,7 @@ impl Strides {
         let widest = shape.embedded.max(shape.state).max(shape.context);
         Self {
             states: stride(shape.state),
-            qkv: stride(shape.qkv),
+            qkv: stride(qkv),
             context: stride(context),
             intermediate: stride(intermediate),
             widest: widest.max(shape.intermediate),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::shape::Shape;
 use crate::Error;
-use crate::backbones::architecture::{self, Architecture, Norms, Qkv, Table};
+use crate::backbones::architecture::{self, Architecture, Norm, Qkv, Rotation, Table, Up};
 use crate::backbones::relative_bias::RelativeBias;
 use crate::backbones::rotary::Rotary;
 use crate::checkpoint::Checkpoint;
@@ -29,7 +29,7 @@ pub(super) struct Embeddings {
     /// Empty where there are none, as the next.
     pub(super) positions: Vec<f32>,
     pub(super) segments: Vec<f32>,
-    pub(super) norm: LayerNorm,
+    pub(super) norm: Option<LayerNorm>,
     /// From the tables' width to that of states, where they differ.
     pub(super) projection: Option<PackedMatrix>,
 }
@@ -37,14 +37,19 @@ pub(super) struct Embeddings {
 /// One transformer layer.
 #[derive(Debug)]
 pub(super) struct Layer {
-    /// For each head Q, K and V, each [`Shape::head`] wide; Q is scaled already.
+    /// For each head of keys the Qs of its group, K and V, each [`Shape::head`] wide; Q is scaled already,
+    /// or by its norm.
     pub(super) qkv: PackedMatrix,
+    /// Over each Q and each K.
+    pub(super) query_key_norms: Option<[LayerNorm; 2]>,
     pub(super) attention_output: PackedMatrix,
     pub(super) attention_norm: Option<LayerNorm>,
+    pub(super) attention_output_norm: Option<LayerNorm>,
     /// With gates it has their columns behind its own, filled up as these.
     pub(super) up: PackedMatrix,
     pub(super) down: PackedMatrix,
     pub(super) feed_forward_norm: LayerNorm,
+    pub(super) feed_forward_output_norm: Option<LayerNorm>,
     pub(super) window: Option<usize>,
     pub(super) rotary: Option<Arc<Rotary>>,
 }
@@ -56,8 +61,8 @@ struct Reader<'a> {
     shape: &'a Shape,
     kernels: &'static Kernels,
     precision: Precision,
-    /// Those that layers have, by their bases.
-    rotaries: Vec<(f32, Arc<Rotary>)>,
+    /// Those that layers have.
+    rotaries: Vec<(Rotation, Arc<Rotary>)>,
 }
 
 /// Reads and packs all weights.
@@ -86,10 +91,7 @@ pub(super) fn read(
         layers: layers
             .map(|layer| reader.layer(layer))
             .collect::<Result<_, _>>()?,
-        last_norm: match &architecture.norms {
-            Norms::After => None,
-            Norms::Before { last } => Some(reader.norm(last, shape.hidden)?),
-        },
+        last_norm: reader.state_norm(architecture.norms.last())?,
     })
 }
 
@@ -97,50 +99,73 @@ impl Reader<'_> {
     fn embeddings(&mut self) -> Result<Embeddings, Error> {
         let embeddings = &self.architecture.embeddings;
         let (width, hidden) = (self.shape.embedding, self.shape.hidden);
+        let words = self.architecture.read_words(&mut self.file)?;
         let mut read = |table: &Table| self.file.read(&table.name, &[table.rows, width]);
-        let words = read(&embeddings.words)?;
         let positions = embeddings.positions.as_ref().map(&mut read).transpose()?;
         let segments = embeddings.segments.as_ref().map(&mut read).transpose()?;
+        let norm = embeddings.norm.as_ref();
+        let norm = norm.map(|name| self.norm(name, width)).transpose()?;
         let projection = embeddings.projection.as_ref();
         let projection = projection.map(|it| self.linear(&it.name, width, hidden, true));
         Ok(Embeddings {
             words,
             positions: positions.unwrap_or_default(),
             segments: segments.unwrap_or_default(),
-            norm: self.norm(&embeddings.norm, width)?,
+            norm,
             projection: projection.transpose()?,
         })
     }
 
     fn layer(&mut self, names: &architecture::Layer) -> Result<Layer, Error> {
         let (hidden, intermediate) = (self.shape.hidden, self.architecture.intermediate);
-        let has_bias = self.architecture.has_bias.feed_forward;
-        let attention_norm = names.attention_norm.as_ref();
-        let attention_norm = attention_norm.map(|name| self.norm(name, hidden));
+        let has_bias = self.architecture.has_bias;
         Ok(Layer {
-            up: match self.architecture.gated {
-                true => self.gated(&names.up, hidden, intermediate, has_bias)?,
-                false => self.linear(&names.up, hidden, intermediate, has_bias)?,
-            },
-            down: self.linear(&names.down, intermediate, hidden, has_bias)?,
+            up: self.up(&names.up, hidden, intermediate)?,
+            down: self.linear(&names.down, intermediate, hidden, has_bias.down)?,
             attention_output: self.attention_output(&names.attention_output)?,
-            qkv: self.qkv(&names.qkv)?,
-            attention_norm: attention_norm.transpose()?,
+            query_key_norms: self.query_key_norms(names)?,
+            qkv: self.qkv(names)?,
+            attention_norm: self.state_norm(names.attention_norm.as_deref())?,
+            attention_output_norm: self.state_norm(names.attention_output_norm.as_deref())?,
             feed_forward_norm: self.norm(&names.feed_forward_norm, hidden)?,
+            feed_forward_output_norm: self.state_norm(names.feed_forward_output_norm.as_deref())?,
             window: names.window,
-            rotary: names.rotary_base.map(|base| self.rotary(base)),
+            rotary: names.rotation.map(|rotation| self.rotary(rotation)),
         })
     }
 
-    /// The rotations with a base, made once for all layers that have it.
-    fn rotary(&mut self, base: f32) -> Arc<Rotary> {
-        let made = self.rotaries.iter().find(|(other, _)| *other == base);
+    /// A norm over states, where there is one.
+    fn state_norm(&mut self, name: Option<&str>) -> Result<Option<LayerNorm>, Error> {
+        let hidden = self.shape.hidden;
+        name.map(|name| self.norm(name, hidden)).transpose()
+    }
+
+    /// The norms over queries and over keys; the first scales as well.
+    fn query_key_norms(
+        &mut self,
+        names: &architecture::Layer,
+    ) -> Result<Option<[LayerNorm; 2]>, Error> {
+        let Some([query, key]) = &names.query_key_norms else {
+            return Ok(None);
+        };
+        let (features, width) = (self.shape.head_features, self.shape.head);
+        let mut query = self.filled_norm(query, features, width)?;
+        let scale = self.architecture.score_scale;
+        let parts = query.gain.iter_mut().chain(query.shift.iter_mut());
+        parts.for_each(|value| *value *= scale);
+        let key = self.filled_norm(key, features, width)?;
+        Ok(Some([query, key]))
+    }
+
+    /// Rotations, made once for all layers that have them.
+    fn rotary(&mut self, rotation: Rotation) -> Arc<Rotary> {
+        let made = self.rotaries.iter().find(|(other, _)| *other == rotation);
         if let Some((_, rotary)) = made {
             return Arc::clone(rotary);
         }
         let head = self.shape.head_features;
-        let rotary = Arc::new(Rotary::new(base, head, self.architecture.positions));
-        self.rotaries.push((base, Arc::clone(&rotary)));
+        let rotary = Arc::new(Rotary::new(rotation, head, self.architecture.positions));
+        self.rotaries.push((rotation, Arc::clone(&rotary)));
         rotary
     }
 
@@ -160,19 +185,26 @@ impl Reader<'_> {
         Ok(self.finish(matrix))
     }
 
-    /// A linear layer with gates behind its outputs, both filled up by themselves.
-    fn gated(
-        &mut self,
-        name: &str,
-        inputs: usize,
-        outputs: usize,
-        has_bias: bool,
-    ) -> Result<PackedMatrix, Error> {
-        let weights = self.weights(name, inputs, 2 * outputs)?;
-        let biases = self.biases(name, 2 * outputs, has_bias)?;
-        let gates = self.shape.intermediate;
+    /// The first linear layer of a feed-forward block, with gates behind its outputs where there are some,
+    /// both filled up by themselves.
+    fn up(&mut self, names: &Up, inputs: usize, outputs: usize) -> Result<PackedMatrix, Error> {
+        let has_bias = self.architecture.has_bias.up;
+        if let (Up::Whole(name), false) = (names, self.architecture.gated) {
+            return self.linear(name, inputs, outputs, has_bias);
+        }
+        let (gates, rows) = (self.shape.intermediate, outputs);
+        let (mut weights, mut biases) = (Vec::new(), Vec::new());
+        let whole = match names {
+            Up::Whole(name) | Up::GatesFirst(name) => vec![(name, 2 * rows)],
+            Up::Apart { activated, gates } => vec![(activated, rows), (gates, rows)],
+        };
+        for (name, rows) in whole {
+            weights.extend(self.weights(name, inputs, rows)?);
+            biases.extend(self.biases(name, rows, has_bias)?);
+        }
+        let first = usize::from(matches!(names, Up::GatesFirst(_)));
+        let column = |output| (output / rows + first) % 2 * gates + output % rows;
         let mut matrix = self.matrix(inputs, 2 * gates);
-        let column = |output| output / outputs * gates + output % outputs;
         place(&mut matrix, &weights, &biases, identity, column, 1.0);
         Ok(self.finish(matrix))
     }
@@ -180,7 +212,7 @@ impl Reader<'_> {
     /// The linear layer over all heads' results, which are filled up each by itself.
     fn attention_output(&mut self, name: &str) -> Result<PackedMatrix, Error> {
         let (hidden, shape) = (self.shape.hidden, self.shape);
-        let weights = self.weights(name, hidden, hidden)?;
+        let weights = self.weights(name, self.architecture.queries(), hidden)?;
         let biases = self.biases(name, hidden, self.architecture.has_bias.attention)?;
         let mut matrix = self.matrix(shape.context, hidden);
         let step = |input| spread(input, shape);
@@ -188,33 +220,51 @@ impl Reader<'_> {
         Ok(self.finish(matrix))
     }
 
-    /// Q, K and V side by side, head by head, Q scaled by the square root of a head's length.
-    fn qkv(&mut self, names: &Qkv) -> Result<PackedMatrix, Error> {
+    /// Q, K and V side by side, head by head, Q scaled unless its norm does that.
+    fn qkv(&mut self, names: &architecture::Layer) -> Result<PackedMatrix, Error> {
         let (hidden, shape) = (self.shape.hidden, self.shape);
         let has_bias = self.architecture.has_bias.attention;
-        let mut qkv = self.matrix(hidden, 3 * shape.context);
-        let scale = (shape.head_features as f32).sqrt().recip();
+        let (queries, keys) = (self.architecture.queries(), self.architecture.keys());
+        let (heads, group) = (shape.heads / shape.group, shape.group);
+        let mut qkv = self.matrix(hidden, heads * (group + 2) * shape.head);
+        let scale = match names.query_key_norms {
+            Some(_) => 1.0,
+            None => self.architecture.score_scale,
+        };
         let mut place_part = |part: usize, weights: &[f32], biases: &[f32]| {
+            // Of one head of keys: how many rows of heads it has in this part, and where they begin.
+            let (own, start) = match part {
+                0 => (group, 0),
+                part => (1, group + part - 1),
+            };
             let column = |output: usize| {
                 let head = output / shape.head_features;
-                (3 * head + part) * shape.head + output % shape.head_features
+                let place = head / own * (group + 2) + start + head % own;
+                place * shape.head + output % shape.head_features
             };
             let scale = if part == 0 { scale } else { 1.0 };
             place(&mut qkv, weights, biases, identity, column, scale);
         };
-        match names {
+        let sizes = [queries, keys, keys];
+        match &names.qkv {
             Qkv::Apart(names) => {
-                for (part, name) in names.iter().enumerate() {
-                    let weights = self.weights(name, hidden, hidden)?;
-                    place_part(part, &weights, &self.biases(name, hidden, has_bias)?);
+                for (part, (name, size)) in names.iter().zip(sizes).enumerate() {
+                    let weights = self.weights(name, hidden, size)?;
+                    place_part(part, &weights, &self.biases(name, size, has_bias)?);
                 }
             }
             Qkv::Joined(name) => {
-                let weights = self.weights(name, hidden, 3 * hidden)?;
-                let biases = self.biases(name, 3 * hidden, has_bias)?;
-                let parts = weights.chunks(hidden * hidden).zip(biases.chunks(hidden));
-                for (part, (weights, biases)) in parts.enumerate() {
-                    place_part(part, weights, biases);
+                let all = sizes.iter().sum();
+                let (weights, biases) = (
+                    self.weights(name, hidden, all)?,
+                    self.biases(name, all, has_bias)?,
+                );
+                let (mut weights, mut biases) = (&weights[..], &biases[..]);
+                for (part, size) in sizes.into_iter().enumerate() {
+                    let (own, others) = weights.split_at(size * hidden);
+                    let (own_biases, other_biases) = biases.split_at(size);
+                    place_part(part, own, own_biases);
+                    (weights, biases) = (others, other_biases);
                 }
             }
         }
@@ -250,11 +300,19 @@ impl Reader<'_> {
     }
 
     fn norm(&mut self, name: &str, features: usize) -> Result<LayerNorm, Error> {
-        let (gain, shift) =
-            self.file
-                .read_norm(name, features, self.architecture.has_bias.norms)?;
+        let width = features.next_multiple_of(self.kernels.panel);
+        self.filled_norm(name, features, width)
+    }
+
+    /// A norm over rows that are filled up to `width`.
+    fn filled_norm(
+        &mut self,
+        name: &str,
+        features: usize,
+        width: usize,
+    ) -> Result<LayerNorm, Error> {
+        let (gain, shift) = (self.architecture).read_norm(&mut self.file, name, features)?;
         let fill_up = |values: &[f32]| {
-            let width = features.next_multiple_of(self.kernels.panel);
             let mut filled = AlignedVec::zeros(width);
             filled[..features].copy_from_slice(values);
             filled
@@ -264,6 +322,7 @@ impl Reader<'_> {
             shift: fill_up(&shift),
             features,
             epsilon: self.architecture.epsilon,
+            centred: self.architecture.norm == Norm::Layer,
         })
     }
 }
