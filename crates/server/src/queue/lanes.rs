@@ -82,7 +82,7 @@ impl Batch {
     }
 }
 
-/// Jobs in order of arrival, by lane.
+/// Jobs by lane.
 #[derive(Debug)]
 pub(super) struct Lanes {
     /// As in [`Lane::ALL`].
@@ -94,9 +94,45 @@ pub(super) struct Lanes {
 /// The jobs of one lane.
 #[derive(Debug, Default)]
 struct Waiting {
-    jobs: VecDeque<Job>,
+    /// For each model that has any, its jobs in order of arrival. Models take turns, so that much work for one
+    /// keeps none waiting.
+    models: VecDeque<VecDeque<Job>>,
     /// Batches of more urgent lanes that were taken while jobs waited here.
     passed_over: usize,
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.models.is_empty()
+    }
+
+    fn push(&mut self, job: Job) {
+        let is_for_it = |jobs: &&mut VecDeque<Job>| {
+            jobs.front()
+                .is_some_and(|first| first.is_for_model_of(&job))
+        };
+        match self.models.iter_mut().find(is_for_it) {
+            Some(jobs) => jobs.push_back(job),
+            None => self.models.push_back(VecDeque::from([job])),
+        }
+    }
+
+    /// Drops all jobs. Returns how many there were.
+    fn clear(&mut self) -> usize {
+        self.models.drain(..).map(|jobs| jobs.len()).sum()
+    }
+
+    /// Jobs of the model whose turn it is, and how many were dropped that nobody waits for.
+    fn take_batch(&mut self, max_batch_tokens: usize) -> (Vec<Job>, usize) {
+        let Some(mut jobs) = self.models.pop_front() else {
+            return (Vec::new(), 0);
+        };
+        let taken = take_batch(&mut jobs, max_batch_tokens);
+        if !jobs.is_empty() {
+            self.models.push_back(jobs);
+        }
+        taken
+    }
 }
 
 impl Lanes {
@@ -111,20 +147,19 @@ impl Lanes {
     }
 
     pub(super) fn push(&mut self, lane: Lane, job: Job) {
-        self.lanes[lane as usize].jobs.push_back(job);
+        self.lanes[lane as usize].push(job);
     }
 
     /// Drops all jobs. Returns how many there were.
     pub(super) fn clear(&mut self) -> usize {
-        let lanes = self.lanes.iter_mut();
-        lanes.map(|lane| lane.jobs.drain(..).count()).sum()
+        self.lanes.iter_mut().map(Waiting::clear).sum()
     }
 
     /// Whether a job waits in one of these lanes.
     pub(super) fn has_jobs(&self, among: &[Lane]) -> bool {
         among
             .iter()
-            .any(|lane| !self.lanes[*lane as usize].jobs.is_empty())
+            .any(|lane| !self.lanes[*lane as usize].is_empty())
     }
 
     /// The next batch, all of one of these lanes, which stand in the order of [`Lane::ALL`]: the
@@ -137,15 +172,14 @@ impl Lanes {
         let behind = among.iter().skip_while(|other| **other != lane).skip(1);
         for lane in behind {
             let lane = &mut self.lanes[*lane as usize];
-            lane.passed_over += usize::from(!lane.jobs.is_empty());
+            lane.passed_over += usize::from(!lane.is_empty());
         }
-        let jobs = &mut self.lanes[lane as usize].jobs;
-        let (jobs, dropped) = take_batch(jobs, self.max_batch_tokens);
+        let (jobs, dropped) = self.lanes[lane as usize].take_batch(self.max_batch_tokens);
         (Batch { lane, jobs }, dropped)
     }
 
     fn next_lane(&self, among: &[Lane]) -> Lane {
-        let waiting = |lane: &Lane| !self.lanes[*lane as usize].jobs.is_empty();
+        let waiting = |lane: &Lane| !self.lanes[*lane as usize].is_empty();
         let is_due = |lane: &Lane| self.lanes[*lane as usize].passed_over >= self.max_passed_over;
         let waiting = among.iter().copied().filter(waiting);
         let due = waiting.clone().rfind(is_due);
@@ -154,20 +188,17 @@ impl Lanes {
     }
 }
 
-/// Takes jobs from the front until the next would pass the budget or is for another model; the first is
-/// always taken.
-fn take_batch(lane: &mut VecDeque<Job>, max_batch_tokens: usize) -> (Vec<Job>, usize) {
+/// Takes jobs of one model from the front until the next would pass the budget; the first is always taken.
+fn take_batch(waiting: &mut VecDeque<Job>, max_batch_tokens: usize) -> (Vec<Job>, usize) {
     let (mut jobs, mut tokens, mut dropped) = (Vec::new(), 0, 0);
-    while let Some(job) = lane.pop_front() {
+    while let Some(job) = waiting.pop_front() {
         if job.reply.is_closed() {
             dropped += 1;
-        } else if jobs.is_empty()
-            || (job.is_for_model_of(&jobs[0]) && tokens + job.tokens() <= max_batch_tokens)
-        {
+        } else if jobs.is_empty() || tokens + job.tokens() <= max_batch_tokens {
             tokens += job.tokens();
             jobs.push(job);
         } else {
-            lane.push_front(job);
+            waiting.push_front(job);
             break;
         }
     }
@@ -301,7 +332,49 @@ mod tests {
             let has_jobs = lanes.has_jobs(&Lane::ALL);
             has_jobs.then(|| lanes.next_batch(&Lane::ALL).0.jobs.len())
         });
-        assert_eq!(batches.collect::<Vec<_>>(), [2, 1, 1]);
+        assert_eq!(batches.collect::<Vec<_>>(), [3, 1]);
+    }
+
+    #[test]
+    fn much_work_for_one_model_keeps_no_other_waiting() {
+        let text = text();
+        let mut lanes = Lanes::new(2 * text.tokens_kept(), 8);
+        let models: [Arc<dyn Forward>; 3] = [Arc::new(Idle), Arc::new(Idle), Arc::new(Idle)];
+        let mut replies = Vec::new();
+        let work = [(0, 9), (1, 3), (2, 1), (0, 2)];
+        for (model, jobs) in work {
+            for _ in 0..jobs {
+                let (job, reply) = job_for(&models[model], &text);
+                lanes.push(Lane::Bulk, job);
+                replies.push(reply);
+            }
+        }
+        let batches = std::iter::from_fn(|| {
+            let has_jobs = lanes.has_jobs(&Lane::ALL);
+            let batch = has_jobs.then(|| lanes.next_batch(&Lane::ALL).0)?;
+            let is_for = |model: &&Arc<dyn Forward>| Arc::ptr_eq(model, &batch.jobs[0].model);
+            let of_one = batch
+                .jobs
+                .iter()
+                .all(|job| job.is_for_model_of(&batch.jobs[0]));
+            assert!(of_one, "a batch holds the texts of two models");
+            Some((
+                models.iter().position(|model| is_for(&model)).unwrap(),
+                batch.jobs.len(),
+            ))
+        });
+        let expected = [
+            (0, 2),
+            (1, 2),
+            (2, 1),
+            (0, 2),
+            (1, 1),
+            (0, 2),
+            (0, 2),
+            (0, 2),
+            (0, 1),
+        ];
+        assert_eq!(batches.collect::<Vec<_>>(), expected);
     }
 
     #[test]
