@@ -37,6 +37,7 @@ mod parity;
 mod passages;
 mod reranking;
 mod search;
+mod several_models;
 mod shutdown;
 mod similarity;
 mod snapshots;

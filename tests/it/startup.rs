@@ -125,7 +125,7 @@ fn a_damaged_model_file_is_named() {
 }
 
 #[test]
-fn data_made_by_another_encoder_is_refused_and_both_are_named() {
+fn data_made_by_another_encoder_is_served_as_far_as_that_goes_and_the_encoder_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let server = Server::start(&data);
@@ -151,10 +151,19 @@ fn data_made_by_another_encoder_is_refused_and_both_are_named() {
             "\"pooling_mode_cls_token\": true",
         );
     fs_err::write(&pooling, text).unwrap();
-    one_sentence(
-        ServerOptions::new(&data).model(&model),
-        &[&first, "other-model"],
-    );
+    let server = ServerOptions::new(&data).model(&model).start();
+    let client = server.client();
+    let search = serde_json::json!({"query": "x"});
+    let problem = client.post("/search", search);
+    let problem = problem.problem(503, "model_unavailable");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains(&first), "{detail}");
+    assert_eq!(client.get("/documents/a").ok()["text"], "x");
+    // Empty, it is made for the encoder that there is now.
+    client.delete("/collections/default");
+    client
+        .post("/search", serde_json::json!({"query": "x"}))
+        .ok();
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use crate::clock::now_ms;
 use crate::collection::{Collection, CollectionLoader};
 use crate::drops::Drops;
-use crate::store::{CollectionId, CollectionRecord, Key, WriteBatch};
-use crate::{CollectionSettings, Error, IndexOptions, check_collection_name};
+use crate::store::{CollectionRecord, Key, WriteBatch, next_collection_id};
+use crate::{CollectionEncoder, CollectionSettings, Error, IndexOptions, check_collection_name};
 
 /// The collection that is always there.
 pub const DEFAULT_COLLECTION: &str = "default";
@@ -55,7 +55,8 @@ impl Collections {
             max_collections: options.max_collections,
         };
         if collections.get(DEFAULT_COLLECTION).is_err() {
-            collections.put(DEFAULT_COLLECTION, &options.default_settings)?;
+            let encoder = collections.loader.encoder.clone();
+            collections.put(DEFAULT_COLLECTION, &options.default_settings, &encoder)?;
         }
         Ok(collections)
     }
@@ -72,6 +73,11 @@ impl Collections {
         self.read().values().cloned().collect()
     }
 
+    /// What makes the vectors of collections that name no encoder.
+    pub(crate) fn default_encoder(&self) -> &CollectionEncoder {
+        &self.loader.encoder
+    }
+
     /// What deleted collections have left.
     pub(crate) fn drops(&self) -> &Drops {
         &self.drops
@@ -82,6 +88,7 @@ impl Collections {
         &self,
         name: &str,
         settings: &CollectionSettings,
+        encoder: &CollectionEncoder,
     ) -> Result<(Arc<Collection>, PutOutcome), Error> {
         check_collection_name(name)?;
         settings.check()?;
@@ -89,21 +96,30 @@ impl Collections {
         let changing = self.lock_changes();
         let existing = self.get(name).ok();
         if let Some(collection) = &existing {
-            let before = collection.settings();
-            if before == *settings {
+            let (before, made_by) = (collection.settings(), collection.encoder());
+            if before == *settings && *made_by == *encoder {
                 return Ok((Arc::clone(collection), PutOutcome::Unchanged));
             }
-            if before.may_become(settings) {
+            // Another name for what made the vectors is no other encoder.
+            let is_same_encoder = made_by.identity.id == encoder.identity.id;
+            if is_same_encoder && before.may_become(settings) {
                 let mut batch = WriteBatch::default();
-                let record = collection.record_with(*settings);
+                let record = collection.record_with(*settings, encoder);
                 batch.put(&Key::collection(name), record.to_bytes());
                 self.commit(batch)?;
-                collection.set_settings(*settings);
+                collection.take(*settings, encoder);
                 return Ok((Arc::clone(collection), PutOutcome::Changed));
             }
             if collection.stats().documents > 0 {
-                return Err(Error::SettingsConflict {
-                    name: name.to_owned(),
+                let name = name.to_owned();
+                return Err(if is_same_encoder {
+                    Error::SettingsConflict { name }
+                } else {
+                    Error::OtherEncoder {
+                        name,
+                        stored: Box::new(made_by.identity.clone()),
+                        wanted: Box::new(encoder.identity.clone()),
+                    }
                 });
             }
         }
@@ -114,7 +130,7 @@ impl Collections {
                 max_collections: self.max_collections,
             });
         }
-        let collection = self.replace(&changing, name, existing.as_deref(), *settings)?;
+        let collection = self.replace(&changing, name, existing.as_deref(), *settings, encoder)?;
         Ok((collection, PutOutcome::Created))
     }
 
@@ -124,7 +140,8 @@ impl Collections {
         let changing = self.lock_changes();
         let collection = self.get(name)?;
         if name == DEFAULT_COLLECTION {
-            self.replace(&changing, name, Some(&*collection), self.default_settings)?;
+            let (settings, encoder) = (self.default_settings, &self.loader.encoder);
+            self.replace(&changing, name, Some(&*collection), settings, encoder)?;
             return Ok(());
         }
         let mut batch = WriteBatch::freeing_room();
@@ -144,14 +161,16 @@ impl Collections {
         name: &str,
         old: Option<&Collection>,
         settings: CollectionSettings,
+        encoder: &CollectionEncoder,
     ) -> Result<Arc<Collection>, Error> {
-        let id = self.next_collection_id()?;
+        let id = next_collection_id(&self.loader.store)?;
         let record = CollectionRecord {
             id,
             created_at_ms: now_ms(),
             settings,
+            encoder: Some(encoder.clone()),
         };
-        let collection = self.loader.load(name.to_owned(), record)?;
+        let collection = self.loader.load(name.to_owned(), &record)?;
         let mut batch = match old {
             Some(_) => WriteBatch::freeing_room(),
             None => WriteBatch::default(),
@@ -176,15 +195,6 @@ impl Collections {
     fn commit(&self, batch: WriteBatch) -> Result<(), Error> {
         let sequence = self.loader.store.apply(batch)?;
         self.loader.store.make_durable(sequence)
-    }
-
-    fn next_collection_id(&self) -> Result<CollectionId, Error> {
-        let Some(bytes) = self.loader.store.get(&Key::next_collection())? else {
-            return Ok(CollectionId(0));
-        };
-        let bytes: Result<[u8; 4], _> = bytes.as_slice().try_into();
-        let id = bytes.map_err(|_| self.loader.store.corrupt("the next collection's number"))?;
-        Ok(CollectionId(u32::from_le_bytes(id)))
     }
 
     fn lock_changes(&self) -> MutexGuard<'_, ()> {

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::EncoderIdentity;
+
 /// Why an operation did not happen. Nothing is stored when one is returned.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -56,19 +58,17 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
-    /// The data was made by another encoder. Open it with that one, or use another folder.
+    /// The collection holds vectors of another encoder.
     #[error(
-        "the data was made by the encoder {stored_name} ({stored_id}), and the one opened now is {opened_name} ({opened_id}); open it with the first, or choose another data folder"
+        "the collection {name:?} holds vectors of the encoder {stored_name} ({stored_id}), which cannot be compared with those of {wanted_name} ({wanted_id})", stored_name = stored.name, stored_id = stored.id, wanted_name = wanted.name, wanted_id = wanted.id
     )]
     OtherEncoder {
-        /// Identity of the encoder that made the data.
-        stored_id: String,
-        /// Its name.
-        stored_name: String,
-        /// Identity of the encoder at hand.
-        opened_id: String,
-        /// Its name.
-        opened_name: String,
+        /// The collection.
+        name: String,
+        /// What made its vectors.
+        stored: Box<EncoderIdentity>,
+        /// What was asked for.
+        wanted: Box<EncoderIdentity>,
     },
     /// The data was written by a newer version of this program.
     #[error(

@@ -9,7 +9,7 @@ use crate::collections::{Collections, PutOutcome};
 use crate::compaction::{Compaction, CompactionReport, open_compact};
 use crate::compactor::Compactor;
 use crate::data_folder;
-use crate::encoder_identity::{EncoderIdentity, check_encoder};
+use crate::encoder_identity::{CollectionEncoder, EncoderIdentity, settle_encoders};
 use crate::health::{Health, HealthCondition};
 use crate::job_files::JobFiles;
 use crate::lock_file::LockFile;
@@ -38,10 +38,11 @@ pub struct Index {
 }
 
 impl Index {
-    /// Opens a data folder, or makes one, and loads all vectors.
+    /// Opens a data folder, or makes one, and loads all vectors. Collections that are made later have this
+    /// encoder unless they name another; those that are there keep their own.
     ///
     /// # Errors
-    /// A folder in use, a damaged store, a newer format, or data made by another encoder.
+    /// A folder in use, a damaged store, or a newer format.
     pub fn open(
         folder: &Path,
         encoder: &EncoderIdentity,
@@ -55,12 +56,12 @@ impl Index {
         if !had_store {
             data_folder::write_marker(folder)?;
         }
-        check_encoder(&store, encoder)?;
+        settle_encoders(&store, encoder)?;
         let (bell, memory) = (Arc::default(), MemoryBudget::new(options.max_memory_bytes));
         let memory = Arc::new(memory);
         let loader = CollectionLoader {
             store: Arc::clone(&store),
-            dimensions: encoder.dimensions,
+            encoder: CollectionEncoder::default_of(encoder),
             folders: SegmentFolders::below(folder),
             max_head_passages: options.max_head_passages.max(1),
             build_threads: options.build_threads.max(1),
@@ -130,7 +131,22 @@ impl Index {
         name: &str,
         settings: &CollectionSettings,
     ) -> Result<(Arc<Collection>, PutOutcome), Error> {
-        self.collections.put(name, settings)
+        let encoder = self.collections.default_encoder();
+        self.collections.put(name, settings, encoder)
+    }
+
+    /// As [`Self::put_collection`], for vectors of another encoder than those of collections that name none.
+    /// Another name for the same encoder is taken.
+    ///
+    /// # Errors
+    /// As [`Self::put_collection`], and [`Error::OtherEncoder`] when it holds documents of another encoder.
+    pub fn put_collection_of(
+        &self,
+        name: &str,
+        settings: &CollectionSettings,
+        encoder: &CollectionEncoder,
+    ) -> Result<(Arc<Collection>, PutOutcome), Error> {
+        self.collections.put(name, settings, encoder)
     }
 
     /// Deletes a collection and everything in it. The default collection is there again at once,
@@ -351,6 +367,7 @@ mod tests {
             id: CollectionId(7),
             created_at_ms: 0,
             settings,
+            encoder: None,
         };
         let with_long_overlap = CollectionSettings {
             chunking: Chunking::Fixed(PassageSize {

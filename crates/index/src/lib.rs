@@ -59,7 +59,7 @@ pub use document::{
     DocumentDraft, DocumentWrite, ImportedDocument, MAX_ID_BYTES, MAX_METADATA_BYTES, Metadata,
     NewPassage, StoredDocument, StoredPassage,
 };
-pub use encoder_identity::EncoderIdentity;
+pub use encoder_identity::{CollectionEncoder, DEFAULT_ENCODER, EncoderIdentity};
 pub use error::Error;
 pub use filter::{
     Comparison, Condition, FieldPath, FieldPathError, Filter, Number, Scalar, Timestamp,

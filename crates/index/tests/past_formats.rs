@@ -5,9 +5,9 @@
 use std::path::{Path, PathBuf};
 
 use siamese_index::{
-    Chunking, Collection, CollectionSettings, DocumentDraft, DocumentWrite, DuplicateAction,
-    EncoderIdentity, Index, IndexOptions, Language, Metadata, NewPassage, OnDuplicate, PassageSize,
-    SearchOptions, WordQuery, WordSettings,
+    Chunking, Collection, CollectionSettings, DEFAULT_ENCODER, DocumentDraft, DocumentWrite,
+    DuplicateAction, EncoderIdentity, Index, IndexOptions, Language, Metadata, NewPassage,
+    OnDuplicate, PassageSize, SearchOptions, WordQuery, WordSettings,
 };
 
 /// The encoder that made the folders.
@@ -192,6 +192,31 @@ fn a_folder_of_format_5_keeps_its_settings_and_takes_what_becomes_of_duplicates(
         index.put_collection("english", &settings).unwrap();
         assert_eq!(index.collection("english").unwrap().stats().documents, 1);
         add(&collection);
+    }
+}
+
+#[test]
+fn collections_of_a_folder_of_format_6_have_the_encoder_that_it_had() {
+    let folder = copy_of("format-6");
+    let other = EncoderIdentity {
+        id: "other".to_owned(),
+        name: "other-model".to_owned(),
+        dimensions: 5,
+    };
+    for (round, opened) in [other, encoder()].into_iter().enumerate() {
+        let index = Index::open(folder.path(), &opened, &IndexOptions::default()).unwrap();
+        for (name, documents) in [("default", 2 + round as u64), ("watched", 1)] {
+            let collection = index.collection(name).unwrap();
+            assert_eq!(collection.encoder().identity, encoder());
+            assert_eq!(collection.encoder().name, DEFAULT_ENCODER);
+            assert_eq!(collection.stats().documents, documents);
+            assert_eq!(collection.reader().dimensions(), 36);
+        }
+        let watched = index.collection("watched").unwrap().settings();
+        assert_eq!((watched.on_duplicate, watched.graph.m), (Some(REJECT), 8));
+        let empty = index.collection("empty").unwrap();
+        assert_eq!(empty.encoder().identity, opened);
+        add(&index.collection("default").unwrap());
     }
 }
 

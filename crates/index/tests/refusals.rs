@@ -5,8 +5,9 @@
 use std::path::Path;
 
 use siamese_index::{
-    CollectionSettings, DocumentDraft, DocumentWrite, DuplicateAction, EncoderIdentity, Error,
-    Index, IndexOptions, Metadata, NewPassage, OnDuplicate, PutOutcome, SearchOptions,
+    CollectionEncoder, CollectionSettings, DocumentDraft, DocumentWrite, DuplicateAction,
+    EncoderIdentity, Error, Index, IndexOptions, Metadata, NewPassage, OnDuplicate, PutOutcome,
+    SearchOptions,
 };
 
 fn encoder(id: &str) -> EncoderIdentity {
@@ -46,20 +47,70 @@ fn fill(index: &Index, documents: usize) {
 }
 
 #[test]
-fn another_encoder_is_refused_with_both_names_once_there_are_documents() {
+fn another_encoder_is_refused_by_a_collection_with_documents_and_taken_by_an_empty_one() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(folder.path()).unwrap());
-    let other = Index::open(folder.path(), &encoder("two"), &IndexOptions::default()).unwrap();
-    drop(other);
+    let open_with_two =
+        || Index::open(folder.path(), &encoder("two"), &IndexOptions::default()).unwrap();
+    let id_of = |index: &Index, name: &str| {
+        index
+            .collection(name)
+            .unwrap()
+            .encoder()
+            .identity
+            .id
+            .clone()
+    };
+    assert_eq!(id_of(&open_with_two(), "default"), "two");
+    let index = open(folder.path()).unwrap();
+    assert_eq!(id_of(&index, "default"), "one");
+    fill(&index, 1);
+    let named = CollectionEncoder {
+        name: "large".to_owned(),
+        identity: EncoderIdentity {
+            dimensions: 3,
+            ..encoder("three")
+        },
+    };
+    let settings = CollectionSettings::default();
+    index.put_collection_of("empty", &settings, &named).unwrap();
+    drop(index);
+    for _ in 0..2 {
+        let index = open_with_two();
+        assert_eq!(id_of(&index, "default"), "one");
+        assert_eq!(*index.collection("empty").unwrap().encoder(), named);
+        let sentence = index
+            .put_collection("default", &settings)
+            .unwrap_err()
+            .to_string();
+        for word in ["default", "model-one", "model-two"] {
+            assert!(sentence.contains(word), "{sentence}");
+        }
+    }
+}
+
+#[test]
+fn an_encoder_takes_another_name_and_keeps_its_documents() {
+    let folder = tempfile::tempdir().unwrap();
     let index = open(folder.path()).unwrap();
     fill(&index, 1);
+    let renamed = CollectionEncoder {
+        name: "small".to_owned(),
+        identity: encoder("one"),
+    };
+    let settings = index.collection("default").unwrap().settings();
+    let put = || {
+        index
+            .put_collection_of("default", &settings, &renamed)
+            .unwrap()
+    };
+    assert_eq!(put().1, PutOutcome::Changed);
+    assert_eq!(put().1, PutOutcome::Unchanged);
     drop(index);
-    let error = Index::open(folder.path(), &encoder("two"), &IndexOptions::default()).unwrap_err();
-    let sentence = error.to_string();
-    assert!(
-        sentence.contains("model-one") && sentence.contains("model-two"),
-        "{sentence}"
-    );
+    let index = open(folder.path()).unwrap();
+    let collection = index.collection("default").unwrap();
+    assert_eq!(*collection.encoder(), renamed);
+    assert_eq!(collection.stats().documents, 1);
 }
 
 #[test]

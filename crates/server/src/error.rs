@@ -67,6 +67,8 @@ pub(crate) enum ErrorCode {
     BodyTooSlow,
     /// Too much work is waiting; try again after `Retry-After` seconds.
     Overloaded,
+    /// A model cannot be opened now, or the encoder of a collection is not among the settings.
+    ModelUnavailable,
     /// The model and the index are still being loaded, or the server is stopping.
     NotReady,
     /// The disk has too little free space for a write; reads still work.
@@ -110,6 +112,7 @@ impl ErrorCode {
         Self::Timeout,
         Self::BodyTooSlow,
         Self::Overloaded,
+        Self::ModelUnavailable,
         Self::NotReady,
         Self::StorageFull,
         Self::MemoryFull,
@@ -169,6 +172,10 @@ impl ErrorCode {
             Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, "The request took too long"),
             Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "The body came too slowly"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "The server is busy"),
+            Self::ModelUnavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "A model cannot be used now",
+            ),
             Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "The server is not ready"),
             Self::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "The disk is full"),
             Self::MemoryFull => (StatusCode::INSUFFICIENT_STORAGE, "The memory is full"),
@@ -288,6 +295,14 @@ impl ApiError {
         Self {
             retry_after_s: Some(STALL_RETRY_AFTER_S),
             ..Self::new(ErrorCode::StorageStalled, detail)
+        }
+    }
+
+    /// A model cannot be used; with a time after which that may be different.
+    pub(crate) fn model_unavailable(detail: impl Into<String>, retry_after_s: Option<u64>) -> Self {
+        Self {
+            retry_after_s,
+            ..Self::new(ErrorCode::ModelUnavailable, detail)
         }
     }
 

@@ -14,6 +14,7 @@ impl From<Error> for ApiError {
         match error {
             Error::CollectionNotFound { .. } => Self::new(ErrorCode::CollectionNotFound, detail),
             Error::SettingsConflict { .. }
+            | Error::OtherEncoder { .. }
             | Error::Stale { .. }
             | Error::TooManyCollections { .. }
             | Error::SnapshotInProgress

@@ -41,6 +41,7 @@ mod tidy_path;
 mod turns;
 
 pub use exit::ForcedEnd;
+pub use models::ModelFolders;
 pub use openapi::{DescribeError, yaml as openapi_yaml};
 pub use runtime::runtime;
 pub use serve::{ServeError, open_encoder, serve};

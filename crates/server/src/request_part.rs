@@ -42,4 +42,8 @@ pub(crate) enum RequestPart {
     PromptName,
     /// How long vectors are to be.
     Dimensions,
+    /// What encodes the texts of a request.
+    Model,
+    /// What encodes the texts of a collection.
+    Encoder,
 }

@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use siamese_encoder::{
-    DevicePreference, Encoder, EncoderOptions, Precision, Reranker, RerankerOptions,
-};
-use siamese_index::{CollectionSettings, EncoderIdentity, Index, IndexOptions, SnapshotOptions};
+use siamese_encoder::{Encoder, Reranker};
+use siamese_index::{CollectionSettings, Index, IndexOptions, SnapshotOptions};
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::app::{App, Engine};
-use crate::config::{Device, EncoderPrecision, Settings};
+use crate::config::Settings;
 use crate::connections::{ConnectionLimits, HttpServer};
 use crate::exit::{ForcedEnd, Stop, StopSignal};
 use crate::jobs::Jobs;
-use crate::models::Models;
+use crate::models::{
+    ModelFolders, Models, Pinned, default_encoder, default_reranker, identity_of, weights_bytes,
+};
 use crate::queue::{EncodeQueue, EncoderThreads};
 use crate::service::{Cursors, QueryCache, default_chunking};
 use crate::{metrics, open_files, router, stall_watch};
@@ -83,7 +83,7 @@ pub enum ServeError {
 /// When the port, the model or the data folder cannot be opened.
 pub async fn serve(
     settings: Settings,
-    model_dir: PathBuf,
+    models: ModelFolders,
     on_listening: impl FnOnce(SocketAddr) + Send,
     end: fn(ForcedEnd),
 ) -> Result<(), ServeError> {
@@ -96,7 +96,7 @@ pub async fn serve(
     let app = App::new(settings, limits);
     let server = HttpServer::new(router(app.clone()), app.connections().clone());
     let accepting = tokio::spawn(server.clone().accept(listener, app.stopping()));
-    let outcome = run(&app, &model_dir, &mut signal).await;
+    let outcome = run(&app, &models, &mut signal).await;
     app.stop();
     accepting.await?;
     let requests_until = match &outcome {
@@ -128,12 +128,12 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// Loads, then waits for a signal. Without threads when the signal came first.
 async fn run(
     app: &App,
-    model_dir: &Path,
+    models: &ModelFolders,
     signal: &mut StopSignal,
 ) -> Result<(Stop, Option<EncoderThreads>), ServeError> {
     let loading = {
-        let (settings, model_dir) = (app.settings().clone(), model_dir.to_owned());
-        tokio::task::spawn_blocking(move || load(&settings, &model_dir))
+        let (settings, models) = (app.settings().clone(), models.clone());
+        tokio::task::spawn_blocking(move || load(&settings, &models))
     };
     let loaded = tokio::select! {
         loaded = loading => loaded??,
@@ -167,17 +167,17 @@ async fn end_requests(app: &App, server: HttpServer, until: Instant) {
 /// As [`serve`].
 pub(crate) fn load(
     settings: &Settings,
-    model_dir: &Path,
+    folders: &ModelFolders,
 ) -> Result<(Engine, EncoderThreads), ServeError> {
-    let encoder = open_encoder(settings, model_dir)?;
-    let reranker = open_reranker(settings)?;
-    let index = Arc::new(open_index(settings, &encoder)?);
+    let models = open_models(settings, folders)?;
+    let index = Arc::new(open_index(settings, models.encoder())?);
+    tell_of_other_encoders(&index, models.encoder());
     let jobs = open_jobs(settings, &index)?;
     let (queue, thread) = EncodeQueue::start(&settings.queue)?;
     let retry_after_s = settings.queue.retry_after_s;
     Ok((
         Engine {
-            models: Models::new(encoder, reranker),
+            models,
             queue,
             cache: QueryCache::new(settings.encoder.max_cached_queries),
             cursors: Arc::new(Cursors::new(&settings.limits)),
@@ -196,15 +196,7 @@ pub(crate) fn load(
 /// # Errors
 /// When the folder holds no model that can be opened so.
 pub fn open_encoder(settings: &Settings, model_dir: &Path) -> Result<Encoder, ServeError> {
-    let wanted = &settings.encoder;
-    let options = EncoderOptions {
-        device: device(wanted.device),
-        dimensions: wanted.dimensions.map(Into::into),
-        max_tokens: wanted.max_tokens.map(Into::into),
-        threads: wanted.threads.map(Into::into),
-        precision: precision(wanted.precision),
-        generic: false,
-    };
+    let options = default_encoder(settings);
     Encoder::open(model_dir, &options).map_err(|source| ServeError::Model {
         folder: model_dir.to_owned(),
         source,
@@ -212,49 +204,53 @@ pub fn open_encoder(settings: &Settings, model_dir: &Path) -> Result<Encoder, Se
 }
 
 /// The reranker that the settings name, if they name one.
-fn open_reranker(settings: &Settings) -> Result<Option<Reranker>, ServeError> {
+fn open_reranker(settings: &Settings) -> Result<Option<Pinned<Reranker>>, ServeError> {
     let wanted = &settings.reranker;
     let Some(folder) = wanted.folder() else {
         return Ok(None);
     };
-    let options = RerankerOptions {
-        device: device(settings.encoder.device),
-        max_tokens: wanted.max_tokens.map(Into::into),
-        threads: settings.encoder.threads.map(Into::into),
-        precision: precision(wanted.precision),
-    };
-    let opened = Reranker::open(folder, &options);
-    opened.map(Some).map_err(|source| ServeError::Reranker {
+    let opened = Reranker::open(folder, &default_reranker(settings));
+    let model = opened.map_err(|source| ServeError::Reranker {
         folder: folder.to_owned(),
         source,
-    })
+    })?;
+    Ok(Some(Pinned {
+        model: Arc::new(model),
+        configured: folder.display().to_string(),
+        bytes: weights_bytes(folder)?,
+    }))
 }
 
-fn device(wanted: Device) -> DevicePreference {
-    match wanted {
-        Device::Auto => DevicePreference::Auto,
-        Device::Cpu => DevicePreference::Cpu,
-        Device::Cuda => DevicePreference::Cuda,
-        Device::Metal => DevicePreference::Metal,
-    }
+/// Opens the default models; those that have names wait for their first use.
+fn open_models(settings: &Settings, folders: &ModelFolders) -> Result<Models, ServeError> {
+    let folder = folders.default_encoder();
+    let encoder = Pinned {
+        model: Arc::new(open_encoder(settings, folder)?),
+        configured: settings.encoder.model.clone(),
+        bytes: weights_bytes(folder)?,
+    };
+    let reranker = open_reranker(settings)?;
+    Ok(Models::new(encoder, reranker, settings, folders))
 }
 
-fn precision(wanted: EncoderPrecision) -> Precision {
-    match wanted {
-        EncoderPrecision::F32 => Precision::F32,
-        EncoderPrecision::Int16 => Precision::Int16,
-        EncoderPrecision::Bf16 => Precision::Bf16,
-        EncoderPrecision::Int8 => Precision::Int8,
+/// Says which collections are not the default encoder's.
+fn tell_of_other_encoders(index: &Index, encoder: &Encoder) {
+    for collection in index.collections() {
+        let made_by = collection.encoder();
+        if made_by.identity.id != encoder.info().id.as_str() {
+            let (name, called) = (&made_by.identity.name, &made_by.name);
+            tracing::info!(
+                collection = collection.name(),
+                encoder = name,
+                called,
+                "this collection has another encoder than the default one"
+            );
+        }
     }
 }
 
 fn open_index(settings: &Settings, encoder: &Encoder) -> Result<Index, ServeError> {
-    let info = encoder.info();
-    let identity = EncoderIdentity {
-        id: info.id.to_string(),
-        name: info.model.clone(),
-        dimensions: info.dimensions,
-    };
+    let identity = identity_of(encoder);
     let storage = &settings.storage;
     let options = IndexOptions {
         cache_bytes: storage.cache_bytes,

@@ -48,6 +48,16 @@ pub enum SettingsError {
         /// What would be enough.
         min_ratio: f64,
     },
+    /// A model cannot have this name.
+    #[error(
+        "settings: [{section}.{name}] has a name that a model cannot have: 1 to 64 letters, digits, '_' and '-' are allowed, and \"default\" is the one in [encoder] or [reranker]"
+    )]
+    ModelName {
+        /// Its section.
+        section: &'static str,
+        /// What was given.
+        name: String,
+    },
     /// What should name the pages of a site does not.
     #[error(
         "settings: server.allowed_origins has {origin:?}, which is neither an origin such as \"https://search.example.org\" nor \"*\""

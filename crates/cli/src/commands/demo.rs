@@ -2,7 +2,6 @@
 
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -11,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
+use siamese_server::ModelFolders;
 use siamese_server::config::{Overrides, Settings, parse_listen_address};
 
 use super::search::{hits, shortened};
@@ -64,9 +64,9 @@ impl Demo {
         "warn".clone_into(&mut settings.log.filter);
         logging::start(&settings.log)?;
         let models_dir = model::models_dir(&settings);
-        let model_dir = model::resolve_or_pull(&settings.encoder.model, &models_dir)?;
+        let models = model::folders(&settings, models_dir)?;
 
-        let server = Server::start(settings, model_dir)?;
+        let server = Server::start(settings, models)?;
         let url = format!("http://{}", server.address);
         let connection = Connection {
             url: url.clone(),
@@ -117,7 +117,7 @@ struct Server {
 }
 
 impl Server {
-    fn start(settings: Settings, model_dir: PathBuf) -> Result<Self> {
+    fn start(settings: Settings, models: ModelFolders) -> Result<Self> {
         let (listening, address) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("server".to_owned())
@@ -127,7 +127,7 @@ impl Server {
                     // Nobody listens any more when the demo has given up.
                     listening.send(address).unwrap_or_default();
                 };
-                let served = siamese_server::serve(settings, model_dir, on_listening, end_process);
+                let served = siamese_server::serve(settings, models, on_listening, end_process);
                 let outcome = runtime.block_on(served);
                 runtime.shutdown_background();
                 Ok(outcome?)

@@ -9,7 +9,8 @@ use anyhow::{Context, Result, ensure};
 use indicatif::ProgressBar;
 use serde_json::json;
 use siamese_index::{
-    Collection, Error, ImportedDocument, Index, IndexOptions, check_collection_name,
+    Collection, CollectionEncoder, Error, ImportedDocument, Index, IndexOptions,
+    check_collection_name,
 };
 
 use crate::account::Place;
@@ -78,12 +79,7 @@ impl Import {
             max_head_passages: usize::MAX,
             ..IndexOptions::default()
         };
-        let index = Index::open(data, &export.head.encoder(), &options);
-        let index = index.map_err(|error| match error {
-            Error::OtherEncoder { .. } => anyhow::Error::new(error)
-                .context("import into a running service instead, which encodes the texts again"),
-            error => error.into(),
-        })?;
+        let index = Index::open(data, &export.head.encoder(), &options)?;
         let collection = collection_with(&index, collection, &export)?;
         let (mut writes, mut bytes, mut stored) = (Vec::new(), 0, 0);
         while let Some(document) = export.next()? {
@@ -164,10 +160,16 @@ fn collection_with(
     name: &str,
     export: &ExportFile<fs_err::File>,
 ) -> Result<Arc<Collection>> {
-    match index.put_collection(name, &export.head.settings()?) {
+    let mut encoder = CollectionEncoder::default_of(&export.head.encoder());
+    if let Ok(existing) = index.collection(name) {
+        encoder.name = existing.encoder().name.clone();
+    }
+    match index.put_collection_of(name, &export.head.settings()?, &encoder) {
         Ok((collection, _)) => Ok(collection),
         // What is stored keeps its settings; the passages come as they were made.
         Err(Error::SettingsConflict { .. }) => Ok(index.collection(name)?),
+        Err(error @ Error::OtherEncoder { .. }) => Err(anyhow::Error::new(error)
+            .context("import into a running service instead, which encodes the texts again")),
         Err(error) => Err(error.into()),
     }
 }

@@ -40,12 +40,12 @@ impl Serve {
         })?;
         logging::start(&settings.log)?;
         let models_dir = model::models_dir(&settings);
-        let model_dir = model::resolve_or_pull(&settings.encoder.model, &models_dir)?;
+        let models = model::folders(&settings, models_dir)?;
         private_files::keep_to_this_user();
         freed_memory::give_back();
         let runtime = siamese_server::runtime()?;
         let on_listening = |address| tracing::info!(%address, "listening on http://{address}");
-        let served = siamese_server::serve(settings, model_dir, on_listening, end_process);
+        let served = siamese_server::serve(settings, models, on_listening, end_process);
         let outcome = runtime.block_on(served);
         // Work that nobody waits for any more, such as loading a model, must not keep the process.
         runtime.shutdown_background();

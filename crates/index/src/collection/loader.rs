@@ -11,15 +11,17 @@ use super::maintenance::Maintenance;
 use super::state::{Published, State, WriterState};
 use super::{Collection, Reader, Writer, documents, load, load_documents};
 use crate::bell::Bell;
+use crate::encoder_identity::stored_encoder;
 use crate::memory::{MemoryBudget, MemoryShare};
-use crate::store::{CollectionRecord, EncoderRecord, Key, KeyRange, Store};
-use crate::{CollectionSettings, Error};
+use crate::store::{CollectionRecord, KeyRange, Store};
+use crate::{CollectionEncoder, CollectionSettings, Error};
 
 /// What every collection of an index is made with.
 #[derive(Debug)]
 pub(crate) struct CollectionLoader {
     pub(crate) store: Arc<Store>,
-    pub(crate) dimensions: usize,
+    /// What collections have that do not name another.
+    pub(crate) encoder: CollectionEncoder,
     pub(crate) folders: SegmentFolders,
     pub(crate) max_head_passages: usize,
     pub(crate) build_threads: usize,
@@ -35,14 +37,16 @@ impl CollectionLoader {
     pub(crate) fn load(
         &self,
         name: String,
-        record: CollectionRecord,
+        record: &CollectionRecord,
     ) -> Result<Arc<Collection>, Error> {
         let (folders, memory) = (self.folders.of(record.id), MemoryShare::new(&self.memory));
+        let encoder = record.encoder.as_ref().unwrap_or(&self.encoder).clone();
+        let dimensions = encoder.identity.dimensions;
         let counters = documents::counters(&self.store, record.id)?;
         let source = load::Source {
             store: &self.store,
             collection: record.id,
-            dimensions: self.dimensions,
+            dimensions,
             memory: &memory,
         };
         let vectors = Arc::new(load::vectors(&source, &folders.vectors, &counters)?);
@@ -67,7 +71,8 @@ impl CollectionLoader {
             id: record.id,
             created_at_ms: record.created_at_ms,
             settings: ArcSwap::from_pointee(record.settings),
-            dimensions: self.dimensions,
+            encoder: ArcSwap::from_pointee(encoder),
+            dimensions,
             store: Arc::clone(&self.store),
             published: ArcSwap::from_pointee(published),
             max_head_passages: self.max_head_passages,
@@ -91,19 +96,18 @@ impl CollectionLoader {
     pub(crate) fn load_all(&self) -> Result<BTreeMap<String, Arc<Collection>>, Error> {
         let records = collection_records(&self.store)?.into_iter();
         records
-            .map(|(name, record)| Ok((name.clone(), self.load(name, record)?)))
+            .map(|(name, record)| Ok((name.clone(), self.load(name, &record)?)))
             .collect()
     }
 }
 
 /// Loads every collection of a store and lets go of it: whether a start with this store would succeed.
 pub(crate) fn check_loads(store: &Arc<Store>, scratch: &Path) -> Result<(), Error> {
-    let encoder = store.get(&Key::encoder())?;
-    let encoder = encoder.and_then(|bytes| EncoderRecord::from_bytes(&bytes));
+    let encoder = stored_encoder(store)?;
     let encoder = encoder.ok_or_else(|| store.corrupt("the encoder's identity"))?;
     let loader = CollectionLoader {
         store: Arc::clone(store),
-        dimensions: encoder.dimensions as usize,
+        encoder: CollectionEncoder::default_of(&encoder),
         // There are none: everything is read from the record.
         folders: SegmentFolders::below(scratch),
         max_head_passages: usize::MAX,
@@ -112,7 +116,7 @@ pub(crate) fn check_loads(store: &Arc<Store>, scratch: &Path) -> Result<(), Erro
         memory: Arc::new(MemoryBudget::new(None)),
     };
     for (name, record) in collection_records(store)? {
-        loader.load(name, record)?;
+        loader.load(name, &record)?;
     }
     Ok(())
 }

@@ -55,8 +55,8 @@ pub(crate) use sweep::sweep;
 pub use write::WritePlan;
 pub use writer::Writer;
 
-use crate::CollectionSettings;
 use crate::store::{CollectionId, CollectionRecord};
+use crate::{CollectionEncoder, CollectionSettings};
 
 /// A named set of documents: what reads it, and what writes it.
 #[derive(Debug)]
@@ -95,17 +95,29 @@ impl Collection {
         self.reader.id()
     }
 
-    /// Its record with other settings.
-    pub(crate) fn record_with(&self, settings: CollectionSettings) -> CollectionRecord {
+    /// What makes its vectors.
+    pub fn encoder(&self) -> Arc<CollectionEncoder> {
+        self.reader.encoder()
+    }
+
+    /// Its record with other settings, and another name of its encoder.
+    pub(crate) fn record_with(
+        &self,
+        settings: CollectionSettings,
+        encoder: &CollectionEncoder,
+    ) -> CollectionRecord {
         CollectionRecord {
             id: self.reader.id(),
             created_at_ms: self.reader.created_at_ms,
             settings,
+            encoder: Some(encoder.clone()),
         }
     }
 
-    /// Takes settings that it [may have](CollectionSettings::may_become) and that are durable.
-    pub(crate) fn set_settings(&self, settings: CollectionSettings) {
+    /// Takes settings that it [may have](CollectionSettings::may_become), and a name of its encoder; both are
+    /// durable.
+    pub(crate) fn take(&self, settings: CollectionSettings, encoder: &CollectionEncoder) {
         self.reader.settings.store(Arc::new(settings));
+        self.reader.encoder.store(Arc::new(encoder.clone()));
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::state::Published;
-use crate::CollectionSettings;
 use crate::store::{CollectionId, Store};
+use crate::{CollectionEncoder, CollectionSettings};
 
 /// Searches, gets, lists and counts. It sees durable writes only.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct Reader {
     pub(super) created_at_ms: u64,
     /// What of them may change is changed for a collection in use.
     pub(super) settings: ArcSwap<CollectionSettings>,
+    /// Its name may change, its identity does not.
+    pub(super) encoder: ArcSwap<CollectionEncoder>,
     pub(super) dimensions: usize,
     pub(super) store: Arc<Store>,
     pub(super) published: ArcSwap<Published>,
@@ -32,6 +34,16 @@ impl Reader {
     /// The collection's settings.
     pub fn settings(&self) -> CollectionSettings {
         **self.settings.load()
+    }
+
+    /// What makes the collection's vectors.
+    pub fn encoder(&self) -> Arc<CollectionEncoder> {
+        self.encoder.load_full()
+    }
+
+    /// Length of every vector.
+    pub fn dimensions(&self) -> usize {
+        self.dimensions
     }
 
     pub(super) fn id(&self) -> CollectionId {

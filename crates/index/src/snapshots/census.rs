@@ -9,7 +9,7 @@ use crate::store::{CollectionId, CollectionRecord, EncoderRecord, Entry, Key};
 /// What has passed by.
 #[derive(Debug, Default)]
 pub(super) struct Census {
-    encoder: Option<EncoderRecord>,
+    encoder: Option<EncoderIdentity>,
     data_format: Option<u32>,
     collections: BTreeMap<CollectionId, CollectionCounts>,
 }
@@ -20,7 +20,7 @@ impl Census {
         let (key, value) = entry;
         match key.section()? {
             "meta" if *key == Key::encoder() => {
-                self.encoder = Some(EncoderRecord::from_bytes(value)?);
+                self.encoder = Some(EncoderRecord::from_bytes(value)?.into());
             }
             "meta" if *key == Key::format_version() => {
                 self.data_format = Some(u32::from_le_bytes(value.as_slice().try_into().ok()?));
@@ -29,6 +29,7 @@ impl Census {
                 let record = CollectionRecord::from_bytes(value)?;
                 let counts = CollectionCounts {
                     name: key.collection_name()?.to_owned(),
+                    encoder: record.encoder.map(|encoder| encoder.identity),
                     documents: 0,
                     passages: 0,
                 };
@@ -52,14 +53,8 @@ impl Census {
 
     /// Format and encoder of the data, and the counts by name. `None` when something is missing.
     pub(super) fn result(self) -> Option<(u32, EncoderIdentity, Vec<CollectionCounts>)> {
-        let encoder = self.encoder?;
-        let encoder = EncoderIdentity {
-            id: encoder.id,
-            name: encoder.name,
-            dimensions: encoder.dimensions as usize,
-        };
         let mut collections: Vec<_> = self.collections.into_values().collect();
         collections.sort_by(|a, b| a.name.cmp(&b.name));
-        Some((self.data_format?, encoder, collections))
+        Some((self.data_format?, self.encoder?, collections))
     }
 }

@@ -9,7 +9,7 @@ use crate::EncoderIdentity;
 pub struct SnapshotManifest {
     /// Format of the data inside.
     pub data_format: u32,
-    /// The encoder whose vectors are inside.
+    /// The encoder of collections that do not name another.
     pub encoder: EncoderIdentity,
     /// The moment that it shows, milliseconds since 1970.
     pub created_at_ms: u64,
@@ -23,6 +23,8 @@ pub struct SnapshotManifest {
 pub struct CollectionCounts {
     /// Its name.
     pub name: String,
+    /// What made its vectors; before format 7, what made all.
+    pub encoder: Option<EncoderIdentity>,
     /// Its documents.
     pub documents: u64,
     /// Their passages; each has one vector.
@@ -58,8 +60,30 @@ struct WrittenEncoder {
 #[derive(Debug, Serialize, Deserialize)]
 struct WrittenCounts {
     name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    encoder: Option<WrittenEncoder>,
     documents: u64,
     passages: u64,
+}
+
+impl From<EncoderIdentity> for WrittenEncoder {
+    fn from(identity: EncoderIdentity) -> Self {
+        Self {
+            id: identity.id,
+            name: identity.name,
+            dimensions: identity.dimensions,
+        }
+    }
+}
+
+impl From<WrittenEncoder> for EncoderIdentity {
+    fn from(written: WrittenEncoder) -> Self {
+        Self {
+            id: written.id,
+            name: written.name,
+            dimensions: written.dimensions,
+        }
+    }
 }
 
 impl SnapshotManifest {
@@ -76,14 +100,9 @@ impl SnapshotManifest {
     }
 
     pub(super) fn to_json(&self) -> Vec<u8> {
-        let encoder = self.encoder.clone();
         let written = Written {
             data_format: self.data_format,
-            encoder: WrittenEncoder {
-                id: encoder.id,
-                name: encoder.name,
-                dimensions: encoder.dimensions,
-            },
+            encoder: self.encoder.clone().into(),
             created_at_ms: self.created_at_ms,
             collections: self.collections.iter().cloned().map(Into::into).collect(),
             sections: self.sections.clone(),
@@ -95,11 +114,7 @@ impl SnapshotManifest {
         let written: Written = serde_json::from_slice(json).ok()?;
         Some(Self {
             data_format: written.data_format,
-            encoder: EncoderIdentity {
-                id: written.encoder.id,
-                name: written.encoder.name,
-                dimensions: written.encoder.dimensions,
-            },
+            encoder: written.encoder.into(),
             created_at_ms: written.created_at_ms,
             collections: written.collections.into_iter().map(Into::into).collect(),
             sections: written.sections,
@@ -111,6 +126,7 @@ impl From<CollectionCounts> for WrittenCounts {
     fn from(counts: CollectionCounts) -> Self {
         Self {
             name: counts.name,
+            encoder: counts.encoder.map(Into::into),
             documents: counts.documents,
             passages: counts.passages,
         }
@@ -121,6 +137,7 @@ impl From<WrittenCounts> for CollectionCounts {
     fn from(written: WrittenCounts) -> Self {
         Self {
             name: written.name,
+            encoder: written.encoder.map(Into::into),
             documents: written.documents,
             passages: written.passages,
         }

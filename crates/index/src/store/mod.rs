@@ -15,6 +15,7 @@ mod frozen_view;
 mod guard;
 mod key;
 mod log_buffers;
+mod numbers;
 mod opening;
 mod options;
 mod pending;
@@ -37,6 +38,7 @@ pub(crate) use format::{FORMAT_VERSION, check_format, stored_format};
 pub(crate) use free_space::check as check_room;
 pub(crate) use frozen_view::{Entry, FrozenView};
 pub(crate) use key::{CollectionId, Key, KeyRange};
+pub(crate) use numbers::next_collection_id;
 pub use options::Reclaim;
 pub(crate) use options::StoreOptions;
 pub(crate) use records::{

@@ -4,8 +4,8 @@ use super::CollectionId;
 use super::value::{ValueReader, ValueWriter};
 use crate::content_hash::ContentHash;
 use crate::{
-    Chunking, CollectionSettings, DuplicateAction, GraphSettings, Language, OnDuplicate,
-    PassageSize, WordSettings,
+    Chunking, CollectionEncoder, CollectionSettings, DuplicateAction, EncoderIdentity,
+    GraphSettings, Language, OnDuplicate, PassageSize, WordSettings,
 };
 
 const VERSION: u8 = 1;
@@ -17,10 +17,12 @@ const WITHOUT_WORDS_VERSION: u8 = 3;
 const WORD_SETTINGS_VERSION: u8 = 4;
 /// Collections since format 6, which say what becomes of duplicates.
 const ON_DUPLICATE_VERSION: u8 = 5;
+/// Collections since format 7, which say which encoder made them.
+const ENCODER_VERSION: u8 = 6;
 /// Counters since format 2, which count removals.
 const COUNTERS_VERSION: u8 = 2;
 
-/// The encoder whose vectors are stored.
+/// The encoder of collections unless they name another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EncoderRecord {
     pub(crate) id: String,
@@ -48,17 +50,43 @@ impl EncoderRecord {
     }
 }
 
+impl From<&EncoderIdentity> for EncoderRecord {
+    fn from(identity: &EncoderIdentity) -> Self {
+        Self {
+            id: identity.id.clone(),
+            name: identity.name.clone(),
+            dimensions: identity.dimensions as u32,
+        }
+    }
+}
+
+impl From<EncoderRecord> for EncoderIdentity {
+    fn from(record: EncoderRecord) -> Self {
+        Self {
+            id: record.id,
+            name: record.name,
+            dimensions: record.dimensions as usize,
+        }
+    }
+}
+
 /// A collection.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CollectionRecord {
     pub(crate) id: CollectionId,
     pub(crate) created_at_ms: u64,
     pub(crate) settings: CollectionSettings,
+    /// What made its vectors; before format 7, the encoder of the whole folder.
+    pub(crate) encoder: Option<CollectionEncoder>,
 }
 
 impl CollectionRecord {
-    pub(crate) fn to_bytes(self) -> Vec<u8> {
-        let writer = ValueWriter::version(ON_DUPLICATE_VERSION)
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let version = match self.encoder {
+            Some(_) => ENCODER_VERSION,
+            None => ON_DUPLICATE_VERSION,
+        };
+        let writer = ValueWriter::version(version)
             .u32(self.id.0)
             .u64(self.created_at_ms);
         let CollectionSettings {
@@ -74,7 +102,8 @@ impl CollectionRecord {
             .u32(graph.ef_search as u32)
             .raw(&[lexical.into(), words.folds_accents.into()])
             .text(words.language.map_or("", Language::code));
-        write_on_duplicate(writer, on_duplicate).finish()
+        let writer = write_on_duplicate(writer, on_duplicate);
+        write_encoder(writer, self.encoder.as_ref()).finish()
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
@@ -82,7 +111,7 @@ impl CollectionRecord {
         let (id, created_at_ms) = (CollectionId(reader.u32()?), reader.u64()?);
         let chunking = match version {
             1 => chunking(reader.array()?, None)?,
-            COLLECTION_VERSION..=ON_DUPLICATE_VERSION => read_chunking(&mut reader)?,
+            COLLECTION_VERSION..=ENCODER_VERSION => read_chunking(&mut reader)?,
             _ => return None,
         };
         let graph = if version == 1 {
@@ -100,7 +129,11 @@ impl CollectionRecord {
             _ => (version != WITHOUT_WORDS_VERSION, WordSettings::default()),
         };
         let on_duplicate = match version {
-            ON_DUPLICATE_VERSION => read_on_duplicate(&mut reader)?,
+            ON_DUPLICATE_VERSION.. => read_on_duplicate(&mut reader)?,
+            _ => None,
+        };
+        let encoder = match version {
+            ENCODER_VERSION => Some(read_encoder(&mut reader)?),
             _ => None,
         };
         let record = Self {
@@ -113,6 +146,7 @@ impl CollectionRecord {
                 words,
                 on_duplicate,
             },
+            encoder,
         };
         reader.is_done().then_some(record)
     }
@@ -173,6 +207,26 @@ fn read_on_duplicate(reader: &mut ValueReader<'_>) -> Option<Option<OnDuplicate>
         _ => return None,
     };
     Some(Some(OnDuplicate { action, min_score }))
+}
+
+/// What it is called, then its identity.
+fn write_encoder(writer: ValueWriter, encoder: Option<&CollectionEncoder>) -> ValueWriter {
+    let Some(CollectionEncoder { name, identity }) = encoder else {
+        return writer;
+    };
+    let writer = writer.text(name).text(&identity.id).text(&identity.name);
+    writer.u32(identity.dimensions as u32)
+}
+
+fn read_encoder(reader: &mut ValueReader<'_>) -> Option<CollectionEncoder> {
+    Some(CollectionEncoder {
+        name: reader.text()?.to_owned(),
+        identity: EncoderIdentity {
+            id: reader.text()?.to_owned(),
+            name: reader.text()?.to_owned(),
+            dimensions: reader.u32()? as usize,
+        },
+    })
 }
 
 fn read_chunking(reader: &mut ValueReader<'_>) -> Option<Chunking> {
@@ -360,6 +414,7 @@ mod tests {
                 chunking,
                 ..CollectionSettings::default()
             },
+            encoder: None,
         }
     }
 
@@ -383,10 +438,8 @@ mod tests {
                         language,
                         folds_accents: language.is_some() != lexical,
                     };
-                    assert_eq!(
-                        CollectionRecord::from_bytes(&record.to_bytes()),
-                        Some(record)
-                    );
+                    let read = CollectionRecord::from_bytes(&record.to_bytes());
+                    assert_eq!(read.as_ref(), Some(&record));
                 }
             }
         }
@@ -402,13 +455,30 @@ mod tests {
                 min_score: 0.875,
             });
             let bytes = record.to_bytes();
-            assert_eq!(CollectionRecord::from_bytes(&bytes), Some(record));
+            assert_eq!(CollectionRecord::from_bytes(&bytes).as_ref(), Some(&record));
         }
         record.settings.on_duplicate = None;
         let (older, end) = older.split_at(older.len() - 5);
         assert_eq!(end, [0; 5]);
         let older = [&[WORD_SETTINGS_VERSION], &older[1..]].concat();
         assert_eq!(CollectionRecord::from_bytes(&older), Some(record));
+    }
+
+    #[test]
+    fn the_encoder_is_read_as_it_was_written_and_a_record_cut_within_it_is_not() {
+        let mut record = collection(Chunking::Off);
+        record.encoder = Some(CollectionEncoder {
+            name: "large".to_owned(),
+            identity: EncoderIdentity {
+                id: "1f".to_owned(),
+                name: "all-mpnet-base-v2".to_owned(),
+                dimensions: 768,
+            },
+        });
+        let bytes = record.to_bytes();
+        assert_eq!(CollectionRecord::from_bytes(&bytes), Some(record));
+        let cut = &bytes[..bytes.len() - 1];
+        assert_eq!(CollectionRecord::from_bytes(cut), None);
     }
 
     #[test]

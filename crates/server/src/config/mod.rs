@@ -9,15 +9,20 @@ mod server;
 mod storage;
 mod values;
 
+use std::collections::BTreeMap;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::Deserialize;
+use siamese_index::{DEFAULT_ENCODER, check_collection_name};
 
 pub use self::limits::Limits;
-pub use self::models::{Device, EncoderPrecision, EncoderSettings, RerankerSettings};
+pub use self::models::{
+    Device, EncoderPrecision, EncoderSettings, ModelsSettings, NamedEncoderSettings,
+    NamedRerankerSettings, RerankerSettings,
+};
 pub use self::server::ServerSettings;
 pub use self::storage::StorageSettings;
 pub use crate::connections::{PeerNetwork, PeerNetworkError};
@@ -57,6 +62,14 @@ pub struct Settings {
     pub encoder: EncoderSettings,
     /// Which cross-encoder scores hits again, if any.
     pub reranker: RerankerSettings,
+    /// Encoders beside the default one, by name.
+    #[serde(default)]
+    pub encoders: BTreeMap<String, NamedEncoderSettings>,
+    /// Rerankers beside the default one, by name.
+    #[serde(default)]
+    pub rerankers: BTreeMap<String, NamedRerankerSettings>,
+    /// What models may take together.
+    pub models: ModelsSettings,
     /// The queue in front of the models.
     pub queue: QueueSettings,
     /// Upper bounds of everything a request may ask for.
@@ -153,12 +166,29 @@ impl Settings {
         if batch > smallest {
             return Err(SettingsError::BatchOverQueue { batch, smallest });
         }
+        self.check_model_names()?;
         let mut origins = self.server.allowed_origins.iter();
         if let Some(origin) = origins.find(|origin| !is_origin(origin)) {
             let origin = origin.clone();
             return Err(SettingsError::Origin { origin });
         }
         Ok(())
+    }
+}
+
+impl Settings {
+    /// Names of models stand in paths and in records of collections, as those of collections do.
+    fn check_model_names(&self) -> Result<(), SettingsError> {
+        let encoders = self.encoders.keys().map(|name| ("encoders", name));
+        let rerankers = self.rerankers.keys().map(|name| ("rerankers", name));
+        let is_bad = |name: &str| name == DEFAULT_ENCODER || check_collection_name(name).is_err();
+        match encoders.chain(rerankers).find(|(_, name)| is_bad(name)) {
+            Some((section, name)) => Err(SettingsError::ModelName {
+                section,
+                name: name.clone(),
+            }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -277,6 +307,24 @@ mod tests {
         assert_eq!(settings.storage.compact_at_start_over_ratio(), None);
         assert_eq!(settings.storage.compact_over_ratio(), None);
         assert_eq!(settings.storage.reclaim(), None);
+    }
+
+    #[test]
+    fn models_beside_the_default_ones_have_names_of_their_own() {
+        let settings = load_with_file(
+            "[encoders.small]\nmodel = \"m\"\ndimensions = 256\n[rerankers.r-1]\nmodel = \"n\"\n",
+        )
+        .unwrap();
+        assert_eq!(settings.encoders["small"].dimensions.unwrap().get(), 256);
+        assert_eq!(settings.rerankers["r-1"].model, "n");
+        for (section, name) in [("encoders", "default"), ("rerankers", "\"a b\"")] {
+            let toml = format!("[{section}.{name}]\nmodel = \"m\"\n");
+            let error = load_with_file(&toml).unwrap_err().to_string();
+            assert!(
+                error.contains(section) && error.contains("default"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

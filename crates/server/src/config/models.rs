@@ -5,6 +5,28 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::machine_memory;
+
+/// Models may take one part in so many of the memory.
+const MEMORY_SHARE: u64 = 4;
+
+/// `[models]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelsSettings {
+    max_memory_bytes: u64,
+}
+
+impl ModelsSettings {
+    /// Memory that open models may take; a share of what there is unless the settings say.
+    pub fn max_memory_bytes(&self) -> u64 {
+        match self.max_memory_bytes {
+            0 => machine_memory::bytes().map_or(u64::MAX, |bytes| bytes / MEMORY_SHARE),
+            bytes => bytes,
+        }
+    }
+}
+
 /// `[encoder]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +47,37 @@ pub struct EncoderSettings {
     pub precision: EncoderPrecision,
     /// Texts of queries whose vectors are kept.
     pub max_cached_queries: usize,
+}
+
+/// `[encoders.NAME]`. What is left out is as in `[encoder]`, but for dimensions and tokens, which are the
+/// model's own.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedEncoderSettings {
+    /// A name in the models folder or the path of a model folder.
+    pub model: String,
+    /// Preferred device.
+    pub device: Option<Device>,
+    /// Dimensions to truncate vectors to.
+    pub dimensions: Option<NonZeroUsize>,
+    /// Tokens of a text that are read.
+    pub max_tokens: Option<NonZeroUsize>,
+    /// Threads of the forward pass.
+    pub threads: Option<NonZeroUsize>,
+    /// How weights are kept on the CPU.
+    pub precision: Option<EncoderPrecision>,
+}
+
+/// `[rerankers.NAME]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedRerankerSettings {
+    /// A name in the models folder or the path of a model folder.
+    pub model: String,
+    /// Tokens of a pair that are read.
+    pub max_tokens: Option<NonZeroUsize>,
+    /// How weights are kept on the CPU; as in `[reranker]` when absent.
+    pub precision: Option<EncoderPrecision>,
 }
 
 /// `[reranker]`

@@ -9,8 +9,8 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize, Serializer};
 use siamese_encoder::Encoder;
 use siamese_index::{
-    Chunking, CollectionSettings, Error, GraphSettings, Language, PassageSize, PutOutcome, Reader,
-    WordSettings, check_collection_name,
+    Chunking, CollectionEncoder, CollectionSettings, DEFAULT_ENCODER, Error, GraphSettings,
+    Language, PassageSize, PutOutcome, Reader, WordSettings, check_collection_name,
 };
 use utoipa::ToSchema;
 
@@ -37,6 +37,11 @@ const MAX_SHOWN_CODE_CHARS: usize = 40;
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 pub(crate) struct CollectionRequest {
+    /// What encodes its texts: a name of `[encoders.NAME]` in the settings, or `default` for `[encoder]`, which is also
+    /// what it is without this.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false, default = "default")]
+    encoder: Option<String>,
     /// How long texts become passages; without it, `sentence` with its default size.
     chunking: Option<ChunkingShape>,
     /// How vectors are indexed.
@@ -266,6 +271,34 @@ impl From<Chunking> for ChunkingShape {
     }
 }
 
+/// What made the vectors of a collection.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CollectionEncoderShape {
+    /// What it was called when the collection was made.
+    #[schema(example = "default")]
+    name: String,
+    /// The model's name.
+    #[schema(example = "all-MiniLM-L6-v2")]
+    model: String,
+    /// As `encoder_id` of `GET /encoder`: texts are encoded by this one, whatever its name is now.
+    encoder_id: String,
+    /// Length of every vector.
+    #[schema(example = 384)]
+    dimensions: usize,
+}
+
+impl CollectionEncoderShape {
+    fn of(collection: &Reader) -> Self {
+        let encoder = CollectionEncoder::clone(&collection.encoder());
+        Self {
+            name: encoder.name,
+            model: encoder.identity.name,
+            encoder_id: encoder.identity.id,
+            dimensions: encoder.identity.dimensions,
+        }
+    }
+}
+
 /// A collection.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CollectionDescription {
@@ -276,6 +309,7 @@ pub(crate) struct CollectionDescription {
     documents: u64,
     /// Passages stored; each has one vector.
     passages: u64,
+    encoder: CollectionEncoderShape,
     chunking: ChunkingShape,
     /// Whether words are indexed.
     lexical: bool,
@@ -312,6 +346,7 @@ impl From<&Reader> for CollectionDescription {
             name: collection.name().to_owned(),
             documents: stats.documents,
             passages: stats.passages,
+            encoder: CollectionEncoderShape::of(collection),
             chunking: chunking.into(),
             lexical,
             language: words.language.map(Language::code),
@@ -374,9 +409,11 @@ pub(crate) async fn put(
     check_name(&name)?;
     let engine = app.engine()?;
     let words = request.words()?;
+    let encoder = request.encoder.as_deref().unwrap_or(DEFAULT_ENCODER);
+    let (encoder, made_by) = engine.models.encoder_named(encoder).await?;
     let chunking = match request.chunking {
-        Some(chunking) => chunking.checked(engine.models.encoder())?,
-        None => default_chunking(engine.models.encoder()),
+        Some(chunking) => chunking.checked(&encoder)?,
+        None => default_chunking(&encoder),
     };
     let settings = CollectionSettings {
         chunking,
@@ -390,7 +427,7 @@ pub(crate) async fn put(
     };
     let index = Arc::clone(&engine.index);
     blocking_write(move || {
-        let (collection, outcome) = index.put_collection(&name, &settings)?;
+        let (collection, outcome) = index.put_collection_of(&name, &settings, &made_by)?;
         let status = match outcome {
             PutOutcome::Created => StatusCode::CREATED,
             PutOutcome::Changed | PutOutcome::Unchanged => StatusCode::OK,

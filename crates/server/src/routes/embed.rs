@@ -21,6 +21,8 @@ use crate::service::{EmbedTask, Prompt, blocking_steps, embed_texts};
 pub(crate) struct EmbedRequest {
     /// A text or a list of texts.
     inputs: EmbedInput,
+    /// The encoder, as `GET /models` names it; the default one when absent. Not in text-embeddings-inference.
+    model: Option<String>,
     /// Cut a text at the encoder's window; with `false` it is refused. The default is true.
     truncate: Option<bool>,
     /// Which end of a text over the window is left out; `right` when absent.
@@ -47,6 +49,7 @@ impl JsonBody for EmbedRequest {
 
     fn check(self, limits: &Limits) -> Result<Self::Checked, ApiError> {
         Ok(EmbedTask {
+            model: self.model,
             texts: self.inputs.checked(limits, "/inputs")?,
             prompt: self.prompt_name.map_or(Prompt::Default, Prompt::Named),
             dimensions: self.dimensions,
@@ -77,7 +80,7 @@ pub(crate) async fn post(
 /// # Errors
 /// As [`embed_texts`].
 pub(super) async fn answer(app: &App, task: EmbedTask) -> Result<Response, ApiError> {
-    let embeddings = embed_texts(app.engine()?, task).await?;
+    let (_, embeddings) = embed_texts(app.engine()?, task).await?;
     let room = app.room();
     blocking_steps(move |cancel| {
         let vectors = embeddings.into_iter().map(|embedding| embedding.vector);

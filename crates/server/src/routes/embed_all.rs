@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiJson, JsonBody, ListLimit, from_object_only};
-use crate::service::{EmbedTask, Prompt, blocking_steps, token_states};
+use crate::service::{EmbedTask, Prompt, TokenStates, blocking_steps, token_states};
 
 /// Texts of which every token is encoded, as text-embeddings-inference takes them. Fields of other names
 /// are passed over.
@@ -22,6 +22,8 @@ use crate::service::{EmbedTask, Prompt, blocking_steps, token_states};
 pub(crate) struct EmbedAllRequest {
     /// A text or a list of texts.
     inputs: EmbedInput,
+    /// The encoder, as `GET /models` names it; the default one when absent. Not in text-embeddings-inference.
+    model: Option<String>,
     /// Cut a text at the encoder's window; with `false` it is refused. The default is true.
     truncate: Option<bool>,
     /// Which end of a text over the window is left out; `right` when absent.
@@ -42,6 +44,7 @@ impl JsonBody for EmbedAllRequest {
 
     fn check(self, limits: &Limits) -> Result<Self::Checked, ApiError> {
         Ok(EmbedTask {
+            model: self.model,
             texts: self.inputs.checked(limits, "/inputs")?,
             prompt: self.prompt_name.map_or(Prompt::Default, Prompt::Named),
             dimensions: None,
@@ -53,15 +56,12 @@ impl JsonBody for EmbedAllRequest {
 }
 
 /// The states of each text's tokens.
-struct TokenStates {
-    texts: Vec<Vec<f32>>,
-    width: usize,
-}
+struct States(TokenStates);
 
-impl Serialize for TokenStates {
+impl Serialize for States {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let texts = self.texts.iter();
-        serializer.collect_seq(texts.map(|states| Rows(states, self.width)))
+        let TokenStates { texts, width } = &self.0;
+        serializer.collect_seq(texts.iter().map(|states| Rows(states, *width)))
     }
 }
 
@@ -90,10 +90,6 @@ pub(crate) async fn post(
 ) -> Result<Response, ApiError> {
     let engine = app.engine()?;
     let mut room = app.room();
-    let width = engine.models.encoder().state_width(task.prompt.kind());
-    let texts = token_states(engine, task, &mut room, app.limits().max_response_bytes).await?;
-    blocking_steps(move |cancel| {
-        answer::json(room.another().until(cancel), &TokenStates { texts, width })
-    })
-    .await
+    let states = token_states(engine, task, &mut room, app.limits().max_response_bytes).await?;
+    blocking_steps(move |cancel| answer::json(room.another().until(cancel), &States(states))).await
 }

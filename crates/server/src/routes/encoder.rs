@@ -11,14 +11,14 @@ use super::problems::EngineProblems;
 use crate::app::App;
 use crate::error::ApiError;
 
-/// The loaded encoder.
+/// The encoder that is used where none is named.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EncoderDescription {
     /// The model's name.
     #[schema(example = "all-MiniLM-L6-v2")]
     model: String,
-    /// SHA-256 over weights, tokenizer, pooling, prompts and dimensions. Stored with the vectors:
-    /// data made by one encoder is never opened with another.
+    /// SHA-256 over weights, tokenizer, pooling, prompts and dimensions. Stored with the vectors
+    /// of each collection: those of two encoders never meet.
     encoder_id: String,
     /// The backbone's architecture.
     #[schema(example = "bert")]
@@ -45,7 +45,7 @@ pub(crate) struct EncoderDescription {
     path: String,
 }
 
-/// Describe the encoder.
+/// Describe the encoder that is used where none is named; `GET /models` lists all.
 #[utoipa::path(
     get, path = "/encoder", tag = "encoder",
     responses((status = 200, body = EncoderDescription), EngineProblems)

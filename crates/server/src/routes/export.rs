@@ -10,7 +10,6 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use siamese_encoder::Encoder;
 use siamese_index::{GraphSettings, Language, Reader};
 use utoipa::{IntoParams, ToSchema};
 
@@ -116,7 +115,7 @@ pub(crate) async fn get(
     let engine = app.engine()?;
     let collection = engine.reader(&collection)?;
     let with_vectors = query.include.is_some();
-    let head = head(&collection, engine.models.encoder(), with_vectors);
+    let head = head(&collection, with_vectors);
     let export = Export {
         collection,
         with_vectors,
@@ -126,15 +125,15 @@ pub(crate) async fn get(
     Ok(streamed(&app, export))
 }
 
-fn head(collection: &Reader, encoder: &Encoder, vectors: bool) -> Head {
-    let info = encoder.info();
+fn head(collection: &Reader, vectors: bool) -> Head {
+    let encoder = &collection.encoder().identity;
     let settings = collection.settings();
     Head {
         version: VERSION,
         collection: collection.name().to_owned(),
-        encoder_id: info.id.to_string(),
-        model: info.model.clone(),
-        dimensions: info.dimensions,
+        encoder_id: encoder.id.clone(),
+        model: encoder.name.clone(),
+        dimensions: encoder.dimensions,
         vectors,
         chunking: settings.chunking.into(),
         index: settings.graph.into(),

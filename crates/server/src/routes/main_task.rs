@@ -102,6 +102,7 @@ impl JsonBody for MainTaskRequest {
             TruncationDirection::over_window(self.truncation_direction, self.truncate);
         match (self.inputs, self.query, self.texts) {
             (Some(MainInputs::Texts(texts)), None, None) => Ok(MainTask::Embed(EmbedTask {
+                model: None,
                 texts: texts.checked(limits, "/inputs")?,
                 prompt: self.prompt_name.map_or(Prompt::Default, Prompt::Named),
                 dimensions: self.dimensions,
@@ -113,6 +114,7 @@ impl JsonBody for MainTaskRequest {
                 inputs.checked(limits).map(MainTask::Compare)
             }
             (None, Some(query), Some(texts)) => RerankRequest {
+                model: None,
                 query,
                 texts,
                 truncate: self.truncate,

@@ -29,6 +29,8 @@ impl RequestPart {
             Self::ExplainedPassage(place) => return format!("{}/passage", explained(place)),
             Self::PromptName => "/prompt_name",
             Self::Dimensions => "/dimensions",
+            Self::Model => "/model",
+            Self::Encoder => "/encoder",
         };
         fixed.to_owned()
     }

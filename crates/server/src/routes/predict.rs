@@ -138,7 +138,7 @@ pub(crate) async fn post(
         raw_scores,
         over_window,
     } = request;
-    let scores = app.engine()?.rerank(tasks, over_window).await?;
+    let scores = app.engine()?.rerank(None, tasks, over_window).await?;
     let room = app.room();
     blocking_steps(move |cancel| {
         let prediction = |pair: PairScore| {

@@ -40,7 +40,7 @@ problems! {
     /// Any operation that needs the model and the index.
     EngineProblems:
     (500, "`internal`: a fault of the server; its log has the cause. Writes also `storage_failed`: a write or fsync failed, and nothing is written until a restart"),
-    (503, "`overloaded` or `not_ready`: try again after `Retry-After` seconds. Writes also `storage_moved`: the data folder is not in its place"),
+    (503, "`overloaded` or `not_ready`: try again after `Retry-After` seconds; or `model_unavailable`: `detail` names the model and says why. Writes also `storage_moved`: the data folder is not in its place"),
     (504, "`timeout`: the answer took longer than `server.request_timeout_ms`"),
 }
 
@@ -78,7 +78,7 @@ problems! {
 problems! {
     /// Any operation of the reranker, which may not be there.
     RerankerProblems:
-    (404, "`reranker_not_found`: the service was started without one"),
+    (404, "`reranker_not_found`: the service was started without one; or `model_not_found`: none has this name"),
 }
 
 problems! {

@@ -35,6 +35,8 @@ pub(crate) struct RerankWish {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self")]
 pub(crate) struct RerankRequest {
+    /// The reranker, as `GET /models` names it; the default one when absent. Not in text-embeddings-inference.
+    pub(super) model: Option<String>,
     /// What the texts should answer.
     #[schema(min_length = 1, pattern = r"\S", example = "I cannot sign in any more")]
     pub(super) query: String,
@@ -119,7 +121,7 @@ pub(super) async fn answer(app: &App, request: RerankRequest) -> Result<Response
         query: request.query,
         texts: RerankTexts::Given(request.texts),
     };
-    let scores = ranked(app, task, over_window).await?;
+    let scores = ranked(app, request.model.as_deref(), task, over_window).await?;
     let ranked = move |(index, pair): (usize, PairScore)| RankedText {
         index,
         score: match request.raw_scores {
@@ -142,10 +144,11 @@ pub(super) async fn answer(app: &App, request: RerankRequest) -> Result<Response
 /// 404 without a reranker, 422 for a pair over the window that may not be cut, 503 when too much waits.
 pub(super) async fn ranked(
     app: &App,
+    model: Option<&str>,
     task: RerankTask,
     over_window: OverWindow,
 ) -> Result<Vec<(usize, PairScore)>, ApiError> {
-    let scores = app.engine()?.rerank(vec![task], over_window).await?;
+    let scores = app.engine()?.rerank(model, vec![task], over_window).await?;
     let mut scores: Vec<_> = scores.into_iter().flatten().enumerate().collect();
     // Large logits have equal logistic functions.
     scores.sort_by(|(_, left), (_, right)| right.logit.total_cmp(&left.logit));

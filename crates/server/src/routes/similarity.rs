@@ -60,6 +60,11 @@ pub(crate) struct SimilarityRequest {
     #[schema(nullable = false, min_items = 1, max_items = 1024)]
     right: Option<Vec<Item>>,
     metric: Option<MetricShape>,
+    /// The encoder of the texts, as `GET /models` names it; the collection's when absent. Stored documents can be
+    /// compared with texts of their own encoder only.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    model: Option<String>,
     /// The form of text-embeddings-inference; the answer is a bare array.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
@@ -238,6 +243,7 @@ pub(super) async fn compare(
     let engine = app.engine()?;
     let collection = engine.reader(collection)?;
     let Comparison {
+        model,
         operands,
         pairs,
         metric,
@@ -245,8 +251,8 @@ pub(super) async fn compare(
     } = comparison;
     let mut room = app.room();
     // What is made before the answer; texts are bounded by the queue as well.
-    room.hold(operands.len() * engine.models.encoder().info().dimensions * size_of::<f32>())?;
-    let compared = compared(engine, &collection, operands, metric).await?;
+    room.hold(operands.len() * collection.dimensions() * size_of::<f32>())?;
+    let compared = compared(engine, &collection, model.as_deref(), operands, metric).await?;
     let form = match form {
         Form::Matrix { rows, columns } if as_lines => {
             let rows = Rows {
@@ -268,6 +274,7 @@ pub(super) async fn compare(
 /// A request that has passed its checks: scores of `pairs` of places in `operands`.
 #[derive(Debug)]
 pub(crate) struct Comparison {
+    model: Option<String>,
     operands: Vec<Operand>,
     pairs: Vec<(usize, usize)>,
     metric: Metric,
@@ -372,6 +379,7 @@ impl SimilarityRequest {
             }
         };
         Ok(Comparison {
+            model: self.model,
             operands: operands.list,
             pairs,
             metric,

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use siamese_index::{Index, Progress, SnapshotInfo, SnapshotManifest};
+use siamese_index::{EncoderIdentity, Index, Progress, SnapshotInfo, SnapshotManifest};
 use utoipa::ToSchema;
 
 use super::jobs::{PreferHeader, StartedJob, started};
@@ -62,7 +62,7 @@ pub(crate) struct SnapshotContents {
 /// The encoder whose vectors are in a snapshot.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SnapshotEncoder {
-    /// Only a service with the same identity can use it.
+    /// Collections of it need an encoder of the same identity.
     id: String,
     /// The model's name.
     model: String,
@@ -75,6 +75,9 @@ pub(crate) struct SnapshotEncoder {
 pub(crate) struct SnapshotCollection {
     /// Its name.
     name: String,
+    /// What made its vectors; absent in snapshots of older versions, where one encoder made all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoder: Option<SnapshotEncoder>,
     /// Its documents.
     documents: u64,
     /// Their passages.
@@ -103,6 +106,16 @@ impl From<SnapshotInfo> for SnapshotDescription {
     }
 }
 
+impl From<EncoderIdentity> for SnapshotEncoder {
+    fn from(encoder: EncoderIdentity) -> Self {
+        Self {
+            id: encoder.id,
+            model: encoder.name,
+            dimensions: encoder.dimensions,
+        }
+    }
+}
+
 impl From<SnapshotManifest> for SnapshotContents {
     fn from(manifest: SnapshotManifest) -> Self {
         let (documents, passages) = (manifest.documents(), manifest.passages());
@@ -110,16 +123,13 @@ impl From<SnapshotManifest> for SnapshotContents {
         Self {
             created_at: rfc3339(manifest.created_at_ms),
             data_format: manifest.data_format,
-            encoder: SnapshotEncoder {
-                id: manifest.encoder.id,
-                model: manifest.encoder.name,
-                dimensions: manifest.encoder.dimensions,
-            },
+            encoder: manifest.encoder.into(),
             documents,
             passages,
             collections: collections
                 .map(|counts| SnapshotCollection {
                     name: counts.name,
+                    encoder: counts.encoder.map(Into::into),
                     documents: counts.documents,
                     passages: counts.passages,
                 })

@@ -23,6 +23,8 @@ use crate::service::{Cancel, Prompt, TextInput, blocking_steps, check_token_ids}
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self")]
 pub(crate) struct TokenizeRequest {
+    /// The encoder, as `GET /models` names it; the default one when absent. Not in text-embeddings-inference.
+    model: Option<String>,
     /// A text or a list of texts.
     inputs: EmbedInput,
     /// Whether to return the special tokens around a text. The default is true.
@@ -36,6 +38,8 @@ pub(crate) struct TokenizeRequest {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self")]
 pub(crate) struct DecodeRequest {
+    /// The encoder, as `GET /models` names it; the default one when absent. Not in text-embeddings-inference.
+    model: Option<String>,
     /// A list of token ids, or a list of such lists.
     #[schema(value_type = TokenIdLists)]
     ids: EmbedInput,
@@ -65,6 +69,7 @@ impl JsonBody for TokenizeRequest {
 
     fn check(self, limits: &Limits) -> Result<Self::Checked, ApiError> {
         Ok(Tokenizing {
+            model: self.model,
             texts: texts(self.inputs, limits)?,
             with_special_tokens: self.add_special_tokens.unwrap_or(true),
             prompt_name: self.prompt_name,
@@ -85,8 +90,8 @@ fn texts(inputs: EmbedInput, limits: &Limits) -> Result<Vec<String>, ApiError> {
 }
 
 impl JsonBody for DecodeRequest {
-    /// Token ids, and whether to leave out special ones.
-    type Checked = (Vec<TextInput>, bool);
+    /// The model, token ids, and whether to leave out special ones.
+    type Checked = (Option<String>, Vec<TextInput>, bool);
 
     fn lists(limits: &Limits) -> Vec<ListLimit> {
         vec![EmbedInput::limit("/ids", limits)]
@@ -99,13 +104,14 @@ impl JsonBody for DecodeRequest {
             let detail = "these are texts; POST /tokenize makes token ids of them";
             return Err(ApiError::invalid("/ids", detail));
         }
-        Ok((ids, self.skip_special_tokens.unwrap_or(true)))
+        Ok((self.model, ids, self.skip_special_tokens.unwrap_or(true)))
     }
 }
 
 /// Texts to tokenise, checked.
 #[derive(Debug)]
 pub(crate) struct Tokenizing {
+    model: Option<String>,
     texts: Vec<String>,
     with_special_tokens: bool,
     prompt_name: Option<String>,
@@ -237,7 +243,8 @@ pub(crate) async fn tokenize(
     State(app): State<App>,
     ApiJson(task): ApiJson<TokenizeRequest>,
 ) -> Result<Response, ApiError> {
-    let encoder = Arc::clone(app.engine()?.models.encoder());
+    let models = &app.engine()?.models;
+    let encoder = models.encoder_for(task.model.as_deref()).await?;
     let prompt = match task.prompt_name {
         Some(name) => Prompt::Named(name).text(&encoder)?,
         None => String::new(),
@@ -271,9 +278,9 @@ pub(crate) async fn tokenize(
 )]
 pub(crate) async fn decode(
     State(app): State<App>,
-    ApiJson((texts, skip_special_tokens)): ApiJson<DecodeRequest>,
+    ApiJson((model, texts, skip_special_tokens)): ApiJson<DecodeRequest>,
 ) -> Result<Response, ApiError> {
-    let encoder = Arc::clone(app.engine()?.models.encoder());
+    let encoder = app.engine()?.models.encoder_for(model.as_deref()).await?;
     let room = app.room();
     blocking_steps(move |cancel| {
         check_token_ids(&encoder, &texts, "/ids")?;

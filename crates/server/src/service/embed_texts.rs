@@ -98,6 +98,8 @@ impl TextInput {
 /// Texts to encode, and how.
 #[derive(Debug, Clone)]
 pub(crate) struct EmbedTask {
+    /// The encoder, as a request names it.
+    pub(crate) model: Option<String>,
     pub(crate) texts: Vec<TextInput>,
     pub(crate) prompt: Prompt,
     /// Keep only the first values of each vector.
@@ -118,27 +120,37 @@ pub(crate) struct TextEmbedding {
     pub(crate) tokens: usize,
 }
 
-/// Encodes texts, in order.
+/// Encodes texts, in order, and says which encoder did.
 ///
 /// # Errors
-/// 422 for an unknown prompt, too many dimensions or a text that is refused, 503 when the lane is
+/// 404 for an unknown model, 422 for an unknown prompt, too many dimensions or a text that is refused, 503 when the lane is
 /// full, 500 when the encoder fails.
 pub(crate) async fn embed_texts(
     engine: &Engine,
     task: EmbedTask,
-) -> Result<Vec<TextEmbedding>, ApiError> {
-    check_dimensions(engine.models.encoder(), task.dimensions)?;
+) -> Result<(Arc<Encoder>, Vec<TextEmbedding>), ApiError> {
+    let encoder = engine.models.encoder_for(task.model.as_deref()).await?;
+    check_dimensions(&encoder, task.dimensions)?;
     let (dimensions, normalize) = (task.dimensions, task.normalize);
-    let tokenized = tokenized(engine, task).await?;
+    let tokenized = tokenized(&encoder, task).await?;
     let lane = Lane::for_texts(tokenized.len());
     let embeddings = engine
-        .embed_tokenized(tokenized, lane, Admission::Refuse)
+        .embed_tokenized(&encoder, tokenized, lane, Admission::Refuse)
         .await?;
     let embeddings = embeddings.into_iter().map(|embedding| TextEmbedding {
         vector: shaped(embedding.vector, dimensions, normalize),
         tokens: embedding.tokens_kept,
     });
-    Ok(embeddings.collect())
+    Ok((encoder, embeddings.collect()))
+}
+
+/// The states of the tokens of texts.
+#[derive(Debug)]
+pub(crate) struct TokenStates {
+    /// Those of all tokens of a text, one after the other.
+    pub(crate) texts: Vec<Vec<f32>>,
+    /// Values of a state.
+    pub(crate) width: usize,
 }
 
 /// The last states of all tokens of texts, one after the other for each text, in order. They take memory
@@ -151,9 +163,10 @@ pub(crate) async fn token_states(
     task: EmbedTask,
     room: &mut Room,
     max_response_bytes: usize,
-) -> Result<Vec<Vec<f32>>, ApiError> {
-    let width = engine.models.encoder().state_width(task.prompt.kind());
-    let tokenized = tokenized(engine, task).await?;
+) -> Result<TokenStates, ApiError> {
+    let encoder = engine.models.encoder_for(task.model.as_deref()).await?;
+    let width = encoder.state_width(task.prompt.kind());
+    let tokenized = tokenized(&encoder, task).await?;
     let tokens: usize = tokenized.iter().map(TokenizedText::tokens_kept).sum();
     let bytes = tokens * width * size_of::<f32>();
     // As JSON a number takes more than as four bytes.
@@ -168,16 +181,20 @@ pub(crate) async fn token_states(
     let lane = Lane::for_texts(tokenized.len());
     let wanted = tokenized.into_iter().map(TokenizedText::for_token_states);
     let embeddings = engine
-        .embed_tokenized(wanted.collect(), lane, Admission::Refuse)
+        .embed_tokenized(&encoder, wanted.collect(), lane, Admission::Refuse)
         .await?;
-    Ok(embeddings
-        .into_iter()
-        .map(|embedding| embedding.vector)
-        .collect())
+    let texts = embeddings.into_iter().map(|embedding| embedding.vector);
+    Ok(TokenStates {
+        texts: texts.collect(),
+        width,
+    })
 }
 
-async fn tokenized(engine: &Engine, task: EmbedTask) -> Result<Vec<TokenizedText>, ApiError> {
-    let encoder = Arc::clone(engine.models.encoder());
+async fn tokenized(
+    encoder: &Arc<Encoder>,
+    task: EmbedTask,
+) -> Result<Vec<TokenizedText>, ApiError> {
+    let encoder = Arc::clone(encoder);
     let (kind, prompt) = (task.prompt.kind(), task.prompt.text(&encoder)?);
     let EmbedTask {
         texts,

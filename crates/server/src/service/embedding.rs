@@ -81,24 +81,27 @@ impl Engine {
     /// As [`Self::embed`].
     pub(crate) async fn embed_asked(
         &self,
+        encoder: &Arc<Encoder>,
         texts: Vec<String>,
         kind: InputKind,
         lane: Lane,
     ) -> Result<Vec<Embedding>, ApiError> {
         if texts.len() > MAX_CACHED_TEXTS {
-            return self.embed(texts, kind, lane, Admission::Refuse).await;
+            return self
+                .embed(encoder, texts, kind, lane, Admission::Refuse)
+                .await;
         }
-        let encoder = self.models.encoder().info().id.as_str();
-        let known = texts.iter().map(|text| self.cache.get(encoder, text, kind));
+        let id = encoder.info().id.as_str();
+        let known = texts.iter().map(|text| self.cache.get(id, text, kind));
         let known: Vec<Option<Embedding>> = known.collect();
         let is_new = |(_, known): &(&String, &Option<Embedding>)| known.is_none();
         let new = texts.iter().zip(&known).filter(is_new);
         let new: Vec<String> = new.map(|(text, _)| text.clone()).collect();
         let made = self
-            .embed(new.clone(), kind, lane, Admission::Refuse)
+            .embed(encoder, new.clone(), kind, lane, Admission::Refuse)
             .await?;
         for (text, embedding) in new.iter().zip(&made) {
-            self.cache.put(encoder, text, kind, embedding);
+            self.cache.put(id, text, kind, embedding);
         }
         let mut made = made.into_iter();
         let embeddings = known
@@ -113,6 +116,7 @@ impl Engine {
     /// 503 when the lane is full or the server is stopping, 500 when the encoder fails.
     async fn embed(
         &self,
+        encoder: &Arc<Encoder>,
         texts: Vec<String>,
         kind: InputKind,
         lane: Lane,
@@ -121,10 +125,10 @@ impl Engine {
         if texts.is_empty() {
             return Ok(Vec::new());
         }
-        let encoder = Arc::clone(self.models.encoder());
+        let tokenizer = Arc::clone(encoder);
         let tokenize = move |texts: &[String]| {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let tokenized = encoder.tokenize_all(&texts, kind);
+            let tokenized = tokenizer.tokenize_all(&texts, kind);
             tokenized.map_err(ApiError::internal)
         };
         let bytes: usize = texts.iter().map(String::len).sum();
@@ -133,7 +137,8 @@ impl Engine {
         } else {
             blocking_steps(move |cancel| in_steps(&texts, String::len, cancel, tokenize)).await?
         };
-        self.embed_tokenized(tokenized, lane, admission).await
+        self.embed_tokenized(encoder, tokenized, lane, admission)
+            .await
     }
 
     /// Encodes texts that have been tokenised, in order.
@@ -142,6 +147,7 @@ impl Engine {
     /// As [`Self::embed`].
     pub(crate) async fn embed_tokenized(
         &self,
+        encoder: &Arc<Encoder>,
         tokenized: Vec<TokenizedText>,
         lane: Lane,
         admission: Admission,
@@ -150,8 +156,8 @@ impl Engine {
             .iter()
             .map(|text| (text.tokens_seen(), text.tokens_kept(), Vocabulary::of(text)))
             .collect();
-        let encoder: Arc<dyn Forward> = Arc::<Encoder>::clone(self.models.encoder());
-        let encoded = self.run(encoder, tokenized, lane, admission).await?;
+        let model: Arc<dyn Forward> = Arc::<Encoder>::clone(encoder);
+        let encoded = self.run(model, tokenized, lane, admission).await?;
         let embeddings = encoded.into_iter().zip(counts);
         let embeddings = embeddings.map(|(encoded, (seen, kept, vocabulary))| {
             let Output::Vector(vector) = encoded.output else {

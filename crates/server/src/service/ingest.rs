@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use siamese_encoder::TokenizedText;
+use siamese_encoder::{Encoder, TokenizedText};
 use siamese_index::{
     DocumentDraft, DocumentWrite, DuplicateAction, Error as IndexError, NewPassage, OnDuplicate,
     UpsertStatus, WritePlan, Writer,
@@ -133,10 +133,11 @@ pub(crate) async fn prepare(
     drafts: Drafts,
     admission: Admission,
 ) -> Result<Prepared, ApiError> {
-    let mut steps = plan(engine, collection, &drafts).await?;
+    let encoder = engine.models.encoder_of(collection.reader()).await?;
+    let mut steps = plan(engine, &encoder, collection, &drafts).await?;
     let tokenized = steps.iter_mut().flat_map(Step::take_tokenized).collect();
     let embeddings = engine
-        .embed_tokenized(tokenized, Lane::Bulk, admission)
+        .embed_tokenized(&encoder, tokenized, Lane::Bulk, admission)
         .await?;
     let (writes, accounts) = writes(&drafts, steps, embeddings);
     Ok(Prepared {
@@ -201,14 +202,12 @@ async fn store(
 /// What each draft needs, in order; what is to be encoded has been split and tokenised.
 async fn plan(
     engine: &Engine,
+    encoder: &Arc<Encoder>,
     collection: &Arc<Writer>,
     drafts: &Drafts,
 ) -> Result<Vec<Step>, ApiError> {
     let (collection, drafts) = (Arc::clone(collection), Arc::clone(drafts));
-    let (encoder, max_passages) = (
-        Arc::clone(engine.models.encoder()),
-        engine.max_passages_per_document,
-    );
+    let (encoder, max_passages) = (Arc::clone(encoder), engine.max_passages_per_document);
     blocking_steps(move |cancel| {
         let chunker = Chunker {
             cancel,

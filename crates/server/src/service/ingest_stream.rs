@@ -433,6 +433,7 @@ fn concerns_all(code: ErrorCode) -> bool {
             | ErrorCode::StorageMoved
             | ErrorCode::StorageStalled
             | ErrorCode::MemoryFull
+            | ErrorCode::ModelUnavailable
             | ErrorCode::NotReady
             | ErrorCode::CollectionNotFound
     )

@@ -21,7 +21,8 @@ pub(crate) use chunking::{
     min_passage_tokens, window, with_title,
 };
 pub(crate) use embed_texts::{
-    EmbedTask, Prompt, TextEmbedding, TextInput, check_token_ids, embed_texts, token_states,
+    EmbedTask, Prompt, TextEmbedding, TextInput, TokenStates, check_token_ids, embed_texts,
+    token_states,
 };
 pub(crate) use embedding::{Embedding, Vocabulary};
 pub(crate) use explanation::{

@@ -75,14 +75,15 @@ impl Engine {
     /// Scores of all texts of all tasks, in their order. All pairs wait in the queue together.
     ///
     /// # Errors
-    /// 404 without a reranker, 422 for a pair that is refused, 503 when the lane is full or the
+    /// 404 without a reranker or for a name that none has, 422 for a pair that is refused, 503 when the lane is full or the
     /// server is stopping, 500 when the reranker fails.
     pub(crate) async fn rerank(
         &self,
+        model: Option<&str>,
         tasks: Vec<RerankTask>,
         over_window: OverWindow,
     ) -> Result<Vec<Vec<PairScore>>, ApiError> {
-        let reranker = Arc::clone(self.models.reranker()?);
+        let reranker = self.models.reranker_for(model).await?;
         let tokenizer = Arc::clone(&reranker);
         let tokenized: TokenizedTasks = blocking_steps(move |cancel| {
             let truncation = over_window.truncation();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use siamese_encoder::InputKind;
+use siamese_encoder::{Encoder, InputKind};
 use siamese_index::{Reader, cosine, unit_or_zero};
 
 use super::search::stored_vector;
@@ -11,6 +11,7 @@ use super::{Cancel, blocking_steps};
 use crate::app::Engine;
 use crate::error::ApiError;
 use crate::queue::Lane;
+use crate::request_part::RequestPart;
 
 /// How two vectors are compared; higher is always more alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -59,9 +60,11 @@ impl Compared {
 pub(crate) async fn compared(
     engine: &Engine,
     collection: &Arc<Reader>,
+    model: Option<&str>,
     operands: Vec<Operand>,
     metric: Metric,
 ) -> Result<Compared, ApiError> {
+    let encoder = encoder(engine, collection, model, &operands).await?;
     let stored = Arc::clone(collection);
     let (distinct, positions, vectors) = blocking_steps(move |cancel| {
         let (distinct, positions) = deduplicated(operands);
@@ -70,10 +73,42 @@ pub(crate) async fn compared(
     })
     .await?;
     Ok(Compared {
-        vectors: with_texts(engine, distinct, vectors).await?,
+        vectors: with_texts(engine, encoder.as_ref(), distinct, vectors).await?,
         positions,
         metric,
     })
+}
+
+/// What encodes the texts, if there are any: what is asked for, or what made the collection's vectors.
+///
+/// # Errors
+/// 404 for an unknown model, 422 for one whose vectors cannot be compared with those of the documents, 503 for one
+/// that cannot be used.
+async fn encoder(
+    engine: &Engine,
+    collection: &Reader,
+    model: Option<&str>,
+    operands: &[Operand],
+) -> Result<Option<Arc<Encoder>>, ApiError> {
+    let is_text = |operand: &Operand| matches!(operand, Operand::Text(_));
+    if !operands.iter().any(is_text) {
+        return Ok(None);
+    }
+    if model.is_none() {
+        return engine.models.encoder_of(collection).await.map(Some);
+    }
+    let encoder = engine.models.encoder_for(model).await?;
+    let made_by = collection.encoder();
+    if !operands.iter().all(is_text) && made_by.identity.id != encoder.info().id.as_str() {
+        let detail = format!(
+            "the documents of {:?} have vectors of {}, which cannot be compared with those of {}; leave model out",
+            collection.name(),
+            made_by.identity.name,
+            encoder.info().model
+        );
+        return Err(ApiError::about(RequestPart::Model, detail));
+    }
+    Ok(Some(encoder))
 }
 
 /// The distinct operands, and for each original one its place among them.
@@ -111,9 +146,13 @@ fn stored_vectors(
 /// The same vectors, with those of texts in their places.
 async fn with_texts(
     engine: &Engine,
+    encoder: Option<&Arc<Encoder>>,
     operands: Vec<Operand>,
     mut vectors: Vec<Vec<f32>>,
 ) -> Result<Vec<Vec<f32>>, ApiError> {
+    let Some(encoder) = encoder else {
+        return Ok(vectors);
+    };
     let texts = operands.into_iter().enumerate();
     let texts = texts.filter_map(|(place, operand)| match operand {
         Operand::Text(text) => Some((place, text)),
@@ -121,7 +160,9 @@ async fn with_texts(
     });
     let (places, texts): (Vec<_>, Vec<_>) = texts.unzip();
     let lane = Lane::for_texts(texts.len());
-    let embeddings = engine.embed_asked(texts, InputKind::Document, lane).await?;
+    let embeddings = engine
+        .embed_asked(encoder, texts, InputKind::Document, lane)
+        .await?;
     for (place, embedding) in places.into_iter().zip(embeddings) {
         vectors[place] = unit_or_zero(&embedding.vector);
     }

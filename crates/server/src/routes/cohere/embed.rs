@@ -21,11 +21,12 @@ use crate::service::{
     EmbedTask, OverWindow, Prompt, TextEmbedding, TextInput, blocking_steps, embed_texts,
 };
 
-/// Texts to encode, as Cohere takes them. Fields of other names, such as `model`, are passed over: there
-/// is one encoder.
+/// Texts to encode, as Cohere takes them. Fields of other names are passed over.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self")]
 pub(crate) struct CohereEmbedRequest {
+    /// A model as `GET /models` names it; with one encoder, any name means it.
+    model: Option<String>,
     /// At most `limits.max_embed_texts`.
     #[schema(min_items = 1, max_items = 2048)]
     texts: Vec<PlainText>,
@@ -115,6 +116,7 @@ impl JsonBody for CohereEmbedRequest {
             Ok(TextInput::Text(text))
         });
         let task = EmbedTask {
+            model: self.model,
             texts: texts.collect::<Result<_, ApiError>>()?,
             prompt: Prompt::Of(match self.input_type {
                 Some(CohereInputType::SearchQuery) => InputKind::Query,
@@ -238,7 +240,7 @@ async fn answer(
     version: &'static str,
 ) -> Result<Response, ApiError> {
     let texts = task.texts.clone();
-    let embeddings = embed_texts(app.engine()?, task)
+    let (_, embeddings) = embed_texts(app.engine()?, task)
         .await
         .map_err(renamed_dimensions)?;
     let room = app.room();

@@ -20,11 +20,13 @@ use crate::service::{OverWindow, RerankTask, RerankTexts, blocking_steps};
 /// The field of a document that holds its text, unless `rank_fields` names others.
 const TEXT_FIELD: &str = "text";
 
-/// A query and documents to put into order, as Cohere takes them. Fields of other names, such as `model`
-/// and `max_tokens_per_doc`, are passed over: there is one reranker, and it reads what fits its window.
+/// A query and documents to put into order, as Cohere takes them. Fields of other names, such as
+/// `max_tokens_per_doc`, are passed over: a reranker reads what fits its window.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(remote = "Self")]
 pub(crate) struct CohereRerankRequest {
+    /// A reranker as `GET /models` names it; with one, any name means it.
+    model: Option<String>,
     /// What the documents should answer.
     #[schema(min_length = 1, pattern = r"\S", example = "I cannot sign in any more")]
     query: String,
@@ -57,6 +59,7 @@ from_object_only!(CohereRerankRequest);
 /// Documents to put into order, checked.
 #[derive(Debug)]
 pub(crate) struct Reranking {
+    model: Option<String>,
     task: RerankTask,
     top_n: usize,
     /// Empty when they are not returned.
@@ -87,6 +90,7 @@ impl JsonBody for CohereRerankRequest {
         let texts = texts.collect::<Result<Vec<_>, _>>()?;
         check_query_and_texts(&self.query, &texts, "/documents", limits)?;
         Ok(Reranking {
+            model: self.model,
             top_n: self.top_n.unwrap_or(usize::MAX),
             documents: match self.return_documents {
                 Some(true) => self.documents,
@@ -193,11 +197,12 @@ async fn answer(
     version: &'static str,
 ) -> Result<Response, ApiError> {
     let Reranking {
+        model,
         task,
         top_n,
         documents,
     } = request;
-    let scores = ranked(app, task, OverWindow::default()).await?;
+    let scores = ranked(app, model.as_deref(), task, OverWindow::default()).await?;
     let room = app.room();
     blocking_steps(move |cancel| {
         let mut documents: Vec<Option<RerankDocument>> = documents.into_iter().map(Some).collect();

@@ -71,7 +71,7 @@ async fn read_one(
     with_vectors: bool,
 ) -> Result<Response, ApiError> {
     let collection = app.engine()?.reader(collection)?;
-    let (room, dimensions) = (app.room(), app.engine()?.models.encoder().info().dimensions);
+    let (room, dimensions) = (app.room(), collection.dimensions());
     blocking_steps(move |cancel| {
         let document = collection
             .get(&id)?

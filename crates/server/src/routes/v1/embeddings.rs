@@ -26,7 +26,7 @@ const OPENAI_MODELS: &str = "text-embedding-";
 pub(crate) struct EmbeddingsRequest {
     /// A text or a list of texts. What passes the encoder's window is cut.
     input: EmbedInput,
-    /// Any name: there is one encoder, and the answer names it.
+    /// A model as `GET /models` names it. With one encoder, any name means it, and the answer names it.
     model: Option<String>,
     /// How vectors are written; `float` when absent.
     #[schema(inline)]
@@ -57,6 +57,7 @@ impl JsonBody for EmbeddingsRequest {
         };
         check_whose_tokens(self.model.as_deref(), &self.input)?;
         let task = EmbedTask {
+            model: self.model,
             texts: self.input.checked(limits, "/input")?,
             prompt: Prompt::Of(kind),
             dimensions: self.dimensions,
@@ -183,9 +184,9 @@ pub(crate) async fn post_without_version(
 
 async fn answer(app: &App, task: EmbedTask, format: EncodingFormat) -> Result<Response, ApiError> {
     let engine = app.engine()?;
-    let embeddings = embed_texts(engine, task).await?;
+    let (encoder, embeddings) = embed_texts(engine, task).await?;
     let tokens = embeddings.iter().map(|embedding| embedding.tokens).sum();
-    let model = engine.models.encoder().info().model.clone();
+    let model = encoder.info().model.clone();
     let room = app.room();
     blocking_steps(move |cancel| {
         let data = embeddings.into_iter().enumerate();

@@ -41,7 +41,7 @@ pub(in crate::service) async fn explain_hits(
     task: ExplainHits,
     room: &mut Room,
 ) -> Result<Vec<Option<Arc<Explanation>>>, ApiError> {
-    let encoder = Arc::clone(engine.models.encoder());
+    let encoder = engine.models.encoder_of(collection).await?;
     check_explainable(&encoder)?;
     let (reader, stored) = (Arc::clone(&encoder), Arc::clone(collection));
     let (places, texts) =
@@ -53,7 +53,7 @@ pub(in crate::service) async fn explain_hits(
     let tokens = texts.iter().map(|(_, traced)| traced.tokens.clone());
     // Hits are long and many, as the pairs that this lane is for.
     let states = engine
-        .embed_tokenized(tokens.collect(), Lane::Rerank, Admission::Refuse)
+        .embed_tokenized(&encoder, tokens.collect(), Lane::Rerank, Admission::Refuse)
         .await?;
     let explained = blocking_steps(move |cancel| {
         let sides = texts.into_iter().zip(states);

@@ -141,14 +141,14 @@ pub(crate) async fn explain(
     task: ExplainTask,
     room: &mut Room,
 ) -> Result<Explanation, ApiError> {
-    let encoder = Arc::clone(engine.models.encoder());
+    let encoder = engine.models.encoder_of(collection).await?;
     check_explainable(&encoder)?;
     let ExplainTask {
         items,
         top_k,
         max_tokens,
     } = task;
-    let texts = passages::chosen(engine, collection, items, room).await?;
+    let texts = passages::chosen(engine, &encoder, collection, items, room).await?;
     let reader = Arc::clone(&encoder);
     let (texts, traced) = blocking_steps(move |cancel| {
         let trace = |side: usize| trace(&reader, &texts, side, max_tokens, cancel);
@@ -159,7 +159,12 @@ pub(crate) async fn explain(
     room.hold(working_bytes(&encoder, &traced))?;
     let tokens = traced.iter().map(|text| text.tokens.clone()).collect();
     let states = engine
-        .embed_tokenized(tokens, Lane::for_texts(traced.len()), Admission::Refuse)
+        .embed_tokenized(
+            &encoder,
+            tokens,
+            Lane::for_texts(traced.len()),
+            Admission::Refuse,
+        )
         .await?;
     blocking_steps(move |cancel| {
         let texts = texts.into_iter().zip(traced).zip(states);

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use siamese_encoder::InputKind;
+use siamese_encoder::{Encoder, InputKind};
 use siamese_index::{Reader, StoredDocument, StoredPassage, cosine, unit_or_zero};
 
 use super::{ExplainedItem, ExplainedPassage, ExplainedText};
@@ -38,6 +38,7 @@ struct StoredCandidates {
 /// As [`super::explain`].
 pub(super) async fn chosen(
     engine: &Engine,
+    encoder: &Arc<Encoder>,
     collection: &Arc<Reader>,
     items: [ExplainedItem; 2],
     room: &Room,
@@ -58,7 +59,9 @@ pub(super) async fn chosen(
     let mut vectors = Vec::with_capacity(2);
     for candidates in &candidates {
         vectors.push(match candidates {
-            Candidates::Text(text, kind) => Some(vector(engine, text.clone(), *kind).await?),
+            Candidates::Text(text, kind) => {
+                Some(vector(engine, encoder, text.clone(), *kind).await?)
+            }
             Candidates::Passages(_) => None,
         });
     }
@@ -77,9 +80,16 @@ pub(super) async fn chosen(
     .await
 }
 
-async fn vector(engine: &Engine, text: String, kind: InputKind) -> Result<Vec<f32>, ApiError> {
+async fn vector(
+    engine: &Engine,
+    encoder: &Arc<Encoder>,
+    text: String,
+    kind: InputKind,
+) -> Result<Vec<f32>, ApiError> {
     let texts = vec![text];
-    let embeddings = engine.embed_asked(texts, kind, Lane::for_texts(1)).await?;
+    let embeddings = engine
+        .embed_asked(encoder, texts, kind, Lane::for_texts(1))
+        .await?;
     let vector = embeddings.into_iter().next().map(|text| text.vector);
     vector
         .map(|vector| unit_or_zero(&vector))

@@ -103,7 +103,7 @@ where
         Stage::new(engine, collection, search).map_err(|error| error.of_search(nth))
     });
     let stages = stages.collect::<Result<Vec<_>, _>>()?;
-    let embeddings = embed_queries(engine, &stages).await?;
+    let embeddings = embed_queries(engine, collection, &stages).await?;
     let first_stage = Arc::new(FirstStage {
         collection: Arc::clone(collection),
         cursors: Arc::clone(&engine.cursors),
@@ -223,13 +223,24 @@ fn facet_bytes(facets: &[Facet]) -> usize {
 }
 
 /// Embeddings of all texts of all searches, in order.
-async fn embed_queries(engine: &Engine, stages: &[Stage]) -> Result<Vec<Embedding>, ApiError> {
+async fn embed_queries(
+    engine: &Engine,
+    collection: &Reader,
+    stages: &[Stage],
+) -> Result<Vec<Embedding>, ApiError> {
     let texts = stages
         .iter()
         .flat_map(|stage| stage.search.texts_to_encode());
     let texts: Vec<String> = texts.map(str::to_owned).collect();
+    if texts.is_empty() {
+        // Searches by words or by vectors need no encoder, and go on without one.
+        return Ok(Vec::new());
+    }
+    let encoder = engine.models.encoder_of(collection).await?;
     let lane = Lane::for_texts(texts.len());
-    engine.embed_asked(texts, InputKind::Query, lane).await
+    engine
+        .embed_asked(&encoder, texts, InputKind::Query, lane)
+        .await
 }
 
 impl Search {

@@ -56,7 +56,7 @@ pub(super) async fn second_stages(
         .map(|(page, second)| second.task(collection, page));
     let started_at = Instant::now();
     let scores = engine
-        .rerank(tasks.collect(), OverWindow::default())
+        .rerank(None, tasks.collect(), OverWindow::default())
         .await?;
     let reranking = started_at.elapsed();
     for ((page, second), scores) in staged.iter_mut().zip(scores) {
