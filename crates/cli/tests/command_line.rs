@@ -42,9 +42,21 @@ fn a_health_check_without_a_service_fails() {
 
 #[test]
 fn a_model_that_cannot_be_fetched_is_named() {
-    let output = siamese(&["model", "pull", "no/such-model"]);
+    let mut pull = Command::new(env!("CARGO_BIN_EXE_siamese"));
+    pull.args(["model", "pull", "no/such-model"]);
+    let output = pull
+        .env("HF_ENDPOINT", "http://127.0.0.1:9")
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("no/such-model"));
+    let output = siamese(&["model", "pull", "https://huggingface.co/a/b"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("no name on the Hugging Face hub"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]

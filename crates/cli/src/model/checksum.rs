@@ -6,8 +6,6 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::manifest::PinnedFile;
-
 const READ_BYTES: usize = 1 << 16;
 
 /// How a file on disk compares with its pin.
@@ -30,22 +28,22 @@ pub(crate) enum FileState {
 }
 
 impl FileState {
-    /// Compares the file at `path` with a pin. The size is looked at first, so that a file cut
+    /// Compares the file at `path` with its size and checksum. The size is looked at first, so that a file cut
     /// short costs nothing to tell.
     ///
     /// # Errors
     /// When the file is there and cannot be read.
-    pub(crate) fn of(path: &Path, pin: &PinnedFile) -> io::Result<Self> {
+    pub(crate) fn of(path: &Path, wanted_bytes: u64, wanted_sha256: &str) -> io::Result<Self> {
         let bytes = match fs_err::metadata(path) {
             Ok(metadata) => metadata.len(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::Missing),
             Err(error) => return Err(error),
         };
-        if bytes != pin.bytes {
+        if bytes != wanted_bytes {
             return Ok(Self::WrongSize { bytes });
         }
         let sha256 = sha256_of(path)?;
-        Ok(if sha256 == pin.sha256 {
+        Ok(if sha256 == wanted_sha256 {
             Self::Intact
         } else {
             Self::WrongContent { sha256 }
@@ -96,18 +94,14 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    const ABC: PinnedFile = PinnedFile {
-        path: "abc",
-        bytes: 3,
-        // FIPS 180-2, appendix B.1.
-        sha256: "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
-    };
+    /// Of "abc": FIPS 180-2, appendix B.1.
+    const SHA256: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     #[test]
     fn a_file_is_intact_missing_of_another_size_or_of_other_content() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("abc");
-        let state = || FileState::of(&path, &ABC).unwrap();
+        let state = || FileState::of(&path, 3, SHA256).unwrap();
         assert_eq!(state(), FileState::Missing);
         fs_err::write(&path, "abc").unwrap();
         assert_eq!(state(), FileState::Intact);

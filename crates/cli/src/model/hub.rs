@@ -56,17 +56,27 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    /// The hub, or the mirror that `$HF_ENDPOINT` names.
+    /// One model at the hub, or at the mirror that `$HF_ENDPOINT` names.
     pub(crate) fn from_environment(model: &PinnedModel) -> Self {
-        let endpoint = std::env::var(ENDPOINT_VARIABLE)
-            .ok()
-            .filter(|endpoint| !endpoint.is_empty());
-        let endpoint = endpoint.unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
-        Self::new(&endpoint, model, Patience::default())
+        Self::new(&endpoint(), model, Patience::default())
     }
 
-    /// A hub at `endpoint`, such as `https://huggingface.co`.
+    /// The hub or its mirror, without a model.
+    pub(super) fn of_environment(patience: Patience) -> Self {
+        Self::at(&endpoint(), patience)
+    }
+
+    /// One model at a hub at `endpoint`, such as `https://huggingface.co`.
     pub(crate) fn new(endpoint: &str, model: &PinnedModel, patience: Patience) -> Self {
+        Self {
+            name: model.name,
+            revision: model.revision,
+            ..Self::at(endpoint, patience)
+        }
+    }
+
+    /// A hub, without a model.
+    pub(super) fn at(endpoint: &str, patience: Patience) -> Self {
         let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier);
         let config = Agent::config_builder()
             .tls_config(tls.build())
@@ -78,9 +88,30 @@ impl Hub {
         Self {
             agent: config.build().into(),
             endpoint: endpoint.trim_end_matches('/').to_owned(),
-            name: model.name,
-            revision: model.revision,
+            name: "",
+            revision: "",
         }
+    }
+
+    /// What is at a path of the hub, at most `max_bytes` of it.
+    ///
+    /// # Errors
+    /// When there is no answer, or another than the thing itself.
+    pub(super) fn get(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>, SourceError> {
+        let mut response = self.agent.get(format!("{}/{path}", self.endpoint)).call()?;
+        if response.status() != StatusCode::OK {
+            return Err(SourceError::Refused {
+                status: response.status().as_u16(),
+                file: path.to_owned(),
+            });
+        }
+        let body = response.body_mut().with_config().limit(max_bytes);
+        Ok(body.read_to_vec()?)
+    }
+
+    /// Where it is.
+    pub(super) fn endpoint(&self) -> &str {
+        &self.endpoint
     }
 
     /// Fetches one file, from where an earlier attempt left off.
@@ -155,10 +186,17 @@ impl Hub {
             StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => Ok(()),
             status => Err(SourceError::Refused {
                 status: status.as_u16(),
-                file: file.path,
+                file: file.path.to_owned(),
             }),
         }
     }
+}
+
+/// Where the hub or its mirror is.
+fn endpoint() -> String {
+    let endpoint = std::env::var(ENDPOINT_VARIABLE).ok();
+    let endpoint = endpoint.filter(|endpoint| !endpoint.is_empty());
+    endpoint.unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned())
 }
 
 impl Source for Hub {

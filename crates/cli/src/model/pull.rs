@@ -106,7 +106,7 @@ fn fetch(
 
 fn is_intact(model: &PinnedModel, folder: &Path) -> io::Result<bool> {
     for file in model.files {
-        if FileState::of(&folder.join(file.path), file)? != FileState::Intact {
+        if file.state(&folder.join(file.path))? != FileState::Intact {
             return Ok(false);
         }
     }

