@@ -93,6 +93,10 @@ struct Account {
     warnings: Vec<Warning>,
 }
 
+/// Why a text has no vector.
+const KNOWS_NO_WORD: &str =
+    "the model knows no word of this text, or of one of its passages, and so makes no vector of it";
+
 /// What a draft needs.
 enum Step {
     /// Nothing new to encode; it has this many passages.
@@ -240,14 +244,18 @@ fn step(
             Ok(Step::Keep(passages))
         }
         WritePlan::Encode => {
+            let about_text = |detail| ApiError::about(RequestPart::DocumentText(place), detail);
             let chunked = chunker.chunk(draft.title.as_deref(), &draft.text);
-            chunked.map(Step::Encode).map_err(|error| match error {
-                ChunkError::TooManyPassages { .. } => {
-                    ApiError::about(RequestPart::DocumentText(place), error.to_string())
-                }
+            let chunked = chunked.map_err(|error| match error {
+                ChunkError::TooManyPassages { .. } => about_text(error.to_string()),
                 ChunkError::Ended(error) => error,
                 ChunkError::Encoder(error) => ApiError::internal(error),
-            })
+            })?;
+            // Static models put no special tokens around a text. Of none at all they make zeros.
+            if chunked.tokenized.iter().any(|text| text.tokens_kept() == 0) {
+                return Err(about_text(KNOWS_NO_WORD.to_owned()));
+            }
+            Ok(Step::Encode(chunked))
         }
     }
 }
