@@ -1,4 +1,4 @@
-//! Text to token ids, with an account of what did not fit.
+//! The tokenizer of a model folder.
 
 use std::ops::Range;
 use std::path::Path;
@@ -7,177 +7,11 @@ use tokenizers::{
     Encoding, PostProcessor, PostProcessorWrapper, Token, Tokenizer, TruncationDirection,
 };
 
+use super::pieces::{first_piece, pieces};
+use super::text::{TextToken, TokenizedText, Truncation};
+use super::window::{Frame, Kept};
 use crate::files::read;
 use crate::{Error, InputKind};
-
-/// A tokenizer keeps some hundred bytes for each token while it works: a document of a megabyte of punctuation
-/// took 500 MB of memory. Longer texts than this go through it in pieces; what an encoder's window keeps of them
-/// is nearly always in the first one.
-const MAX_PIECE_BYTES: usize = 32 << 10;
-
-/// A text as token ids, cut at the encoder's window.
-#[derive(Debug, Clone)]
-pub struct TokenizedText {
-    pub(crate) ids: Vec<u32>,
-    pub(crate) type_ids: Vec<u32>,
-    /// Which of a model's towers it is for.
-    pub(crate) kind: InputKind,
-    /// Tokens at the start that belong to a prompt which pooling leaves out.
-    pub(crate) prompt_tokens: usize,
-    /// Whether the states of all tokens are wanted instead of one vector.
-    pub(crate) wants_token_states: bool,
-    tokens_seen: usize,
-    /// Kept tokens that are the text's own, and those of them that the vocabulary lacks.
-    own_tokens: usize,
-    unknown_tokens: usize,
-}
-
-impl TokenizedText {
-    /// Tokens of the whole text, prompt and special tokens included.
-    pub fn tokens_seen(&self) -> usize {
-        self.tokens_seen
-    }
-
-    /// Tokens that are encoded, special tokens included; what the text costs in a batch.
-    pub fn tokens_kept(&self) -> usize {
-        self.ids.len()
-    }
-
-    /// Tokens that are encoded and are neither prompt nor special ones.
-    pub fn own_tokens(&self) -> usize {
-        self.own_tokens
-    }
-
-    /// Those of its own tokens that stand for something that the model has no token for. The model cannot tell
-    /// them apart.
-    pub fn unknown_tokens(&self) -> usize {
-        self.unknown_tokens
-    }
-
-    /// The same text, of which [`crate::Encoder`] returns the last states of all its tokens, one after the
-    /// other, instead of one vector.
-    #[must_use]
-    pub fn for_token_states(self) -> Self {
-        Self {
-            wants_token_states: true,
-            ..self
-        }
-    }
-
-    /// Whether the text passed the encoder's window.
-    pub fn is_truncated(&self) -> bool {
-        self.tokens_seen > self.ids.len()
-    }
-}
-
-/// Which end of a text over the window is left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Truncation {
-    /// What comes last.
-    #[default]
-    End,
-    /// What comes first.
-    Start,
-}
-
-/// What to encode.
-#[derive(Debug, Clone, Copy)]
-pub enum TextInput<'a> {
-    /// A text.
-    Text(&'a str),
-    /// The ids of a text's tokens, with the special tokens around them or without.
-    Ids(&'a [u32]),
-}
-
-/// A token of a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TextToken {
-    /// Its place in the vocabulary.
-    pub id: u32,
-    /// The characters that it stands for; none of a special token that belongs to no text.
-    pub span: Option<Range<usize>>,
-}
-
-/// How many special tokens stand around a text.
-#[derive(Debug, Clone, Copy)]
-struct Frame {
-    opening: usize,
-    closing: usize,
-}
-
-impl Frame {
-    fn of(encoding: &Encoding) -> Self {
-        let special = encoding.get_special_tokens_mask();
-        let closing = special.iter().rev().take_while(|mask| **mask == 1).count();
-        let before = &special[..special.len() - closing];
-        Self {
-            opening: before.iter().take_while(|mask| **mask == 1).count(),
-            closing,
-        }
-    }
-
-    fn tokens(self) -> usize {
-        self.opening + self.closing
-    }
-}
-
-/// The tokens of a text that fit into the window.
-#[derive(Debug)]
-struct Kept {
-    ids: Vec<u32>,
-    type_ids: Vec<u32>,
-    room: usize,
-    truncation: Truncation,
-    seen: usize,
-}
-
-impl Kept {
-    fn new(room: usize, truncation: Truncation) -> Self {
-        Self {
-            ids: Vec::new(),
-            type_ids: Vec::new(),
-            room,
-            truncation,
-            seen: 0,
-        }
-    }
-
-    fn push(&mut self, ids: &[u32], type_ids: &[u32]) {
-        self.seen += ids.len();
-        match self.truncation {
-            Truncation::End => {
-                let fitting = ids.len().min(self.room - self.ids.len());
-                self.ids.extend_from_slice(&ids[..fitting]);
-                self.type_ids.extend_from_slice(&type_ids[..fitting]);
-            }
-            Truncation::Start => {
-                self.ids.extend_from_slice(ids);
-                self.type_ids.extend_from_slice(type_ids);
-                let over = self.ids.len().saturating_sub(self.room);
-                self.ids.drain(..over);
-                self.type_ids.drain(..over);
-            }
-        }
-    }
-
-    /// The tokens with the special ones of `encoding` around them.
-    fn framed(self, frame: Frame, encoding: &Encoding) -> TokenizedText {
-        let framed = |inner: Vec<u32>, all: &[u32]| {
-            let (opening, closing) = (&all[..frame.opening], &all[all.len() - frame.closing..]);
-            [opening, &inner, closing].concat()
-        };
-        TokenizedText {
-            ids: framed(self.ids, encoding.get_ids()),
-            type_ids: framed(self.type_ids, encoding.get_type_ids()),
-            kind: InputKind::Query,
-            prompt_tokens: 0,
-            wants_token_states: false,
-            tokens_seen: self.seen + frame.tokens(),
-            own_tokens: 0,
-            unknown_tokens: 0,
-        }
-    }
-}
 
 /// The first text of pairs: its tokens, at most a window of them.
 #[derive(Debug)]
@@ -579,35 +413,6 @@ fn unknown_token(tokenizer: &Tokenizer, bytes: &[u8]) -> Option<u32> {
     by_text.or(model.unk_id)
 }
 
-/// A text in pieces of at most [`MAX_PIECE_BYTES`]; none of an empty one.
-fn pieces(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        let (piece, after) = first_piece(rest);
-        rest = after;
-        (!piece.is_empty()).then_some(piece)
-    })
-}
-
-/// The first piece of a text, and the rest. A piece ends before white space if it can, since the white
-/// space before a word belongs to it, else beside punctuation, else between two characters.
-fn first_piece(text: &str) -> (&str, &str) {
-    if text.len() <= MAX_PIECE_BYTES {
-        return (text, "");
-    }
-    let end = text.floor_char_boundary(MAX_PIECE_BYTES);
-    let second_half = end / 2..end;
-    let last = |is_border: fn(u8) -> bool| {
-        let bytes = &text.as_bytes()[second_half.clone()];
-        let place = bytes.iter().rposition(|byte| is_border(*byte));
-        place.map(|place| second_half.start + place)
-    };
-    let end = last(|byte| byte.is_ascii_whitespace())
-        .or_else(|| last(|byte| byte.is_ascii_punctuation()))
-        .unwrap_or(end);
-    text.split_at(end)
-}
-
 fn keep(encoding: &mut Encoding, tokens: usize, truncation: Truncation) {
     let direction = match truncation {
         Truncation::End => TruncationDirection::Right,
@@ -666,22 +471,6 @@ mod tests {
         assert_eq!(longest_first(8, 9, 11), (5, 6));
         assert_eq!(longest_first(9, 8, 11), (6, 5));
         assert_eq!(longest_first(9, 9, 11), (5, 6));
-    }
-
-    #[test]
-    fn long_texts_go_in_pieces_that_end_before_white_space_if_they_can() {
-        for (unit, start) in [("a b ", " "), ("ab,", ","), ("aé", ""), ("\u{301}", "")] {
-            let text = unit.repeat((3 * MAX_PIECE_BYTES) / unit.len());
-            let all: Vec<_> = pieces(&text).collect();
-            assert_eq!(all.concat(), text);
-            assert!((3..=6).contains(&all.len()), "{unit}: {}", all.len());
-            assert!(
-                all[1..].iter().all(|piece| piece.starts_with(start)),
-                "{unit}"
-            );
-        }
-        assert_eq!(pieces("").count(), 0);
-        assert_eq!(pieces(&"a".repeat(MAX_PIECE_BYTES)).count(), 1);
     }
 
     #[test]

@@ -1,0 +1,10 @@
+//! Text to token ids, with an account of what did not fit.
+
+mod pieces;
+mod text;
+mod tokenizer;
+mod window;
+
+pub(crate) use tokenizer::{TextTokenizer, TokenizerOptions};
+
+pub use text::{TextInput, TextToken, TokenizedText, Truncation};
