@@ -23,6 +23,7 @@ mod evaluation;
 mod explanations;
 mod files;
 mod filters;
+mod generations;
 mod house_rules;
 mod http2;
 mod jobs;

@@ -214,6 +214,33 @@ impl Service {
         Ok(self.answered(response)?.status() == StatusCode::OK)
     }
 
+    /// What `route` of the collection answers.
+    ///
+    /// # Errors
+    /// When the service refuses, or its answer is not JSON.
+    pub(crate) fn get(&self, route: &str) -> Result<Value> {
+        let get = self.agent.get(self.collection_url(route));
+        self.json(self.checked(get.call())?)
+    }
+
+    /// Deletes what is at `route` of the collection.
+    ///
+    /// # Errors
+    /// When the service refuses.
+    pub(crate) fn delete(&self, route: &str) -> Result<(), ServiceError> {
+        let delete = self.agent.delete(self.collection_url(route));
+        self.checked(delete.call()).map(drop)
+    }
+
+    /// What is known of a job.
+    ///
+    /// # Errors
+    /// When the service refuses, or its answer is not JSON.
+    pub(crate) fn job(&self, id: &str) -> Result<Value> {
+        let get = self.agent.get(format!("{}/jobs/{id}", self.url));
+        self.json(self.checked(get.call())?)
+    }
+
     /// Makes the collection if it is not there.
     ///
     /// # Errors

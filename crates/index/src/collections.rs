@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use crate::clock::now_ms;
 use crate::collection::{Collection, CollectionLoader};
 use crate::drops::Drops;
+use crate::generations::NamedCollection;
 use crate::store::{CollectionRecord, Key, WriteBatch, next_collection_id};
 use crate::{CollectionEncoder, CollectionSettings, Error, IndexOptions, check_collection_name};
 
@@ -23,15 +24,15 @@ pub enum PutOutcome {
     Unchanged,
 }
 
-type ByName = BTreeMap<String, Arc<Collection>>;
+type ByName = BTreeMap<String, NamedCollection>;
 
 /// All collections, and what makes and deletes them.
 #[derive(Debug)]
 pub(crate) struct Collections {
-    by_name: RwLock<ByName>,
+    pub(crate) by_name: RwLock<ByName>,
     /// Held while collections are made or deleted.
     changing: Mutex<()>,
-    loader: CollectionLoader,
+    pub(crate) loader: CollectionLoader,
     drops: Drops,
     default_settings: CollectionSettings,
     max_collections: usize,
@@ -44,7 +45,7 @@ impl Collections {
     /// A store that cannot be read or written.
     pub(crate) fn open(loader: CollectionLoader, options: &IndexOptions) -> Result<Self, Error> {
         let by_name = loader.load_all()?;
-        let ids: Vec<_> = by_name.values().map(|collection| collection.id()).collect();
+        let ids: Vec<_> = by_name.values().flat_map(NamedCollection::ids).collect();
         loader.folders.sweep(&ids);
         let collections = Self {
             by_name: RwLock::new(by_name),
@@ -62,7 +63,7 @@ impl Collections {
     }
 
     pub(crate) fn get(&self, name: &str) -> Result<Arc<Collection>, Error> {
-        let found = self.read().get(name).cloned();
+        let found = self.read().get(name).map(|named| Arc::clone(&named.active));
         found.ok_or_else(|| Error::CollectionNotFound {
             name: name.to_owned(),
         })
@@ -70,7 +71,19 @@ impl Collections {
 
     /// All collections, ordered by name.
     pub(crate) fn all(&self) -> Vec<Arc<Collection>> {
-        self.read().values().cloned().collect()
+        let named = self.read();
+        named
+            .values()
+            .map(|named| Arc::clone(&named.active))
+            .collect()
+    }
+
+    /// All generations of all collections.
+    pub(crate) fn all_generations(&self) -> Vec<Arc<Collection>> {
+        self.read()
+            .values()
+            .flat_map(NamedCollection::all)
+            .collect()
     }
 
     /// What makes the vectors of collections that name no encoder.
@@ -94,8 +107,8 @@ impl Collections {
         settings.check()?;
         self.loader.store.check_writable()?;
         let changing = self.lock_changes();
-        let existing = self.get(name).ok();
-        if let Some(collection) = &existing {
+        let existing = self.named(name).ok();
+        if let Some(collection) = existing.as_ref().map(|named| &named.active) {
             let (before, made_by) = (collection.settings(), collection.encoder());
             if before == *settings && *made_by == *encoder {
                 return Ok((Arc::clone(collection), PutOutcome::Unchanged));
@@ -130,7 +143,7 @@ impl Collections {
                 max_collections: self.max_collections,
             });
         }
-        let collection = self.replace(&changing, name, existing.as_deref(), *settings, encoder)?;
+        let collection = self.replace(&changing, name, existing.as_ref(), *settings, encoder)?;
         Ok((collection, PutOutcome::Created))
     }
 
@@ -138,18 +151,19 @@ impl Collections {
     pub(crate) fn delete(&self, name: &str) -> Result<(), Error> {
         self.loader.store.check_writable()?;
         let changing = self.lock_changes();
-        let collection = self.get(name)?;
+        let collection = self.named(name)?;
         if name == DEFAULT_COLLECTION {
             let (settings, encoder) = (self.default_settings, &self.loader.encoder);
-            self.replace(&changing, name, Some(&*collection), settings, encoder)?;
+            self.replace(&changing, name, Some(&collection), settings, encoder)?;
             return Ok(());
         }
         let mut batch = WriteBatch::freeing_room();
         batch.remove(&Key::collection(name));
-        batch.put(&Key::dropped(collection.id()), Vec::new());
-        collection.writer().retire(|| self.commit(batch))?;
+        self.retire(name, &collection, batch)?;
         self.write().remove(name);
-        self.drops.clear(&collection);
+        collection
+            .all()
+            .for_each(|generation| self.drops.clear(&generation));
         Ok(())
     }
 
@@ -159,7 +173,7 @@ impl Collections {
         &self,
         _changing: &MutexGuard<'_, ()>,
         name: &str,
-        old: Option<&Collection>,
+        old: Option<&NamedCollection>,
         settings: CollectionSettings,
         encoder: &CollectionEncoder,
     ) -> Result<Arc<Collection>, Error> {
@@ -170,7 +184,9 @@ impl Collections {
             settings,
             encoder: Some(encoder.clone()),
         };
-        let collection = self.loader.load(name.to_owned(), &record)?;
+        let family = Arc::default();
+        let collection = self.loader.load(name.to_owned(), &record, &family)?;
+        family.join(collection.writer(), || Ok(()))?;
         let mut batch = match old {
             Some(_) => WriteBatch::freeing_room(),
             None => WriteBatch::default(),
@@ -178,34 +194,49 @@ impl Collections {
         batch.put(&Key::next_collection(), (id.0 + 1).to_le_bytes().to_vec());
         batch.put(&Key::collection(name), record.to_bytes());
         match old {
-            Some(old) => {
-                batch.put(&Key::dropped(old.id()), Vec::new());
-                old.writer().retire(|| self.commit(batch))?;
-            }
+            Some(old) => self.retire(name, old, batch)?,
             None => self.commit(batch)?,
         }
-        self.write()
-            .insert(name.to_owned(), Arc::clone(&collection));
+        self.write().insert(
+            name.to_owned(),
+            NamedCollection::new(Arc::clone(&collection), family),
+        );
         if let Some(old) = old {
-            self.drops.clear(old);
+            old.all()
+                .for_each(|generation| self.drops.clear(&generation));
         }
         Ok(collection)
     }
 
-    fn commit(&self, batch: WriteBatch) -> Result<(), Error> {
+    /// Commits a batch after which no generation of a collection is there any more.
+    fn retire(
+        &self,
+        name: &str,
+        old: &NamedCollection,
+        mut batch: WriteBatch,
+    ) -> Result<(), Error> {
+        let ids: Vec<_> = old.ids().collect();
+        for id in &ids {
+            batch.put(&Key::dropped(*id), Vec::new());
+        }
+        batch.remove(&Key::generations(name));
+        old.family.retire(&ids, || self.commit(batch))
+    }
+
+    pub(crate) fn commit(&self, batch: WriteBatch) -> Result<(), Error> {
         let sequence = self.loader.store.apply(batch)?;
         self.loader.store.make_durable(sequence)
     }
 
-    fn lock_changes(&self) -> MutexGuard<'_, ()> {
+    pub(crate) fn lock_changes(&self) -> MutexGuard<'_, ()> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, ByName> {
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, ByName> {
         self.by_name.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, ByName> {
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, ByName> {
         self.by_name.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -70,6 +70,40 @@ pub enum Error {
         /// What was asked for.
         wanted: Box<EncoderIdentity>,
     },
+    /// A collection has no generation of this number.
+    #[error("the collection {name:?} has no generation {number}")]
+    GenerationNotFound {
+        /// The collection.
+        name: String,
+        /// The number asked for.
+        number: u32,
+    },
+    /// A generation is not in a state for what is to be done with it.
+    #[error("generation {number} of the collection {name:?} {reason}")]
+    GenerationState {
+        /// The collection.
+        name: String,
+        /// The generation.
+        number: u32,
+        /// Why it cannot be done.
+        reason: &'static str,
+    },
+    /// There is no room for another generation.
+    #[error("the collection {name:?} has {max_generations} generations already; delete one first")]
+    TooManyGenerations {
+        /// The collection.
+        name: String,
+        /// The limit.
+        max_generations: usize,
+    },
+    /// Documents come with vectors for one generation of several.
+    #[error(
+        "the collection {name:?} has several generations, and vectors are given for one; delete the others first"
+    )]
+    OtherGenerations {
+        /// The collection.
+        name: String,
+    },
     /// The data was written by a newer version of this program.
     #[error(
         "the data has format {stored}, but this version reads formats up to {supported} only; use the newer version that wrote it"

@@ -28,7 +28,7 @@ pub struct Index {
     _maintainer: Maintainer,
     _watch: Watch,
     compactor: Compactor,
-    collections: Arc<Collections>,
+    pub(crate) collections: Arc<Collections>,
     health: Arc<Health>,
     memory: Arc<MemoryBudget>,
     snapshots: SnapshotFolder,
@@ -176,7 +176,7 @@ impl Index {
     /// Does all background work now, as if nothing were written for a while. Returns whether it
     /// succeeded; the log says why not.
     pub fn settle(&self) -> bool {
-        let collections = self.collections();
+        let collections = self.collections.all_generations();
         let mut outcomes = collections
             .iter()
             .map(|collection| work_off(collection, true));
@@ -280,7 +280,7 @@ impl Index {
     /// # Errors
     /// When the folder cannot be read.
     pub fn disk_bytes(&self) -> Result<u64, Error> {
-        let collections = self.collections().into_iter();
+        let collections = self.collections.all_generations().into_iter();
         let segments: u64 = collections
             .map(|collection| collection.stats())
             .map(|stats| stats.segment_bytes + stats.lexical_bytes)

@@ -21,6 +21,7 @@ mod encoder_identity;
 mod error;
 mod file_identity;
 mod filter;
+mod generations;
 mod health;
 mod index;
 mod job_files;
@@ -49,9 +50,9 @@ pub use cancel::Cancel;
 pub use collection::{
     Alike, AlikeMode, AlikeOptions, AlikePair, AlikeScope, AlikeSide, AlikeSides, Cluster,
     ClusterForm, ClusterMember, ClusterOptions, Clusters, Collection, CollectionStats, Facet,
-    FacetRequest, FacetValue, Fusion, Hit, HitContent, HitParts, HitScores, HitSet, Moment, Query,
-    Reader, ScoredPassage, SearchOptions, SearchResults, Total, UpsertStatus, WritePlan, Writer,
-    document_vector,
+    FacetRequest, FacetValue, Fusion, GenerationWrites, Hit, HitContent, HitParts, HitScores,
+    HitSet, Moment, Query, Reader, ScoredPassage, SearchOptions, SearchResults, Total,
+    UpsertStatus, WritePlan, Writer, document_vector,
 };
 pub use collections::{DEFAULT_COLLECTION, PutOutcome};
 pub use compaction::{CompactionReport, compact};
@@ -65,6 +66,7 @@ pub use filter::{
     Comparison, Condition, FieldPath, FieldPathError, Filter, Number, Scalar, Timestamp,
     TimestampError,
 };
+pub use generations::Generation;
 pub use health::{Health, HealthCondition};
 pub use index::Index;
 pub use job_files::{JobFiles, JobResultFile};
@@ -82,7 +84,7 @@ pub use snapshots::{
     CollectionCounts, SnapshotInfo, SnapshotManifest, SnapshotOptions, restore_snapshot,
     verify_snapshot,
 };
-pub use store::Reclaim;
+pub use store::{GenerationState, Reclaim};
 pub use vectors::{
     AllPairs, MostAlike, Pair, PairSink, alike_pairs, cosine, mean_unit, most_alike, normalized,
     unit_or_zero,

@@ -45,7 +45,7 @@ impl Maintainer {
 impl Drop for Maintainer {
     fn drop(&mut self) {
         self.bell.close();
-        let collections = self.collections.all();
+        let collections = self.collections.all_generations();
         collections
             .iter()
             .for_each(|collection| collection.writer().stop_maintenance());
@@ -73,7 +73,7 @@ fn run(bell: &Bell, collections: &Collections, health: &Health) {
             collections.drops().retry(goes_on)
         });
         let mut succeeded = cleared == Some(true);
-        for collection in collections.all() {
+        for collection in collections.all_generations() {
             let is_idle = woken == Woken::Quiet && collection.writer().is_idle();
             let worked = health.survive("building segments", || work_off(&collection, is_idle));
             succeeded &= worked == Some(true);

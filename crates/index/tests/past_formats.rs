@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use siamese_index::{
     Chunking, Collection, CollectionSettings, DEFAULT_ENCODER, DocumentDraft, DocumentWrite,
-    DuplicateAction, EncoderIdentity, Index, IndexOptions, Language, Metadata, NewPassage,
-    OnDuplicate, PassageSize, SearchOptions, WordQuery, WordSettings,
+    DuplicateAction, EncoderIdentity, GenerationState, Index, IndexOptions, Language, Metadata,
+    NewPassage, OnDuplicate, PassageSize, SearchOptions, WordQuery, WordSettings,
 };
 
 /// The encoder that made the folders.
@@ -216,6 +216,25 @@ fn collections_of_a_folder_of_format_6_have_the_encoder_that_it_had() {
         assert_eq!((watched.on_duplicate, watched.graph.m), (Some(REJECT), 8));
         let empty = index.collection("empty").unwrap();
         assert_eq!(empty.encoder().identity, opened);
+        add(&index.collection("default").unwrap());
+    }
+}
+
+#[test]
+fn collections_of_a_folder_of_format_7_have_one_generation_each() {
+    let folder = copy_of("format-7");
+    for round in 0..2 {
+        let index = open(folder.path());
+        for (name, documents, dimensions) in [("default", 2 + round, 36), ("dense", 1, 20)] {
+            let generations = index.generations(name).unwrap();
+            let [only] = generations.as_slice() else {
+                panic!("{name} has {} generations", generations.len());
+            };
+            assert_eq!((only.number, only.state), (1, GenerationState::Active));
+            let reader = only.collection.reader();
+            assert_eq!(reader.dimensions(), dimensions);
+            assert_eq!(only.collection.stats().documents, documents);
+        }
         add(&index.collection("default").unwrap());
     }
 }

@@ -154,6 +154,23 @@ impl Engine {
         Ok(Arc::clone(self.collection(name)?.reader()))
     }
 
+    /// What reads a generation of the collection of this name; the active one without a number.
+    ///
+    /// # Errors
+    /// 404 when there is no such collection or generation.
+    pub(crate) fn reader_of(
+        &self,
+        name: &str,
+        generation: Option<u32>,
+    ) -> Result<Arc<Reader>, ApiError> {
+        let Some(number) = generation else {
+            return self.reader(name);
+        };
+        self.collection(name)?;
+        let generation = self.index.generation(name, number)?;
+        Ok(Arc::clone(generation.collection.reader()))
+    }
+
     /// What writes the collection of this name.
     ///
     /// # Errors

@@ -55,6 +55,8 @@ pub(crate) enum ErrorCode {
     SnapshotNotFound,
     /// No such job.
     JobNotFound,
+    /// No such generation of the collection.
+    GenerationNotFound,
     /// The cursor is kept no more; search again from the first page.
     CursorExpired,
     /// The route exists, but not with this method.
@@ -106,6 +108,7 @@ impl ErrorCode {
         Self::RerankerNotFound,
         Self::SnapshotNotFound,
         Self::JobNotFound,
+        Self::GenerationNotFound,
         Self::CursorExpired,
         Self::MethodNotAllowed,
         Self::Conflict,
@@ -160,6 +163,7 @@ impl ErrorCode {
             Self::RerankerNotFound => (StatusCode::NOT_FOUND, "There is no reranker"),
             Self::SnapshotNotFound => (StatusCode::NOT_FOUND, "There is no such snapshot"),
             Self::JobNotFound => (StatusCode::NOT_FOUND, "There is no such job"),
+            Self::GenerationNotFound => (StatusCode::NOT_FOUND, "There is no such generation"),
             Self::CursorExpired => (StatusCode::GONE, "The cursor has expired"),
             Self::MethodNotAllowed => (
                 StatusCode::METHOD_NOT_ALLOWED,

@@ -15,10 +15,14 @@ impl From<Error> for ApiError {
             Error::CollectionNotFound { .. } => Self::new(ErrorCode::CollectionNotFound, detail),
             Error::SettingsConflict { .. }
             | Error::OtherEncoder { .. }
+            | Error::GenerationState { .. }
+            | Error::TooManyGenerations { .. }
+            | Error::OtherGenerations { .. }
             | Error::Stale { .. }
             | Error::TooManyCollections { .. }
             | Error::SnapshotInProgress
             | Error::TooManySnapshots { .. } => Self::new(ErrorCode::Conflict, detail),
+            Error::GenerationNotFound { .. } => Self::new(ErrorCode::GenerationNotFound, detail),
             Error::SnapshotNotFound { .. } => Self::new(ErrorCode::SnapshotNotFound, detail),
             Error::SnapshotOverrun { .. } => Self::overloaded(detail, SNAPSHOT_RETRY_AFTER_S),
             Error::Cancelled => Self::not_ready("the service is stopping"),

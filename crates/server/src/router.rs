@@ -28,8 +28,8 @@ use crate::openapi;
 use crate::origin::AllowedOrigins;
 use crate::routes::{
     clusters, cohere, collections, docs, documents, duplicates, embed, embed_all, encoder,
-    explanation, export, health, info, jobs, main_task, predict, rerank, reranker, search,
-    search_batch, search_query, similarity, snapshots, tokenize, v1,
+    explanation, export, generations, health, info, jobs, main_task, predict, rerank, reranker,
+    search, search_batch, search_query, similarity, snapshots, tokenize, v1,
 };
 use crate::tidy_path::tidy_path;
 
@@ -125,6 +125,10 @@ fn quick_routes() -> OpenApiRouter<App> {
             collections::get,
             collections::delete
         ))
+        .routes(routes!(generations::list, generations::post))
+        .routes(routes!(generations::get, generations::delete))
+        .routes(routes!(generations::activate))
+        .routes(routes!(generations::resume))
         .routes(routes!(snapshots::download, snapshots::delete))
         .routes(routes!(jobs::list, jobs::start))
         .routes(routes!(jobs::get, jobs::delete))

@@ -18,7 +18,7 @@ use crate::models::{
     ModelFolders, Models, Pinned, default_encoder, default_reranker, identity_of, weights_bytes,
 };
 use crate::queue::{EncodeQueue, EncoderThreads};
-use crate::service::{Cursors, QueryCache, default_chunking};
+use crate::service::{Cursors, QueryCache, default_chunking, resume_all};
 use crate::{metrics, open_files, router, stall_watch};
 
 /// Connections that may wait to be accepted. The system drops what comes on top, and whoever is dropped
@@ -142,6 +142,8 @@ async fn run(
     let (engine, encoder_threads) = loaded;
     stall_watch::start(&engine.index, &app.settings().storage)?;
     app.set_engine(engine);
+    let resumed = app.clone();
+    tokio::task::spawn_blocking(move || resume_all(&resumed)).await?;
     tracing::info!("ready");
     let stop = signal.told().await;
     tracing::info!("stopping");

@@ -7,6 +7,7 @@ mod dedup;
 mod demo;
 mod eval;
 mod export;
+mod generation;
 mod healthcheck;
 mod import;
 mod ingest;
@@ -43,6 +44,8 @@ enum Command {
     Eval(eval::Eval),
     Export(export::Export),
     Import(import::Import),
+    Generation(generation::Generation),
+    Reencode(generation::Reencode),
     Snapshot(snapshot::Snapshot),
     Compact(compact::Compact),
     Model(model::Model),
@@ -70,6 +73,8 @@ impl Arguments {
             Command::Eval(command) => command.run(),
             Command::Export(command) => command.run(),
             Command::Import(command) => command.run(),
+            Command::Generation(command) => command.run(),
+            Command::Reencode(command) => command.run(),
             Command::Snapshot(command) => command.run(),
             Command::Compact(command) => command.run(),
             Command::Model(command) => command.run(),

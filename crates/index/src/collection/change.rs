@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Writer;
 use super::body::Body;
-use super::state::State;
+use super::state::{State, WriterState};
 use crate::content_hash::ContentHash;
 use crate::lexical::{PieceBuilder, WordCounts};
 use crate::metadata_index::MetadataIndex;
@@ -44,6 +44,18 @@ pub(super) struct Times {
 }
 
 impl Change {
+    /// Nothing yet, at a moment.
+    pub(super) fn of(state: &WriterState, batch: WriteBatch, now_ms: u64) -> Self {
+        Self {
+            batch,
+            state: state.staged.clone(),
+            new_words: PieceBuilder::default(),
+            counters: state.counters,
+            now_ms,
+            adds: false,
+        }
+    }
+
     /// The times of a document that changes now.
     pub(super) fn times_since(&self, created_at_ms: u64) -> Times {
         Times {
@@ -67,11 +79,13 @@ impl Change {
 }
 
 impl Writer {
+    /// Stores a document. One that is new here has these times; without them it is new everywhere.
     pub(super) fn put<D: Borrow<DocumentDraft>>(
         &self,
         change: &mut Change,
         document: &DocumentWrite<D>,
         words: Vec<WordCounts>,
+        times: Option<Times>,
     ) -> Result<UpsertStatus, Error> {
         let draft = document.draft();
         let hash = ContentHash::of(draft);
@@ -86,7 +100,7 @@ impl Writer {
                 id: draft.id.clone(),
             }),
             (None, Some(passages)) => {
-                let times = change.times_since(change.now_ms);
+                let times = times.unwrap_or_else(|| change.times_since(change.now_ms));
                 let passages = passages.iter().zip(words).collect();
                 self.create(change, draft, passages, hash, times)?;
                 Ok(UpsertStatus::Created)

@@ -4,6 +4,7 @@ use super::Writer;
 use super::change::Change;
 use crate::Error;
 use crate::filter::Filter;
+use crate::store::WriteBatch;
 
 /// Documents deleted in one batch: bounds how long other writers wait.
 const MAX_DOCUMENTS_PER_BATCH: usize = 1000;
@@ -20,20 +21,29 @@ impl Writer {
         // Numbers ascend, so this bounds the loop whatever other writers do.
         let mut end = None;
         loop {
-            let batch = self.write_freeing_room(|change| {
+            let fill = |change: &mut Change| {
                 let end = *end.get_or_insert(change.next_document());
                 self.delete_some(change, filter, end)
+            };
+            let freeing = WriteBatch::freeing_room();
+            let batch = self.write_all(freeing, fill, |member, change, ids| {
+                member.remove_by_id(change, ids)
             })?;
-            deleted += batch;
-            if batch < MAX_DOCUMENTS_PER_BATCH as u64 {
+            deleted += batch.len() as u64;
+            if batch.len() < MAX_DOCUMENTS_PER_BATCH {
                 return Ok(deleted);
             }
         }
     }
 
-    fn delete_some(&self, change: &mut Change, filter: &Filter, end: u32) -> Result<u64, Error> {
+    fn delete_some(
+        &self,
+        change: &mut Change,
+        filter: &Filter,
+        end: u32,
+    ) -> Result<Vec<String>, Error> {
         let passing = self.reader.passing(&change.state.metadata, filter)?;
-        let mut deleted = 0;
+        let mut deleted = Vec::new();
         for number in passing
             .into_iter()
             .take_while(|number| *number < end)
@@ -44,7 +54,7 @@ impl Writer {
             let record = self.reader.document_record(&id)?;
             let record = record.ok_or_else(|| self.reader.unreadable("a document's record"))?;
             self.remove(change, &id, &record)?;
-            deleted += 1;
+            deleted.push(id);
         }
         Ok(deleted)
     }

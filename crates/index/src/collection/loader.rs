@@ -6,14 +6,16 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 
+use super::family::Family;
 use super::folders::SegmentFolders;
 use super::maintenance::Maintenance;
 use super::state::{Published, State, WriterState};
 use super::{Collection, Reader, Writer, documents, load, load_documents};
 use crate::bell::Bell;
 use crate::encoder_identity::stored_encoder;
+use crate::generations::{HiddenGeneration, NamedCollection};
 use crate::memory::{MemoryBudget, MemoryShare};
-use crate::store::{CollectionRecord, KeyRange, Store};
+use crate::store::{CollectionRecord, GenerationsRecord, Key, KeyRange, Store};
 use crate::{CollectionEncoder, CollectionSettings, Error};
 
 /// What every collection of an index is made with.
@@ -38,6 +40,7 @@ impl CollectionLoader {
         &self,
         name: String,
         record: &CollectionRecord,
+        family: &Arc<Family>,
     ) -> Result<Arc<Collection>, Error> {
         let (folders, memory) = (self.folders.of(record.id), MemoryShare::new(&self.memory));
         let encoder = record.encoder.as_ref().unwrap_or(&self.encoder).clone();
@@ -87,16 +90,53 @@ impl CollectionLoader {
             folders,
             maintenance: Maintenance::new(self.max_head_passages, self.build_threads, bell),
             memory,
+            family: Arc::clone(family),
         };
         let writer = Arc::new(writer);
         Ok(Arc::new(Collection { reader, writer }))
     }
 
+    /// Loads all generations of a collection.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(crate) fn load_named(
+        &self,
+        name: &str,
+        record: &CollectionRecord,
+    ) -> Result<NamedCollection, Error> {
+        let family = Arc::default();
+        let load = |record| {
+            let collection = self.load(name.to_owned(), record, &family)?;
+            family.join(collection.writer(), || Ok(()))?;
+            Ok::<_, Error>(collection)
+        };
+        let stored = generations_record(&self.store, name)?;
+        let active = load(record)?;
+        let others = stored.others.iter().map(|other| {
+            Ok(HiddenGeneration {
+                number: other.number,
+                state: other.state,
+                collection: load(&other.record)?,
+            })
+        });
+        Ok(NamedCollection {
+            others: others.collect::<Result<_, Error>>()?,
+            active,
+            number: stored.active,
+            next: stored.next,
+            family: Arc::clone(&family),
+        })
+    }
+
     /// Loads all collections that the record has.
-    pub(crate) fn load_all(&self) -> Result<BTreeMap<String, Arc<Collection>>, Error> {
+    pub(crate) fn load_all(&self) -> Result<BTreeMap<String, NamedCollection>, Error> {
         let records = collection_records(&self.store)?.into_iter();
         records
-            .map(|(name, record)| Ok((name.clone(), self.load(name, &record)?)))
+            .map(|(name, record)| {
+                let named = self.load_named(&name, &record)?;
+                Ok((name, named))
+            })
             .collect()
     }
 }
@@ -116,9 +156,18 @@ pub(crate) fn check_loads(store: &Arc<Store>, scratch: &Path) -> Result<(), Erro
         memory: Arc::new(MemoryBudget::new(None)),
     };
     for (name, record) in collection_records(store)? {
-        loader.load(name, &record)?;
+        loader.load_named(&name, &record)?;
     }
     Ok(())
+}
+
+/// What is stored of the generations of a collection.
+pub(crate) fn generations_record(store: &Store, name: &str) -> Result<GenerationsRecord, Error> {
+    let Some(bytes) = store.get(&Key::generations(name))? else {
+        return Ok(GenerationsRecord::default());
+    };
+    let record = GenerationsRecord::from_bytes(&bytes);
+    record.ok_or_else(|| store.corrupt("the generations of a collection"))
 }
 
 /// The names and records of all collections.

@@ -12,6 +12,8 @@ mod change;
 mod delete_matching;
 mod documents;
 mod facets;
+mod family;
+mod fill;
 mod filtered;
 mod folders;
 mod hit;
@@ -41,6 +43,7 @@ pub use alike::{
 pub use best_passages::ScoredPassage;
 pub use change::UpsertStatus;
 pub use facets::{Facet, FacetRequest, FacetValue};
+pub(crate) use family::Family;
 pub(crate) use folders::SegmentFolders;
 pub use hit::{Hit, HitScores};
 pub use hit_content::{HitContent, HitParts};
@@ -52,7 +55,7 @@ pub use reader::Reader;
 pub use search::{SearchOptions, SearchResults, Total};
 pub use stats::CollectionStats;
 pub(crate) use sweep::sweep;
-pub use write::WritePlan;
+pub use write::{GenerationWrites, WritePlan};
 pub use writer::Writer;
 
 use crate::store::{CollectionId, CollectionRecord};
@@ -98,6 +101,11 @@ impl Collection {
     /// What makes its vectors.
     pub fn encoder(&self) -> Arc<CollectionEncoder> {
         self.reader.encoder()
+    }
+
+    /// Its record.
+    pub(crate) fn record(&self) -> CollectionRecord {
+        self.record_with(self.settings(), &self.encoder())
     }
 
     /// Its record with other settings, and another name of its encoder.

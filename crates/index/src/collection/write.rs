@@ -5,18 +5,19 @@
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use super::body::Body;
 use super::change::{Change, Times, UpsertStatus};
+use super::documents;
 use super::state::{Published, WriterState};
 use super::writer::Writer;
 use crate::clock::now_ms;
 use crate::content_hash::ContentHash;
 use crate::document::{MAX_METADATA_BYTES, check_id, check_metadata, metadata_bytes};
-use crate::lexical::PieceBuilder;
+use crate::lexical::WordCounts;
 use crate::merge_patch::merge;
-use crate::store::{Key, Sequence, WriteBatch};
+use crate::store::{DocumentRecord, Key, Sequence, WriteBatch};
 use crate::{DocumentDraft, DocumentWrite, Error, ImportedDocument, Metadata, StoredDocument};
 
 /// What a draft would need.
@@ -34,6 +35,21 @@ pub enum WritePlan {
     },
     /// Encoding.
     Encode,
+}
+
+/// The documents of a write as another generation stores them.
+#[derive(Debug)]
+pub struct GenerationWrites<D> {
+    /// The generation.
+    pub writer: Arc<Writer>,
+    /// The same documents in the same order, with passages and vectors of their own.
+    pub documents: Vec<DocumentWrite<D>>,
+}
+
+/// Metadata that was merged into that of a document.
+struct Patched {
+    draft: DocumentDraft,
+    record: DocumentRecord,
 }
 
 impl Writer {
@@ -72,25 +88,76 @@ impl Writer {
         &self,
         documents: &[DocumentWrite<D>],
     ) -> Result<Vec<UpsertStatus>, Error> {
+        self.upsert_with(documents, &[])
+    }
+
+    /// As [`Self::upsert`], where the collection has other generations.
+    ///
+    /// # Errors
+    /// As there, and [`Error::Stale`] when there is a generation that has been made meanwhile.
+    pub fn upsert_with<D: Borrow<DocumentDraft>>(
+        &self,
+        documents: &[DocumentWrite<D>],
+        others: &[GenerationWrites<D>],
+    ) -> Result<Vec<UpsertStatus>, Error> {
         check_writes(documents.iter(), self.reader.dimensions)?;
+        for other in others {
+            check_writes(other.documents.iter(), other.writer.reader.dimensions)?;
+        }
         // Outside the lock, which one writer holds at a time.
-        let words: Vec<_> = documents
+        let words = self.words_of_all(documents);
+        let words_of_others = others
+            .iter()
+            .map(|other| other.writer.words_of_all(&other.documents));
+        let words_of_others: Vec<_> = words_of_others.collect();
+        let fill = |change: &mut Change| {
+            let documents = documents.iter().zip(words);
+            let put = |(document, words)| self.put(change, document, words, None);
+            documents.map(put).collect::<Result<Vec<_>, Error>>()
+        };
+        self.write_all(WriteBatch::default(), fill, |member, change, statuses| {
+            let found = others.iter().zip(&words_of_others);
+            let mut found = found.filter(|(other, _)| member.is(&other.writer));
+            let Some((other, words)) = found.next() else {
+                let first = documents
+                    .first()
+                    .map(|document| document.draft().id.clone());
+                return first.map_or(Ok(()), |id| Err(Error::Stale { id }));
+            };
+            for ((document, words), status) in other.documents.iter().zip(words).zip(statuses) {
+                // One that has not been filled so far has it with the times that it has here.
+                let own = self.reader.document_record(&document.draft().id)?;
+                let times = own.map(|own| match status {
+                    UpsertStatus::Unchanged => Times {
+                        created_at_ms: own.created_at_ms,
+                        updated_at_ms: own.updated_at_ms,
+                    },
+                    UpsertStatus::Created | UpsertStatus::Updated => {
+                        change.times_since(own.created_at_ms)
+                    }
+                });
+                member.put(change, document, words.clone(), times)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn words_of_all<D: Borrow<DocumentDraft>>(
+        &self,
+        documents: &[DocumentWrite<D>],
+    ) -> Vec<Vec<WordCounts>> {
+        documents
             .iter()
             .map(|document| self.words_of(document))
-            .collect();
-        self.write(|change| {
-            let documents = documents.iter().zip(words);
-            documents
-                .map(|(document, words)| self.put(change, document, words))
-                .collect()
-        })
+            .collect()
     }
 
     /// Stores documents as another index had them, with their times. What is stored under their ids
     /// is replaced.
     ///
     /// # Errors
-    /// As [`Self::upsert`], and [`Error::Stale`] for a document without passages.
+    /// As [`Self::upsert`], [`Error::Stale`] for a document without passages, and [`Error::OtherGenerations`],
+    /// whose vectors are not given.
     pub fn import(&self, documents: &[ImportedDocument]) -> Result<(), Error> {
         check_writes(
             documents.iter().map(|document| &document.write),
@@ -100,7 +167,7 @@ impl Writer {
             .iter()
             .map(|document| self.words_of(&document.write))
             .collect();
-        self.write(|change| {
+        let fill = |change: &mut Change| {
             for (document, words) in documents.iter().zip(words) {
                 let draft = &document.write.draft;
                 let passages = document.write.passages.as_deref();
@@ -118,6 +185,11 @@ impl Writer {
                 self.create(change, draft, passages, ContentHash::of(draft), times)?;
             }
             Ok(())
+        };
+        self.write_all(WriteBatch::default(), fill, |_, _, ()| {
+            Err(Error::OtherGenerations {
+                name: self.reader.name.clone(),
+            })
         })
     }
 
@@ -126,18 +198,33 @@ impl Writer {
     /// # Errors
     /// When the store fails.
     pub fn delete(&self, ids: &[String]) -> Result<Vec<bool>, Error> {
-        self.write_freeing_room(|change| {
+        let fill = |change: &mut Change| {
             let mut gone = HashSet::new();
-            ids.iter()
-                .map(|id| {
-                    let record = self.reader.document_record(id)?.filter(|_| gone.insert(id));
-                    if let Some(record) = record {
-                        self.remove(change, id, &record)?;
-                    }
-                    Ok(record.is_some())
-                })
-                .collect()
+            let delete = |id| {
+                let id: &String = id;
+                let record = self.reader.document_record(id)?.filter(|_| gone.insert(id));
+                if let Some(record) = record {
+                    self.remove(change, id, &record)?;
+                }
+                Ok(record.is_some())
+            };
+            ids.iter().map(delete).collect::<Result<Vec<_>, Error>>()
+        };
+        self.write_all(WriteBatch::freeing_room(), fill, |member, change, _| {
+            member.remove_by_id(change, ids)
         })
+    }
+
+    /// Removes those of the documents that are there.
+    pub(super) fn remove_by_id(&self, change: &mut Change, ids: &[String]) -> Result<(), Error> {
+        let mut gone = HashSet::new();
+        for id in ids {
+            let record = self.reader.document_record(id)?.filter(|_| gone.insert(id));
+            if let Some(record) = record {
+                self.remove(change, id, &record)?;
+            }
+        }
+        Ok(())
     }
 
     /// Deletes those of some documents that have not been written since a moment, milliseconds since 1970,
@@ -146,17 +233,21 @@ impl Writer {
     /// # Errors
     /// When the store fails.
     pub fn delete_unchanged(&self, ids: &[String], since_ms: u64) -> Result<u64, Error> {
-        self.write_freeing_room(|change| {
-            let mut deleted = 0;
+        let fill = |change: &mut Change| {
+            let mut deleted = Vec::new();
             for id in ids {
                 let record = self.reader.document_record(id)?;
                 if let Some(record) = record.filter(|record| record.updated_at_ms < since_ms) {
                     self.remove(change, id, &record)?;
-                    deleted += 1;
+                    deleted.push(id.clone());
                 }
             }
             Ok(deleted)
-        })
+        };
+        let deleted = self.write_all(WriteBatch::freeing_room(), fill, |member, change, ids| {
+            member.remove_by_id(change, ids)
+        });
+        Ok(deleted?.len() as u64)
     }
 
     /// Merges metadata into a document's by RFC 7396. `None` when there is no such document. Metadata of
@@ -170,7 +261,7 @@ impl Writer {
         patch: &Metadata,
         max_bytes: usize,
     ) -> Result<Option<StoredDocument>, Error> {
-        self.write(|change| {
+        let fill = |change: &mut Change| {
             let Some(record) = self.reader.document_record(id)? else {
                 return Ok(None);
             };
@@ -192,104 +283,160 @@ impl Writer {
             } else {
                 self.put_metadata(change, &draft, &record, hash)?
             };
+            Ok(Some(Patched { draft, record }))
+        };
+        let patched = self.write_all(WriteBatch::default(), fill, |member, change, patched| {
+            let Some(Patched { draft, .. }) = patched else {
+                return Ok(());
+            };
+            // One that has not been filled so far takes the document as it is then.
+            if let Some(record) = member.reader.document_record(id)? {
+                let hash = ContentHash::of(draft);
+                if record.hash != hash {
+                    member.put_metadata(change, draft, &record, hash)?;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(patched.map(|Patched { draft, record }| {
             let body = Body {
                 title: draft.title,
                 text: draft.text,
                 metadata: draft.metadata,
             };
-            Ok(Some(super::documents::document(id, record, body)))
-        })
+            documents::document(id, record, body)
+        }))
     }
 
-    /// Marks the collection as deleted, so that late writers fail, once `delete` has made that
-    /// durable. Writers wait meanwhile. When it fails, they go on as if nothing had been tried.
-    ///
-    /// # Errors
-    /// What `delete` fails at.
-    pub(crate) fn retire(&self, delete: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
-        let mut state = self.lock_writer();
-        delete()?;
-        state.deleted = true;
-        drop(state);
-        self.stop_maintenance();
-        Ok(())
-    }
-
-    /// Runs one write under the lock, then waits outside it until it is durable, then publishes.
-    pub(super) fn write<T>(
-        &self,
-        fill: impl FnOnce(&mut Change) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        self.write_batch(WriteBatch::default(), fill)
-    }
-
-    /// The same for a write that makes room, which is possible on a full disk.
-    pub(super) fn write_freeing_room<T>(
-        &self,
-        fill: impl FnOnce(&mut Change) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        self.write_batch(WriteBatch::freeing_room(), fill)
-    }
-
-    fn write_batch<T>(
+    /// Makes a batch of what is written here and of what the other generations need for that, under the lock,
+    /// then waits outside it until it is durable, then publishes.
+    pub(super) fn write_all<T>(
         &self,
         batch: WriteBatch,
         fill: impl FnOnce(&mut Change) -> Result<T, Error>,
+        follow: impl Fn(&Self, &mut Change, &T) -> Result<(), Error>,
     ) -> Result<T, Error> {
         // Before the lock, which a write that makes no progress holds.
         self.reader.store.check_writable()?;
-        let mut state = self.lock_writer();
-        if state.deleted {
-            return Err(Error::CollectionNotFound {
-                name: self.reader.name.clone(),
-            });
-        }
-        let mut change = Change {
-            batch,
-            state: state.staged.clone(),
-            new_words: PieceBuilder::default(),
-            counters: state.counters,
-            now_ms: now_ms(),
-            adds: false,
-        };
-        let outcome = fill(&mut change)?;
-        let sequence = if change.batch.is_empty() {
-            self.reader.store.last_applied()
-        } else {
-            self.apply(&mut state, change)?
-        };
-        let staged = Published {
-            state: state.staged.clone(),
-            sequence,
-        };
-        drop(state);
-        self.reader.store.make_durable(sequence)?;
-        let head_passages = staged.state.head_passages();
-        self.publish(&staged);
-        if head_passages >= self.maintenance.max_head_passages {
-            self.maintenance.wake.ring();
-        }
+        let gate = self.family.lock();
+        let others = self.family.others(self);
+        let writers = std::iter::once(self).chain(others.iter().map(|other| &**other));
+        let writers: Vec<&Self> = writers.collect();
+        let (outcome, staged) = Self::write_members(&writers, batch, fill, follow)?;
+        drop(gate);
+        Self::publish_all(&writers, staged)?;
         Ok(outcome)
     }
 
-    /// Applies a change to the record, and stages the state that goes with it.
-    fn apply(&self, writer: &mut WriterState, mut change: Change) -> Result<Sequence, Error> {
-        let counters = change.counters.to_bytes();
-        change.batch.put(&Key::counters(self.reader.id()), counters);
-        Arc::make_mut(&mut change.state.words).add(change.new_words);
-        let bytes = change.state.bytes();
-        // What only takes away is never refused, though it may need a little memory to say what is
-        // gone.
-        let bytes_before = match change.adds {
-            true => self.memory.try_set(bytes)?,
-            false => self.memory.set(bytes),
-        };
-        let applied = self.reader.store.apply(change.batch);
-        let sequence = applied.inspect_err(|_| {
-            self.memory.set(bytes_before);
+    /// As [`Self::write_all`], of this generation alone and with another that stays as it is meanwhile.
+    pub(super) fn write_alone<T>(
+        &self,
+        fill: impl FnOnce(&mut Change) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.reader.store.check_writable()?;
+        let gate = self.family.lock();
+        let batch = WriteBatch::default();
+        let (outcome, staged) = Self::write_members(&[self], batch, fill, |_, _, _| Ok(()))?;
+        drop(gate);
+        Self::publish_all(&[self], staged)?;
+        Ok(outcome)
+    }
+
+    /// Applies one batch for all of some generations, of which the first is the one that the caller has.
+    fn write_members<T>(
+        writers: &[&Self],
+        mut batch: WriteBatch,
+        fill: impl FnOnce(&mut Change) -> Result<T, Error>,
+        follow: impl Fn(&Self, &mut Change, &T) -> Result<(), Error>,
+    ) -> Result<(T, Vec<Published>), Error> {
+        let states = writers.iter().map(|writer| writer.lock_writer());
+        let mut states: Vec<MutexGuard<'_, WriterState>> = states.collect();
+        // One moment for all, so that a document has the same times everywhere.
+        let now_ms = now_ms();
+        let (mut changes, mut outcome, mut fill) = (Vec::new(), None, Some(fill));
+        for (writer, state) in writers.iter().zip(&states) {
+            if state.deleted {
+                return Err(Error::CollectionNotFound {
+                    name: writer.reader.name.clone(),
+                });
+            }
+            let mut change = Change::of(state, batch, now_ms);
+            match (&outcome, fill.take()) {
+                (Some(outcome), _) => follow(writer, &mut change, outcome)?,
+                (None, Some(fill)) => outcome = Some(fill(&mut change)?),
+                (None, None) => {}
+            }
+            batch = std::mem::take(&mut change.batch);
+            changes.push(change);
+        }
+        let outcome = outcome.ok_or_else(|| Error::CollectionNotFound {
+            name: String::new(),
         })?;
-        writer.counters = change.counters;
-        writer.staged = change.state;
+        let store = &writers[0].reader.store;
+        let sequence = if batch.is_empty() {
+            store.last_applied()
+        } else {
+            Self::apply(writers, &mut states, changes, batch)?
+        };
+        let published = states.iter().map(|state| Published {
+            state: state.staged.clone(),
+            sequence,
+        });
+        Ok((outcome, published.collect()))
+    }
+
+    /// Waits until states are durable, and shows them to searches.
+    fn publish_all(writers: &[&Self], staged: Vec<Published>) -> Result<(), Error> {
+        for (writer, staged) in writers.iter().zip(staged) {
+            // Of one batch, so that only the first one waits.
+            writer.reader.store.make_durable(staged.sequence)?;
+            let head_passages = staged.state.head_passages();
+            writer.publish(&staged);
+            if head_passages >= writer.maintenance.max_head_passages {
+                writer.maintenance.wake.ring();
+            }
+        }
+        Ok(())
+    }
+
+    /// Applies changes to the record in one batch, and stages the states that go with them.
+    fn apply(
+        writers: &[&Self],
+        states: &mut [MutexGuard<'_, WriterState>],
+        mut changes: Vec<Change>,
+        mut batch: WriteBatch,
+    ) -> Result<Sequence, Error> {
+        let mut bytes_before = Vec::new();
+        let give_back = |bytes_before: &[u64]| {
+            for (writer, bytes) in writers.iter().zip(bytes_before) {
+                writer.memory.set(*bytes);
+            }
+        };
+        for (writer, change) in writers.iter().zip(&mut changes) {
+            batch.put(
+                &Key::counters(writer.reader.id()),
+                change.counters.to_bytes(),
+            );
+            let new_words = std::mem::take(&mut change.new_words);
+            Arc::make_mut(&mut change.state.words).add(new_words);
+            let bytes = change.state.bytes();
+            // What only takes away is never refused, though it may need a little memory to say what is
+            // gone.
+            let before = match change.adds {
+                true => writer
+                    .memory
+                    .try_set(bytes)
+                    .inspect_err(|_| give_back(&bytes_before))?,
+                false => writer.memory.set(bytes),
+            };
+            bytes_before.push(before);
+        }
+        let applied = writers[0].reader.store.apply(batch);
+        let sequence = applied.inspect_err(|_| give_back(&bytes_before))?;
+        for (state, change) in states.iter_mut().zip(changes) {
+            state.counters = change.counters;
+            state.staged = change.state;
+        }
         Ok(sequence)
     }
 
@@ -308,7 +455,7 @@ impl Writer {
 }
 
 /// Checks documents of one write, whose ids must be distinct.
-fn check_writes<'a, D: Borrow<DocumentDraft> + 'a>(
+pub(super) fn check_writes<'a, D: Borrow<DocumentDraft> + 'a>(
     documents: impl Iterator<Item = &'a DocumentWrite<D>>,
     dimensions: usize,
 ) -> Result<(), Error> {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::family::Family;
 use super::folders::Folders;
 use super::maintenance::Maintenance;
 use super::reader::Reader;
@@ -16,12 +17,26 @@ pub struct Writer {
     pub(super) folders: Folders,
     pub(super) maintenance: Maintenance,
     pub(super) memory: MemoryShare,
+    /// All generations of the collection that are written to, this one among them.
+    pub(super) family: Arc<Family>,
 }
 
 impl Writer {
     /// What reads the same collection.
     pub fn reader(&self) -> &Arc<Reader> {
         &self.reader
+    }
+
+    /// All generations of the collection that are written to, this one first unless it has been deleted.
+    pub fn generations(&self) -> Vec<Arc<Self>> {
+        let mut members = self.family.members();
+        members.sort_by_key(|member| member.reader.id() != self.reader.id());
+        members
+    }
+
+    /// Returns whether it is the same generation as another.
+    pub fn is(&self, other: &Self) -> bool {
+        self.reader.id() == other.reader.id()
     }
 
     pub(super) fn lock_writer(&self) -> MutexGuard<'_, WriterState> {

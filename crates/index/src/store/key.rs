@@ -15,6 +15,7 @@ const COLLECTION: u8 = 0x02;
 const COUNTERS: u8 = 0x03;
 const DROPPED: u8 = 0x04;
 const STAGED: u8 = 0x05;
+const GENERATIONS: u8 = 0x06;
 const DOCUMENT: u8 = 0x10;
 const BODY: u8 = 0x11;
 const PASSAGE: u8 = 0x12;
@@ -25,11 +26,12 @@ const VECTOR: u8 = 0x20;
 const OF_COLLECTION: [u8; 6] = [COUNTERS, DOCUMENT, BODY, PASSAGE, NUMBER, VECTOR];
 
 /// Kinds by their names, in the order of keys.
-const SECTIONS: [(u8, &str); 9] = [
+const SECTIONS: [(u8, &str); 10] = [
     (META, "meta"),
     (COLLECTION, "collections"),
     (COUNTERS, "counters"),
     (DROPPED, "dropped"),
+    (GENERATIONS, "generations"),
     (DOCUMENT, "documents"),
     (BODY, "bodies"),
     (PASSAGE, "passages"),
@@ -68,6 +70,11 @@ impl Key {
 
     pub(crate) fn collection(name: &str) -> Self {
         Self([&[COLLECTION], name.as_bytes()].concat())
+    }
+
+    /// The generations of a collection beside the active one.
+    pub(crate) fn generations(name: &str) -> Self {
+        Self([&[GENERATIONS], name.as_bytes()].concat())
     }
 
     pub(crate) fn counters(collection: CollectionId) -> Self {

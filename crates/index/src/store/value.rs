@@ -30,6 +30,11 @@ impl ValueWriter {
         self.u32(length).raw(text.as_bytes())
     }
 
+    /// Bytes after their length.
+    pub(super) fn bytes(self, bytes: &[u8]) -> Self {
+        self.u32(bytes.len() as u32).raw(bytes)
+    }
+
     pub(crate) fn finish(self) -> Vec<u8> {
         self.0
     }

@@ -14,7 +14,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
-use siamese_index::{Cancel, Collection, Error, Index, IndexOptions, Progress, compact};
+use siamese_index::{
+    Cancel, Collection, DocumentDraft, DocumentWrite, Error, GenerationState, GenerationWrites,
+    Index, IndexOptions, NewPassage, Progress, StoredDocument, StoredPassage, compact,
+};
 
 use super::{Dice, LONG_VERSIONS, document, open};
 
@@ -63,8 +66,16 @@ pub(crate) fn run(root: &Path, seed: u64) {
                 }
             });
         }
+        // With compaction and without it, in a session that is killed and in others.
+        if seed % 4 != 1 {
+            scope.spawn(|| {
+                while writing.load(Ordering::Acquire) > 0 {
+                    change_generation(&index);
+                }
+            });
+        }
         for writer in 0..WRITERS {
-            let (collection, diary, writing) = (&collection, &diary, &writing);
+            let (index, collection, diary, writing) = (&index, &collection, &diary, &writing);
             scope.spawn(move || {
                 let _done = Done(writing);
                 let documents = of_writer(collection, writer);
@@ -73,7 +84,7 @@ pub(crate) fn run(root: &Path, seed: u64) {
                     diary,
                     &format!("s {writer} {}\n", to_text(&settled(&documents))),
                 );
-                write(collection, diary, writer, documents, seed);
+                write(index, diary, writer, documents, seed);
             });
         }
     });
@@ -103,13 +114,13 @@ pub(crate) fn compact_while_closed(data: &Path) {
 /// One more write, to see that writing goes on.
 pub(crate) fn write_one(index: &Index) -> Result<(), Error> {
     let collection = index.collection("default")?;
-    collection.writer().upsert(&[document(OTHER_ID, 1)])?;
+    upsert(&collection, || vec![document(OTHER_ID, 1)])?;
     collection.writer().delete(&[format!("d{OTHER_ID}")])?;
     Ok(())
 }
 
 fn write(
-    collection: &Collection,
+    index: &Index,
     diary: &Mutex<fs_err::File>,
     writer: usize,
     mut documents: BTreeMap<usize, State>,
@@ -119,7 +130,7 @@ fn write(
     for _ in 0..WRITES_PER_WRITER {
         let change = next_change(&documents, writer, &mut dice);
         note(diary, &format!("b {writer} {}\n", to_text(&change)));
-        apply(collection, &documents, &change);
+        apply(index, &documents, &change);
         note(diary, &format!("a {writer}\n"));
         apply_to(&mut documents, &change);
     }
@@ -168,28 +179,107 @@ fn next_change(documents: &BTreeMap<usize, State>, writer: usize, dice: &mut Dic
     (start..start + count).map(|n| (first + n, state)).collect()
 }
 
-fn apply(collection: &Collection, documents: &BTreeMap<usize, State>, change: &Change) {
+fn apply(index: &Index, documents: &BTreeMap<usize, State>, change: &Change) {
+    loop {
+        // Generations come and go meanwhile.
+        let collection = index.collection("default").unwrap();
+        match try_apply(&collection, documents, change) {
+            Err(Error::Stale { .. } | Error::CollectionNotFound { .. }) => {}
+            applied => return applied.unwrap(),
+        }
+    }
+}
+
+fn try_apply(
+    collection: &Collection,
+    documents: &BTreeMap<usize, State>,
+    change: &Change,
+) -> Result<(), Error> {
     let (id, state) = change[0];
     match state {
-        None => {
-            collection.writer().delete(&[format!("d{id}")]).unwrap();
-        }
+        None => collection.writer().delete(&[format!("d{id}")]).map(drop),
         Some(State {
             version,
             patched: Some(patched),
         }) if documents.get(&id).is_some_and(|old| old.version == version) => {
             let patch = serde_json::from_value(json!({ "patched": patched })).unwrap();
-            collection
+            let name = format!("d{id}");
+            let patched = collection
                 .writer()
-                .patch_metadata(&format!("d{id}"), &patch, usize::MAX)
-                .unwrap();
+                .patch_metadata(&name, &patch, usize::MAX);
+            patched.map(|patched| assert!(patched.is_some()))
         }
-        Some(_) => {
-            let writes: Vec<_> = change
-                .iter()
-                .map(|(id, state)| document(*id, state.unwrap().version))
-                .collect();
-            collection.writer().upsert(&writes).unwrap();
+        Some(_) => upsert(collection, || {
+            let writes = change.iter();
+            let writes = writes.map(|(id, state)| document(*id, state.unwrap().version));
+            writes.collect()
+        }),
+    }
+}
+
+/// Stores the same documents in all generations.
+fn upsert(collection: &Collection, writes: impl Fn() -> Vec<DocumentWrite>) -> Result<(), Error> {
+    let generations = collection.writer().generations().into_iter();
+    let others = generations.filter(|writer| !writer.is(collection.writer()));
+    let others = others.map(|writer| GenerationWrites {
+        writer,
+        documents: writes(),
+    });
+    let others: Vec<_> = others.collect();
+    let stored = collection.writer().upsert_with(&writes(), &others);
+    stored.map(drop)
+}
+
+/// Makes a generation, fills it, activates it, and deletes the others; also those that a session before has
+/// left.
+fn change_generation(index: &Index) {
+    let collection = index.collection("default").unwrap();
+    let (settings, encoder) = (collection.settings(), collection.encoder());
+    delete_others(index);
+    let number = index
+        .begin_generation("default", &settings, &encoder)
+        .unwrap();
+    while !index.finish_generation("default", number).unwrap() {
+        let target = index.generation("default", number).unwrap().collection;
+        let mut after = None;
+        loop {
+            let read = collection
+                .reader()
+                .list_whole(after.as_deref(), 9, usize::MAX, true);
+            let read = read.unwrap();
+            let Some((last, _)) = read.last() else { break };
+            after = Some(last.id.clone());
+            let writes: Vec<_> = read.into_iter().map(as_write).collect();
+            target.writer().fill(collection.writer(), &writes).unwrap();
+        }
+    }
+    index.activate_generation("default", number).unwrap();
+    delete_others(index);
+}
+
+fn as_write((stored, passages): (StoredDocument, Vec<StoredPassage>)) -> DocumentWrite {
+    let passages = passages.into_iter().map(|passage| NewPassage {
+        start: passage.start,
+        end: passage.end,
+        vector: passage.vector.unwrap(),
+    });
+    DocumentWrite {
+        passages: Some(passages.collect()),
+        draft: DocumentDraft {
+            id: stored.id,
+            title: stored.title,
+            text: stored.text,
+            metadata: stored.metadata,
+        },
+    }
+}
+
+fn delete_others(index: &Index) {
+    for generation in index.generations("default").unwrap() {
+        if generation.state != GenerationState::Active {
+            index
+                .delete_generation("default", generation.number)
+                .unwrap();
         }
     }
 }
@@ -300,7 +390,7 @@ impl Story {
         for writer in 0..WRITERS {
             self.check_writer(writer, &found)?;
         }
-        Ok(())
+        check_generations(index, &found)
     }
 
     fn check_writer(&self, writer: usize, found: &BTreeMap<usize, State>) -> Result<(), String> {
@@ -333,6 +423,27 @@ impl Story {
             });
         Err(wrong.take(3).collect::<Vec<_>>().join("; "))
     }
+}
+
+/// Whether all generations hold the same, but for what one that is being filled lacks.
+fn check_generations(index: &Index, active: &BTreeMap<usize, State>) -> Result<(), String> {
+    let generations = index.generations("default");
+    for generation in generations.map_err(|error| error.to_string())? {
+        let is_filling = generation.state == GenerationState::Filling;
+        for id in 0..WRITERS * IDS_PER_WRITER {
+            let (own, expected) = (
+                stored(&generation.collection, id)?,
+                active.get(&id).copied(),
+            );
+            if own != expected && !(is_filling && own.is_none()) {
+                let (number, state) = (generation.number, generation.state);
+                return Err(format!(
+                    "d{id} is {own:?} in generation {number} ({state:?}), and {expected:?} in the active one"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A document as it is stored; an error when it is not one whole version.

@@ -21,6 +21,8 @@ pub(crate) enum JobKind {
     Duplicates,
     /// Groups documents that are alike.
     Clusters,
+    /// Fills a generation of a collection.
+    Generation,
 }
 
 /// How far a job is.
@@ -85,11 +87,12 @@ pub(crate) struct Job {
 
 impl JobKind {
     /// Every kind.
-    pub(crate) const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::Snapshot,
         Self::Compaction,
         Self::Duplicates,
         Self::Clusters,
+        Self::Generation,
     ];
 
     /// Returns what metrics call it.
@@ -99,6 +102,7 @@ impl JobKind {
             Self::Compaction => "compaction",
             Self::Duplicates => "duplicates",
             Self::Clusters => "clusters",
+            Self::Generation => "generation",
         }
     }
 }

@@ -82,7 +82,7 @@ impl CollectionRequest {
     }
 }
 
-fn language(code: &str) -> Result<Language, ApiError> {
+pub(super) fn language(code: &str) -> Result<Language, ApiError> {
     Language::from_code(code).ok_or_else(|| {
         let codes = Language::ALL.map(Language::code).join(", ");
         let code: String = code.chars().take(MAX_SHOWN_CODE_CHARS).collect();
@@ -207,7 +207,7 @@ impl ChunkingShape {
     ///
     /// # Errors
     /// 422 that points at the size that does not.
-    fn checked(self, encoder: &Encoder) -> Result<Chunking, ApiError> {
+    pub(super) fn checked(self, encoder: &Encoder) -> Result<Chunking, ApiError> {
         let make = match self.mode {
             ChunkingMode::Off => return self.off(),
             ChunkingMode::Sentence => Chunking::Sentence,
@@ -288,7 +288,7 @@ pub(crate) struct CollectionEncoderShape {
 }
 
 impl CollectionEncoderShape {
-    fn of(collection: &Reader) -> Self {
+    pub(super) fn of(collection: &Reader) -> Self {
         let encoder = CollectionEncoder::clone(&collection.encoder());
         Self {
             name: encoder.name,
@@ -483,7 +483,7 @@ pub(crate) async fn delete(
     .await
 }
 
-fn graph_settings(request: IndexRequest) -> Result<GraphSettings, ApiError> {
+pub(super) fn graph_settings(request: IndexRequest) -> Result<GraphSettings, ApiError> {
     let settings = GraphSettings::from(request);
     settings.check().map_err(|error| match error {
         Error::GraphSetting { field, .. } => {

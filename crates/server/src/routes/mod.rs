@@ -17,6 +17,7 @@ pub(crate) mod explanation;
 pub(crate) mod export;
 pub(crate) mod facets;
 pub(crate) mod filter;
+pub(crate) mod generations;
 pub(crate) mod health;
 pub(crate) mod hits;
 pub(crate) mod info;

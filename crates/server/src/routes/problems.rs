@@ -51,6 +51,12 @@ problems! {
 }
 
 problems! {
+    /// Any operation on one generation, which may not be there.
+    GenerationProblems:
+    (404, "`generation_not_found` or `collection_not_found`"),
+}
+
+problems! {
     /// Any operation on one document, which may not be there.
     DocumentProblems:
     (404, "`document_not_found` or `collection_not_found`"),

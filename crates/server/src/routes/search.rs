@@ -84,6 +84,11 @@ pub(crate) struct SearchRequest {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, min_length = 32, max_length = 36)]
     cursor: Option<String>,
+    /// The number of a generation of the collection, to look at one that is not active; one that is being filled has
+    /// only what it has so far.
+    #[serde(default, deserialize_with = "whole_number")]
+    #[schema(minimum = 1)]
+    generation: Option<u32>,
     /// Leave out documents that score less: a cosine of -1 to 1, also in mode `hybrid`; in mode
     /// `lexical` a BM25 score, 0 or more.
     #[schema(minimum = -1, maximum = 1000000)]
@@ -194,7 +199,7 @@ impl JsonBody for SearchRequest {
             return Err(ApiError::invalid("/include", detail));
         }
         let explain = self.explain(&include, mode, limits)?;
-        let cursor = self.cursor.take();
+        let (cursor, generation) = (self.cursor.take(), self.generation);
         let search = Search {
             query: self.query_input(limits)?,
             mode,
@@ -202,6 +207,7 @@ impl JsonBody for SearchRequest {
             top_k,
             offset,
             cursor,
+            generation,
             passages_per_hit,
             highlights,
             choice,
@@ -247,7 +253,7 @@ pub(super) async fn answer(
 ) -> Result<Response, ApiError> {
     let started_at = Instant::now();
     let engine = app.engine()?;
-    let collection = engine.reader(collection)?;
+    let collection = engine.reader_of(collection, search.generation)?;
     let (answering, of) = (app.clone(), Arc::clone(&collection));
     let render = move |pages: Vec<Page>, attempt: Attempt| {
         let room = answering.room().until(&attempt.cancel);

@@ -60,6 +60,7 @@ impl JsonBody for SearchBatchRequest {
         let checked = searches
             .map(|(nth, request)| {
                 let checked = request.check(limits).and_then(without_explanations);
+                let checked = checked.and_then(of_active_generation);
                 checked.map_err(|error| error.within(&format!("{SEARCHES}/{nth}")))
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -125,6 +126,15 @@ impl SearchBatchRequest {
         }
         Ok(())
     }
+}
+
+/// All searches of a batch are of one collection as it is.
+fn of_active_generation(checked: (Search, Layout)) -> Result<(Search, Layout), ApiError> {
+    if checked.0.generation.is_none() {
+        return Ok(checked);
+    }
+    let detail = "generations go with POST /search, one search at a time";
+    Err(ApiError::invalid("/generation", detail))
 }
 
 /// Each explanation is an encoding of its own, so there would be thousands.

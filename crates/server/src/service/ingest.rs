@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use siamese_encoder::{Encoder, TokenizedText};
 use siamese_index::{
-    DocumentDraft, DocumentWrite, DuplicateAction, Error as IndexError, NewPassage, OnDuplicate,
-    UpsertStatus, WritePlan, Writer,
+    DocumentDraft, DocumentWrite, DuplicateAction, Error as IndexError, GenerationWrites,
+    NewPassage, OnDuplicate, UpsertStatus, WritePlan, Writer,
 };
 
 use super::chunking::{ChunkError, ChunkedText, Chunker};
@@ -20,7 +20,7 @@ use crate::request_part::RequestPart;
 /// Documents that are stored together; whoever works on them shares them.
 pub(crate) type Drafts = Arc<[Arc<DocumentDraft>]>;
 
-type SharedWrite = DocumentWrite<Arc<DocumentDraft>>;
+pub(super) type SharedWrite = DocumentWrite<Arc<DocumentDraft>>;
 
 /// Times a write is planned again when its documents changed under it.
 const MAX_PLANS: usize = 5;
@@ -82,7 +82,17 @@ pub(crate) struct DocumentOutcome {
 #[derive(Debug)]
 pub(crate) struct Prepared {
     drafts: Drafts,
-    writes: Vec<SharedWrite>,
+    /// Of the generation that answers are about.
+    own: PreparedWrites,
+    /// Of the collection's other generations, of the same documents in the same order.
+    others: Vec<PreparedWrites>,
+}
+
+/// Documents as one generation stores them.
+#[derive(Debug)]
+pub(super) struct PreparedWrites {
+    pub(super) writer: Arc<Writer>,
+    pub(super) writes: Vec<SharedWrite>,
     accounts: Vec<Account>,
 }
 
@@ -137,15 +147,40 @@ pub(crate) async fn prepare(
     drafts: Drafts,
     admission: Admission,
 ) -> Result<Prepared, ApiError> {
-    let encoder = engine.models.encoder_of(collection.reader()).await?;
-    let mut steps = plan(engine, &encoder, collection, &drafts).await?;
+    // One that was deleted meanwhile is not among them, and gives way to another.
+    let mut generations = collection.generations().into_iter();
+    let own = generations.next().unwrap_or_else(|| Arc::clone(collection));
+    let own = prepare_for(engine, own, &drafts, admission).await?;
+    let mut others = Vec::new();
+    for writer in generations {
+        others.push(prepare_for(engine, writer, &drafts, admission).await?);
+    }
+    Ok(Prepared {
+        drafts,
+        own,
+        others,
+    })
+}
+
+/// The same for one generation.
+///
+/// # Errors
+/// As [`ingest`].
+pub(super) async fn prepare_for(
+    engine: &Engine,
+    writer: Arc<Writer>,
+    drafts: &Drafts,
+    admission: Admission,
+) -> Result<PreparedWrites, ApiError> {
+    let encoder = engine.models.encoder_of(writer.reader()).await?;
+    let mut steps = plan(engine, &encoder, &writer, drafts).await?;
     let tokenized = steps.iter_mut().flat_map(Step::take_tokenized).collect();
     let embeddings = engine
         .embed_tokenized(&encoder, tokenized, Lane::Bulk, admission)
         .await?;
-    let (writes, accounts) = writes(&drafts, steps, embeddings);
-    Ok(Prepared {
-        drafts,
+    let (writes, accounts) = writes(drafts, steps, embeddings);
+    Ok(PreparedWrites {
+        writer,
         writes,
         accounts,
     })
@@ -165,15 +200,27 @@ pub(crate) async fn commit(
     let drafts = prepared.drafts();
     let mut stale = String::new();
     for _ in 0..MAX_PLANS {
-        let (writes, found) =
-            resemblances(collection.reader(), on_duplicate, prepared.writes).await?;
+        let PreparedWrites {
+            writer,
+            writes,
+            accounts,
+        } = prepared.own;
+        let (writes, found) = resemblances(writer.reader(), on_duplicate, writes).await?;
         let rejects = on_duplicate.is_some_and(|it| it.action == DuplicateAction::Reject);
-        let kept = writes.into_iter().zip(&found);
-        let kept = kept.filter(|(_, found)| !rejects || found.is_none());
-        match store(collection, kept.map(|(write, _)| write).collect()).await? {
+        let kept = |writes: Vec<SharedWrite>| {
+            let kept = writes.into_iter().zip(&found);
+            let kept = kept.filter(|(_, found)| !rejects || found.is_none());
+            kept.map(|(write, _)| write).collect::<Vec<_>>()
+        };
+        let others = prepared.others.into_iter().map(|other| GenerationWrites {
+            documents: kept(other.writes),
+            writer: other.writer,
+        });
+        let others = others.collect();
+        match store(&writer, kept(writes), others).await? {
             Ok(statuses) => {
                 let statuses = with_rejected(statuses, &found, rejects);
-                return Ok(outcomes(&drafts, statuses, prepared.accounts, found));
+                return Ok(outcomes(&drafts, statuses, accounts, found));
             }
             Err(id) => stale = id,
         }
@@ -190,12 +237,13 @@ pub(crate) async fn commit(
 async fn store(
     collection: &Arc<Writer>,
     writes: Vec<SharedWrite>,
+    others: Vec<GenerationWrites<Arc<DocumentDraft>>>,
 ) -> Result<Result<Vec<UpsertStatus>, String>, ApiError> {
     if writes.is_empty() {
         return Ok(Ok(Vec::new()));
     }
     let collection = Arc::clone(collection);
-    blocking_write(move || match collection.upsert(&writes) {
+    blocking_write(move || match collection.upsert_with(&writes, &others) {
         Ok(statuses) => Ok(Ok(statuses)),
         Err(IndexError::Stale { id }) => Ok(Err(id)),
         Err(error) => Err(error.into()),

@@ -7,6 +7,7 @@ mod embed_texts;
 mod embedding;
 mod explanation;
 mod file_stream;
+mod generations;
 mod ingest;
 mod ingest_stream;
 mod lines;
@@ -29,6 +30,7 @@ pub(crate) use explanation::{
     DEFAULT_PAIRS, ExplainTask, ExplainedItem, ExplainedSide, Explanation, explain,
 };
 pub(crate) use file_stream::file_stream;
+pub(crate) use generations::{fill_job, resume_all};
 pub(crate) use ingest::{DocumentOutcome, Drafts, Warning, WriteStatus, ingest};
 pub(crate) use ingest_stream::{StreamEvent, ingest_stream};
 pub(crate) use on_duplicate::DuplicateRule;

@@ -108,7 +108,7 @@ impl Cursors {
         let Some(issued) = kept.cursors.get(&cursor) else {
             return Err(self.expired());
         };
-        if issued.key.is_gone() {
+        if issued.key.is_gone() || issued.key.is_of_other_generation(key) {
             return Err(self.expired());
         }
         if issued.key != *key {
@@ -193,6 +193,7 @@ mod tests {
             top_k: 10,
             offset: 0,
             cursor: None,
+            generation: None,
             passages_per_hit: 0,
             highlights: false,
             choice: Choice::default(),

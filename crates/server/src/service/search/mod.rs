@@ -55,6 +55,8 @@ pub(crate) struct Search {
     pub(crate) offset: usize,
     /// Go on after the hits that this stands for.
     pub(crate) cursor: Option<String>,
+    /// Which generation of the collection is searched; the active one without it.
+    pub(crate) generation: Option<u32>,
     /// Passages of each hit to return.
     pub(crate) passages_per_hit: usize,
     /// Mark words of the text that is searched for.

@@ -35,6 +35,18 @@ impl SearchKey {
     }
 }
 
+impl SearchKey {
+    /// Returns whether it is of the same search of another generation: one that was active before, or a collection
+    /// that was made again.
+    pub(super) fn is_of_other_generation(&self, other: &Self) -> bool {
+        let readers = (self.collection.upgrade(), other.collection.upgrade());
+        let (Some(own), Some(others)) = readers else {
+            return false;
+        };
+        self.hash == other.hash && !Arc::ptr_eq(&own, &others) && own.name() == others.name()
+    }
+}
+
 /// All that decides which hits there are and in which order. A new field does not compile before it is
 /// said whether it is among them.
 impl Hash for Search {
@@ -48,6 +60,8 @@ impl Hash for Search {
             top_k: _,
             offset: _,
             cursor: _,
+            // Each generation has a reader of its own.
+            generation: _,
             passages_per_hit: _,
             highlights: _,
             explain: _,

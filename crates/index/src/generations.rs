@@ -1,0 +1,339 @@
+//! Generations: complete sets of a collection's documents, made with settings of their own.
+//!
+//! A generation is a collection without a name of its own: it has a number, keys and segments as any
+//! collection. The active one is what its name means. Whatever is written goes to all of them in one batch
+//! (`collection/family.rs`), so that one that has been filled never is behind, and activating it is one small
+//! batch. None is behind after that either, until it is deleted.
+
+use std::sync::Arc;
+
+use crate::clock::now_ms;
+use crate::collection::{Collection, Family};
+use crate::collections::Collections;
+use crate::store::{
+    CollectionId, CollectionRecord, GenerationState, GenerationsRecord, Key, OtherGeneration,
+    WriteBatch, next_collection_id,
+};
+use crate::{CollectionEncoder, CollectionSettings, Error, Index};
+
+/// Generations that a collection may have. Each write is encoded for all of them, and their records stand in
+/// one value, which has room for seven.
+const MAX_GENERATIONS: usize = 4;
+/// What a write takes on the disk for each byte, while sled's log grows.
+const DISK_BYTES_PER_BYTE: u64 = 4;
+/// What a passage takes beside its vector, and its graph.
+const PASSAGE_BYTES: u64 = 512;
+
+/// A generation of a collection.
+#[derive(Debug, Clone)]
+pub struct Generation {
+    /// Its number; the first is 1.
+    pub number: u32,
+    /// What it is for.
+    pub state: GenerationState,
+    /// What it holds.
+    pub collection: Arc<Collection>,
+}
+
+/// A collection with all its generations.
+#[derive(Debug, Clone)]
+pub(crate) struct NamedCollection {
+    pub(crate) active: Arc<Collection>,
+    /// The number of the active one.
+    pub(crate) number: u32,
+    /// The number of the next one.
+    pub(crate) next: u32,
+    pub(crate) others: Vec<HiddenGeneration>,
+    pub(crate) family: Arc<Family>,
+}
+
+/// A generation that is not read.
+#[derive(Debug, Clone)]
+pub(crate) struct HiddenGeneration {
+    pub(crate) number: u32,
+    pub(crate) state: GenerationState,
+    pub(crate) collection: Arc<Collection>,
+}
+
+impl NamedCollection {
+    /// One generation.
+    pub(crate) fn new(active: Arc<Collection>, family: Arc<Family>) -> Self {
+        let GenerationsRecord {
+            active: number,
+            next,
+            ..
+        } = GenerationsRecord::default();
+        Self {
+            active,
+            number,
+            next,
+            others: Vec::new(),
+            family,
+        }
+    }
+
+    /// All generations.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Arc<Collection>> {
+        let others = self
+            .others
+            .iter()
+            .map(|other| Arc::clone(&other.collection));
+        std::iter::once(Arc::clone(&self.active)).chain(others)
+    }
+
+    /// The numbers that their keys have.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = CollectionId> {
+        self.all().map(|collection| collection.id())
+    }
+
+    fn record(&self) -> GenerationsRecord {
+        let others = self.others.iter().map(|other| OtherGeneration {
+            number: other.number,
+            state: other.state,
+            record: other.collection.record(),
+        });
+        GenerationsRecord {
+            active: self.number,
+            next: self.next,
+            others: others.collect(),
+        }
+    }
+
+    fn generations(&self) -> Vec<Generation> {
+        let active = Generation {
+            number: self.number,
+            state: GenerationState::Active,
+            collection: Arc::clone(&self.active),
+        };
+        let others = self.others.iter().map(|other| Generation {
+            number: other.number,
+            state: other.state,
+            collection: Arc::clone(&other.collection),
+        });
+        let mut all: Vec<_> = std::iter::once(active).chain(others).collect();
+        all.sort_by_key(|generation| generation.number);
+        all
+    }
+}
+
+impl Collections {
+    pub(crate) fn named(&self, name: &str) -> Result<NamedCollection, Error> {
+        let found = self.read().get(name).cloned();
+        found.ok_or_else(|| Error::CollectionNotFound {
+            name: name.to_owned(),
+        })
+    }
+
+    /// Makes what is known of a collection's generations what it is from now on. `batch` is written with it.
+    fn exchange(
+        &self,
+        name: &str,
+        mut batch: WriteBatch,
+        named: NamedCollection,
+        commit: impl FnOnce(WriteBatch) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        batch.put(&Key::generations(name), named.record().to_bytes());
+        commit(batch)?;
+        self.write().insert(name.to_owned(), named);
+        Ok(())
+    }
+
+    fn begin_generation(
+        &self,
+        name: &str,
+        settings: &CollectionSettings,
+        encoder: &CollectionEncoder,
+    ) -> Result<u32, Error> {
+        settings.check()?;
+        self.loader.store.check_writable()?;
+        let _changing = self.lock_changes();
+        let mut named = self.named(name)?;
+        if named.others.len() + 1 >= MAX_GENERATIONS {
+            return Err(Error::TooManyGenerations {
+                name: name.to_owned(),
+                max_generations: MAX_GENERATIONS,
+            });
+        }
+        let vector_bytes = encoder.identity.dimensions as u64 * size_of::<f32>() as u64;
+        let bytes = named.active.stats().passages * (vector_bytes + PASSAGE_BYTES);
+        self.loader
+            .store
+            .check_room(bytes.saturating_mul(DISK_BYTES_PER_BYTE))?;
+        let id = next_collection_id(&self.loader.store)?;
+        let record = CollectionRecord {
+            id,
+            created_at_ms: now_ms(),
+            settings: *settings,
+            encoder: Some(encoder.clone()),
+        };
+        let family = Arc::clone(&named.family);
+        let collection = self.loader.load(name.to_owned(), &record, &family)?;
+        let number = named.next;
+        named.next += 1;
+        named.others.push(HiddenGeneration {
+            number,
+            state: GenerationState::Filling,
+            collection: Arc::clone(&collection),
+        });
+        let mut batch = WriteBatch::default();
+        batch.put(&Key::next_collection(), (id.0 + 1).to_le_bytes().to_vec());
+        self.exchange(name, batch, named, |batch| {
+            family.join(collection.writer(), || self.commit(batch))
+        })?;
+        Ok(number)
+    }
+
+    /// Marks a generation as ready when it holds every document. Returns whether it does.
+    fn finish_generation(&self, name: &str, number: u32) -> Result<bool, Error> {
+        let _changing = self.lock_changes();
+        let mut named = self.named(name)?;
+        if named.number == number {
+            return Ok(true);
+        }
+        let place = place(name, &named, number)?;
+        if named.others[place].state != GenerationState::Filling {
+            return Ok(true);
+        }
+        named.others[place].state = GenerationState::Ready;
+        let (family, source) = (Arc::clone(&named.family), Arc::clone(&named.active));
+        let filled = Arc::clone(&named.others[place].collection);
+        family.when_complete(filled.writer(), source.writer(), || {
+            self.exchange(name, WriteBatch::default(), named, |batch| {
+                self.commit(batch)
+            })
+        })
+    }
+
+    fn activate_generation(&self, name: &str, number: u32) -> Result<(), Error> {
+        let _changing = self.lock_changes();
+        let mut named = self.named(name)?;
+        if named.number == number {
+            return Ok(());
+        }
+        let place = place(name, &named, number)?;
+        if named.others[place].state == GenerationState::Filling {
+            return Err(Error::GenerationState {
+                name: name.to_owned(),
+                number,
+                reason: "is still being filled, and lacks documents",
+            });
+        }
+        let next = named.others.remove(place).collection;
+        // Of all settings, this one may have changed since the generation was made.
+        let settings = CollectionSettings {
+            on_duplicate: named.active.settings().on_duplicate,
+            ..next.settings()
+        };
+        let encoder = next.encoder();
+        let mut batch = WriteBatch::default();
+        let record = next.record_with(settings, &encoder);
+        batch.put(&Key::collection(name), record.to_bytes());
+        let retired = std::mem::replace(&mut named.active, Arc::clone(&next));
+        named.others.push(HiddenGeneration {
+            number: named.number,
+            state: GenerationState::Retired,
+            collection: retired,
+        });
+        named.number = number;
+        self.exchange(name, batch, named, |batch| {
+            self.commit(batch)?;
+            next.take(settings, &encoder);
+            Ok(())
+        })
+    }
+
+    fn delete_generation(&self, name: &str, number: u32) -> Result<(), Error> {
+        self.loader.store.check_writable()?;
+        let _changing = self.lock_changes();
+        let mut named = self.named(name)?;
+        if named.number == number {
+            return Err(Error::GenerationState {
+                name: name.to_owned(),
+                number,
+                reason: "is the active one; activate another first",
+            });
+        }
+        let place = place(name, &named, number)?;
+        let gone = named.others.remove(place).collection;
+        let family = Arc::clone(&named.family);
+        let mut batch = WriteBatch::freeing_room();
+        batch.put(&Key::dropped(gone.id()), Vec::new());
+        self.exchange(name, batch, named, |batch| {
+            family.retire(&[gone.id()], || self.commit(batch))
+        })?;
+        self.drops().clear(&gone);
+        Ok(())
+    }
+}
+
+fn place(name: &str, named: &NamedCollection, number: u32) -> Result<usize, Error> {
+    let found = named.others.iter().position(|other| other.number == number);
+    found.ok_or_else(|| Error::GenerationNotFound {
+        name: name.to_owned(),
+        number,
+    })
+}
+
+impl Index {
+    /// The generations of a collection, by their numbers.
+    ///
+    /// # Errors
+    /// When there is no such collection.
+    pub fn generations(&self, name: &str) -> Result<Vec<Generation>, Error> {
+        Ok(self.collections.named(name)?.generations())
+    }
+
+    /// One generation of a collection.
+    ///
+    /// # Errors
+    /// When there is no such collection or generation.
+    pub fn generation(&self, name: &str, number: u32) -> Result<Generation, Error> {
+        let generations = self.generations(name)?.into_iter();
+        let mut found = generations.filter(|generation| generation.number == number);
+        found.next().ok_or_else(|| Error::GenerationNotFound {
+            name: name.to_owned(),
+            number,
+        })
+    }
+
+    /// Makes an empty generation of a collection, to which all writes go from now on, and returns its number.
+    /// [`crate::Writer::fill`] gives it what is there already.
+    ///
+    /// # Errors
+    /// [`Error::TooManyGenerations`], settings out of their range, [`Error::StorageFull`] when there is no room
+    /// for it.
+    pub fn begin_generation(
+        &self,
+        name: &str,
+        settings: &CollectionSettings,
+        encoder: &CollectionEncoder,
+    ) -> Result<u32, Error> {
+        self.collections.begin_generation(name, settings, encoder)
+    }
+
+    /// Says that a generation has been filled. Returns whether it holds every document, which is looked at while
+    /// none is written.
+    ///
+    /// # Errors
+    /// When there is no such generation, or the store fails.
+    pub fn finish_generation(&self, name: &str, number: u32) -> Result<bool, Error> {
+        self.collections.finish_generation(name, number)
+    }
+
+    /// Lets reads see a generation. The one before is kept and written to. Reads that have begun go on
+    /// with what they began with.
+    ///
+    /// # Errors
+    /// When there is no such generation, or [`Error::GenerationState`] while it is being filled.
+    pub fn activate_generation(&self, name: &str, number: u32) -> Result<(), Error> {
+        self.collections.activate_generation(name, number)
+    }
+
+    /// Deletes a generation that is not active, with everything in it.
+    ///
+    /// # Errors
+    /// When there is none, or [`Error::GenerationState`] for the active one.
+    pub fn delete_generation(&self, name: &str, number: u32) -> Result<(), Error> {
+        self.collections.delete_generation(name, number)
+    }
+}

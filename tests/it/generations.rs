@@ -1,0 +1,367 @@
+//! Changing the encoder of a collection, or how its texts are split, while it is in use.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use siamese_tests::{Client, Server, ServerOptions, binary};
+
+const LONG: Duration = Duration::from_secs(120);
+const PATH: &str = "/collections/default/generations";
+
+/// The default encoder has vectors of 36 values, `dense` has vectors of 20.
+fn options(folder: &Path) -> ServerOptions {
+    let models = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let models = models.join("../crates/encoder/tests/fixtures/models");
+    let dense = models.join("bert-dense-prompts");
+    ServerOptions::tiny(folder).setting("ENCODERS__DENSE__MODEL", dense.display())
+}
+
+fn store(client: &Client, ids: impl Iterator<Item = usize>, text: &str) {
+    let documents =
+        ids.map(|n| json!({"id": format!("d{n:04}"), "text": format!("{text} {n}. It sleeps.")}));
+    let body = json!({"documents": documents.collect::<Vec<_>>()});
+    client.post("/documents", body).ok();
+}
+
+fn begin(client: &Client, settings: Value) -> (u64, String) {
+    let started = client.post(PATH, settings);
+    assert_eq!(started.status, 202, "{}", started.text);
+    let body = started.json();
+    let job = body["job"].as_str().unwrap().to_owned();
+    assert_eq!(started.headers["location"], format!("/jobs/{job}"));
+    (body["generation"].as_u64().unwrap(), job)
+}
+
+fn state(client: &Client, number: u64) -> String {
+    let generation = client.get(&format!("{PATH}/{number}")).ok();
+    generation["state"].as_str().unwrap().to_owned()
+}
+
+#[track_caller]
+fn wait_until_ready(client: &Client, number: u64) {
+    let deadline = Instant::now() + LONG;
+    while state(client, number) == "filling" {
+        assert!(Instant::now() < deadline, "{}", client.get("/jobs").text);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn activate(client: &Client, number: u64) {
+    client
+        .post(&format!("{PATH}/{number}/activate"), json!({}))
+        .ok();
+}
+
+/// All documents of the active generation, as lines of an export, and the length of its vectors.
+fn exported(client: &Client) -> (Vec<Value>, u64) {
+    let text = client.get("/export?include=vectors").text;
+    let mut lines = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let head = lines.next().unwrap();
+    let dimensions = head["export"]["dimensions"].as_u64().unwrap();
+    let documents = lines
+        .filter(|line| line["id"].is_string())
+        .map(|mut document| {
+            let passages = document["passages"].take();
+            for passage in passages.as_array().unwrap() {
+                assert_eq!(
+                    passage["vector"].as_array().unwrap().len() as u64,
+                    dimensions
+                );
+            }
+            document
+        });
+    (documents.collect(), dimensions)
+}
+
+/// Vectors of a sample of documents are those that the encoder makes of their texts now.
+fn assert_encoded_by_the_active_encoder(client: &Client, documents: &[Value]) {
+    for document in documents.iter().step_by(7) {
+        let pair = json!({"pairs": [[{"id": document["id"]}, document["text"]]]});
+        let score = client.post("/similarity", pair).ok()["scores"][0].clone();
+        assert!(score.as_f64().unwrap() > 0.9999, "{score} {document}");
+    }
+}
+
+#[test]
+fn a_collection_gets_another_encoder_and_goes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = options(folder.path()).start();
+    let client = server.client();
+    store(client, 0..50, "A cat");
+    let first = client
+        .post("/search", json!({"query": "A cat", "top_k": 3}))
+        .ok();
+    let cursor = json!({"query": "A cat", "top_k": 3, "cursor": first["next_cursor"]});
+    let (number, job) = begin(
+        client,
+        json!({"encoder": "dense", "chunking": {"mode": "off"}}),
+    );
+    assert_eq!(number, 2);
+    wait_until_ready(client, number);
+    let deadline = Instant::now() + LONG;
+    while client.get(&format!("/jobs/{job}")).ok()["state"] != "done" {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let result = client.get(&format!("/jobs/{job}")).ok()["result"].clone();
+    assert_eq!(
+        (&result["generation"], &result["encoded_documents"]),
+        (&json!(2), &json!(50))
+    );
+    assert_eq!(
+        client.get("/collections/default").ok()["encoder"]["dimensions"],
+        36
+    );
+    store(client, 40..60, "A dog");
+    client.delete("/documents/d0007");
+    let (before, dimensions) = exported(client);
+    assert_eq!((before.len(), dimensions), (59, 36));
+
+    activate(client, 2);
+    assert_eq!(exported(client), (before.clone(), 20));
+    assert_encoded_by_the_active_encoder(client, &before);
+    client
+        .post("/search", cursor)
+        .problem(410, "cursor_expired");
+    store(client, 55..70, "A bird");
+    let (after, _) = exported(client);
+    activate(client, 1);
+    assert_eq!(exported(client), (after, 36));
+
+    let states = client.get(PATH).ok();
+    let states = states["generations"].as_array().unwrap().iter();
+    let states: Vec<_> = states
+        .map(|it| (it["generation"].clone(), it["state"].clone()))
+        .collect();
+    assert_eq!(
+        states,
+        [(json!(1), json!("active")), (json!(2), json!("retired"))]
+    );
+    client.delete(&format!("{PATH}/1")).problem(409, "conflict");
+    assert_eq!(client.delete(&format!("{PATH}/2")).status, 204);
+    client
+        .get(&format!("{PATH}/2"))
+        .problem(404, "generation_not_found");
+}
+
+#[test]
+fn any_generation_can_be_searched_and_what_does_not_fit_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = options(folder.path()).start();
+    let client = server.client();
+    store(client, 0..20, "A cat");
+    let (number, _) = begin(client, json!({"encoder": "dense"}));
+    wait_until_ready(client, number);
+    for number in [1, 2] {
+        let search = json!({"query": "A dog", "top_k": 4, "generation": number});
+        assert_eq!(
+            client.post("/search", search).ok()["hits"]
+                .as_array()
+                .unwrap()
+                .len(),
+            4
+        );
+    }
+    let search = json!({"query": "A dog", "generation": 7});
+    client
+        .post("/search", search.clone())
+        .problem(404, "generation_not_found");
+    let batch = client.post("/search/batch", json!({"searches": [search]}));
+    assert_eq!(
+        batch.problem(422, "invalid_request")["pointer"],
+        "/searches/0/generation"
+    );
+
+    let problem = client
+        .post(PATH, json!({"encoder": "large"}))
+        .problem(422, "invalid_request");
+    assert_eq!(problem["pointer"], "/encoder");
+    let too_long = json!({"chunking": {"mode": "fixed", "max_tokens": 100_000}});
+    let problem = client.post(PATH, too_long).problem(422, "invalid_request");
+    assert_eq!(problem["pointer"], "/chunking/max_tokens");
+    client
+        .post("/collections/none/generations", json!({}))
+        .problem(404, "collection_not_found");
+}
+
+/// Lets threads end, also when the test fails.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn nothing_fails_and_nothing_is_lost_while_a_generation_is_filled_and_activated() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = options(folder.path()).start();
+    let client = server.client();
+    for first in (0..600).step_by(200) {
+        store(client, first..first + 200, "A cat");
+    }
+    let (stop, writes, searches) = (
+        AtomicBool::new(false),
+        AtomicUsize::new(0),
+        AtomicUsize::new(0),
+    );
+    let base = format!("http://127.0.0.1:{}", server.port());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let client = Client::new(&base);
+            for round in 0.. {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                let at = round * 37 % 600;
+                store(&client, at..at + 5, &format!("A dog {round}"));
+                store(&client, std::iter::once(1000 + round), "A bird");
+                let gone = json!({"ids": [format!("d{:04}", round * 53 % 600)]});
+                client.post("/documents/delete", gone).ok();
+                writes.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        scope.spawn(|| {
+            let client = Client::new(&base);
+            while !stop.load(Ordering::Relaxed) {
+                let found = client
+                    .post("/search", json!({"query": "A dog", "top_k": 5}))
+                    .ok();
+                // A hit that changes again and again while it is read is left out in the end.
+                assert!(!found["hits"].as_array().unwrap().is_empty());
+                searches.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let _stop = StopOnDrop(&stop);
+        let (number, _) = begin(client, json!({"encoder": "dense"}));
+        wait_until_ready(client, number);
+        for number in [number, 1, number] {
+            activate(client, number);
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    });
+    assert!(writes.into_inner() > 2 && searches.into_inner() > 2);
+    let (second, dimensions) = exported(client);
+    assert_eq!(dimensions, 20);
+    activate(client, 1);
+    assert_eq!(exported(client), (second.clone(), 36));
+    assert_encoded_by_the_active_encoder(client, &second);
+    activate(client, 2);
+    assert_encoded_by_the_active_encoder(client, &second);
+}
+
+#[test]
+fn filling_goes_on_by_itself_after_a_kill_and_whatever_was_written_is_in_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = options(folder.path()).start();
+    for first in (0..400).step_by(200) {
+        store(server.client(), first..first + 200, "A cat");
+    }
+    let (number, _) = begin(server.client(), json!({"encoder": "dense"}));
+    for round in 0..3 {
+        store(server.client(), round * 100..round * 100 + 3, "A dog");
+        std::thread::sleep(Duration::from_millis(30 * round as u64));
+        server.kill();
+        server = options(folder.path()).start();
+    }
+    let client = server.client();
+    wait_until_ready(client, number);
+    let (first, _) = exported(client);
+    activate(client, number);
+    server.kill();
+    let server: Server = options(folder.path()).start();
+    assert_eq!(exported(server.client()), (first, 20));
+}
+
+#[test]
+fn a_generation_that_is_deleted_while_it_is_filled_ends_its_job_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = options(folder.path()).start();
+    let client = server.client();
+    for first in (0..400).step_by(200) {
+        store(client, first..first + 200, "A cat");
+    }
+    let (number, job) = begin(client, json!({"encoder": "dense"}));
+    assert_eq!(client.delete(&format!("{PATH}/{number}")).status, 204);
+    let deadline = Instant::now() + LONG;
+    loop {
+        let job = client.get(&format!("/jobs/{job}")).ok();
+        if job["state"] == "failed" {
+            assert_eq!(job["error"]["code"], "generation_not_found", "{job}");
+            break;
+        }
+        // It may have been done already.
+        if job["state"] == "done" {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{job}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    store(client, 0..10, "A dog");
+    assert_eq!(exported(client).0.len(), 400);
+    let (paused, job) = begin(client, json!({}));
+    client.delete(&format!("/jobs/{job}"));
+    let resumed = client.post(&format!("{PATH}/{paused}/resume"), json!({}));
+    assert_eq!(resumed.status, 202, "{}", resumed.text);
+    wait_until_ready(client, paused);
+}
+
+#[test]
+fn one_command_encodes_a_collection_anew_and_others_go_back_and_tidy_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = options(folder.path()).start();
+    let client = server.client();
+    store(client, 0..30, "A cat");
+    let url = format!("http://127.0.0.1:{}", server.port());
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(binary());
+        let output = command
+            .args(arguments)
+            .args(["--url", &url])
+            .output()
+            .unwrap();
+        let said =
+            String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        (output.status.success(), said)
+    };
+    let (succeeded, said) = run(&["reencode", "default", "--encoder", "dense"]);
+    assert!(succeeded && said.contains("2  active  dense"), "{said}");
+    assert_eq!(exported(client).1, 20);
+    let (succeeded, said) = run(&[
+        "generation",
+        "create",
+        "--chunking",
+        "fixed",
+        "--max-tokens",
+        "16",
+    ]);
+    assert!(
+        succeeded && said.contains("generation 3 is ready"),
+        "{said}"
+    );
+    let (_, said) = run(&["generation", "list"]);
+    for part in [
+        "1  retired  default",
+        "2  active",
+        "3  ready  dense",
+        "30 documents",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(run(&["generation", "activate", "1"]).0);
+    assert!(run(&["generation", "delete", "2"]).0);
+    assert_eq!(exported(client).1, 36);
+    let (succeeded, said) = run(&["generation", "delete", "1"]);
+    assert!(
+        !succeeded && said.contains("activate another first"),
+        "{said}"
+    );
+    let (succeeded, said) = run(&["reencode", "default", "--encoder", "large"]);
+    assert!(!succeeded && said.contains("\"dense\""), "{said}");
+}
