@@ -55,8 +55,9 @@ fn only_under(word: &str, folders: &[&str]) {
 }
 
 #[test]
-fn candle_is_known_to_the_encoder_only() {
-    only_under("candle_core", &["crates/encoder/src/"]);
+fn candle_is_known_to_the_encoder_and_its_training_only() {
+    let folders = ["crates/encoder/src/", "crates/train/src/"];
+    only_under("candle_core", &folders);
     only_under("candle_nn", &["crates/encoder/src/"]);
     let own_folders = ["families/", "candle_models/"];
     let own_folders = own_folders.map(|it| format!("crates/encoder/src/backbones/{it}"));

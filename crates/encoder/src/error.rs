@@ -79,6 +79,12 @@ pub enum Error {
         /// The similarity that the model was trained for.
         similarity: SimilarityFunction,
     },
+    /// Nobody knows the derivatives of the model's passes, so it cannot be trained.
+    #[error("{what} cannot be trained")]
+    NotLearnable {
+        /// What cannot be trained.
+        what: String,
+    },
     /// More dimensions were asked for than the model has, or none.
     #[error("{requested} dimensions were asked for; the model has 1 to {available}")]
     DimensionsOutOfRange {

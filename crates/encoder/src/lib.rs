@@ -37,6 +37,7 @@ mod steps;
 mod tokenize;
 mod tower;
 mod towers;
+mod training;
 
 pub use device::DevicePreference;
 pub use encoder::{Encoder, EncoderOptions, Encoding, InputKind};
@@ -50,3 +51,4 @@ pub use pooling::PoolingMode;
 pub use reranker::{Reranker, RerankerInfo, RerankerOptions};
 pub use siamese_kernels::Precision;
 pub use tokenize::{TextInput, TextToken, TokenizedText, Truncation};
+pub use training::{Dropout, LearnedWeight, TrainableEncoder};

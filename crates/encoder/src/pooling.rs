@@ -93,6 +93,24 @@ impl PoolingMode {
         shares
     }
 
+    /// The weight of each of so many rows in the vector that [`Self::pool`] makes of them. `None` where that is
+    /// no weighted sum.
+    pub(crate) fn weights(self, rows: usize, first_row: usize) -> Option<Vec<f32>> {
+        let first_row = first_row.min(rows - 1);
+        let mut weights = vec![0.0; rows];
+        match self {
+            Self::Max => return None,
+            Self::Cls => weights[first_row] = 1.0,
+            Self::LastToken => weights[rows - 1] = 1.0,
+            Self::Mean | Self::MeanSqrtLen | Self::WeightedMean => {
+                for (row, weight) in weights.iter_mut().enumerate().skip(first_row) {
+                    *weight = self.weight(row, first_row, rows);
+                }
+            }
+        }
+        Some(weights)
+    }
+
     /// The weight of one of the rows that take part, `first_row..rows`, in a weighted sum.
     fn weight(self, row: usize, first_row: usize, rows: usize) -> f32 {
         match self {

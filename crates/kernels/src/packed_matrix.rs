@@ -44,6 +44,59 @@ impl PackedMatrix {
         }
     }
 
+    /// A matrix of f32 that stands row by row, `[depth, columns]`, packed.
+    ///
+    /// # Panics
+    /// When `values` is not whole rows.
+    pub fn of_rows(kernels: &Kernels, values: &[f32], columns: usize) -> Self {
+        let depth = values.len() / columns;
+        assert_eq!(values.len(), depth * columns, "whole rows");
+        let mut packed = Self::zeros(kernels, Precision::F32, depth, columns);
+        let panel = packed.panel;
+        let Values::Single(target) = &mut packed.values else {
+            unreachable!("f32 is kept as it is");
+        };
+        for (first, target) in (0..columns)
+            .step_by(panel)
+            .zip(target.chunks_exact_mut(depth * panel))
+        {
+            let width = panel.min(columns - first);
+            for (row, target) in values
+                .chunks_exact(columns)
+                .zip(target.chunks_exact_mut(panel))
+            {
+                target[..width].copy_from_slice(&row[first..first + width]);
+            }
+        }
+        packed
+    }
+
+    /// A matrix of f32 that stands column by column, `[columns, depth]`, packed.
+    ///
+    /// # Panics
+    /// When `values` is not whole columns.
+    pub fn of_columns(kernels: &Kernels, values: &[f32], depth: usize) -> Self {
+        let columns = values.len() / depth;
+        assert_eq!(values.len(), depth * columns, "whole columns");
+        let mut packed = Self::zeros(kernels, Precision::F32, depth, columns);
+        let panel = packed.panel;
+        let Values::Single(target) = &mut packed.values else {
+            unreachable!("f32 is kept as it is");
+        };
+        let panels = values
+            .chunks(depth * panel)
+            .zip(target.chunks_exact_mut(depth * panel));
+        for (source, target) in panels {
+            for (column, source) in source.chunks_exact(depth).enumerate() {
+                let target = target.iter_mut().skip(column).step_by(panel);
+                target
+                    .zip(source)
+                    .for_each(|(target, value)| *target = *value);
+            }
+        }
+        packed
+    }
+
     /// Sets the weight that takes input `step` to `column`.
     pub fn set(&mut self, step: usize, column: usize, value: f32) {
         let panel = column / self.panel * self.panel * self.depth;

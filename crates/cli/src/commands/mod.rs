@@ -19,6 +19,7 @@ mod search;
 mod serve;
 mod similarity;
 mod snapshot;
+mod train;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,7 @@ enum Command {
     Similarity(similarity::Similarity),
     Dedup(dedup::Dedup),
     Eval(eval::Eval),
+    Train(train::Train),
     Export(export::Export),
     Import(import::Import),
     Generation(generation::Generation),
@@ -71,6 +73,7 @@ impl Arguments {
             Command::Similarity(command) => command.run(),
             Command::Dedup(command) => command.run(),
             Command::Eval(command) => command.run(),
+            Command::Train(command) => command.run(),
             Command::Export(command) => command.run(),
             Command::Import(command) => command.run(),
             Command::Generation(command) => command.run(),

@@ -21,7 +21,8 @@ mod rotary;
 mod static_embeddings;
 
 pub(crate) use backbone::{Backbone, BackboneOptions, Pause};
+pub(crate) use candle::{CandleBackbone, Pass};
 pub(crate) use families::Family;
-pub(crate) use opening::open;
+pub(crate) use opening::{open, open_to_learn};
 pub(crate) use packed_batch::{PackedBatch, TokenStates};
 pub(crate) use static_embeddings::StaticEmbeddings;

@@ -5,7 +5,7 @@ use std::path::Path;
 use candle_core::Device;
 
 use super::backbone::{Backbone, BackboneOptions};
-use super::candle::CandleBackbone;
+use super::candle::{CandleBackbone, LearnedTensors};
 use super::candle_models::DebertaV2Backbone;
 use super::families::{Family, Transformer};
 use super::packed::PackedBackbone;
@@ -33,4 +33,23 @@ pub(crate) fn open(
     }
     let backbone = CandleBackbone::open(architecture, file, &options.device)?;
     Ok(Box::new(backbone))
+}
+
+/// Opens a family's backbone to learn from its passes; also returns what may be learned.
+///
+/// # Errors
+/// As [`open`], and when nothing knows the derivatives of the family's passes.
+pub(crate) fn open_to_learn(
+    folder: &Path,
+    family: &Family,
+    device: &Device,
+) -> Result<(CandleBackbone, LearnedTensors), Error> {
+    match family.open(folder)? {
+        (Transformer::Described(architecture), file) => {
+            CandleBackbone::open_to_learn(architecture, file, device)
+        }
+        (Transformer::DebertaV2 { .. }, _) => Err(Error::NotLearnable {
+            what: format!("a model of the type {}", family.model_type()),
+        }),
+    }
 }

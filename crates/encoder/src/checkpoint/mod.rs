@@ -204,8 +204,17 @@ impl Checkpoint {
         Ok(file.tensors_mut())
     }
 
-    /// What a layer norm multiplies by and what it adds; models from TensorFlow call them gamma and
-    /// beta. Without a bias the latter is zeros.
+    /// The names of what a layer norm multiplies by and of what it adds; models from TensorFlow call them
+    /// gamma and beta.
+    pub(crate) fn norm_names(&self, norm: &str) -> [String; 2] {
+        let names = match self.has(&format!("{norm}.gamma")) {
+            true => ["gamma", "beta"],
+            false => ["weight", "bias"],
+        };
+        names.map(|name| format!("{norm}.{name}"))
+    }
+
+    /// What a layer norm multiplies by and what it adds. Without a bias the latter is zeros.
     ///
     /// # Errors
     /// As [`Self::read`].
@@ -215,13 +224,10 @@ impl Checkpoint {
         width: usize,
         has_bias: bool,
     ) -> Result<(Vec<f32>, Vec<f32>), Error> {
-        let (gain, shift) = match self.has(&format!("{name}.gamma")) {
-            true => ("gamma", "beta"),
-            false => ("weight", "bias"),
-        };
-        let gain = self.read(&format!("{name}.{gain}"), &[width])?;
+        let [gain, shift] = self.norm_names(name);
+        let gain = self.read(&gain, &[width])?;
         let shift = match has_bias {
-            true => self.read(&format!("{name}.{shift}"), &[width])?,
+            true => self.read(&shift, &[width])?,
             false => vec![0.0; width],
         };
         Ok((gain, shift))

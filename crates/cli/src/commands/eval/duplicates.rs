@@ -10,8 +10,9 @@ use serde_json::json;
 use siamese_index::{AllPairs, Pair, PairSink, Workers, alike_pairs, cosine};
 
 use crate::commands::dedup::{Text, Texts, document_vectors, find, open_encoder};
-use crate::eval::{self, PairScores, PartnerScores};
+use crate::eval;
 use crate::reading::ReadOptions;
+use siamese_eval::{PairScores, PartnerScores};
 
 /// Measure how well marked duplicates are found, without a service, and suggest a threshold
 ///
@@ -63,7 +64,7 @@ impl Duplicates {
         let marked = self.marked(&texts)?;
         let encoder = open_encoder(self.model.as_deref())?;
         let vectors = document_vectors(&encoder, &texts)?;
-        let partners = eval::of_partners(&ranks(&vectors, &marked));
+        let partners = siamese_eval::of_partners(&ranks(&vectors, &marked));
         let pairs = pair_scores(&vectors, &marked)?;
         self.print(texts.len(), marked.len(), &partners, &pairs)?;
         Ok(match failed {
@@ -206,5 +207,5 @@ fn pair_scores(vectors: &[Vec<f32>], marked: &Marked) -> Result<PairScores> {
             Some(*sum)
         })
         .collect();
-    eval::of_pairs(&scores, &reaching).context("there are no marked pairs")
+    siamese_eval::of_pairs(&scores, &reaching).context("there are no marked pairs")
 }

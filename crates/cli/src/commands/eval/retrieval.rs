@@ -12,8 +12,9 @@ use serde_json::{Map, Value, json};
 use super::progress;
 use crate::client::{Connection, Service, address, collection_name};
 use crate::commands::mode::Mode;
-use crate::eval::{self, DataSet, Query, Run, Scores};
+use crate::eval::{DataSet, Query};
 use crate::sender::Sender;
+use siamese_eval::{self as figures, Run, Scores};
 
 /// Hits of each query, enough for recall@100.
 const TOP_K: usize = 100;
@@ -264,13 +265,13 @@ fn measure(
     let ann_recall = if capabilities.has_exact && is_approximate {
         wish.insert("exact".to_owned(), true.into());
         let exact = search(service, queries, &wish)?;
-        Some(eval::overlap(&exact, &runs, ANN_DEPTH))
+        Some(figures::overlap(&exact, &runs, ANN_DEPTH))
     } else {
         None
     };
     Ok(Figures {
         mode,
-        scores: eval::scores(&data.judgements, &runs),
+        scores: figures::scores(&data.judgements, &runs),
         ann_recall,
     })
 }

@@ -40,8 +40,8 @@ impl Sts {
         }
         bar.finish_and_clear();
         let people: Vec<f64> = pairs.iter().map(|pair| pair.score).collect();
-        let spearman = eval::spearman(&scores, &people).context(NO_VARIANCE)?;
-        let pearson = eval::pearson(&scores, &people).context(NO_VARIANCE)?;
+        let spearman = siamese_eval::spearman(&scores, &people).context(NO_VARIANCE)?;
+        let pearson = siamese_eval::pearson(&scores, &people).context(NO_VARIANCE)?;
         let mut out = stdout().lock();
         if self.json {
             let figures = json!({ "pairs": pairs.len(), "spearman": spearman, "pearson": pearson });

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use candle_core::{D, Device, IndexOp, Tensor};
-use candle_nn::ops::softmax_last_dim;
-use candle_nn::rotary_emb::rope;
 use candle_nn::{Linear, Module};
 use candle_transformers::utils::repeat_kv;
 
-use super::weights::{Layer, Norm, Weights};
+use super::pass::Pass;
+use super::weights::{Layer, LearnedTensors, Norm, Weights};
 use crate::Error;
-use crate::backbones::architecture::{Architecture, Norms};
+use crate::backbones::architecture::{self, Architecture, Norms};
 use crate::backbones::backbone::Backbone;
 use crate::backbones::packed_batch::{PackedBatch, TokenStates};
 use crate::checkpoint::Checkpoint;
@@ -39,14 +38,48 @@ impl CandleBackbone {
         device: &Device,
     ) -> Result<Self, Error> {
         Ok(Self {
-            weights: Weights::read(file, &architecture, device)?,
+            weights: Weights::read(file, &architecture, device, None)?,
             device: device.clone(),
             architecture,
         })
     }
 
-    /// The states of a batch, `[texts, longest, hidden]`.
-    fn states(&self, batch: &PackedBatch) -> candle_core::Result<Tensor> {
+    /// The same, and what may be learned of it.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and for weights that are not used as the file has them.
+    pub(crate) fn open_to_learn(
+        architecture: Architecture,
+        file: Checkpoint,
+        device: &Device,
+    ) -> Result<(Self, LearnedTensors), Error> {
+        if architecture.norm == architecture::Norm::RmsMoreThanOnce
+            || architecture.embeddings.scale != 1.0
+        {
+            let what = "a model that multiplies what it reads, such as Gemma,".to_owned();
+            return Err(Error::NotLearnable { what });
+        }
+        let mut learned = LearnedTensors::new();
+        let weights = Weights::read(file, &architecture, device, Some(&mut learned))?;
+        let backbone = Self {
+            weights,
+            device: device.clone(),
+            architecture,
+        };
+        Ok((backbone, learned))
+    }
+
+    /// The last layer's states of a batch as a tensor `[texts, longest, hidden]`; what stands after the end of a
+    /// shorter text means nothing.
+    ///
+    /// # Errors
+    /// A token without a row in a table, or a computation that fails.
+    pub(crate) fn tensor(&self, batch: &mut PackedBatch, pass: &Pass<'_>) -> Result<Tensor, Error> {
+        self.architecture.number(batch)?;
+        Ok(self.states(batch, pass)?)
+    }
+
+    fn states(&self, batch: &PackedBatch, pass: &Pass<'_>) -> candle_core::Result<Tensor> {
         let mut states = self
             .weights
             .words
@@ -60,18 +93,19 @@ impl CandleBackbone {
             states = (states + segments.forward(&type_ids)?)?;
         }
         let mut states = match &self.weights.norm {
-            Some(norm) => norm.forward(&states)?,
+            Some(norm) => pass.norm(norm, &states)?,
             None => states,
         };
+        states = pass.drop_states(states)?;
         if let Some(projection) = &self.weights.projection {
-            states = projection.forward(&states)?;
+            states = pass.linear(projection, &states)?;
         }
         let biases = self.biases(batch)?;
         for layer in &self.architecture.order {
-            states = self.layer(&self.weights.layers[*layer], &states, &biases)?;
+            states = self.layer(&self.weights.layers[*layer], &states, &biases, pass)?;
         }
         match &self.weights.last_norm {
-            Some(norm) => norm.forward(&states),
+            Some(norm) => pass.norm(norm, &states),
             None => Ok(states),
         }
     }
@@ -81,17 +115,20 @@ impl CandleBackbone {
         layer: &Layer,
         states: &Tensor,
         biases: &Biases,
+        pass: &Pass<'_>,
     ) -> candle_core::Result<Tensor> {
         let norms = (
             layer.attention_norm.as_ref(),
             layer.attention_output_norm.as_ref(),
         );
-        let attended = self.block(states, norms, |input| self.attend(layer, input, biases))?;
+        let attend = |input: &Tensor| self.attend(layer, input, biases, pass);
+        let attended = self.block(states, norms, pass, attend)?;
         let norms = (
             Some(&layer.feed_forward_norm),
             layer.feed_forward_output_norm.as_ref(),
         );
-        self.block(&attended, norms, |input| self.feed_forward(layer, input))
+        let feed_forward = |input: &Tensor| self.feed_forward(layer, input, pass);
+        self.block(&attended, norms, pass, feed_forward)
     }
 
     /// Adds what a block makes to its input, and normalises what its norms are for.
@@ -99,12 +136,14 @@ impl CandleBackbone {
         &self,
         input: &Tensor,
         (norm, output_norm): (Option<&Norm>, Option<&Norm>),
+        pass: &Pass<'_>,
         block: impl Fn(&Tensor) -> candle_core::Result<Tensor>,
     ) -> candle_core::Result<Tensor> {
         let apply = |norm: Option<&Norm>, states: Tensor| match norm {
-            Some(norm) => norm.forward(&states),
+            Some(norm) => pass.norm(norm, &states),
             None => Ok(states),
         };
+        let block = |input: &Tensor| pass.drop_states(block(input)?);
         match &self.architecture.norms {
             Norms::After => apply(norm, (block(input)? + input)?),
             Norms::Before { .. } | Norms::Around { .. } => {
@@ -119,6 +158,7 @@ impl CandleBackbone {
         layer: &Layer,
         states: &Tensor,
         biases: &Biases,
+        pass: &Pass<'_>,
     ) -> candle_core::Result<Tensor> {
         let Architecture {
             heads,
@@ -128,31 +168,37 @@ impl CandleBackbone {
         } = self.architecture;
         let [query, keys, values] = &layer.qkv;
         let (mut query, mut keys) = (
-            self.heads(query, heads, states)?,
-            self.heads(keys, key_heads, states)?,
+            self.heads(query, heads, states, pass)?,
+            self.heads(keys, key_heads, states, pass)?,
         );
         if let Some([query_norm, key_norm]) = &layer.query_key_norms {
-            (query, keys) = (query_norm.forward(&query)?, key_norm.forward(&keys)?);
+            (query, keys) = (pass.norm(query_norm, &query)?, pass.norm(key_norm, &keys)?);
         }
         let longest = states.dim(1)?;
         if let Some((cosines, sines)) = &layer.rotary {
             let (cosines, sines) = (cosines.narrow(0, 0, longest)?, sines.narrow(0, 0, longest)?);
-            query = rope(&query, &cosines, &sines)?;
-            keys = rope(&keys, &cosines, &sines)?;
+            query = pass.turn(&query, &cosines, &sines)?;
+            keys = pass.turn(&keys, &cosines, &sines)?;
         }
         let group = heads / key_heads;
-        let values = repeat_kv(self.heads(values, key_heads, states)?, group)?;
+        let values = repeat_kv(self.heads(values, key_heads, states, pass)?, group)?;
         let keys = repeat_kv(keys, group)?.t()?;
         let scores = (query * f64::from(score_scale))?.matmul(&keys)?;
         let add = |scores: Tensor, bias| scores.broadcast_add(bias);
         let scores = biases[&layer.window].iter().try_fold(scores, add)?;
-        let context = softmax_last_dim(&scores)?.matmul(&values)?;
+        let weights = pass.drop_attention(pass.softmax(&scores)?)?;
+        let context = weights.matmul(&values)?;
         let context = context.transpose(1, 2)?.contiguous()?.flatten_from(2)?;
-        layer.attention_output.forward(&context)
+        pass.linear(&layer.attention_output, &context)
     }
 
-    fn feed_forward(&self, layer: &Layer, states: &Tensor) -> candle_core::Result<Tensor> {
-        let values = layer.up.forward(states)?;
+    fn feed_forward(
+        &self,
+        layer: &Layer,
+        states: &Tensor,
+        pass: &Pass<'_>,
+    ) -> candle_core::Result<Tensor> {
+        let values = pass.linear(&layer.up, states)?;
         let values = match self.architecture.activation {
             Activation::Gelu => values.gelu_erf(),
             Activation::GeluTanh => values.gelu(),
@@ -160,8 +206,11 @@ impl CandleBackbone {
             Activation::Silu => values.silu(),
         }?;
         match &layer.gates {
-            Some(gates) => layer.down.forward(&(values * gates.forward(states)?)?),
-            None => layer.down.forward(&values),
+            Some(gates) => {
+                let gated = (values * pass.linear(gates, states)?)?;
+                pass.linear(&layer.down, &gated)
+            }
+            None => pass.linear(&layer.down, &values),
         }
     }
 
@@ -179,10 +228,16 @@ impl CandleBackbone {
     }
 
     /// What a linear layer makes of states, `[texts, heads, longest, head]`.
-    fn heads(&self, linear: &Linear, heads: usize, states: &Tensor) -> candle_core::Result<Tensor> {
+    fn heads(
+        &self,
+        linear: &Linear,
+        heads: usize,
+        states: &Tensor,
+        pass: &Pass<'_>,
+    ) -> candle_core::Result<Tensor> {
         let (texts, longest, _) = states.dims3()?;
         let shape = (texts, longest, heads, ());
-        let heads = linear.forward(states)?.reshape(shape)?;
+        let heads = pass.linear(linear, states)?.reshape(shape)?;
         heads.transpose(1, 2)?.contiguous()
     }
 
@@ -229,8 +284,8 @@ impl CandleBackbone {
 
 impl Backbone for CandleBackbone {
     fn forward(&self, batch: &mut PackedBatch) -> Result<TokenStates, Error> {
-        self.architecture.number(batch)?;
-        let states = self.states(batch)?.to_device(&Device::Cpu)?;
+        let states = self.tensor(batch, &Pass::Inference)?;
+        let states = states.to_device(&Device::Cpu)?;
         let width = states.dim(D::Minus1)?;
         let mut values = Vec::with_capacity(batch.ids().len() * width);
         for (text, range) in batch.ranges().enumerate() {

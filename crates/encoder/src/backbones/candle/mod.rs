@@ -3,6 +3,9 @@
 //! The generic path, and what faster ones are compared with.
 
 mod backbone;
+mod pass;
 mod weights;
 
-pub(super) use backbone::CandleBackbone;
+pub(crate) use backbone::CandleBackbone;
+pub(crate) use pass::Pass;
+pub(crate) use weights::LearnedTensors;

@@ -1,6 +1,6 @@
 //! Weights, read from the file onto a device.
 
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Tensor, Var};
 use candle_nn::{Embedding, LayerNorm, Linear, Module, RmsNorm};
 
 use crate::Error;
@@ -66,11 +66,13 @@ impl Weights {
         file: Checkpoint,
         architecture: &Architecture,
         device: &Device,
+        learned: Option<&mut LearnedTensors>,
     ) -> Result<Self, Error> {
         let mut reader = Reader {
             file,
             device,
             architecture,
+            learned,
         };
         let tables = &architecture.embeddings;
         let (hidden, width) = (architecture.hidden, architecture.embedding());
@@ -102,17 +104,34 @@ impl Weights {
     }
 }
 
+/// What may be learned of a transformer: the names of its tensors in the file, and the tensors themselves.
+pub(crate) type LearnedTensors = Vec<(String, Var)>;
+
 /// Reads weights of one file onto a device.
 struct Reader<'a> {
     file: Checkpoint,
     device: &'a Device,
     architecture: &'a Architecture,
+    /// Where tensors are to be put that may be learned.
+    learned: Option<&'a mut LearnedTensors>,
 }
 
 impl Reader<'_> {
     fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor, Error> {
         let values = self.file.read(name, shape)?;
-        Ok(Tensor::from_vec(values, shape, self.device)?)
+        self.place(name, values, shape)
+    }
+
+    /// Values of a tensor of the file, on the device.
+    fn place(&mut self, name: &str, values: Vec<f32>, shape: &[usize]) -> Result<Tensor, Error> {
+        let tensor = Tensor::from_vec(values, shape, self.device)?;
+        let Some(learned) = &mut self.learned else {
+            return Ok(tensor);
+        };
+        let variable = Var::from_tensor(&tensor)?;
+        let tensor = variable.as_tensor().clone();
+        learned.push((name.to_owned(), variable));
+        Ok(tensor)
     }
 
     fn words(&mut self) -> Result<Embedding, Error> {
@@ -121,7 +140,8 @@ impl Reader<'_> {
             self.architecture.embedding(),
         );
         let words = self.architecture.read_words(&mut self.file)?;
-        let words = Tensor::from_vec(words, (rows, width), self.device)?;
+        let name = &self.architecture.embeddings.words.name;
+        let words = self.place(name, words, &[rows, width])?;
         Ok(Embedding::new(words, width))
     }
 
@@ -148,14 +168,19 @@ impl Reader<'_> {
 
     fn norm(&mut self, name: &str, width: usize) -> Result<Norm, Error> {
         let (gain, shift) = (self.architecture).read_norm(&mut self.file, name, width)?;
-        let vector = |values: Vec<f32>| Tensor::from_vec(values, width, self.device);
+        let [gain_name, shift_name] = self.file.norm_names(name);
+        let gain = self.place(&gain_name, gain, &[width])?;
         let epsilon = f64::from(self.architecture.epsilon);
         Ok(match self.architecture.norm {
             architecture::Norm::Layer => {
-                Norm::Layer(LayerNorm::new(vector(gain)?, vector(shift)?, epsilon))
+                let shift = match self.architecture.has_bias.norms {
+                    true => self.place(&shift_name, shift, &[width])?,
+                    false => gain.zeros_like()?,
+                };
+                Norm::Layer(LayerNorm::new(gain, shift, epsilon))
             }
             architecture::Norm::Rms | architecture::Norm::RmsMoreThanOnce => {
-                Norm::Rms(RmsNorm::new(vector(gain)?, epsilon))
+                Norm::Rms(RmsNorm::new(gain, epsilon))
             }
         })
     }

@@ -1,7 +1,7 @@
 //! Correlation of two lists of numbers.
 
 /// Pearson's coefficient, -1 to 1; `None` when a list has no variance or the lengths differ.
-pub(crate) fn pearson(left: &[f64], right: &[f64]) -> Option<f64> {
+pub fn pearson(left: &[f64], right: &[f64]) -> Option<f64> {
     if left.len() != right.len() {
         return None;
     }
@@ -18,7 +18,7 @@ pub(crate) fn pearson(left: &[f64], right: &[f64]) -> Option<f64> {
 }
 
 /// Spearman's coefficient: Pearson's of the ranks, where equal values share the mean of theirs.
-pub(crate) fn spearman(left: &[f64], right: &[f64]) -> Option<f64> {
+pub fn spearman(left: &[f64], right: &[f64]) -> Option<f64> {
     pearson(&ranks(left), &ranks(right))
 }
 

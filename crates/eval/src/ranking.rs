@@ -7,24 +7,28 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Hits of one query: ids with scores.
-pub(crate) type Run = Vec<(String, f64)>;
+pub type Run = Vec<(String, f64)>;
 
 /// Means over all queries that have a relevant document.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Scores {
+pub struct Scores {
     /// Queries that count.
-    pub(crate) queries: usize,
-    pub(crate) ndcg_at_10: f64,
-    pub(crate) mrr_at_10: f64,
-    pub(crate) recall_at_10: f64,
-    pub(crate) recall_at_100: f64,
+    pub queries: usize,
+    /// Discounted cumulative gain of the first ten, divided by that of the best order.
+    pub ndcg_at_10: f64,
+    /// One over the rank of the first relevant one among the first ten.
+    pub mrr_at_10: f64,
+    /// Part of the relevant ones that are among the first ten.
+    pub recall_at_10: f64,
+    /// Part of the relevant ones that are among the first hundred.
+    pub recall_at_100: f64,
 }
 
 /// Figures of all queries: judgements by query and document against runs by query.
 ///
 /// A query without a relevant document is left out, since nothing could be found for it; one
 /// without a run scores 0.
-pub(crate) fn scores(
+pub fn scores(
     judgements: &BTreeMap<String, HashMap<String, i64>>,
     runs: &HashMap<String, Run>,
 ) -> Scores {
@@ -57,11 +61,7 @@ pub(crate) fn scores(
 
 /// How much of each exact answer's first `depth` hits the other answer's first `depth` hold, as a
 /// mean: the recall of an approximate search. Queries without exact hits are left out.
-pub(crate) fn overlap(
-    exact: &HashMap<String, Run>,
-    other: &HashMap<String, Run>,
-    depth: usize,
-) -> f64 {
+pub fn overlap(exact: &HashMap<String, Run>, other: &HashMap<String, Run>, depth: usize) -> f64 {
     let shares = exact.iter().filter(|(_, run)| !run.is_empty());
     let shares: Vec<f64> = shares
         .map(|(query, run)| {

@@ -4,40 +4,42 @@ use std::collections::BTreeMap;
 
 /// How well each text's partner is found among all other texts.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct PartnerScores {
+pub struct PartnerScores {
     /// Texts that have a partner.
-    pub(crate) texts: usize,
+    pub texts: usize,
     /// Part of a text's partners that are among its nearest 1, 5 and 10, as a mean over texts.
-    pub(crate) recall_at: [f64; 3],
+    pub recall_at: [f64; 3],
     /// One over the rank of a text's first partner, as a mean over texts.
-    pub(crate) mrr: f64,
+    pub mrr: f64,
 }
 
 /// How well a threshold tells marked pairs from all others.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct PairScores {
+pub struct PairScores {
     /// Mean of the precision at the rank of each marked pair, among all pairs by score.
-    pub(crate) average_precision: f64,
+    pub average_precision: f64,
     /// Of all thresholds that one has the largest F1.
-    pub(crate) best: Threshold,
+    pub best: Threshold,
 }
 
 /// What a threshold does.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Threshold {
-    pub(crate) min_score: f32,
+pub struct Threshold {
+    /// The threshold.
+    pub min_score: f32,
     /// Part of the pairs at or above it that are marked.
-    pub(crate) precision: f64,
+    pub precision: f64,
     /// Part of the marked pairs that are at or above it.
-    pub(crate) recall: f64,
-    pub(crate) f1: f64,
+    pub recall: f64,
+    /// The harmonic mean of both.
+    pub f1: f64,
 }
 
 /// Ranks that recall is measured at.
-pub(crate) const DEPTHS: [usize; 3] = [1, 5, 10];
+const DEPTHS: [usize; 3] = [1, 5, 10];
 
 /// Figures of partners, from the ranks of each text's partners, the first rank being 1.
-pub(crate) fn of_partners(ranks: &BTreeMap<usize, Vec<usize>>) -> PartnerScores {
+pub fn of_partners(ranks: &BTreeMap<usize, Vec<usize>>) -> PartnerScores {
     let texts = ranks.len();
     let mean = |sum: f64| if texts == 0 { 0.0 } else { sum / texts as f64 };
     let recall = |depth: usize| {
@@ -57,7 +59,7 @@ pub(crate) fn of_partners(ranks: &BTreeMap<usize, Vec<usize>>) -> PartnerScores 
 
 /// Figures of pairs, from the scores of the marked ones, best first, and for each how many pairs of all
 /// have its score or more.
-pub(crate) fn of_pairs(marked: &[f32], reaching: &[u64]) -> Option<PairScores> {
+pub fn of_pairs(marked: &[f32], reaching: &[u64]) -> Option<PairScores> {
     let count = marked.len() as f64;
     let mut best: Option<Threshold> = None;
     let mut sum = 0.0;

@@ -1,0 +1,93 @@
+//! What differs between a pass that only computes and one that is learned from.
+
+use candle_core::{D, Tensor};
+use candle_nn::ops::softmax_last_dim;
+use candle_nn::rotary_emb::{rope, rope_slow};
+use candle_nn::{LayerNorm, Linear, Module};
+
+use super::weights::Norm;
+use crate::training::{Dropout, ops};
+
+/// A way through a transformer.
+#[derive(Debug)]
+pub(crate) enum Pass<'a> {
+    /// By operations whose derivatives candle does not know.
+    Inference,
+    /// By operations that have derivatives, and with values left out at random where that is asked for, in the
+    /// places where BERT does so.
+    Learning(Option<&'a Dropout>),
+}
+
+impl Pass<'_> {
+    pub(super) fn linear(&self, layer: &Linear, states: &Tensor) -> candle_core::Result<Tensor> {
+        if matches!(self, Self::Inference) || !states.device().is_cpu() {
+            return layer.forward(states);
+        }
+        let product = ops::linear(states, layer.weight())?;
+        match layer.bias() {
+            Some(bias) => product.broadcast_add(bias),
+            None => Ok(product),
+        }
+    }
+
+    pub(super) fn norm(&self, norm: &Norm, states: &Tensor) -> candle_core::Result<Tensor> {
+        match (self, norm) {
+            (Self::Inference, norm) => norm.forward(states),
+            (Self::Learning(_), Norm::Layer(norm)) => layer_norm(norm, states),
+            (Self::Learning(_), Norm::Rms(norm)) => norm.forward_diff(states),
+        }
+    }
+
+    pub(super) fn softmax(&self, scores: &Tensor) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Inference => softmax_last_dim(scores),
+            Self::Learning(_) if scores.device().is_cpu() => ops::softmax(scores),
+            Self::Learning(_) => candle_nn::ops::softmax(scores, D::Minus1),
+        }
+    }
+
+    /// Turns pairs of values by angles, whose cosines and sines are given.
+    pub(super) fn turn(
+        &self,
+        heads: &Tensor,
+        cosines: &Tensor,
+        sines: &Tensor,
+    ) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Inference => rope(heads, cosines, sines),
+            Self::Learning(_) => rope_slow(heads, cosines, sines),
+        }
+    }
+
+    /// Leaves out some values of states.
+    pub(super) fn drop_states(&self, states: Tensor) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Inference | Self::Learning(None) => Ok(states),
+            Self::Learning(Some(dropout)) => dropout.of_states(states),
+        }
+    }
+
+    /// Leaves out some weights of attention.
+    pub(super) fn drop_attention(&self, weights: Tensor) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Inference | Self::Learning(None) => Ok(weights),
+            Self::Learning(Some(dropout)) => dropout.of_attention(weights),
+        }
+    }
+}
+
+fn layer_norm(norm: &LayerNorm, states: &Tensor) -> candle_core::Result<Tensor> {
+    let scaled = match states.device().is_cpu() {
+        true => ops::layer_norm(states, norm.weight(), norm.eps())?,
+        false => {
+            let centred = states.broadcast_sub(&states.mean_keepdim(D::Minus1)?)?;
+            let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+            let scaled = centred.broadcast_div(&(variance + norm.eps())?.sqrt()?)?;
+            scaled.broadcast_mul(norm.weight())?
+        }
+    };
+    match norm.bias() {
+        Some(shift) => scaled.broadcast_add(shift),
+        None => Ok(scaled),
+    }
+}

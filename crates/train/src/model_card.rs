@@ -1,0 +1,108 @@
+//! What a model's folder says of how it came to be.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::{Error, Evaluation, Report, Settings};
+
+/// The report for programs.
+const REPORT: &str = "training.json";
+/// The report for people; the head is what model hubs read.
+const CARD: &str = "README.md";
+
+/// Writes both into a folder.
+pub(crate) fn write(
+    folder: &Path,
+    base: &Path,
+    settings: &Settings,
+    report: &Report,
+) -> Result<(), Error> {
+    let base = base.file_name().unwrap_or_default().to_string_lossy();
+    let weights = fs_err::read(folder.join("model.safetensors"))?;
+    let digest = Sha256::digest(&weights);
+    let weights_sha256 = digest
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>();
+    let settings_said = json!({
+        "epochs": settings.epochs,
+        "batch_size": settings.batch_size,
+        "mini_batch_size": settings.mini_batch_size,
+        "learning_rate": settings.learning_rate,
+        "warmup": settings.warmup,
+        "weight_decay": settings.weight_decay,
+        "max_gradient_norm": settings.max_gradient_norm,
+        "scale": settings.scale,
+        "margin": settings.margin,
+        "symmetric": settings.symmetric,
+        "dimensions": settings.dimensions,
+        "dropout": settings.dropout,
+        "max_tokens": settings.max_tokens,
+        "held_out": settings.held_out,
+        "patience": settings.patience,
+        "seed": settings.seed,
+    });
+    let training = json!({
+        "base_model": base,
+        "weights_sha256": weights_sha256,
+        "settings": settings_said,
+        "report": report,
+    });
+    fs_err::write(folder.join(REPORT), format!("{training:#}\n"))?;
+    fs_err::write(folder.join(CARD), card(&base, report))?;
+    Ok(())
+}
+
+fn card(base: &str, report: &Report) -> String {
+    let mut card = format!(
+        "---\nlibrary_name: sentence-transformers\npipeline_tag: sentence-similarity\ntags:\n- sentence-transformers\n---\n\n\
+         # {base}, trained further\n\n{} examples, loss {}, {} epochs, of which number {} did best. What it was made from is in \
+         `{REPORT}`: settings, SHA-256 of the examples, figures.\n",
+        report.training_examples,
+        report.loss,
+        report.epochs.len(),
+        report.best_epoch,
+    );
+    let after = report
+        .epochs
+        .iter()
+        .find(|epoch| epoch.epoch == report.best_epoch);
+    let rows = [
+        (
+            "examples kept aside",
+            report.before,
+            after.and_then(|epoch| epoch.after),
+        ),
+        (
+            "something else",
+            report.control_before,
+            after.and_then(|epoch| epoch.control),
+        ),
+    ];
+    let rows: Vec<String> = rows
+        .into_iter()
+        .filter_map(|(of, before, after)| row(of, before?, after?))
+        .collect();
+    if !rows.is_empty() {
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            card,
+            "\n| measured by | figure | before | after |\n|---|---|---|---|\n{}",
+            rows.join("\n")
+        );
+    }
+    card
+}
+
+fn row(of: &str, before: Evaluation, after: Evaluation) -> Option<String> {
+    let metric = before.metric;
+    (metric == after.metric).then(|| {
+        format!(
+            "| {of} | {metric} | {:.4} | {:.4} |",
+            before.value, after.value
+        )
+    })
+}
