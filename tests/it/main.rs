@@ -45,4 +45,5 @@ mod snapshots;
 mod soak;
 mod startup;
 mod streaming;
+mod training;
 mod ways_to_search;

@@ -25,3 +25,23 @@ pub(crate) fn give_back() {
 /// Other systems' allocators are left as they are.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub(crate) fn give_back() {}
+
+/// Has freed memory kept for what is allocated next, for a process that computes with large tensors all the time:
+/// the system would fill every one of them with zeros, page by page.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(crate) fn keep() {
+    const NO_BLOCKS_OF_THEIR_OWN: libc::c_int = 0;
+    // SAFETY: as above.
+    let is_set = unsafe {
+        libc::mallopt(libc::M_MMAP_MAX, NO_BLOCKS_OF_THEIR_OWN) == 1
+            && libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX) == 1
+            && libc::mallopt(libc::M_ARENA_MAX, 1) == 1
+    };
+    if !is_set {
+        tracing::warn!("the allocator gives back memory that is needed again");
+    }
+}
+
+/// Other systems' allocators are left as they are.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub(crate) fn keep() {}

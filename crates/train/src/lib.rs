@@ -14,6 +14,8 @@ mod optimizer;
 mod report;
 mod settings;
 mod split;
+#[cfg(test)]
+mod steps_of_torch;
 mod trainer;
 
 pub use data::{Examples, GradedPair, RankedPair, TextId, Texts, TrainingData, read};

@@ -50,9 +50,9 @@ pub struct Trainer<'a> {
     control: Option<&'a TrainingData>,
     settings: &'a Settings,
     loss: Loss,
-    parts: Split,
-    encoder: TrainableEncoder,
-    optimizer: Optimizer,
+    pub(crate) parts: Split,
+    pub(crate) encoder: TrainableEncoder,
+    pub(crate) optimizer: Optimizer,
     dropout: Option<Dropout>,
     /// Tokens of each text as an anchor and as anything else, as far as it is one.
     tokens: Vec<[Option<TokenizedText>; 2]>,
@@ -278,7 +278,8 @@ impl<'a> Trainer<'a> {
         Ok(loss)
     }
 
-    fn gradients(&mut self, batch: &Batch) -> Result<(f64, GradStore), Error> {
+    /// The loss of a batch, and its derivatives.
+    pub(crate) fn gradients(&mut self, batch: &Batch) -> Result<(f64, GradStore), Error> {
         let vectors = self.encode(&batch.texts)?;
         let loss = batch.loss(&vectors, self.loss, self.settings)?;
         Ok((f64::from(loss.to_scalar::<f32>()?), loss.backward()?))
@@ -288,7 +289,7 @@ impl<'a> Trainer<'a> {
     /// the loss changes with each of them, then part by part again with derivatives (Gao et al., "Scaling Deep
     /// Contrastive Learning Batch Size under Memory Limited Setup", 2021). What is left out at random is the
     /// same both times.
-    fn gradients_in_parts(
+    pub(crate) fn gradients_in_parts(
         &mut self,
         batch: &Batch,
         size: usize,
@@ -383,13 +384,13 @@ fn remove(folder: &Path) -> Result<(), Error> {
 }
 
 /// The examples of a step, and their texts in the order in which their vectors stand.
-struct Batch {
+pub(crate) struct Batch {
     examples: Examples,
     texts: Vec<(TextId, InputKind)>,
 }
 
 impl Batch {
-    fn of(examples: &Examples) -> Self {
+    pub(crate) fn of(examples: &Examples) -> Self {
         let documents =
             |texts: Vec<TextId>| texts.into_iter().map(|text| (text, InputKind::Document));
         let texts = match examples {

@@ -16,7 +16,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 
 use self::options::TrainOptions;
 use self::shown::{Shown, table};
-use crate::model;
+use crate::{freed_memory, model};
 
 /// Teach a model what is alike here, by examples
 ///
@@ -46,6 +46,7 @@ pub(crate) struct Train {
 
 impl Train {
     pub(crate) fn run(self) -> Result<ExitCode> {
+        freed_memory::keep();
         // Before hours of work, not after them.
         ensure!(
             !self.output.exists(),
