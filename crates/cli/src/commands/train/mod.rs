@@ -47,6 +47,7 @@ pub(crate) struct Train {
 impl Train {
     pub(crate) fn run(self) -> Result<ExitCode> {
         freed_memory::keep();
+        wait_without_spinning();
         // Before hours of work, not after them.
         ensure!(
             !self.output.exists(),
@@ -87,5 +88,15 @@ impl Train {
             false => write!(out, "{}", table(&report, &self.output))?,
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Has candle's threads sleep while they have nothing to do, which is most of the time: they would take the cores from
+/// those that multiply.
+fn wait_without_spinning() {
+    const SETTING: &str = "CANDLE_BARRIER_POOL_SPIN_LIMIT";
+    if std::env::var_os(SETTING).is_none() {
+        // SAFETY: no other thread runs yet that could read the environment.
+        unsafe { std::env::set_var(SETTING, "100") };
     }
 }

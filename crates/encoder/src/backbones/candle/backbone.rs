@@ -200,7 +200,7 @@ impl CandleBackbone {
     ) -> candle_core::Result<Tensor> {
         let values = pass.linear(&layer.up, states)?;
         let values = match self.architecture.activation {
-            Activation::Gelu => values.gelu_erf(),
+            Activation::Gelu => pass.gelu(&values),
             Activation::GeluTanh => values.gelu(),
             Activation::Relu => values.relu(),
             Activation::Silu => values.silu(),

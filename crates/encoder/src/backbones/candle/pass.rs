@@ -23,10 +23,13 @@ impl Pass<'_> {
         if matches!(self, Self::Inference) || !states.device().is_cpu() {
             return layer.forward(states);
         }
-        let product = ops::linear(states, layer.weight())?;
-        match layer.bias() {
-            Some(bias) => product.broadcast_add(bias),
-            None => Ok(product),
+        ops::linear(states, layer.weight(), layer.bias())
+    }
+
+    pub(super) fn gelu(&self, states: &Tensor) -> candle_core::Result<Tensor> {
+        match self {
+            Self::Learning(_) if states.device().is_cpu() => ops::gelu(states),
+            _ => states.gelu_erf(),
         }
     }
 
@@ -77,16 +80,15 @@ impl Pass<'_> {
 }
 
 fn layer_norm(norm: &LayerNorm, states: &Tensor) -> candle_core::Result<Tensor> {
-    let scaled = match states.device().is_cpu() {
-        true => ops::layer_norm(states, norm.weight(), norm.eps())?,
-        false => {
-            let centred = states.broadcast_sub(&states.mean_keepdim(D::Minus1)?)?;
-            let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
-            let scaled = centred.broadcast_div(&(variance + norm.eps())?.sqrt()?)?;
-            scaled.broadcast_mul(norm.weight())?
-        }
-    };
-    match norm.bias() {
+    let shift = norm.bias();
+    if let (true, Some(shift)) = (states.device().is_cpu(), shift) {
+        return ops::layer_norm(states, norm.weight(), shift, norm.eps());
+    }
+    let centred = states.broadcast_sub(&states.mean_keepdim(D::Minus1)?)?;
+    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+    let scaled = centred.broadcast_div(&(variance + norm.eps())?.sqrt()?)?;
+    let scaled = scaled.broadcast_mul(norm.weight())?;
+    match shift {
         Some(shift) => scaled.broadcast_add(shift),
         None => Ok(scaled),
     }

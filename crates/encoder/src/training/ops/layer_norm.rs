@@ -1,18 +1,21 @@
 //! Layer norm.
 
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::{ROWS, values, with};
 
-/// Rows with the mean 0 and the variance 1, times `gain`. What is added to them is left to the caller.
-pub(crate) fn layer_norm(input: &Tensor, gain: &Tensor, epsilon: f64) -> Result<Tensor> {
-    input.contiguous()?.apply_op2(
-        gain,
-        LayerNorm {
-            epsilon: epsilon as f32,
-        },
-    )
+/// Rows with the mean 0 and the variance 1, times `gain`, and `shift` added.
+pub(crate) fn layer_norm(
+    input: &Tensor,
+    gain: &Tensor,
+    shift: &Tensor,
+    epsilon: f64,
+) -> Result<Tensor> {
+    let epsilon = epsilon as f32;
+    input
+        .contiguous()?
+        .apply_op3(gain, shift, LayerNorm { epsilon })
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +36,7 @@ impl LayerNorm {
     }
 }
 
-impl CustomOp2 for LayerNorm {
+impl CustomOp3 for LayerNorm {
     fn name(&self) -> &'static str {
         "layer-norm"
     }
@@ -44,8 +47,11 @@ impl CustomOp2 for LayerNorm {
         input_layout: &Layout,
         gain: &CpuStorage,
         gain_layout: &Layout,
+        shift: &CpuStorage,
+        shift_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (input, gain) = (values(input, input_layout)?, values(gain, gain_layout)?);
+        let shift = values(shift, shift_layout)?;
         let width = gain.len();
         let mut output = vec![0.0; input.len()];
         let pieces = input
@@ -57,8 +63,9 @@ impl CustomOp2 for LayerNorm {
                 .zip(output.chunks_exact_mut(width))
             {
                 let (mean, scale) = self.moments(row);
-                for ((output, value), gain) in output.iter_mut().zip(row).zip(gain) {
-                    *output = (value - mean) * scale * gain;
+                let affine = gain.iter().zip(shift);
+                for ((output, value), (gain, shift)) in output.iter_mut().zip(row).zip(affine) {
+                    *output = (value - mean) * scale * gain + shift;
                 }
             }
         });
@@ -69,44 +76,49 @@ impl CustomOp2 for LayerNorm {
         &self,
         input: &Tensor,
         gain: &Tensor,
+        shift: &Tensor,
         _output: &Tensor,
         gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (of_input, of_gain) = with([input, gain, gradient], |[input, gain, gradient]| {
-            self.derivatives(input, gain, gradient)
-        })?;
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let (of_input, of_gain, of_shift) =
+            with([input, gain, gradient], |[input, gain, gradient]| {
+                self.derivatives(input, gain, gradient)
+            })?;
         let of_input = Tensor::from_vec(of_input, input.shape(), input.device())?;
         let of_gain = Tensor::from_vec(of_gain, gain.shape(), gain.device())?;
-        Ok((Some(of_input), Some(of_gain)))
+        let of_shift = Tensor::from_vec(of_shift, shift.shape(), shift.device())?;
+        Ok((Some(of_input), Some(of_gain), Some(of_shift)))
     }
 }
 
+/// Derivatives by input, gain and shift.
+type Derivatives = (Vec<f32>, Vec<f32>, Vec<f32>);
+
 impl LayerNorm {
-    fn derivatives(self, input: &[f32], gain: &[f32], gradient: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    fn derivatives(self, input: &[f32], gain: &[f32], gradient: &[f32]) -> Derivatives {
         let width = gain.len();
         let mut of_input = vec![0.0; input.len()];
         let pieces = input
             .par_chunks(ROWS * width)
             .zip(gradient.par_chunks(ROWS * width))
             .zip(of_input.par_chunks_mut(ROWS * width));
-        let of_gains: Vec<Vec<f32>> = pieces
+        let sums: Vec<[Vec<f32>; 2]> = pieces
             .map(|((input, gradient), of_input)| {
-                let mut of_gain = vec![0.0; width];
+                let (mut of_gain, mut of_shift) = (vec![0.0; width], vec![0.0; width]);
                 let rows = input.chunks_exact(width).zip(gradient.chunks_exact(width));
                 for ((row, gradient), of_input) in rows.zip(of_input.chunks_exact_mut(width)) {
                     self.of_row(row, gain, gradient, of_input, &mut of_gain);
+                    add(&mut of_shift, gradient);
                 }
-                of_gain
+                [of_gain, of_shift]
             })
             .collect();
-        let mut of_gain = vec![0.0; width];
-        for piece in of_gains {
-            of_gain
-                .iter_mut()
-                .zip(piece)
-                .for_each(|(sum, value)| *sum += value);
+        let (mut of_gain, mut of_shift) = (vec![0.0; width], vec![0.0; width]);
+        for [gains, shifts] in sums {
+            add(&mut of_gain, &gains);
+            add(&mut of_shift, &shifts);
         }
-        (of_input, of_gain)
+        (of_input, of_gain, of_shift)
     }
 
     /// With `x` as scaled and `g = gradient * gain`: `scale * (g - mean(g) - x * mean(g * x))`.
@@ -138,6 +150,12 @@ impl LayerNorm {
     }
 }
 
+fn add(sums: &mut [f32], values: &[f32]) {
+    sums.iter_mut()
+        .zip(values)
+        .for_each(|(sum, value)| *sum += value);
+}
+
 #[cfg(test)]
 mod tests {
     use candle_core::{D, Device, Var};
@@ -147,8 +165,9 @@ mod tests {
     #[test]
     fn values_and_derivatives_are_those_of_many_steps() {
         let random = |shape: &[usize]| Var::randn(0.5_f32, 2.0, shape, &Device::Cpu).unwrap();
-        let (input, gain, wanted) = (random(&[5, 20, 13]), random(&[13]), random(&[5, 20, 13]));
-        let ours = layer_norm(&input, &gain, 1e-5).unwrap();
+        let [input, gain, shift, wanted] =
+            [&[5, 20, 13][..], &[13], &[13], &[5, 20, 13]].map(random);
+        let ours = layer_norm(&input, &gain, &shift, 1e-5).unwrap();
         let centred = input
             .broadcast_sub(&input.mean_keepdim(D::Minus1).unwrap())
             .unwrap();
@@ -157,6 +176,7 @@ mod tests {
             .broadcast_div(&(variance + 1e-5).unwrap().sqrt().unwrap())
             .unwrap();
         let theirs = scaled.broadcast_mul(&gain).unwrap();
+        let theirs = theirs.broadcast_add(&shift).unwrap();
         let distance = |a: &Tensor, b: &Tensor| -> f32 {
             let difference = (a - b).unwrap().abs().unwrap();
             difference
@@ -177,7 +197,7 @@ mod tests {
                 .unwrap()
         };
         let (ours, theirs) = (gradients(&ours), gradients(&theirs));
-        for of in [&input, &gain] {
+        for of in [&input, &gain, &shift] {
             assert!(distance(ours.get(of).unwrap(), theirs.get(of).unwrap()) < 1e-3);
         }
     }

@@ -1,18 +1,63 @@
 //! A linear layer: products by the kernels that encode.
 
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 use siamese_kernels::{Kernels, PackedMatrix};
 
 use super::{ROWS, values, with};
 
-/// `input * weights^T`, of `[.., inputs]` and `[outputs, inputs]`.
-pub(crate) fn linear(input: &Tensor, weights: &Tensor) -> Result<Tensor> {
-    input.contiguous()?.apply_op2(weights, Linear)
+/// `input * weights^T + bias`, of `[.., inputs]`, `[outputs, inputs]` and `[outputs]`.
+pub(crate) fn linear(input: &Tensor, weights: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let input = input.contiguous()?;
+    match bias {
+        Some(bias) => input.apply_op3(weights, bias, Linear),
+        None => input.apply_op2(weights, Linear),
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Linear;
+
+impl Linear {
+    fn forward(
+        input: (&CpuStorage, &Layout),
+        weights: (&CpuStorage, &Layout),
+        bias: Option<&[f32]>,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (outputs, inputs) = weights.1.shape().dims2()?;
+        let weights = values(weights.0, weights.1)?;
+        let mut packed = PackedMatrix::of_columns(Kernels::detected(), weights, inputs);
+        for (column, bias) in bias.unwrap_or_default().iter().enumerate() {
+            packed.set_bias(column, *bias);
+        }
+        let product = product(values(input.0, input.1)?, &packed);
+        let mut shape = input.1.dims().to_vec();
+        shape.pop();
+        shape.push(outputs);
+        Ok((CpuStorage::F32(product), Shape::from(shape)))
+    }
+
+    /// The derivatives by input, weights and bias.
+    fn backward(input: &Tensor, weights: &Tensor, gradient: &Tensor) -> Result<[Tensor; 3]> {
+        let (outputs, inputs) = weights.dims2()?;
+        let kernels = Kernels::detected();
+        let [of_input, of_weights, of_bias] =
+            with([input, weights, gradient], |[input, weights, gradient]| {
+                let of_input = product(gradient, &PackedMatrix::of_rows(kernels, weights, inputs));
+                let turned = transposed(gradient, outputs);
+                let of_weights = product(&turned, &PackedMatrix::of_rows(kernels, input, inputs));
+                let rows = gradient.len() / outputs;
+                let of_bias = turned.par_chunks(rows).map(|row| row.iter().sum());
+                [of_input, of_weights, of_bias.collect()]
+            })?;
+        let device = input.device();
+        Ok([
+            Tensor::from_vec(of_input, input.shape(), device)?,
+            Tensor::from_vec(of_weights, weights.shape(), device)?,
+            Tensor::from_vec(of_bias, outputs, device)?,
+        ])
+    }
+}
 
 impl CustomOp2 for Linear {
     fn name(&self) -> &'static str {
@@ -26,17 +71,7 @@ impl CustomOp2 for Linear {
         weights: &CpuStorage,
         weights_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (outputs, inputs) = weights_layout.shape().dims2()?;
-        let packed = PackedMatrix::of_columns(
-            Kernels::detected(),
-            values(weights, weights_layout)?,
-            inputs,
-        );
-        let product = product(values(input, input_layout)?, &packed);
-        let mut shape = input_layout.dims().to_vec();
-        shape.pop();
-        shape.push(outputs);
-        Ok((CpuStorage::F32(product), Shape::from(shape)))
+        Self::forward((input, input_layout), (weights, weights_layout), None)
     }
 
     fn bwd(
@@ -46,18 +81,39 @@ impl CustomOp2 for Linear {
         _output: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (outputs, inputs) = weights.dims2()?;
-        let kernels = Kernels::detected();
-        let (of_input, of_weights) =
-            with([input, weights, gradient], |[input, weights, gradient]| {
-                let of_input = product(gradient, &PackedMatrix::of_rows(kernels, weights, inputs));
-                let turned = transposed(gradient, outputs);
-                let of_weights = product(&turned, &PackedMatrix::of_rows(kernels, input, inputs));
-                (of_input, of_weights)
-            })?;
-        let of_input = Tensor::from_vec(of_input, input.shape(), input.device())?;
-        let of_weights = Tensor::from_vec(of_weights, weights.shape(), weights.device())?;
+        let [of_input, of_weights, _] = Self::backward(input, weights, gradient)?;
         Ok((Some(of_input), Some(of_weights)))
+    }
+}
+
+impl CustomOp3 for Linear {
+    fn name(&self) -> &'static str {
+        "linear with a bias"
+    }
+
+    fn cpu_fwd(
+        &self,
+        input: &CpuStorage,
+        input_layout: &Layout,
+        weights: &CpuStorage,
+        weights_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let bias = values(bias, bias_layout)?;
+        Self::forward((input, input_layout), (weights, weights_layout), Some(bias))
+    }
+
+    fn bwd(
+        &self,
+        input: &Tensor,
+        weights: &Tensor,
+        _bias: &Tensor,
+        _output: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let [of_input, of_weights, of_bias] = Self::backward(input, weights, gradient)?;
+        Ok((Some(of_input), Some(of_weights), Some(of_bias)))
     }
 }
 
@@ -113,40 +169,31 @@ mod tests {
     fn products_and_derivatives_are_candles() {
         let random = |shape: &[usize]| Var::randn(0_f32, 1.0, shape, &Device::Cpu).unwrap();
         // No sizes that panels divide.
-        let (input, weights, wanted) = (
-            random(&[3, 23, 19]),
-            random(&[37, 19]),
-            random(&[3, 23, 37]),
-        );
-        let ours = linear(&input, &weights).unwrap();
-        let flat = input.reshape((69, 19)).unwrap();
-        let theirs = flat
-            .matmul(&weights.t().unwrap())
-            .unwrap()
-            .reshape((3, 23, 37))
-            .unwrap();
+        let [input, weights, bias, wanted] =
+            [&[3, 23, 19][..], &[37, 19], &[37], &[3, 23, 37]].map(random);
         let distance = |a: &Tensor, b: &Tensor| -> f32 {
-            let difference = (a - b).unwrap().abs().unwrap();
-            difference
-                .flatten_all()
-                .unwrap()
-                .max(0)
-                .unwrap()
-                .to_scalar()
-                .unwrap()
+            let difference = (a - b).unwrap().abs().unwrap().flatten_all().unwrap();
+            difference.max(0).unwrap().to_scalar().unwrap()
         };
-        assert!(distance(&ours, &theirs) < 1e-4);
         let gradients = |output: &Tensor| {
-            (output * wanted.as_tensor())
-                .unwrap()
-                .sum_all()
-                .unwrap()
-                .backward()
-                .unwrap()
+            let product = (output * wanted.as_tensor()).unwrap();
+            product.sum_all().unwrap().backward().unwrap()
         };
-        let (ours, theirs) = (gradients(&ours), gradients(&theirs));
-        for of in [&input, &weights] {
-            assert!(distance(ours.get(of).unwrap(), theirs.get(of).unwrap()) < 1e-4);
+        for bias in [None, Some(bias.as_tensor())] {
+            let ours = linear(&input, &weights, bias).unwrap();
+            let flat = input.reshape((69, 19)).unwrap();
+            let product = flat.matmul(&weights.t().unwrap()).unwrap();
+            let product = product.reshape((3, 23, 37)).unwrap();
+            let theirs = match bias {
+                Some(bias) => product.broadcast_add(bias).unwrap(),
+                None => product,
+            };
+            assert!(distance(&ours, &theirs) < 1e-4);
+            let (ours, theirs) = (gradients(&ours), gradients(&theirs));
+            for of in [Some(input.as_tensor()), Some(weights.as_tensor()), bias] {
+                let Some(of) = of else { continue };
+                assert!(distance(ours.get(of).unwrap(), theirs.get(of).unwrap()) < 1e-4);
+            }
         }
     }
 }
