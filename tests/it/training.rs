@@ -60,7 +60,7 @@ fn pairs() -> String {
 fn a_model_learns_and_its_folder_opens_everywhere() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    std::fs::write(folder.join("pairs.jsonl"), pairs()).unwrap();
+    fs_err::write(folder.join("pairs.jsonl"), pairs()).unwrap();
     let arguments = [
         "--data",
         "pairs.jsonl",
@@ -92,12 +92,12 @@ fn a_model_learns_and_its_folder_opens_everywhere() {
     ] {
         assert!(made.join(file).exists(), "{file}");
     }
-    let left: Vec<_> = std::fs::read_dir(folder.join("made")).unwrap().collect();
+    let left: Vec<_> = fs_err::read_dir(folder.join("made")).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}");
 
     // What it has learned is in its vectors, and it can be trained further.
     let two = "{\"text\": \"mill number 99\"}\n{\"text\": \"grinds flour\"}\n";
-    std::fs::write(folder.join("two.jsonl"), two).unwrap();
+    fs_err::write(folder.join("two.jsonl"), two).unwrap();
     let score = |model: &Path| -> f64 {
         let mut command = Command::new(binary());
         command.args([
@@ -126,7 +126,7 @@ fn a_model_learns_and_its_folder_opens_everywhere() {
 fn the_same_seed_makes_the_same_model() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    std::fs::write(folder.join("pairs.jsonl"), pairs()).unwrap();
+    fs_err::write(folder.join("pairs.jsonl"), pairs()).unwrap();
     let weights = |output: &str, seed: &str| {
         let arguments = [
             "--data",
@@ -139,7 +139,7 @@ fn the_same_seed_makes_the_same_model() {
             "0.001",
         ];
         report(&train(folder, &arguments));
-        std::fs::read(folder.join(output).join("model.safetensors")).unwrap()
+        fs_err::read(folder.join(output).join("model.safetensors")).unwrap()
     };
     assert_eq!(weights("one", "1"), weights("again", "1"));
     assert_ne!(weights("other", "2"), weights("more", "1"));
@@ -149,12 +149,12 @@ fn the_same_seed_makes_the_same_model() {
 fn what_cannot_be_learned_from_is_refused_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let write = |name: &str, content: &str| std::fs::write(folder.join(name), content).unwrap();
+    let write = |name: &str, content: &str| fs_err::write(folder.join(name), content).unwrap();
     write("few.jsonl", "{\"anchor\": \"a\", \"positive\": \"b\"}\n");
     write("bad.csv", "anchor,positive\na,b\nc,\n");
     write("scores.csv", "sentence1,sentence2,score\na,b,0.5\n");
     write("pairs.jsonl", &pairs());
-    std::fs::create_dir(folder.join("there")).unwrap();
+    fs_err::create_dir(folder.join("there")).unwrap();
     for (arguments, reason) in [
         (
             ["--data", "few.jsonl", "--output", "made"],

@@ -5,7 +5,6 @@ use std::collections::btree_map::Entry;
 
 use candle_core::{D, Device, IndexOp, Tensor};
 use candle_nn::{Linear, Module};
-use candle_transformers::utils::repeat_kv;
 
 use super::pass::Pass;
 use super::weights::{Layer, LearnedTensors, Norm, Weights};
@@ -181,8 +180,8 @@ impl CandleBackbone {
             keys = pass.turn(&keys, &cosines, &sines)?;
         }
         let group = heads / key_heads;
-        let values = repeat_kv(self.heads(values, key_heads, states, pass)?, group)?;
-        let keys = repeat_kv(keys, group)?.t()?;
+        let values = for_each_query(self.heads(values, key_heads, states, pass)?, group)?;
+        let keys = for_each_query(keys, group)?.t()?;
         let scores = (query * f64::from(score_scale))?.matmul(&keys)?;
         let add = |scores: Tensor, bias| scores.broadcast_add(bias);
         let scores = biases[&layer.window].iter().try_fold(scores, add)?;
@@ -280,6 +279,16 @@ impl CandleBackbone {
         }
         Tensor::from_vec(padded, (texts, longest), &self.device)
     }
+}
+
+/// Keys or values, `[texts, heads, longest, head]`, of each head as often as queries share them.
+fn for_each_query(heads: Tensor, queries: usize) -> candle_core::Result<Tensor> {
+    if queries == 1 {
+        return Ok(heads);
+    }
+    let (texts, count, longest, head) = heads.dims4()?;
+    let repeated = vec![&heads; queries];
+    Tensor::cat(&repeated, 2)?.reshape((texts, count * queries, longest, head))
 }
 
 impl Backbone for CandleBackbone {
