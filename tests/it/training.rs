@@ -67,11 +67,11 @@ fn a_model_learns_and_its_folder_opens_everywhere() {
         "--output",
         "made/ours",
         "--epochs",
-        "6",
+        "20",
         "--batch-size",
         "8",
         "--learning-rate",
-        "0.003",
+        "0.005",
         "--held-out",
         "0.2",
     ];
@@ -95,31 +95,29 @@ fn a_model_learns_and_its_folder_opens_everywhere() {
     let left: Vec<_> = fs_err::read_dir(folder.join("made")).unwrap().collect();
     assert_eq!(left.len(), 1, "{left:?}");
 
-    // What it has learned is in its vectors, and it can be trained further.
-    let two = "{\"text\": \"mill number 99\"}\n{\"text\": \"grinds flour\"}\n";
-    fs_err::write(folder.join("two.jsonl"), two).unwrap();
-    let score = |model: &Path| -> f64 {
-        let mut command = Command::new(binary());
-        command.args([
-            "dedup",
-            "two.jsonl",
-            "--json",
-            "--min-score",
-            "0.001",
-            "--model",
-        ]);
-        let output = command.arg(model).current_dir(folder).output().unwrap();
-        let first = String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .next()
-            .map(str::to_owned);
-        // Below the least score there is none.
-        first.map_or(0.0, |line| {
-            let pair: Value = serde_json::from_str(&line).unwrap();
-            pair["score"].as_f64().unwrap()
-        })
-    };
-    assert!(score(&made) > score(&tiny_model_dir()) + 0.1);
+    // What it has learned is in its vectors.
+    let margin =
+        |model: &Path| score(folder, model, "grinds flour") - score(folder, model, "grows roses");
+    let (untrained, trained) = (margin(&tiny_model_dir()), margin(&made));
+    assert!(
+        trained > untrained + 0.1 && trained > 0.1,
+        "{untrained} {trained}"
+    );
+}
+
+/// How alike a model takes a new anchor and a text to be, 0 where that is less than 0.001.
+fn score(folder: &Path, model: &Path, text: &str) -> f64 {
+    let lines = ["mill number 99", text].map(|text| format!("{{\"text\": \"{text}\"}}\n"));
+    fs_err::write(folder.join("two.jsonl"), lines.concat()).unwrap();
+    let mut command = Command::new(binary());
+    command.args(["dedup", "two.jsonl", "--json", "--min-score", "0.001"]);
+    command.arg("--model").arg(model).current_dir(folder);
+    let output = command.output().unwrap();
+    let pairs = String::from_utf8_lossy(&output.stdout).into_owned();
+    pairs.lines().next().map_or(0.0, |line| {
+        let pair: Value = serde_json::from_str(line).unwrap();
+        pair["score"].as_f64().unwrap()
+    })
 }
 
 #[test]
