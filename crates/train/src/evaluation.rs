@@ -23,6 +23,7 @@ const STEP: usize = 512;
 pub enum Metric {
     /// Discounted cumulative gain of the ten texts nearest to an anchor, divided by that of the best order,
     /// as a mean over anchors.
+    #[serde(rename = "ndcg_at_10")]
     NdcgAt10,
     /// Spearman's correlation of cosines and scores.
     Spearman,

@@ -59,12 +59,12 @@ pub(crate) fn write(
 fn card(base: &str, report: &Report) -> String {
     let mut card = format!(
         "---\nlibrary_name: sentence-transformers\npipeline_tag: sentence-similarity\ntags:\n- sentence-transformers\n---\n\n\
-         # {base}, trained further\n\n{} examples, loss {}, {} epochs, of which number {} did best. What it was made from is in \
+         # {base}, trained further\n\n{} examples, loss {}, the model after epoch {} of {}. What it was made from is in \
          `{REPORT}`: settings, SHA-256 of the examples, figures.\n",
         report.training_examples,
         report.loss,
-        report.epochs.len(),
         report.best_epoch,
+        report.epochs.len(),
     );
     let after = report
         .epochs
