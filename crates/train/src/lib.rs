@@ -2,7 +2,7 @@
 //!
 //! Both sides of an example go through one encoder with the same weights; a loss says how far their vectors
 //! are from what the example asks for, and the weights are changed by its derivatives. [`read`] reads
-//! examples, [`split`] keeps some of them aside, [`Trainer`] learns from the others and measures by those.
+//! examples, [`split()`] keeps some of them aside, [`Trainer`] learns from the others and measures by those.
 
 mod batches;
 mod data;
