@@ -88,9 +88,13 @@ fn described(dimensions: Option<usize>) -> Result<Value, DescribeError> {
     require_one_form(&mut value);
     describe_vectors(&mut value, dimensions);
     describe_filters(&mut value);
-    // Without a body a collection gets the default settings.
-    let put = &mut value["paths"]["/collections/{collection}"]["put"];
-    put["requestBody"]["required"] = json!(false);
+    // Without a body a collection gets the default settings, and a generation those of the active one.
+    for (path, method) in [
+        ("/collections/{collection}", "put"),
+        ("/collections/{collection}/generations", "post"),
+    ] {
+        value["paths"][path][method]["requestBody"]["required"] = json!(false);
+    }
     Ok(value)
 }
 
