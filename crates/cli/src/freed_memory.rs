@@ -30,10 +30,11 @@ pub(crate) fn give_back() {}
 /// the system would fill every one of them with zeros, page by page.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) fn keep() {
-    const NO_BLOCKS_OF_THEIR_OWN: libc::c_int = 0;
+    /// Larger ones, such as derivatives of a whole table of words, would leave holes. The most that glibc takes.
+    const MAPPED_OVER_BYTES: libc::c_int = 32 << 20;
     // SAFETY: as above.
     let is_set = unsafe {
-        libc::mallopt(libc::M_MMAP_MAX, NO_BLOCKS_OF_THEIR_OWN) == 1
+        libc::mallopt(libc::M_MMAP_THRESHOLD, MAPPED_OVER_BYTES) == 1
             && libc::mallopt(libc::M_TRIM_THRESHOLD, libc::c_int::MAX) == 1
             && libc::mallopt(libc::M_ARENA_MAX, 1) == 1
     };
