@@ -13,7 +13,7 @@ pub struct Settings {
     pub epochs: usize,
     /// Examples of a step, 2 to 65 536. With multiple negatives, more make the task harder.
     pub batch_size: usize,
-    /// Examples whose passes are in memory at a time; the result is that of the whole batch. Each text of such
+    /// Texts whose passes are in memory at a time; the result is that of the whole batch. Each text of such
     /// a batch goes through the encoder twice.
     pub mini_batch_size: Option<usize>,
     /// The largest learning rate, above 0.
