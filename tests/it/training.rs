@@ -61,6 +61,9 @@ fn a_model_learns_and_its_folder_opens_everywhere() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     fs_err::write(folder.join("pairs.jsonl"), pairs()).unwrap();
+    // A folder of somebody else's, beside the one that is made.
+    let other = folder.join("made/ours.best");
+    fs_err::create_dir_all(&other).unwrap();
     let arguments = [
         "--data",
         "pairs.jsonl",
@@ -93,7 +96,7 @@ fn a_model_learns_and_its_folder_opens_everywhere() {
         assert!(made.join(file).exists(), "{file}");
     }
     let left: Vec<_> = fs_err::read_dir(folder.join("made")).unwrap().collect();
-    assert_eq!(left.len(), 1, "{left:?}");
+    assert!(left.len() == 2 && other.exists(), "{left:?}");
 
     // What it has learned is in its vectors.
     let margin =

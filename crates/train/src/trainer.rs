@@ -1,6 +1,6 @@
 //! Learning, step by step.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -153,23 +153,28 @@ impl<'a> Trainer<'a> {
         let started = Instant::now();
         progress(Progress::Measuring);
         let (before, control_before) = self.measure(self.folder)?;
-        let kept = beside(to, "best");
+        // Beside its place, so that it can be moved there, and of a name that nobody else has.
+        let parent = to.parent().filter(|it| !it.as_os_str().is_empty());
+        let scratch = tempfile::Builder::new()
+            .prefix(".siamese-train-")
+            .tempdir_in(parent.unwrap_or(Path::new(".")))?;
+        let (kept, candidate) = (scratch.path().join("best"), scratch.path().join("epoch"));
         let mut epochs: Vec<EpochReport> = Vec::new();
         let (mut best_epoch, mut best) = (0, f64::NEG_INFINITY);
         for epoch in 1..=self.settings.epochs {
             let mut report = self.learn(epoch, ends, progress)?;
-            let candidate = beside(to, "epoch");
-            remove(&candidate)?;
             self.encoder.save(&candidate)?;
             (report.after, report.control) = self.measure(&candidate)?;
             let value = report.after.map_or(epoch as f64, |after| after.value);
             match value > best {
                 true => {
-                    remove(&kept)?;
+                    if best_epoch > 0 {
+                        fs_err::remove_dir_all(&kept)?;
+                    }
                     fs_err::rename(&candidate, &kept)?;
                     (best_epoch, best) = (epoch, value);
                 }
-                false => remove(&candidate)?,
+                false => fs_err::remove_dir_all(&candidate)?,
             }
             epochs.push(report);
             progress(Progress::Epoch(report));
@@ -262,7 +267,7 @@ impl<'a> Trainer<'a> {
         } = *self.settings;
         let batch = Batch::of(&self.parts.training.at(places));
         let (loss, gradients) = match self.settings.mini_batch_size {
-            Some(size) if size < places.len() => self.gradients_in_parts(&batch, size)?,
+            Some(size) if size < batch.texts.len() => self.gradients_in_parts(&batch, size)?,
             _ => self.gradients(&batch)?,
         };
         if !loss.is_finite() {
@@ -366,20 +371,6 @@ const fn side(kind: InputKind) -> usize {
     match kind {
         InputKind::Query => 0,
         InputKind::Document => 1,
-    }
-}
-
-/// A folder beside the one that is to be written.
-fn beside(to: &Path, what: &str) -> PathBuf {
-    let mut name = to.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{what}"));
-    to.with_file_name(name)
-}
-
-fn remove(folder: &Path) -> Result<(), Error> {
-    match folder.exists() {
-        true => Ok(fs_err::remove_dir_all(folder)?),
-        false => Ok(()),
     }
 }
 
