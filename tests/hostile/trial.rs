@@ -11,6 +11,9 @@ use crate::probes::Probes;
 use crate::process::Process;
 use crate::victim::Victim;
 
+/// Attackers take what is left of the CPU: on their own machines they would take none of it.
+const ATTACKERS_NICENESS: i32 = 19;
+
 /// Measurements beside each other would measure each other.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 /// What was begun and is of no use to anybody any more has ended after this time.
@@ -44,7 +47,7 @@ impl Trial {
         &mut self,
         name: &str,
         weight: Weight,
-        strike: impl Fn(&Attacker) -> Tally,
+        strike: impl Fn(&Attacker) -> Tally + Send + Sync,
     ) -> Tally {
         self.once(name, weight, |attacker| {
             let until = Instant::now() + form::repeat_time();
@@ -61,7 +64,7 @@ impl Trial {
         &mut self,
         name: &str,
         weight: Weight,
-        strike: impl FnOnce(&Attacker) -> Tally,
+        strike: impl FnOnce(&Attacker) -> Tally + Send,
     ) -> Tally {
         let figures = self.measure(name, weight, strike);
         let faults = figures.faults();
@@ -73,7 +76,7 @@ impl Trial {
         &mut self,
         name: &str,
         weight: Weight,
-        strike: impl FnOnce(&Attacker) -> Tally,
+        strike: impl FnOnce(&Attacker) -> Tally + Send,
     ) -> Tally {
         let figures = self.measure(name, weight, strike);
         let faults = figures.lasting_faults();
@@ -97,7 +100,7 @@ impl Trial {
         &mut self,
         name: &str,
         weight: Weight,
-        strike: impl FnOnce(&Attacker) -> Tally,
+        strike: impl FnOnce(&Attacker) -> Tally + Send,
     ) -> Figures {
         let (process, port) = (self.victim.process(), self.victim.server.port());
         let idle = watch(process, port, form::idle_time());
@@ -105,7 +108,7 @@ impl Trial {
         process.forget_peak();
         let probes = Probes::start(process, port);
         let started_at = Instant::now();
-        let answered = strike(&self.victim.attacker());
+        let answered = from_elsewhere(|| strike(&self.victim.attacker()));
         let seconds = started_at.elapsed().as_secs_f64();
         let waits = probes.stop();
         let quiet = process.time_until_quiet(QUIET_WITHIN);
@@ -170,4 +173,16 @@ fn report(figures: &Figures) {
         writeln!(file, "{}", Figures::HEAD).expect("write the table");
     }
     writeln!(file, "{}", figures.line()).expect("write the table");
+}
+
+/// On a thread of low priority, which those that it starts have as well.
+fn from_elsewhere<T: Send>(attack: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let attack = scope.spawn(|| {
+            rustix::process::setpriority_process(None, ATTACKERS_NICENESS)
+                .expect("a thread may lower its priority");
+            attack()
+        });
+        attack.join().expect("an attack does not panic")
+    })
 }

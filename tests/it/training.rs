@@ -1,19 +1,24 @@
 //! `siamese train`: a model learns from examples, and its folder is one like any other.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use siamese_tests::{binary, tiny_model_dir};
 
 fn train(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().unwrap()
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command.args(["train", "--json", "--device", "cpu", "--model"]);
     command
         .arg(tiny_model_dir())
         .args(arguments)
         .current_dir(folder);
-    command.output().unwrap()
+    command
 }
 
 fn report(output: &Output) -> Value {
@@ -92,6 +97,7 @@ fn a_model_learns_and_its_folder_opens_everywhere() {
         "model.safetensors",
         "README.md",
         "training.json",
+        "training.svg",
     ] {
         assert!(made.join(file).exists(), "{file}");
     }
@@ -206,4 +212,150 @@ fn what_cannot_be_learned_from_is_refused_and_leaves_nothing() {
     ];
     assert!(refused(&train(folder, &rate)).contains("the learning rate may be above 0, to 1"));
     assert!(!folder.join("made").exists());
+}
+
+#[test]
+fn a_training_that_was_killed_goes_on_and_makes_the_same_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs_err::write(folder.join("pairs.jsonl"), pairs()).unwrap();
+    let arguments = |output| {
+        let mut arguments = vec!["--data", "pairs.jsonl", "--output", output, "--epochs", "6"];
+        arguments.extend(["--batch-size", "4", "--checkpoint-minutes", "0"]);
+        arguments
+    };
+    report(&train(folder, &arguments("unbroken")));
+    let work = folder.join("killed.training");
+    let resumed = [arguments("killed"), vec!["--resume"]].concat();
+    for round in 1..=3 {
+        let mut killed = command(folder, &resumed)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (begun, least) = (Instant::now(), Duration::from_millis(150 * round));
+        while !work.join("checkpoint.safetensors").exists() || begun.elapsed() < least {
+            assert!(begun.elapsed() < Duration::from_secs(60), "no checkpoint");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        if !work.exists() {
+            // It was quicker than the kill.
+            break;
+        }
+        assert!(!folder.join("killed").exists());
+    }
+    if work.exists() {
+        let error = refused(&train(folder, &arguments("killed")));
+        assert!(
+            error.contains("go on with it (--resume), or delete it"),
+            "{error}"
+        );
+        let other = [&resumed[..], &["--seed", "1"]].concat();
+        let error = refused(&train(folder, &other));
+        assert!(
+            error.contains("began with another setting, seed 1"),
+            "{error}"
+        );
+        report(&train(folder, &resumed));
+    }
+    assert!(!work.exists());
+    let weights = |name: &str| fs_err::read(folder.join(name).join("model.safetensors")).unwrap();
+    assert_eq!(weights("unbroken"), weights("killed"));
+    // A folder of somebody else's is left alone.
+    fs_err::create_dir(folder.join("other.training")).unwrap();
+    fs_err::write(folder.join("other.training/notes.txt"), "mine").unwrap();
+    let others = [arguments("other"), vec!["--resume"]].concat();
+    let error = refused(&train(folder, &others));
+    assert!(error.contains("it is not a training's"), "{error}");
+    assert!(folder.join("other.training/notes.txt").exists());
+}
+
+#[test]
+fn thin_matrices_learn_as_well_and_become_part_of_the_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs_err::write(folder.join("pairs.jsonl"), pairs()).unwrap();
+    let mut arguments = vec![
+        "--data",
+        "pairs.jsonl",
+        "--output",
+        "made",
+        "--epochs",
+        "20",
+    ];
+    arguments.extend([
+        "--batch-size",
+        "8",
+        "--lora-rank",
+        "8",
+        "--learning-rate",
+        "0.02",
+    ]);
+    arguments.extend(["--held-out", "0.2"]);
+    let report = report(&train(folder, &arguments));
+    let best = report["best_epoch"].as_u64().unwrap() as usize;
+    let before = report["before"]["value"].as_f64().unwrap();
+    let after = report["epochs"][best - 1]["after"]["value"]
+        .as_f64()
+        .unwrap();
+    assert!(after > before + 0.1, "{report:#}");
+    let size = |folder: &Path| {
+        fs_err::metadata(folder.join("model.safetensors"))
+            .unwrap()
+            .len()
+    };
+    assert_eq!(size(&folder.join("made")), size(&tiny_model_dir()));
+}
+
+fn mine(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(binary());
+    command.args(["train", "mine", "--data", "pairs.jsonl", "--output"]);
+    command.args(arguments).current_dir(folder);
+    command.output().unwrap()
+}
+
+/// The rows that were written.
+fn mined(folder: &Path, name: &str) -> Vec<Value> {
+    let rows = fs_err::read_to_string(folder.join(name)).unwrap();
+    rows.lines()
+        .map(|row| serde_json::from_str(row).unwrap())
+        .collect()
+}
+
+#[test]
+fn hard_negatives_are_found_among_the_pairs_and_do_not_belong_to_the_anchor() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs_err::write(folder.join("pairs.jsonl"), pairs()).unwrap();
+    let model = tiny_model_dir();
+    let model = model.to_str().unwrap();
+    // The tiny model knows nothing of meaning: positives are not nearer than others.
+    let arguments = [
+        "mined.jsonl",
+        "--negatives",
+        "2",
+        "--relative-margin",
+        "0",
+        "--model",
+        model,
+    ];
+    let output = mine(folder, &arguments);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    let rows = mined(folder, "mined.jsonl");
+    assert_eq!(rows.len(), 96);
+    let negatives = rows
+        .iter()
+        .filter_map(|row| row.get("negative").or(row.get("negative_1")));
+    assert!(negatives.count() > 20, "{said}");
+    for row in &rows {
+        for name in ["negative", "negative_1", "negative_2"] {
+            assert_ne!(row.get(name), Some(&row["positive"]), "{row}");
+        }
+    }
+    assert!(refused(&mine(folder, &arguments)).contains("mined.jsonl is there already"));
+    // What was written can be learned from.
+    let learned = ["--data", "mined.jsonl", "--output", "made"];
+    report(&train(folder, &learned));
 }

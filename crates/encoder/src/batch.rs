@@ -20,7 +20,8 @@ pub(crate) fn plan(texts: &[&TokenizedText]) -> Vec<Batch> {
     plan_lengths(&lengths)
 }
 
-fn plan_lengths(lengths: &[usize]) -> Vec<Batch> {
+/// The same of their lengths.
+pub(crate) fn plan_lengths(lengths: &[usize]) -> Vec<Batch> {
     let mut places: Vec<usize> = (0..lengths.len()).collect();
     places.sort_by_key(|place| std::cmp::Reverse(lengths[*place]));
     let mut batches: Vec<Batch> = Vec::new();

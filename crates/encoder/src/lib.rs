@@ -51,4 +51,4 @@ pub use pooling::PoolingMode;
 pub use reranker::{Reranker, RerankerInfo, RerankerOptions};
 pub use siamese_kernels::Precision;
 pub use tokenize::{TextInput, TextToken, TokenizedText, Truncation};
-pub use training::{Dropout, LearnedWeight, TrainableEncoder};
+pub use training::{Adapters, Dropout, LearnedWeight, LearningOptions, TrainableEncoder};

@@ -64,11 +64,10 @@ impl Cancel {
     /// # Errors
     /// When nobody waits any more, so nobody reads the error.
     pub(crate) fn check(&self) -> Result<(), ApiError> {
-        if self.is_cancelled() {
+        self.0.flag.check().map_err(|_| {
             let detail = "the caller has hung up, or has been answered already";
-            return Err(ApiError::new(ErrorCode::Timeout, detail));
-        }
-        Ok(())
+            ApiError::new(ErrorCode::Timeout, detail)
+        })
     }
 
     /// Between two steps of a job, on its thread: lets others have their turn when it is time, and ends

@@ -38,6 +38,34 @@ pub enum Error {
         /// The place.
         path: PathBuf,
     },
+    /// A training that was interrupted, and that is to go on in another way than it began.
+    #[error(
+        "{folder} holds a training that began with another {what}: go on with what it began with, or \
+         delete the folder",
+        folder = folder.display()
+    )]
+    OtherTraining {
+        /// Where it is.
+        folder: PathBuf,
+        /// What differs.
+        what: String,
+    },
+    /// A training that was interrupted, or that another process is at work on.
+    #[error("{folder} is there: {why}", folder = folder.display())]
+    WorkFolder {
+        /// Where it is.
+        folder: PathBuf,
+        /// What it is, and what may be done.
+        why: &'static str,
+    },
+    /// What was written of an interrupted training cannot be read.
+    #[error("{path} is damaged: {reason}; delete the folder to begin anew", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The model.
     #[error(transparent)]
     Encoder(#[from] siamese_encoder::Error),

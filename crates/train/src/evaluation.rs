@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use siamese_encoder::{Encoder, EncoderOptions, InputKind, Precision};
 use siamese_eval::{of_pairs, spearman};
 
@@ -18,7 +18,7 @@ const MAX_OTHER_TEXTS: usize = 10_000;
 const STEP: usize = 512;
 
 /// What is measured; the larger, the better.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// Discounted cumulative gain of the ten texts nearest to an anchor, divided by that of the best order,
@@ -42,7 +42,7 @@ impl fmt::Display for Metric {
 }
 
 /// Figures of a model on some examples.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// What `value` is.
     pub metric: Metric,
@@ -163,7 +163,10 @@ fn average_precision(cosines: &[f64], labels: &[f64]) -> f64 {
 }
 
 /// Which texts belong to each anchor: its positives, and all positives with its label.
-fn relevant(pairs: &[RankedPair], others: &[RankedPair]) -> BTreeMap<TextId, HashSet<TextId>> {
+pub(crate) fn relevant(
+    pairs: &[RankedPair],
+    others: &[RankedPair],
+) -> BTreeMap<TextId, HashSet<TextId>> {
     let mut of_label: HashMap<u32, HashSet<TextId>> = HashMap::new();
     for pair in pairs.iter().chain(others) {
         if let Some(label) = pair.label {

@@ -4,11 +4,16 @@
 //! are from what the example asks for, and the weights are changed by its derivatives. [`read`] reads
 //! examples, [`split()`] keeps some of them aside, [`Trainer`] learns from the others and measures by those.
 
+mod batch;
 mod batches;
+mod course;
+mod curve;
 mod data;
 mod error;
 mod evaluation;
+mod learner;
 mod loss;
+mod mining;
 mod model_card;
 mod optimizer;
 mod report;
@@ -17,11 +22,14 @@ mod split;
 #[cfg(test)]
 mod steps_of_torch;
 mod trainer;
+mod work_folder;
 
+pub use curve::LossPoint;
 pub use data::{Examples, GradedPair, RankedPair, TextId, Texts, TrainingData, read};
 pub use error::Error;
 pub use evaluation::{Evaluation, Metric};
 pub use loss::Loss;
+pub use mining::{Belonging, MiningRules};
 pub use report::{EpochReport, Report};
 pub use settings::Settings;
 pub use split::{Split, split};

@@ -3,13 +3,16 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::curve;
 use crate::{Error, Evaluation, Report, Settings};
 
 /// The report for programs.
 const REPORT: &str = "training.json";
+/// Loss and figures as a picture.
+const CURVE: &str = "training.svg";
 /// The report for people; the head is what model hubs read.
 const CARD: &str = "README.md";
 
@@ -27,11 +30,28 @@ pub(crate) fn write(
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect::<String>();
-    let settings_said = json!({
+    let training = json!({
+        "base_model": base,
+        "weights_sha256": weights_sha256,
+        "settings": said(settings),
+        "report": report,
+    });
+    fs_err::write(folder.join(REPORT), format!("{training:#}\n"))?;
+    fs_err::write(folder.join(CURVE), curve::picture(report))?;
+    fs_err::write(folder.join(CARD), card(&base, report))?;
+    Ok(())
+}
+
+/// What follows from settings, and not from where they are used.
+pub(crate) fn said(settings: &Settings) -> Value {
+    json!({
         "epochs": settings.epochs,
         "batch_size": settings.batch_size,
+        "max_pass_bytes": settings.max_pass_bytes,
         "mini_batch_size": settings.mini_batch_size,
-        "learning_rate": settings.learning_rate,
+        "lora_rank": settings.lora_rank,
+        "lora_alpha": settings.lora_alpha,
+        "learning_rate": settings.largest_rate(),
         "warmup": settings.warmup,
         "weight_decay": settings.weight_decay,
         "max_gradient_norm": settings.max_gradient_norm,
@@ -44,16 +64,7 @@ pub(crate) fn write(
         "held_out": settings.held_out,
         "patience": settings.patience,
         "seed": settings.seed,
-    });
-    let training = json!({
-        "base_model": base,
-        "weights_sha256": weights_sha256,
-        "settings": settings_said,
-        "report": report,
-    });
-    fs_err::write(folder.join(REPORT), format!("{training:#}\n"))?;
-    fs_err::write(folder.join(CARD), card(&base, report))?;
-    Ok(())
+    })
 }
 
 fn card(base: &str, report: &Report) -> String {
@@ -94,6 +105,8 @@ fn card(base: &str, report: &Report) -> String {
             rows.join("\n")
         );
     }
+    // Writing to a string does not fail.
+    let _ = writeln!(card, "\n![Loss and figures]({CURVE})");
     card
 }
 

@@ -4,13 +4,17 @@
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Storage, Tensor, bail};
+use candle_core::{CpuStorage, InplaceOp2, Layout, Storage, Tensor, bail};
 use rayon::prelude::*;
 use siamese_encoder::LearnedWeight;
+
+type Result<T, E = candle_core::Error> = std::result::Result<T, E>;
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
+/// What running means are called in a state.
+const MOMENTS: [&str; 2] = ["mean", "square"];
 /// Values that a thread takes at once.
 const PIECE: usize = 1 << 14;
 
@@ -54,6 +58,55 @@ impl Optimizer {
             weight_decay,
             max_gradient_norm,
         })
+    }
+
+    /// What is known of the gradients, by the names of their weights.
+    pub(crate) fn state(&self, weights: &[LearnedWeight]) -> Result<Vec<(String, Tensor)>> {
+        let mut state = Vec::new();
+        for (weight, moments) in weights.iter().zip(&self.moments) {
+            let moments = match moments {
+                Moments::Device(moments) => moments.clone(),
+                Moments::Cpu(moments) => {
+                    let [means, squares] = &*moments.lock().unwrap_or_else(PoisonError::into_inner);
+                    let tensor = |values: &[f32]| {
+                        Tensor::from_slice(values, weight.values.shape(), weight.values.device())
+                    };
+                    [tensor(means)?, tensor(squares)?]
+                }
+            };
+            let names = MOMENTS
+                .iter()
+                .map(|moment| format!("{moment}.{}", weight.name));
+            state.extend(names.zip(moments));
+        }
+        Ok(state)
+    }
+
+    /// Goes on from such a state after so many steps.
+    ///
+    /// # Errors
+    /// When `tensor` knows no tensor of a name, or it is of another shape.
+    pub(crate) fn restore<'a, E: From<candle_core::Error>>(
+        &mut self,
+        weights: &[LearnedWeight],
+        steps: usize,
+        tensor: impl Fn(&str) -> Result<&'a Tensor, E>,
+    ) -> Result<(), E> {
+        for (weight, moments) in weights.iter().zip(&mut self.moments) {
+            let [mean, square] = MOMENTS.map(|moment| tensor(&format!("{moment}.{}", weight.name)));
+            let restored = [mean?.clone(), square?.clone()];
+            match moments {
+                Moments::Device(moments) => *moments = restored,
+                Moments::Cpu(moments) => {
+                    let moments = moments.get_mut().unwrap_or_else(PoisonError::into_inner);
+                    for (moment, restored) in moments.iter_mut().zip(restored) {
+                        *moment = restored.reshape(moment.len())?.to_vec1()?;
+                    }
+                }
+            }
+        }
+        self.steps = i32::try_from(steps).unwrap_or(i32::MAX);
+        Ok(())
     }
 
     /// Changes weights by their gradients, as far as they have any. Returns the length that all gradients

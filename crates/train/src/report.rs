@@ -1,8 +1,8 @@
 //! What a training did.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::Evaluation;
+use crate::{Evaluation, LossPoint};
 
 /// What a training did.
 #[derive(Debug, Clone, Serialize)]
@@ -15,6 +15,8 @@ pub struct Report {
     pub held_out_examples: usize,
     /// SHA-256 over the files of examples.
     pub data_sha256: String,
+    /// Identity of the model before.
+    pub base_model: String,
     /// The model before.
     pub before: Option<Evaluation>,
     /// The model before, by examples of something else.
@@ -24,6 +26,8 @@ pub struct Report {
     pub epochs: Vec<EpochReport>,
     /// The epoch whose model was kept, counted from 1.
     pub best_epoch: usize,
+    /// The loss by steps, as means where there are many.
+    pub losses: Vec<LossPoint>,
     /// Tokens that went through the encoder.
     pub tokens: u64,
     /// Seconds in all, measuring included.
@@ -31,12 +35,14 @@ pub struct Report {
 }
 
 /// What an epoch did.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct EpochReport {
     /// Counted from 1.
     pub epoch: usize,
     /// The mean over its steps.
     pub mean_loss: f64,
+    /// Steps until its end, those of the epochs before included.
+    pub steps: usize,
     /// The model after it.
     pub after: Option<Evaluation>,
     /// The model after it, by examples of something else: what was forgotten.

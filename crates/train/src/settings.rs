@@ -1,8 +1,13 @@
 //! How to train.
 
-use siamese_encoder::DevicePreference;
+use std::time::Duration;
+
+use siamese_encoder::{Adapters, DevicePreference, LearningOptions};
 
 use crate::{Error, Examples, Loss};
+
+/// The largest learning rate without a setting, of whole weights and of adapters, which begin at 0.
+const LEARNING_RATES: [f64; 2] = [2e-5, 5e-4];
 
 /// How to train. The default is what suits most pairs.
 #[derive(Debug, Clone)]
@@ -13,11 +18,17 @@ pub struct Settings {
     pub epochs: usize,
     /// Examples of a step, 2 to 65 536. With multiple negatives, more make the task harder.
     pub batch_size: usize,
-    /// Texts whose passes are in memory at a time; the result is that of the whole batch. Each text of such
-    /// a batch goes through the encoder twice.
+    /// Bytes that passes take at a time, about: where those of a batch take more, they are made part by part, and
+    /// each text goes through the encoder twice. The result is that of the whole batch.
+    pub max_pass_bytes: u64,
+    /// Texts of such a part at most.
     pub mini_batch_size: Option<usize>,
-    /// The largest learning rate, above 0.
-    pub learning_rate: f64,
+    /// Rank of the thin matrices that are learned instead of the weights, 1 to 1024; without it, all weights are.
+    pub lora_rank: Option<usize>,
+    /// What their product is multiplied by, divided by the rank; twice the rank without it.
+    pub lora_alpha: Option<f64>,
+    /// The largest learning rate, above 0; 2e-5 without it, and 5e-4 with a rank.
+    pub learning_rate: Option<f64>,
     /// Part of all steps in which the learning rate grows, 0 to 1; afterwards it falls to 0.
     pub warmup: f64,
     /// By which part of the learning rate matrices are pulled towards zero.
@@ -46,6 +57,8 @@ pub struct Settings {
     pub seed: u64,
     /// Where the arithmetic is done.
     pub device: DevicePreference,
+    /// How often what is needed to go on after an interruption is written, beside the end of each epoch.
+    pub checkpoint_every: Duration,
 }
 
 impl Default for Settings {
@@ -54,8 +67,11 @@ impl Default for Settings {
             loss: None,
             epochs: 1,
             batch_size: 32,
+            max_pass_bytes: 1 << 30,
             mini_batch_size: None,
-            learning_rate: 2e-5,
+            lora_rank: None,
+            lora_alpha: None,
+            learning_rate: None,
             warmup: 0.1,
             weight_decay: 0.01,
             max_gradient_norm: 1.0,
@@ -69,11 +85,30 @@ impl Default for Settings {
             patience: None,
             seed: 42,
             device: DevicePreference::default(),
+            checkpoint_every: Duration::from_mins(5),
         }
     }
 }
 
 impl Settings {
+    pub(crate) fn largest_rate(&self) -> f64 {
+        let default = LEARNING_RATES[usize::from(self.lora_rank.is_some())];
+        self.learning_rate.unwrap_or(default)
+    }
+
+    pub(crate) fn learning(&self) -> LearningOptions {
+        let adapters = self.lora_rank.map(|rank| Adapters {
+            rank,
+            alpha: self.lora_alpha.unwrap_or(2.0 * rank as f64),
+            seed: self.seed,
+        });
+        LearningOptions {
+            device: self.device,
+            max_tokens: self.max_tokens,
+            adapters,
+        }
+    }
+
     /// The loss for such examples.
     ///
     /// # Errors
@@ -106,8 +141,19 @@ impl Settings {
             ),
             (
                 "learning rate",
-                is_within(self.learning_rate, 0.0, 1.0) && self.learning_rate > 0.0,
+                is_within(self.largest_rate(), 0.0, 1.0) && self.largest_rate() > 0.0,
                 "above 0, to 1",
+            ),
+            (
+                "rank of LoRA",
+                self.lora_rank.is_none_or(|rank| (1..=1024).contains(&rank)),
+                "1 to 1024",
+            ),
+            (
+                "alpha of LoRA",
+                self.lora_alpha
+                    .is_none_or(|alpha| is_within(alpha, 1e-3, 1e4)),
+                "0.001 to 10000",
             ),
             ("warm-up", is_within(self.warmup, 0.0, 1.0), "0 to 1"),
             (

@@ -20,8 +20,9 @@ pub struct Split {
     pub held_out: Examples,
 }
 
-/// Keeps about `part` of the examples aside. All that have the same first text are on one side, and no
-/// example of the other side is about two texts that are both in one that was kept aside.
+/// Keeps about `part` of the examples aside. All that have the same first text are on one side, and the first texts
+/// of what was kept aside are in no example of the other side, in whatever place: of some examples there,
+/// negatives are left out, and others are left out as wholes.
 ///
 /// # Errors
 /// When too few examples would be left on one side.
@@ -48,12 +49,11 @@ pub fn split(examples: &Examples, part: f64, seed: u64) -> Result<Split, Error> 
             false => training.extend(&groups[group]),
         }
     }
-    // The same two texts the other way round.
-    let known: HashSet<_> = held_out
+    let aside: HashSet<TextId> = held_out
         .iter()
-        .map(|place| pair(examples, *place))
+        .map(|place| examples.first_text(*place))
         .collect();
-    training.retain(|place| !known.contains(&pair(examples, *place)));
+    training.retain(|place| !aside.contains(&examples.second_text(*place)));
     if held_out.len() < MIN_HELD_OUT || training.len() < 2 {
         return Err(Error::Examples(format!(
             "of {} examples about {} texts, {} would be left to measure by and {} to learn from; at least \
@@ -67,26 +67,27 @@ pub fn split(examples: &Examples, part: f64, seed: u64) -> Result<Split, Error> 
     training.sort_unstable();
     held_out.sort_unstable();
     Ok(Split {
-        training: examples.at(&training),
+        training: without_negatives(examples.at(&training), &aside),
         held_out: examples.at(&held_out),
     })
 }
 
-/// The two texts of an example, whichever comes first.
-fn pair(examples: &Examples, place: usize) -> (TextId, TextId) {
-    let (left, right) = match examples {
-        Examples::Ranked(pairs) => (pairs[place].anchor, pairs[place].positive),
-        Examples::Scored(pairs) | Examples::Labelled(pairs) => {
-            (pairs[place].left, pairs[place].right)
-        }
-    };
-    (left.min(right), left.max(right))
+fn without_negatives(mut examples: Examples, aside: &HashSet<TextId>) -> Examples {
+    if let Examples::Ranked(pairs) = &mut examples {
+        // One without any negatives would be of another kind than those beside it.
+        pairs.retain_mut(|pair| {
+            let had_some = !pair.negatives.is_empty();
+            pair.negatives.retain(|text| !aside.contains(text));
+            !had_some || !pair.negatives.is_empty()
+        });
+    }
+    examples
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::GradedPair;
+    use crate::{GradedPair, RankedPair};
 
     fn examples() -> Examples {
         let pair = |place: u32| GradedPair {
@@ -103,22 +104,41 @@ mod tests {
     }
 
     #[test]
-    fn no_first_text_is_on_both_sides_and_no_pair_the_other_way_round() {
+    fn no_first_text_that_is_measured_by_is_learned_from_in_any_place() {
         let Split { training, held_out } = split(&examples(), 0.1, 3).unwrap();
-        let firsts = |examples: &Examples| -> HashSet<TextId> {
-            (0..examples.len())
-                .map(|place| examples.first_text(place))
-                .collect()
-        };
-        assert!(firsts(&training).is_disjoint(&firsts(&held_out)));
-        let pairs = |examples: &Examples| -> HashSet<_> {
-            (0..examples.len())
-                .map(|place| pair(examples, place))
-                .collect()
-        };
-        assert!(pairs(&training).is_disjoint(&pairs(&held_out)));
+        let firsts: HashSet<TextId> = (0..held_out.len())
+            .map(|place| held_out.first_text(place))
+            .collect();
+        for place in 0..training.len() {
+            let texts = [training.first_text(place), training.second_text(place)];
+            assert!(texts.iter().all(|text| !firsts.contains(text)));
+        }
         assert!((20..=30).contains(&held_out.len()), "{}", held_out.len());
         assert_eq!(split(&examples(), 0.1, 3).unwrap().held_out, held_out);
+    }
+
+    #[test]
+    fn what_is_measured_by_is_no_negative_of_what_is_learned_from() {
+        let pair = |anchor: TextId| RankedPair {
+            anchor,
+            positive: 1000 + anchor,
+            negatives: (0..100).collect(),
+            label: None,
+        };
+        let pairs = Examples::Ranked((0..100).map(pair).collect());
+        let Split { training, held_out } = split(&pairs, 0.1, 3).unwrap();
+        let (Examples::Ranked(training), Examples::Ranked(held_out)) = (training, held_out) else {
+            panic!("pairs of another kind");
+        };
+        assert_eq!((training.len(), held_out.len()), (90, 10));
+        for pair in training {
+            assert_eq!(pair.negatives.len(), 90);
+            assert!(
+                held_out
+                    .iter()
+                    .all(|other| !pair.negatives.contains(&other.anchor))
+            );
+        }
     }
 
     #[test]

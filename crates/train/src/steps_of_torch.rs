@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use candle_core::backprop::GradStore;
 use serde::Deserialize;
 
-use crate::trainer::Batch;
+use crate::batch::Batch;
 use crate::{Examples, GradedPair, Loss, RankedPair, Settings, Trainer, TrainingData};
 
 const RATE: f64 = 1e-3;
@@ -104,7 +104,10 @@ fn a_step_is_that_of_torch_for_each_loss_and_family() {
         for (loss, wanted) in losses {
             let (data, settings) = (data(&steps, loss), settings(loss));
             let mut trainer = Trainer::open(&folder, &data, None, &settings).unwrap();
-            let (value, gradients) = trainer.gradients(&Batch::of(&data.examples)).unwrap();
+            let (value, gradients) = trainer
+                .learner
+                .gradients(&Batch::of(&data.examples), 0)
+                .unwrap();
             assert!(
                 is_near(value, wanted.loss, 0.0),
                 "{name}, {loss}: {value}, {}",
@@ -112,7 +115,7 @@ fn a_step_is_that_of_torch_for_each_loss_and_family() {
             );
             trainer
                 .optimizer
-                .step(trainer.encoder.weights(), &gradients, RATE)
+                .step(trainer.learner.encoder.weights(), &gradients, RATE)
                 .unwrap();
             compare(&trainer, wanted, &format!("{name}, {loss}"));
         }
@@ -121,7 +124,7 @@ fn a_step_is_that_of_torch_for_each_loss_and_family() {
 
 fn compare(trainer: &Trainer<'_>, wanted: &Step, of: &str) {
     let mut compared = 0;
-    for weight in trainer.encoder.weights() {
+    for weight in trainer.learner.encoder.weights() {
         let Some((name, wanted)) = wanted
             .weights
             .iter()
@@ -178,7 +181,13 @@ fn slopes(trainer: &Trainer<'_>, gradients: &GradStore) -> Vec<f64> {
             .unwrap();
         f64::from(product.to_scalar::<f32>().unwrap())
     };
-    trainer.encoder.weights().iter().map(slope).collect()
+    trainer
+        .learner
+        .encoder
+        .weights()
+        .iter()
+        .map(slope)
+        .collect()
 }
 
 #[test]
@@ -190,25 +199,25 @@ fn derivatives_are_those_of_differences() {
         let (data, settings) = (data(&steps, loss), settings(loss));
         let mut trainer = Trainer::open(&folder, &data, None, &settings).unwrap();
         let batch = Batch::of(&data.examples);
-        let (_, gradients) = trainer.gradients(&batch).unwrap();
+        let (_, gradients) = trainer.learner.gradients(&batch, 0).unwrap();
         let slopes = slopes(&trainer, &gradients);
         let largest = slopes
             .iter()
             .fold(0.0_f64, |largest, slope| largest.max(slope.abs()));
         for (place, slope) in slopes.iter().enumerate() {
             let mut at = |factor: f64| {
-                let weight = &trainer.encoder.weights()[place];
+                let weight = &trainer.learner.encoder.weights()[place];
                 let before = weight.values.as_tensor().copy().unwrap();
                 weight.values.set(&(&before * factor).unwrap()).unwrap();
-                let (value, _) = trainer.gradients(&batch).unwrap();
-                trainer.encoder.weights()[place]
+                let (value, _) = trainer.learner.gradients(&batch, 0).unwrap();
+                trainer.learner.encoder.weights()[place]
                     .values
                     .set(&before)
                     .unwrap();
                 value
             };
             let difference = (at(1.0 + PART) - at(1.0 - PART)) / (2.0 * PART);
-            let name = &trainer.encoder.weights()[place].name;
+            let name = &trainer.learner.encoder.weights()[place].name;
             assert!(
                 (difference - slope).abs() < 0.02 * largest.max(0.05),
                 "{loss}: {name}: {slope}, by differences {difference}"
@@ -222,15 +231,87 @@ fn a_batch_in_parts_has_the_derivatives_of_the_whole() {
     let steps = steps();
     let folder = model("bert-old-dialect");
     for loss in ["multiple-negatives", "cosent"] {
-        let (data, settings) = (data(&steps, loss), settings(loss));
+        let (data, whole) = (data(&steps, loss), settings(loss));
+        let parts = Settings {
+            mini_batch_size: Some(3),
+            ..whole.clone()
+        };
+        // Less than one text takes, so that each is a part of its own.
+        let single = Settings {
+            max_pass_bytes: 1,
+            ..whole.clone()
+        };
+        let [whole, parts, single] = [&whole, &parts, &single].map(|settings| {
+            let mut trainer = Trainer::open(&folder, &data, None, settings).unwrap();
+            let batch = Batch::of(&data.examples);
+            let (value, gradients) = trainer.learner.gradients(&batch, 0).unwrap();
+            (value, slopes(&trainer, &gradients))
+        });
+        for (value, slopes) in [parts, single] {
+            assert!(is_near(value, whole.0, 0.0));
+            for (whole, parts) in whole.1.iter().zip(slopes) {
+                assert!((whole - parts).abs() < 1e-4, "{loss}: {whole} {parts}");
+            }
+        }
+    }
+}
+
+#[test]
+fn adapters_have_the_derivatives_of_differences_and_are_saved_as_part_of_the_weights() {
+    const PART: f32 = 0.05;
+    let steps = steps();
+    for name in ["bert-old-dialect", "modernbert"] {
+        let folder = model(name);
+        let data = data(&steps, "multiple-negatives");
+        let settings = Settings {
+            lora_rank: Some(4),
+            ..settings("multiple-negatives")
+        };
         let mut trainer = Trainer::open(&folder, &data, None, &settings).unwrap();
         let batch = Batch::of(&data.examples);
-        let (whole_loss, whole) = trainer.gradients(&batch).unwrap();
-        let (parts_loss, parts) = trainer.gradients_in_parts(&batch, 3).unwrap();
-        assert!(is_near(parts_loss, whole_loss, 0.0));
-        let (whole, parts) = (slopes(&trainer, &whole), slopes(&trainer, &parts));
-        for (whole, parts) in whole.iter().zip(parts) {
-            assert!((whole - parts).abs() < 1e-4, "{loss}: {whole} {parts}");
+        // The second matrices are 0, so that nothing is learned of the first ones yet.
+        for step in 0..3 {
+            let (_, gradients) = trainer.learner.gradients(&batch, step).unwrap();
+            let weights = trainer.learner.encoder.weights();
+            trainer.optimizer.step(weights, &gradients, 0.01).unwrap();
         }
+        let (_, gradients) = trainer.learner.gradients(&batch, 0).unwrap();
+        let slopes = slopes(&trainer, &gradients);
+        let largest = slopes
+            .iter()
+            .fold(0.0_f64, |most, slope| most.max(slope.abs()));
+        assert!(largest > 1e-3, "{name}: {largest}");
+        for (place, slope) in slopes.iter().enumerate() {
+            let mut at = |factor: f32| {
+                let weight = &trainer.learner.encoder.weights()[place];
+                let before = weight.values.as_tensor().copy().unwrap();
+                weight
+                    .values
+                    .set(&(&before * f64::from(factor)).unwrap())
+                    .unwrap();
+                let (value, _) = trainer.learner.gradients(&batch, 0).unwrap();
+                trainer.learner.encoder.weights()[place]
+                    .values
+                    .set(&before)
+                    .unwrap();
+                value
+            };
+            let difference = (at(1.0 + PART) - at(1.0 - PART)) / (2.0 * f64::from(PART));
+            assert!(
+                (difference - slope).abs() < 0.03 * largest,
+                "{name}: {slope}, by differences {difference}"
+            );
+        }
+        let scratch = tempfile::tempdir().unwrap();
+        let saved = scratch.path().join("saved");
+        trainer.learner.encoder.save(&saved).unwrap();
+        let whole = Settings {
+            lora_rank: None,
+            ..settings.clone()
+        };
+        let mut whole = Trainer::open(&saved, &data, None, &whole).unwrap();
+        let (wanted, _) = trainer.learner.gradients(&batch, 0).unwrap();
+        let (value, _) = whole.learner.gradients(&batch, 0).unwrap();
+        assert!(is_near(value, wanted, 0.0), "{name}: {value}, {wanted}");
     }
 }

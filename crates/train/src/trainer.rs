@@ -1,32 +1,33 @@
-//! Learning, step by step.
+//! Learning, epoch by epoch.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use candle_core::backprop::GradStore;
-use candle_core::{D, Tensor, Var};
-use siamese_encoder::{Dropout, InputKind, TokenizedText, TrainableEncoder};
+use siamese_encoder::{Encoder, EncoderOptions};
 
+use crate::batch::Batch;
 use crate::batches::{batches, learning_rate};
-use crate::data::{TextId, TrainingData};
+use crate::course::{Course, Identity};
+use crate::data::TrainingData;
 use crate::evaluation::evaluate;
-use crate::loss::{self, Candidates};
+use crate::learner::Learner;
 use crate::model_card;
 use crate::optimizer::Optimizer;
 use crate::split::split;
+use crate::work_folder::WorkFolder;
 use crate::{EpochReport, Error, Evaluation, Examples, Loss, Report, Settings, Split};
-
-/// Where a triplet's margin is not set.
-const TRIPLET_MARGIN: f64 = 0.2;
-/// Where a label's margin is not set.
-const LABEL_MARGIN: f64 = 0.5;
 
 /// How far a training is.
 #[derive(Debug, Clone, Copy)]
 pub enum Progress {
     /// The model is measured before it learns.
     Measuring,
+    /// A training that was interrupted goes on.
+    Resumed {
+        /// Steps that had been made.
+        done: usize,
+    },
     /// A step was made.
     Step {
         /// Steps that were made, of all epochs.
@@ -51,12 +52,8 @@ pub struct Trainer<'a> {
     settings: &'a Settings,
     loss: Loss,
     pub(crate) parts: Split,
-    pub(crate) encoder: TrainableEncoder,
+    pub(crate) learner: Learner<'a>,
     pub(crate) optimizer: Optimizer,
-    dropout: Option<Dropout>,
-    /// Tokens of each text as an anchor and as anything else, as far as it is one.
-    tokens: Vec<[Option<TokenizedText>; 2]>,
-    tokens_seen: u64,
 }
 
 impl<'a> Trainer<'a> {
@@ -74,74 +71,36 @@ impl<'a> Trainer<'a> {
         settings.check()?;
         let loss = settings.loss_for(&data.examples)?;
         let parts = split(&data.examples, settings.held_out, settings.seed)?;
-        let encoder = TrainableEncoder::open(folder, settings.device, settings.max_tokens)?;
+        let learner = Learner::open(folder, &data.texts, loss, settings)?;
         let optimizer = Optimizer::new(
-            encoder.weights(),
+            learner.encoder.weights(),
             settings.weight_decay,
             settings.max_gradient_norm,
         )?;
-        let dropout = settings
-            .dropout
-            .then(|| encoder.dropout(settings.seed))
-            .transpose()?;
-        let mut trainer = Self {
+        Ok(Self {
             folder,
             data,
             control,
             settings,
             loss,
             parts,
-            encoder,
+            learner,
             optimizer,
-            dropout,
-            tokens: Vec::new(),
-            tokens_seen: 0,
-        };
-        trainer
-            .tokens
-            .resize_with(data.texts.len(), Default::default);
-        trainer.tokenize()?;
-        Ok(trainer)
-    }
-
-    fn tokenize(&mut self) -> Result<(), Error> {
-        let mut sides = Vec::new();
-        match &self.parts.training {
-            Examples::Ranked(pairs) => {
-                for pair in pairs {
-                    sides.push((pair.anchor, InputKind::Query));
-                    sides.push((pair.positive, InputKind::Document));
-                    sides.extend(
-                        pair.negatives
-                            .iter()
-                            .map(|text| (*text, InputKind::Document)),
-                    );
-                }
-            }
-            Examples::Scored(pairs) | Examples::Labelled(pairs) => {
-                for pair in pairs {
-                    sides.extend([pair.left, pair.right].map(|text| (text, InputKind::Document)));
-                }
-            }
-        }
-        for (text, kind) in sides {
-            let tokens = &mut self.tokens[text as usize][side(kind)];
-            if tokens.is_none() {
-                *tokens = Some(self.encoder.tokenize(self.data.texts.text(text), kind)?);
-            }
-        }
-        Ok(())
+        })
     }
 
     /// Learns, and leaves the model that did best in the folder `to`, which must not be there yet; without
     /// examples to measure by, that after the last epoch. When `ends` is set, the epoch ends early, and so does the
-    /// training.
+    /// training. Until then, what it works on is in a folder beside the place, of the same name and
+    /// `.training`; with `resume`, a training that was interrupted goes on from there, if there is one.
     ///
     /// # Errors
-    /// A loss that is not finite, a computation that fails, or a folder that cannot be written.
+    /// A loss that is not finite, a computation that fails, or a folder that cannot be written, is there
+    /// already, or is that of another training.
     pub fn run(
         mut self,
         to: &Path,
+        resume: bool,
         ends: &AtomicBool,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Report, Error> {
@@ -150,57 +109,69 @@ impl<'a> Trainer<'a> {
                 path: to.to_owned(),
             });
         }
-        let started = Instant::now();
-        progress(Progress::Measuring);
-        let (before, control_before) = self.measure(self.folder)?;
-        // Beside its place, so that it can be moved there, and of a name that nobody else has.
-        let parent = to.parent().filter(|it| !it.as_os_str().is_empty());
-        let scratch = tempfile::Builder::new()
-            .prefix(".siamese-train-")
-            .tempdir_in(parent.unwrap_or(Path::new(".")))?;
-        let (kept, candidate) = (scratch.path().join("best"), scratch.path().join("epoch"));
-        let mut epochs: Vec<EpochReport> = Vec::new();
-        let (mut best_epoch, mut best) = (0, f64::NEG_INFINITY);
-        for epoch in 1..=self.settings.epochs {
-            let mut report = self.learn(epoch, ends, progress)?;
-            self.encoder.save(&candidate)?;
-            (report.after, report.control) = self.measure(&candidate)?;
-            let value = report.after.map_or(epoch as f64, |after| after.value);
-            match value > best {
-                true => {
-                    if best_epoch > 0 {
-                        fs_err::remove_dir_all(&kept)?;
-                    }
-                    fs_err::rename(&candidate, &kept)?;
-                    (best_epoch, best) = (epoch, value);
-                }
-                false => fs_err::remove_dir_all(&candidate)?,
-            }
-            epochs.push(report);
-            progress(Progress::Epoch(report));
-            let is_patient = self
-                .settings
-                .patience
-                .is_none_or(|patience| epoch < best_epoch + patience);
-            if ends.load(Ordering::Relaxed) || !is_patient {
-                break;
-            }
+        let work = WorkFolder::open(to, resume)?;
+        let mut course = self.begin(&work, progress)?;
+        while course.goes_on(self.settings) && !ends.load(Ordering::Relaxed) {
+            self.learn(&mut course, &work, ends, progress)?;
+            let ended = self.end_epoch(&mut course, &work)?;
+            progress(Progress::Epoch(ended));
         }
-        let report = Report {
+        if course.best_epoch == 0 {
+            // The end was asked for between the beginning and the first step.
+            let ended = self.end_epoch(&mut course, &work)?;
+            progress(Progress::Epoch(ended));
+        }
+        let report = self.report(&course);
+        let best = work.epoch(course.best_epoch);
+        model_card::write(&best, self.folder, self.settings, &report)?;
+        fs_err::rename(&best, to)?;
+        work.remove()?;
+        Ok(report)
+    }
+
+    /// Where a training that was interrupted was, or the beginning.
+    fn begin(
+        &mut self,
+        work: &WorkFolder,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Course, Error> {
+        let options = EncoderOptions {
+            device: self.settings.device,
+            ..EncoderOptions::default()
+        };
+        let identity = Identity {
+            data_sha256: self.data.hash.clone(),
+            base_model: Encoder::open(self.folder, &options)?.info().id.to_string(),
+            settings: model_card::said(self.settings),
+        };
+        if let Some(course) = work.read(&identity, &self.learner, &mut self.optimizer)? {
+            self.learner.tokens_seen = course.tokens;
+            progress(Progress::Resumed { done: course.steps });
+            return Ok(course);
+        }
+        progress(Progress::Measuring);
+        let started = Instant::now();
+        let (before, control_before) = self.measure(self.folder)?;
+        let mut course = Course::new(identity, before, control_before);
+        course.seconds = started.elapsed().as_secs_f64();
+        Ok(course)
+    }
+
+    fn report(&self, course: &Course) -> Report {
+        Report {
             loss: self.loss.to_string(),
             training_examples: self.parts.training.len(),
             held_out_examples: self.parts.held_out.len(),
             data_sha256: self.data.hash.clone(),
-            before,
-            control_before,
-            epochs,
-            best_epoch,
-            tokens: self.tokens_seen,
-            seconds: started.elapsed().as_secs_f64(),
-        };
-        model_card::write(&kept, self.folder, self.settings, &report)?;
-        fs_err::rename(&kept, to)?;
-        Ok(report)
+            base_model: course.identity.base_model.clone(),
+            before: course.before,
+            control_before: course.control_before,
+            epochs: course.epochs.clone(),
+            best_epoch: course.best_epoch,
+            losses: course.losses.points(),
+            tokens: self.learner.tokens_seen,
+            seconds: course.seconds,
+        }
     }
 
     /// By the examples that were kept aside, and by those of something else.
@@ -222,54 +193,62 @@ impl<'a> Trainer<'a> {
         Ok((own.transpose()?, control.transpose()?))
     }
 
-    /// One epoch.
+    /// What is left of an epoch.
     fn learn(
         &mut self,
-        epoch: usize,
+        course: &mut Course,
+        work: &WorkFolder,
         ends: &AtomicBool,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<EpochReport, Error> {
-        let started = Instant::now();
-        let seed = self.settings.seed.wrapping_add(epoch as u64);
+    ) -> Result<(), Error> {
+        let seed = self.settings.seed.wrapping_add(course.epoch() as u64);
         let batches = batches(self.parts.training.len(), self.settings.batch_size, seed);
         let steps = batches.len() * self.settings.epochs;
-        let (mut sum, mut made) = (0.0, 0);
-        for places in &batches {
-            let done = (epoch - 1) * batches.len() + made;
-            let loss = self.step(places, done, steps)?;
-            (sum, made) = (sum + loss, made + 1);
-            let tokens = self.tokens_seen;
+        let (mut clock, mut written) = (Instant::now(), Instant::now());
+        for places in &batches[course.made.min(batches.len())..] {
+            let loss = self.step(places, course.steps, steps)?;
+            course.step(loss, self.learner.tokens_seen, clock.elapsed());
+            clock = Instant::now();
             progress(Progress::Step {
-                done: done + 1,
+                done: course.steps,
                 steps,
                 loss,
-                tokens,
+                tokens: self.learner.tokens_seen,
             });
             if ends.load(Ordering::Relaxed) {
                 break;
             }
+            if written.elapsed() >= self.settings.checkpoint_every {
+                work.write(course, &self.learner, &self.optimizer)?;
+                written = Instant::now();
+            }
         }
-        Ok(EpochReport {
-            epoch,
-            mean_loss: sum / made.max(1) as f64,
-            after: None,
-            control: None,
-            seconds: started.elapsed().as_secs_f64(),
-        })
+        Ok(())
+    }
+
+    /// Measures what an epoch has made, and keeps it if it is the best.
+    fn end_epoch(&mut self, course: &mut Course, work: &WorkFolder) -> Result<EpochReport, Error> {
+        let started = Instant::now();
+        let made = work.epoch(course.epoch());
+        self.learner.encoder.save(&made)?;
+        let (after, control) = self.measure(&made)?;
+        let (best, ended) = (course.best_epoch, course.end_epoch(after, control));
+        course.seconds += started.elapsed().as_secs_f64();
+        // What is no longer needed goes when what says so is written.
+        work.write(course, &self.learner, &self.optimizer)?;
+        for epoch in [best, ended.epoch] {
+            if epoch > 0 && epoch != course.best_epoch {
+                fs_err::remove_dir_all(work.epoch(epoch))?;
+            }
+        }
+        Ok(ended)
     }
 
     /// Learns from a batch. Returns its loss.
     fn step(&mut self, places: &[usize], done: usize, steps: usize) -> Result<f64, Error> {
-        let Settings {
-            warmup,
-            learning_rate: largest,
-            ..
-        } = *self.settings;
+        let (warmup, largest) = (self.settings.warmup, self.settings.largest_rate());
         let batch = Batch::of(&self.parts.training.at(places));
-        let (loss, gradients) = match self.settings.mini_batch_size {
-            Some(size) if size < batch.texts.len() => self.gradients_in_parts(&batch, size)?,
-            _ => self.gradients(&batch)?,
-        };
+        let (loss, gradients) = self.learner.gradients(&batch, done)?;
         if !loss.is_finite() {
             return Err(Error::NotFinite {
                 step: done,
@@ -279,202 +258,7 @@ impl<'a> Trainer<'a> {
         // The first step of a schedule that grows from 0 would change nothing.
         let rate = learning_rate(done + usize::from(warmup > 0.0), steps + 1, warmup, largest);
         self.optimizer
-            .step(self.encoder.weights(), &gradients, rate)?;
+            .step(self.learner.encoder.weights(), &gradients, rate)?;
         Ok(loss)
     }
-
-    /// The loss of a batch, and its derivatives.
-    pub(crate) fn gradients(&mut self, batch: &Batch) -> Result<(f64, GradStore), Error> {
-        let vectors = self.encode(&batch.texts)?;
-        let loss = batch.loss(&vectors, self.loss, self.settings)?;
-        Ok((f64::from(loss.to_scalar::<f32>()?), loss.backward()?))
-    }
-
-    /// The same with few passes in memory at a time: first vectors are made without derivatives, which say how
-    /// the loss changes with each of them, then part by part again with derivatives (Gao et al., "Scaling Deep
-    /// Contrastive Learning Batch Size under Memory Limited Setup", 2021). What is left out at random is the
-    /// same both times.
-    pub(crate) fn gradients_in_parts(
-        &mut self,
-        batch: &Batch,
-        size: usize,
-    ) -> Result<(f64, GradStore), Error> {
-        let parts = || batch.texts.chunks(size).zip(0_u64..);
-        let base = self.tokens_seen;
-        let mut vectors = Vec::new();
-        for (texts, part) in parts() {
-            self.reseed(base + part)?;
-            vectors.push(self.encode(texts)?.detach());
-        }
-        let vectors = Var::from_tensor(&Tensor::cat(&vectors, 0)?)?;
-        let loss = batch.loss(vectors.as_tensor(), self.loss, self.settings)?;
-        let of_vectors = loss.backward()?;
-        let of_vectors = of_vectors.get(vectors.as_tensor());
-        let of_vectors =
-            of_vectors.ok_or_else(|| Error::Setting("the loss depends on no vector".to_owned()))?;
-        let mut gradients: Option<GradStore> = None;
-        let mut first = 0;
-        for (texts, part) in parts() {
-            self.reseed(base + part)?;
-            let wanted = of_vectors.narrow(0, first, texts.len())?;
-            first += texts.len();
-            let change = (self.encode(texts)? * wanted)?.sum_all()?;
-            let more = change.backward()?;
-            match &mut gradients {
-                None => gradients = Some(more),
-                Some(gradients) => {
-                    for weight in self.encoder.weights() {
-                        let tensor = weight.values.as_tensor();
-                        let Some(more) = more.get(tensor) else {
-                            continue;
-                        };
-                        let sum = match gradients.get(tensor) {
-                            Some(sum) => (sum + more)?,
-                            None => more.clone(),
-                        };
-                        gradients.insert(tensor, sum);
-                    }
-                }
-            }
-        }
-        let gradients =
-            gradients.ok_or_else(|| Error::Setting("a batch has no texts".to_owned()))?;
-        Ok((f64::from(loss.to_scalar::<f32>()?), gradients))
-    }
-
-    fn reseed(&mut self, place: u64) -> Result<(), Error> {
-        if self.dropout.is_some() {
-            let seed = self
-                .settings
-                .seed
-                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-                .wrapping_add(place);
-            self.dropout = Some(self.encoder.dropout(seed)?);
-        }
-        Ok(())
-    }
-
-    fn encode(&mut self, texts: &[(TextId, InputKind)]) -> Result<Tensor, Error> {
-        let tokens: Vec<&TokenizedText> = texts
-            .iter()
-            .filter_map(|(text, kind)| self.tokens[*text as usize][side(*kind)].as_ref())
-            .collect();
-        self.tokens_seen += tokens
-            .iter()
-            .map(|text| text.tokens_kept() as u64)
-            .sum::<u64>();
-        Ok(self.encoder.encode(&tokens, self.dropout.as_ref())?)
-    }
-}
-
-const fn side(kind: InputKind) -> usize {
-    match kind {
-        InputKind::Query => 0,
-        InputKind::Document => 1,
-    }
-}
-
-/// The examples of a step, and their texts in the order in which their vectors stand.
-pub(crate) struct Batch {
-    examples: Examples,
-    texts: Vec<(TextId, InputKind)>,
-}
-
-impl Batch {
-    pub(crate) fn of(examples: &Examples) -> Self {
-        let documents =
-            |texts: Vec<TextId>| texts.into_iter().map(|text| (text, InputKind::Document));
-        let texts = match examples {
-            Examples::Ranked(pairs) => {
-                let anchors = pairs.iter().map(|pair| (pair.anchor, InputKind::Query));
-                anchors
-                    .chain(documents(Candidates::of(pairs).texts().collect()))
-                    .collect()
-            }
-            Examples::Scored(pairs) | Examples::Labelled(pairs) => {
-                let left = pairs.iter().map(|pair| pair.left);
-                let both = left.chain(pairs.iter().map(|pair| pair.right)).collect();
-                documents(both).collect()
-            }
-        };
-        Self {
-            examples: examples.clone(),
-            texts,
-        }
-    }
-
-    /// The loss of vectors of whole length, and of those cut to each of the lengths that are set, as a sum.
-    fn loss(&self, vectors: &Tensor, loss: Loss, settings: &Settings) -> Result<Tensor, Error> {
-        let mut sum = self.loss_at(vectors, loss, settings)?;
-        let whole = vectors.dim(D::Minus1)?;
-        for dimensions in settings
-            .dimensions
-            .iter()
-            .filter(|dimensions| **dimensions < whole)
-        {
-            let cut = vectors.narrow(1, 0, *dimensions)?;
-            let length = (cut.sqr()?.sum_keepdim(1)? + 1e-24)?.sqrt()?;
-            sum = (sum + self.loss_at(&cut.broadcast_div(&length)?, loss, settings)?)?;
-        }
-        Ok(sum)
-    }
-
-    fn loss_at(&self, vectors: &Tensor, loss: Loss, settings: &Settings) -> Result<Tensor, Error> {
-        let count = self.examples.len();
-        let rows = |first: usize, rows: usize| vectors.narrow(0, first, rows);
-        let left = rows(0, count)?;
-        match &self.examples {
-            Examples::Ranked(pairs) if loss == Loss::Triplet => {
-                let places = first_negatives(pairs, count);
-                let places = Tensor::from_vec(places, count, vectors.device())?;
-                let negatives = vectors.index_select(&places, 0)?;
-                let margin = settings.margin.unwrap_or(TRIPLET_MARGIN);
-                Ok(loss::triplet(
-                    &left,
-                    &rows(count, count)?,
-                    &negatives,
-                    margin,
-                )?)
-            }
-            Examples::Ranked(pairs) => {
-                let of_candidates = Candidates::of(pairs);
-                let candidates = rows(count, self.texts.len() - count)?;
-                let Settings {
-                    scale, symmetric, ..
-                } = *settings;
-                Ok(loss::ranking(
-                    pairs,
-                    &of_candidates,
-                    &left,
-                    &candidates,
-                    scale,
-                    symmetric,
-                )?)
-            }
-            Examples::Scored(pairs) | Examples::Labelled(pairs) => {
-                let scores: Vec<f32> = pairs.iter().map(|pair| pair.score).collect();
-                let right = rows(count, count)?;
-                Ok(match loss {
-                    Loss::Cosine => loss::cosine(&left, &right, &scores)?,
-                    Loss::Contrastive => {
-                        let margin = settings.margin.unwrap_or(LABEL_MARGIN);
-                        loss::contrastive(&left, &right, &scores, margin)?
-                    }
-                    _ => loss::cosent(&left, &right, &scores, settings.scale)?,
-                })
-            }
-        }
-    }
-}
-
-/// Where the first negative of each pair stands among a batch's texts: after the anchors, the positives, and the
-/// negatives of those before it.
-fn first_negatives(pairs: &[crate::RankedPair], count: usize) -> Vec<u32> {
-    let mut next = 2 * count;
-    let places = pairs.iter().map(|pair| {
-        let place = next;
-        next += pair.negatives.len();
-        place as u32
-    });
-    places.collect()
 }

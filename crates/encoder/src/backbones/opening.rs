@@ -5,11 +5,12 @@ use std::path::Path;
 use candle_core::Device;
 
 use super::backbone::{Backbone, BackboneOptions};
-use super::candle::{CandleBackbone, LearnedTensors};
+use super::candle::CandleBackbone;
 use super::candle_models::DebertaV2Backbone;
 use super::families::{Family, Transformer};
 use super::packed::PackedBackbone;
 use crate::Error;
+use crate::training::Learned;
 
 /// Opens a family's backbone; `folder` holds `config.json` and the weights.
 ///
@@ -35,7 +36,7 @@ pub(crate) fn open(
     Ok(Box::new(backbone))
 }
 
-/// Opens a family's backbone to learn from its passes; also returns what may be learned.
+/// Opens a family's backbone to learn from its passes, and puts what may be learned of it into `learned`.
 ///
 /// # Errors
 /// As [`open`], and when nothing knows the derivatives of the family's passes.
@@ -43,10 +44,11 @@ pub(crate) fn open_to_learn(
     folder: &Path,
     family: &Family,
     device: &Device,
-) -> Result<(CandleBackbone, LearnedTensors), Error> {
+    learned: &mut Learned,
+) -> Result<CandleBackbone, Error> {
     match family.open(folder)? {
         (Transformer::Described(architecture), file) => {
-            CandleBackbone::open_to_learn(architecture, file, device)
+            CandleBackbone::open_to_learn(architecture, file, device, learned)
         }
         (Transformer::DebertaV2 { .. }, _) => Err(Error::NotLearnable {
             what: format!("a model of the type {}", family.model_type()),

@@ -26,6 +26,12 @@ impl Dropout {
         }
     }
 
+    /// The same probabilities, and what is left out follows from another seed.
+    #[must_use]
+    pub fn with_seed(&self, seed: u64) -> Self {
+        Self::new(self.states, self.attention, seed)
+    }
+
     pub(crate) fn of_states(&self, states: Tensor) -> candle_core::Result<Tensor> {
         self.apply(states, self.states)
     }

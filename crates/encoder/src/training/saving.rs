@@ -5,9 +5,9 @@ use std::io;
 use std::path::Path;
 
 use bytemuck::cast_slice;
+use candle_core::Tensor;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use super::trainable_encoder::LearnedWeight;
 use crate::Error;
 use crate::files::read;
 
@@ -25,12 +25,12 @@ const OTHER_WEIGHTS: [&str; 4] = [
     ".bin.index.json",
 ];
 
-/// Copies the model `from`, with `weights` instead of those of its transformer, and puts it into the place `to`
+/// Copies the model `from`, with `weights` instead of those of its transformer that have their names, and puts it into the place `to`
 /// when it is whole.
 pub(super) fn save(
     from: &Path,
     transformer: &Path,
-    weights: &[LearnedWeight],
+    weights: &[(String, Tensor)],
     to: &Path,
 ) -> Result<(), Error> {
     if to.exists() {
@@ -78,9 +78,9 @@ fn copy(from: &Path, to: &Path, transformer: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn write_weights(transformer: &Path, weights: &[LearnedWeight], to: &Path) -> Result<(), Error> {
+fn write_weights(transformer: &Path, weights: &[(String, Tensor)], to: &Path) -> Result<(), Error> {
     let mut tensors = others(&transformer.join(WEIGHTS))?;
-    for LearnedWeight { name, values } in weights {
+    for (name, values) in weights {
         let flat = values.flatten_all()?.to_vec1::<f32>()?;
         let bytes = cast_slice(&flat).to_vec();
         tensors.insert(name.clone(), (Dtype::F32, values.dims().to_vec(), bytes));

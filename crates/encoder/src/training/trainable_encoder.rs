@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::{D, Device, Tensor, Var};
+use candle_core::{D, Device, Tensor};
 use serde::Deserialize;
 
+use super::adapter::Adapters;
 use super::dropout::Dropout;
-use super::saving;
+use super::learned::{Learned, LearnedWeight};
+use super::{parts, saving};
 use crate::backbones::{self, CandleBackbone, PackedBatch, Pass};
 use crate::batch::{self, Batch};
 use crate::device::DevicePreference;
@@ -32,26 +34,19 @@ pub struct TrainableEncoder {
     prompts: PromptSettings,
     tokenizer: TextTokenizer,
     backbone: CandleBackbone,
-    weights: Vec<LearnedWeight>,
+    learned: Learned,
     device: Device,
 }
 
-/// A tensor of a model that is learned.
-#[derive(Debug)]
-pub struct LearnedWeight {
-    /// Its name in the model's file.
-    pub name: String,
-    /// Its values.
-    pub values: Var,
-}
-
-impl LearnedWeight {
-    /// Whether it is a matrix. Others are biases and what norms multiply by, which are not pulled towards
-    /// zero.
-    #[must_use]
-    pub fn is_matrix(&self) -> bool {
-        self.values.rank() > 1
-    }
+/// How a model is opened to learn.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LearningOptions {
+    /// Where the arithmetic is done.
+    pub device: DevicePreference,
+    /// Texts are cut after so many tokens; they never have more than the model's own window.
+    pub max_tokens: Option<usize>,
+    /// Learn thin matrices beside those of linear layers, and leave everything else as it is.
+    pub adapters: Option<Adapters>,
 }
 
 /// The probabilities of leaving out values, under the names that families have for them.
@@ -64,16 +59,16 @@ struct RawDropout {
 }
 
 impl TrainableEncoder {
-    /// Opens a sentence-transformers folder. Texts are cut after `max_tokens`, and never have more than the
-    /// model's own window.
+    /// Opens a sentence-transformers folder.
     ///
     /// # Errors
     /// As [`crate::Encoder::open`], and for a model of which derivatives are not known.
-    pub fn open(
-        folder: &Path,
-        device: DevicePreference,
-        max_tokens: Option<usize>,
-    ) -> Result<Self, Error> {
+    pub fn open(folder: &Path, options: &LearningOptions) -> Result<Self, Error> {
+        let LearningOptions {
+            device,
+            max_tokens,
+            adapters,
+        } = *options;
         let ModelDescription { towers, prompts } = model_folder::describe(folder)?;
         let Towers::Shared(tower) = towers else {
             return Err(not_learnable("a model with a Router"));
@@ -93,17 +88,17 @@ impl TrainableEncoder {
         else {
             return Err(not_learnable("a static model"));
         };
-        let options = TokenizerOptions {
+        let of_tokenizer = TokenizerOptions {
             do_lower_case: settings.do_lower_case,
             ..TokenizerOptions::default()
         };
-        let mut tokenizer = TextTokenizer::open(&transformer, options)?;
+        let mut tokenizer = TextTokenizer::open(&transformer, of_tokenizer)?;
         let minimum = tokenizer.special_tokens()? + 1;
         tokenizer.set_window(window(max_tokens, settings.max_tokens, minimum)?);
         let device = device.open()?;
-        let (backbone, learned) = backbones::open_to_learn(&transformer, settings.family, &device)?;
-        let weights = learned.into_iter();
-        let weights = weights.map(|(name, values)| LearnedWeight { name, values });
+        let mut learned = Learned::new(adapters);
+        let family = settings.family;
+        let backbone = backbones::open_to_learn(&transformer, family, &device, &mut learned)?;
         Ok(Self {
             folder: folder.to_owned(),
             transformer,
@@ -111,7 +106,7 @@ impl TrainableEncoder {
             prompts,
             tokenizer,
             backbone,
-            weights: weights.collect(),
+            learned,
             device,
         })
     }
@@ -119,7 +114,7 @@ impl TrainableEncoder {
     /// What is learned.
     #[must_use]
     pub fn weights(&self) -> &[LearnedWeight] {
-        &self.weights
+        self.learned.weights()
     }
 
     /// Where the arithmetic is done.
@@ -128,16 +123,34 @@ impl TrainableEncoder {
         &self.device
     }
 
+    /// Places of texts that go through the encoder together, so that in each part there are at most
+    /// `max_texts`, and passes with derivatives take about `max_bytes` at most; one part where all do. Texts of
+    /// similar length are in the same part.
+    #[must_use]
+    pub fn parts(
+        &self,
+        texts: &[&TokenizedText],
+        max_texts: usize,
+        max_bytes: u64,
+    ) -> Vec<Vec<usize>> {
+        let bytes_of = |longest: usize| {
+            (longest * self.backbone.values_kept(longest) * size_of::<f32>()) as u64
+        };
+        let lengths: Vec<usize> = texts.iter().map(|text| text.tokens_kept()).collect();
+        let batches = batch::plan_lengths(&lengths);
+        parts::parts(&batches, &lengths, max_texts, max_bytes, bytes_of)
+    }
+
     /// Dropout as the model's configuration has it.
     ///
     /// # Errors
     /// A configuration that cannot be read.
-    pub fn dropout(&self, seed: u64) -> Result<Dropout, Error> {
+    pub fn dropout(&self) -> Result<Dropout, Error> {
         let raw: RawDropout = read_json(&self.transformer.join("config.json"))?;
         Ok(Dropout::new(
             raw.hidden_dropout_prob,
             raw.attention_probs_dropout_prob,
-            seed,
+            0,
         ))
     }
 
@@ -198,7 +211,12 @@ impl TrainableEncoder {
     /// # Errors
     /// When there is something in its place already, or writing fails.
     pub fn save(&self, to: &Path) -> Result<(), Error> {
-        saving::save(&self.folder, &self.transformer, &self.weights, to)
+        saving::save(
+            &self.folder,
+            &self.transformer,
+            &self.learned.changed()?,
+            to,
+        )
     }
 }
 

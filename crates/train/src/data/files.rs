@@ -53,6 +53,9 @@ pub fn read(paths: &[PathBuf]) -> Result<TrainingData, Error> {
             "there are no examples in the files".to_owned(),
         ));
     }
+    let mut names: Vec<(String, u32)> = labels.into_iter().collect();
+    names.sort_unstable_by_key(|(_, number)| *number);
+    data.labels = names.into_iter().map(|(name, _)| name).collect();
     for byte in hash.finalize() {
         // Writing to a string does not fail.
         let _ = write!(data.hash, "{byte:02x}");

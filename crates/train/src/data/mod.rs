@@ -14,6 +14,8 @@ pub struct TrainingData {
     pub texts: Texts,
     /// What is known of them.
     pub examples: Examples,
+    /// The names of labels, by their numbers.
+    pub labels: Vec<String>,
     /// SHA-256 over all files, in hexadecimal digits.
     pub hash: String,
 }
@@ -95,6 +97,15 @@ impl Examples {
         match self {
             Self::Ranked(pairs) => pairs[place].anchor,
             Self::Scored(pairs) | Self::Labelled(pairs) => pairs[place].left,
+        }
+    }
+
+    /// What belongs to the first text of an example, or is compared with it.
+    #[must_use]
+    pub fn second_text(&self, place: usize) -> TextId {
+        match self {
+            Self::Ranked(pairs) => pairs[place].positive,
+            Self::Scored(pairs) | Self::Labelled(pairs) => pairs[place].right,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! How to train, on the command line.
 
+use std::time::Duration;
+
 use siamese_encoder::DevicePreference;
 use siamese_train::{Loss, Settings};
 
@@ -15,13 +17,22 @@ pub(crate) struct TrainOptions {
     /// Examples of a step
     #[arg(long, value_name = "N", default_value_t = Settings::default().batch_size)]
     batch_size: usize,
-    /// Texts whose passes are in memory at a time, for large batches in little memory: each text then goes
-    /// through the encoder twice
+    /// Bytes that passes take at a time, about: those of a larger batch are made part by part, and each text then
+    /// goes through the encoder twice
+    #[arg(long, value_name = "BYTES", default_value_t = Settings::default().max_pass_bytes)]
+    max_pass_bytes: u64,
+    /// Texts of such a part at most
     #[arg(long, value_name = "N")]
     mini_batch_size: Option<usize>,
-    /// Largest learning rate
-    #[arg(long, value_name = "RATE", default_value_t = Settings::default().learning_rate)]
-    learning_rate: f64,
+    /// Learn thin matrices of this rank beside those of the model (LoRA), in less memory than all weights take
+    #[arg(long, value_name = "RANK")]
+    lora_rank: Option<usize>,
+    /// What their product is multiplied by, divided by the rank; twice the rank without it
+    #[arg(long, value_name = "NUMBER", requires = "lora_rank")]
+    lora_alpha: Option<f64>,
+    /// Largest learning rate; 2e-5 without it, and 5e-4 with --lora-rank
+    #[arg(long, value_name = "RATE")]
+    learning_rate: Option<f64>,
     /// Part of all steps in which the learning rate grows
     #[arg(long, value_name = "PART", default_value_t = Settings::default().warmup)]
     warmup: f64,
@@ -59,6 +70,9 @@ pub(crate) struct TrainOptions {
     /// auto, cpu, cuda or metal
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = device)]
     device: DevicePreference,
+    /// How often what --resume needs is written, beside the end of each epoch
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    checkpoint_minutes: u64,
 }
 
 impl TrainOptions {
@@ -67,7 +81,10 @@ impl TrainOptions {
             loss: self.loss,
             epochs: self.epochs,
             batch_size: self.batch_size,
+            max_pass_bytes: self.max_pass_bytes,
             mini_batch_size: self.mini_batch_size,
+            lora_rank: self.lora_rank,
+            lora_alpha: self.lora_alpha,
             learning_rate: self.learning_rate,
             warmup: self.warmup,
             weight_decay: self.weight_decay,
@@ -81,6 +98,7 @@ impl TrainOptions {
             patience: self.patience,
             seed: self.seed,
             device: self.device,
+            checkpoint_every: Duration::from_secs(self.checkpoint_minutes.saturating_mul(60)),
             ..Settings::default()
         }
     }

@@ -35,6 +35,9 @@ impl Shown {
     pub(super) fn update(&mut self, progress: &Progress) {
         match progress {
             Progress::Measuring => self.bar.set_message("measuring the model as it is"),
+            Progress::Resumed { done } => {
+                self.bar.suspend(|| eprintln!("goes on after step {done}"))
+            }
             Progress::Step {
                 done,
                 steps,

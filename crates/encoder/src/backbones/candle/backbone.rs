@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
 use candle_core::{D, Device, IndexOp, Tensor};
-use candle_nn::{Linear, Module};
+use candle_nn::Module;
 
+use super::linear::LinearLayer;
 use super::pass::Pass;
-use super::weights::{Layer, LearnedTensors, Norm, Weights};
+use super::weights::{Layer, Norm, Weights};
 use crate::Error;
 use crate::backbones::architecture::{self, Architecture, Norms};
 use crate::backbones::backbone::Backbone;
 use crate::backbones::packed_batch::{PackedBatch, TokenStates};
 use crate::checkpoint::Checkpoint;
+use crate::training::Learned;
 use siamese_kernels::Activation;
 
 /// What is added to scores, by the layers' windows.
@@ -43,7 +45,7 @@ impl CandleBackbone {
         })
     }
 
-    /// The same, and what may be learned of it.
+    /// The same, and puts what may be learned of it into `learned`.
     ///
     /// # Errors
     /// As [`Self::open`], and for weights that are not used as the file has them.
@@ -51,21 +53,33 @@ impl CandleBackbone {
         architecture: Architecture,
         file: Checkpoint,
         device: &Device,
-    ) -> Result<(Self, LearnedTensors), Error> {
+        learned: &mut Learned,
+    ) -> Result<Self, Error> {
         if architecture.norm == architecture::Norm::RmsMoreThanOnce
             || architecture.embeddings.scale != 1.0
         {
             let what = "a model that multiplies what it reads, such as Gemma,".to_owned();
             return Err(Error::NotLearnable { what });
         }
-        let mut learned = LearnedTensors::new();
-        let weights = Weights::read(file, &architecture, device, Some(&mut learned))?;
-        let backbone = Self {
-            weights,
+        Ok(Self {
+            weights: Weights::read(file, &architecture, device, Some(learned))?,
             device: device.clone(),
             architecture,
-        };
-        Ok((backbone, learned))
+        })
+    }
+
+    /// Values that are kept for the derivatives of a pass of texts as long as `longest`, for each of their tokens,
+    /// about: what the operations of [`Self::layer`] read and write.
+    pub(crate) fn values_kept(&self, longest: usize) -> usize {
+        let Architecture {
+            hidden,
+            heads,
+            intermediate,
+            gated,
+            ..
+        } = self.architecture;
+        let of_feed_forward = intermediate * if gated { 5 } else { 2 };
+        self.architecture.order.len() * (19 * hidden + of_feed_forward + 5 * heads * longest)
     }
 
     /// The last layer's states of a batch as a tensor `[texts, longest, hidden]`; what stands after the end of a
@@ -229,7 +243,7 @@ impl CandleBackbone {
     /// What a linear layer makes of states, `[texts, heads, longest, head]`.
     fn heads(
         &self,
-        linear: &Linear,
+        linear: &LinearLayer,
         heads: usize,
         states: &Tensor,
         pass: &Pass<'_>,

@@ -3,9 +3,9 @@
 //! The generic path, and what faster ones are compared with.
 
 mod backbone;
+mod linear;
 mod pass;
 mod weights;
 
 pub(crate) use backbone::CandleBackbone;
 pub(crate) use pass::Pass;
-pub(crate) use weights::LearnedTensors;

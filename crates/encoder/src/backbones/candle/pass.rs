@@ -5,6 +5,7 @@ use candle_nn::ops::softmax_last_dim;
 use candle_nn::rotary_emb::{rope, rope_slow};
 use candle_nn::{LayerNorm, Linear, Module};
 
+use super::linear::LinearLayer;
 use super::weights::Norm;
 use crate::training::{Dropout, ops};
 
@@ -19,11 +20,23 @@ pub(crate) enum Pass<'a> {
 }
 
 impl Pass<'_> {
-    pub(super) fn linear(&self, layer: &Linear, states: &Tensor) -> candle_core::Result<Tensor> {
-        if matches!(self, Self::Inference) || !states.device().is_cpu() {
-            return layer.forward(states);
+    pub(super) fn linear(
+        &self,
+        layer: &LinearLayer,
+        states: &Tensor,
+    ) -> candle_core::Result<Tensor> {
+        let product = |states: &Tensor, weights: &Tensor, bias: Option<&Tensor>| match self {
+            Self::Learning(_) if states.device().is_cpu() => ops::linear(states, weights, bias),
+            _ => Linear::new(weights.clone(), bias.cloned()).forward(states),
+        };
+        let output = product(states, layer.linear.weight(), layer.linear.bias())?;
+        match &layer.adapter {
+            Some(adapter) => {
+                let change = product(&product(states, &adapter.down, None)?, &adapter.up, None)?;
+                output + (change * adapter.scale)?
+            }
+            None => Ok(output),
         }
-        ops::linear(states, layer.weight(), layer.bias())
     }
 
     pub(super) fn gelu(&self, states: &Tensor) -> candle_core::Result<Tensor> {

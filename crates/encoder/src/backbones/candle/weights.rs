@@ -1,13 +1,16 @@
 //! Weights, read from the file onto a device.
 
-use candle_core::{Device, Tensor, Var};
-use candle_nn::{Embedding, LayerNorm, Linear, Module, RmsNorm};
+use candle_core::{Device, Tensor};
+use candle_nn::{Embedding, LayerNorm, Module, RmsNorm};
+
+use super::linear::LinearLayer;
 
 use crate::Error;
 use crate::backbones::architecture::{self, Architecture, Qkv, Rotation, Table, Up};
 use crate::backbones::relative_bias::RelativeBias;
 use crate::backbones::rotary::Rotary;
 use crate::checkpoint::Checkpoint;
+use crate::training::Learned;
 
 /// All weights of a transformer.
 #[derive(Debug)]
@@ -16,7 +19,7 @@ pub(super) struct Weights {
     pub(super) positions: Option<Embedding>,
     pub(super) segments: Option<Embedding>,
     pub(super) norm: Option<Norm>,
-    pub(super) projection: Option<Linear>,
+    pub(super) projection: Option<LinearLayer>,
     pub(super) relative_bias: Option<RelativeBias>,
     pub(super) layers: Vec<Layer>,
     /// Over the last states, where blocks do not normalise what they make.
@@ -25,16 +28,16 @@ pub(super) struct Weights {
 
 #[derive(Debug)]
 pub(super) struct Layer {
-    pub(super) qkv: [Linear; 3],
+    pub(super) qkv: [LinearLayer; 3],
     /// Over each query and each key.
     pub(super) query_key_norms: Option<[Norm; 2]>,
-    pub(super) attention_output: Linear,
+    pub(super) attention_output: LinearLayer,
     pub(super) attention_norm: Option<Norm>,
     pub(super) attention_output_norm: Option<Norm>,
-    pub(super) up: Linear,
+    pub(super) up: LinearLayer,
     /// What its outputs are multiplied by, where there are gates.
-    pub(super) gates: Option<Linear>,
-    pub(super) down: Linear,
+    pub(super) gates: Option<LinearLayer>,
+    pub(super) down: LinearLayer,
     pub(super) feed_forward_norm: Norm,
     pub(super) feed_forward_output_norm: Option<Norm>,
     pub(super) window: Option<usize>,
@@ -66,7 +69,7 @@ impl Weights {
         file: Checkpoint,
         architecture: &Architecture,
         device: &Device,
-        learned: Option<&mut LearnedTensors>,
+        learned: Option<&mut Learned>,
     ) -> Result<Self, Error> {
         let mut reader = Reader {
             file,
@@ -104,16 +107,13 @@ impl Weights {
     }
 }
 
-/// What may be learned of a transformer: the names of its tensors in the file, and the tensors themselves.
-pub(crate) type LearnedTensors = Vec<(String, Var)>;
-
 /// Reads weights of one file onto a device.
 struct Reader<'a> {
     file: Checkpoint,
     device: &'a Device,
     architecture: &'a Architecture,
     /// Where tensors are to be put that may be learned.
-    learned: Option<&'a mut LearnedTensors>,
+    learned: Option<&'a mut Learned>,
 }
 
 impl Reader<'_> {
@@ -125,13 +125,10 @@ impl Reader<'_> {
     /// Values of a tensor of the file, on the device.
     fn place(&mut self, name: &str, values: Vec<f32>, shape: &[usize]) -> Result<Tensor, Error> {
         let tensor = Tensor::from_vec(values, shape, self.device)?;
-        let Some(learned) = &mut self.learned else {
-            return Ok(tensor);
-        };
-        let variable = Var::from_tensor(&tensor)?;
-        let tensor = variable.as_tensor().clone();
-        learned.push((name.to_owned(), variable));
-        Ok(tensor)
+        match &mut self.learned {
+            Some(learned) => Ok(learned.weight(name, tensor)?),
+            None => Ok(tensor),
+        }
     }
 
     fn words(&mut self) -> Result<Embedding, Error> {
@@ -157,13 +154,18 @@ impl Reader<'_> {
         inputs: usize,
         outputs: usize,
         has_bias: bool,
-    ) -> Result<Linear, Error> {
-        let weights = self.tensor(&format!("{name}.weight"), &[outputs, inputs])?;
+    ) -> Result<LinearLayer, Error> {
+        let of_weights = format!("{name}.weight");
+        let weights = self.tensor(&of_weights, &[outputs, inputs])?;
         let biases = match has_bias {
             true => Some(self.tensor(&format!("{name}.bias"), &[outputs])?),
             false => None,
         };
-        Ok(Linear::new(weights, biases))
+        let adapter = match &mut self.learned {
+            Some(learned) => learned.adapter(&of_weights, &weights)?,
+            None => None,
+        };
+        Ok(LinearLayer::new(weights, biases, adapter))
     }
 
     fn norm(&mut self, name: &str, width: usize) -> Result<Norm, Error> {
@@ -191,7 +193,7 @@ impl Reader<'_> {
         name.map(|name| self.norm(name, hidden)).transpose()
     }
 
-    fn qkv(&mut self, names: &Qkv) -> Result<[Linear; 3], Error> {
+    fn qkv(&mut self, names: &Qkv) -> Result<[LinearLayer; 3], Error> {
         let Architecture {
             hidden, has_bias, ..
         } = *self.architecture;
@@ -205,16 +207,16 @@ impl Reader<'_> {
             Qkv::Joined(name) => {
                 let joined = self.linear(name, hidden, queries + 2 * keys, has_bias.attention)?;
                 Ok([
-                    rows(&joined, 0, queries)?,
-                    rows(&joined, queries, keys)?,
-                    rows(&joined, queries + keys, keys)?,
+                    joined.rows(0, queries)?,
+                    joined.rows(queries, keys)?,
+                    joined.rows(queries + keys, keys)?,
                 ])
             }
         }
     }
 
     /// The first linear layer of a feed-forward block, and its gates where there are some.
-    fn up(&mut self, names: &Up) -> Result<(Linear, Option<Linear>), Error> {
+    fn up(&mut self, names: &Up) -> Result<(LinearLayer, Option<LinearLayer>), Error> {
         let Architecture {
             hidden,
             intermediate,
@@ -232,8 +234,8 @@ impl Reader<'_> {
                     Up::GatesFirst(_) => (intermediate, 0),
                     _ => (0, intermediate),
                 };
-                let gates = rows(&joined, gates, intermediate)?;
-                Ok((rows(&joined, up, intermediate)?, Some(gates)))
+                let gates = joined.rows(gates, intermediate)?;
+                Ok((joined.rows(up, intermediate)?, Some(gates)))
             }
             Up::Apart { activated, gates } => {
                 let up = self.linear(activated, hidden, intermediate, has_bias.up)?;
@@ -280,11 +282,4 @@ impl Reader<'_> {
             rotary: rotation.transpose()?,
         })
     }
-}
-
-/// Some of the outputs of a linear layer.
-fn rows(linear: &Linear, start: usize, count: usize) -> Result<Linear, Error> {
-    let rows = |tensor: &Tensor| tensor.narrow(0, start, count)?.contiguous();
-    let biases = linear.bias().map(rows).transpose()?;
-    Ok(Linear::new(rows(linear.weight())?, biases))
 }

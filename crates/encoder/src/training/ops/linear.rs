@@ -37,24 +37,45 @@ impl Linear {
         Ok((CpuStorage::F32(product), Shape::from(shape)))
     }
 
-    /// The derivatives by input, weights and bias.
-    fn backward(input: &Tensor, weights: &Tensor, gradient: &Tensor) -> Result<[Tensor; 3]> {
+    /// The derivatives by input, weights and bias, as far as somebody asks for them.
+    fn backward(
+        input: &Tensor,
+        weights: &Tensor,
+        bias: Option<&Tensor>,
+        gradient: &Tensor,
+    ) -> Result<[Option<Tensor>; 3]> {
         let (outputs, inputs) = weights.dims2()?;
         let kernels = Kernels::detected();
-        let [of_input, of_weights, of_bias] =
-            with([input, weights, gradient], |[input, weights, gradient]| {
-                let of_input = product(gradient, &PackedMatrix::of_rows(kernels, weights, inputs));
-                let turned = transposed(gradient, outputs);
-                let of_weights = product(&turned, &PackedMatrix::of_rows(kernels, input, inputs));
-                let rows = gradient.len() / outputs;
-                let of_bias = turned.par_chunks(rows).map(|row| row.iter().sum());
-                [of_input, of_weights, of_bias.collect()]
-            })?;
-        let device = input.device();
+        let is_asked = |tensor: &Tensor| tensor.track_op();
+        let of = [input, weights].map(is_asked);
+        let of_bias = bias.is_some_and(is_asked);
+        let tensors = [input, weights, gradient];
+        let [by_input, by_weights, by_bias] = with(tensors, |[input, weights, gradient]| {
+            let by_input =
+                of[0].then(|| product(gradient, &PackedMatrix::of_rows(kernels, weights, inputs)));
+            if !of[1] && !of_bias {
+                return [by_input, None, None];
+            }
+            let turned = transposed(gradient, outputs);
+            let by_weights =
+                of[1].then(|| product(&turned, &PackedMatrix::of_rows(kernels, input, inputs)));
+            let rows = gradient.len() / outputs;
+            let sums = || {
+                turned
+                    .par_chunks(rows)
+                    .map(|row| row.iter().sum())
+                    .collect()
+            };
+            [by_input, by_weights, of_bias.then(sums)]
+        })?;
+        let tensor = |values: Option<Vec<f32>>, shape: &Shape| {
+            let tensor = values.map(|values| Tensor::from_vec(values, shape, input.device()));
+            tensor.transpose()
+        };
         Ok([
-            Tensor::from_vec(of_input, input.shape(), device)?,
-            Tensor::from_vec(of_weights, weights.shape(), device)?,
-            Tensor::from_vec(of_bias, outputs, device)?,
+            tensor(by_input, input.shape())?,
+            tensor(by_weights, weights.shape())?,
+            tensor(by_bias, &Shape::from(outputs))?,
         ])
     }
 }
@@ -81,8 +102,8 @@ impl CustomOp2 for Linear {
         _output: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let [of_input, of_weights, _] = Self::backward(input, weights, gradient)?;
-        Ok((Some(of_input), Some(of_weights)))
+        let [by_input, by_weights, _] = Self::backward(input, weights, None, gradient)?;
+        Ok((by_input, by_weights))
     }
 }
 
@@ -108,12 +129,12 @@ impl CustomOp3 for Linear {
         &self,
         input: &Tensor,
         weights: &Tensor,
-        _bias: &Tensor,
+        bias: &Tensor,
         _output: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let [of_input, of_weights, of_bias] = Self::backward(input, weights, gradient)?;
-        Ok((Some(of_input), Some(of_weights), Some(of_bias)))
+        let [by_input, by_weights, by_bias] = Self::backward(input, weights, Some(bias), gradient)?;
+        Ok((by_input, by_weights, by_bias))
     }
 }
 
