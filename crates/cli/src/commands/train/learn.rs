@@ -22,8 +22,8 @@ pub(super) struct Learn {
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     data: Vec<PathBuf>,
     /// Where the model is written; must not be there yet
-    #[arg(long, value_name = "DIR")]
-    output: PathBuf,
+    #[arg(long, required = true, value_name = "DIR")]
+    output: Option<PathBuf>,
     /// Folder or name of the model to start from
     #[arg(long, value_name = "DIR|NAME")]
     model: Option<String>,
@@ -44,14 +44,10 @@ impl Learn {
     pub(super) fn run(self) -> Result<ExitCode> {
         freed_memory::keep();
         wait_without_spinning();
+        let output = self.output.context("give --output")?;
         // Before hours of work, not after them.
-        ensure!(
-            !self.output.exists(),
-            "{} is there already",
-            self.output.display()
-        );
-        let parent = self
-            .output
+        ensure!(!output.exists(), "{} is there already", output.display());
+        let parent = output
             .parent()
             .filter(|parent| !parent.as_os_str().is_empty());
         if let Some(parent) = parent {
@@ -76,14 +72,14 @@ impl Learn {
                 .context("signals cannot be handled")?;
         }
         let mut shown = Shown::new();
-        let report = trainer.run(&self.output, self.resume, &ends, &mut |progress| {
+        let report = trainer.run(&output, self.resume, &ends, &mut |progress| {
             shown.update(&progress);
         })?;
         shown.finish();
         let mut out = stdout().lock();
         match self.json {
             true => writeln!(out, "{}", serde_json::to_string(&report)?)?,
-            false => write!(out, "{}", table(&report, &self.output))?,
+            false => write!(out, "{}", table(&report, &output))?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -7,7 +7,7 @@ mod shown;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Subcommand;
 
 /// Teach a model what is alike here, by examples
@@ -21,7 +21,7 @@ pub(crate) struct Train {
     #[command(subcommand)]
     command: Option<TrainCommand>,
     #[command(flatten)]
-    learn: Option<learn::Learn>,
+    learn: learn::Learn,
 }
 
 /// What prepares examples.
@@ -32,10 +32,9 @@ enum TrainCommand {
 
 impl Train {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        match (self.command, self.learn) {
-            (Some(TrainCommand::Mine(command)), _) => command.run(),
-            (None, Some(command)) => command.run(),
-            (None, None) => bail!("give --data and --output"),
+        match self.command {
+            Some(TrainCommand::Mine(command)) => command.run(),
+            None => self.learn.run(),
         }
     }
 }
