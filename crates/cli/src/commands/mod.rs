@@ -43,7 +43,7 @@ enum Command {
     Similarity(similarity::Similarity),
     Dedup(dedup::Dedup),
     Eval(eval::Eval),
-    Train(train::Train),
+    Train(Box<train::Train>),
     Export(export::Export),
     Import(import::Import),
     Generation(generation::Generation),
