@@ -7,7 +7,7 @@ use crate::clock::now_ms;
 use crate::collection::{Collection, CollectionLoader};
 use crate::drops::Drops;
 use crate::generations::NamedCollection;
-use crate::store::{CollectionRecord, Key, WriteBatch, next_collection_id};
+use crate::store::{CollectionId, CollectionRecord, Key, WriteBatch, next_collection_id};
 use crate::{CollectionEncoder, CollectionSettings, Error, IndexOptions, check_collection_name};
 
 /// The collection that is always there.
@@ -159,11 +159,9 @@ impl Collections {
         }
         let mut batch = WriteBatch::freeing_room();
         batch.remove(&Key::collection(name));
-        self.retire(name, &collection, batch)?;
+        let feedback = self.retire(name, &collection, batch)?;
         self.write().remove(name);
-        collection
-            .all()
-            .for_each(|generation| self.drops.clear(&generation));
+        self.clear(&collection, feedback);
         Ok(())
     }
 
@@ -193,34 +191,46 @@ impl Collections {
         };
         batch.put(&Key::next_collection(), (id.0 + 1).to_le_bytes().to_vec());
         batch.put(&Key::collection(name), record.to_bytes());
-        match old {
+        let feedback = match old {
             Some(old) => self.retire(name, old, batch)?,
-            None => self.commit(batch)?,
-        }
+            None => self.commit(batch).map(|()| None)?,
+        };
         self.write().insert(
             name.to_owned(),
             NamedCollection::new(Arc::clone(&collection), family),
         );
         if let Some(old) = old {
-            old.all()
-                .for_each(|generation| self.drops.clear(&generation));
+            self.clear(old, feedback);
         }
         Ok(collection)
     }
 
-    /// Commits a batch after which no generation of a collection is there any more.
+    /// Commits a batch after which no generation of a collection is there any more, and no feedback. Returns the
+    /// number of that, which is left to be removed.
     fn retire(
         &self,
         name: &str,
         old: &NamedCollection,
         mut batch: WriteBatch,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<CollectionId>, Error> {
         let ids: Vec<_> = old.ids().collect();
-        for id in &ids {
+        let feedback = self.feedback_record(name)?.map(|record| record.number);
+        for id in ids.iter().chain(&feedback) {
             batch.put(&Key::dropped(*id), Vec::new());
         }
         batch.remove(&Key::generations(name));
-        old.family.retire(&ids, || self.commit(batch))
+        batch.remove(&Key::feedback(name));
+        old.family.retire(&ids, || self.commit(batch))?;
+        Ok(feedback)
+    }
+
+    /// Removes what a collection that is no more has left.
+    fn clear(&self, old: &NamedCollection, feedback: Option<CollectionId>) {
+        old.all()
+            .for_each(|generation| self.drops.clear(&generation));
+        if let Some(number) = feedback {
+            self.drops.clear_number(number);
+        }
     }
 
     pub(crate) fn commit(&self, batch: WriteBatch) -> Result<(), Error> {

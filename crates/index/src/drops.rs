@@ -46,6 +46,14 @@ impl Drops {
         }
     }
 
+    /// Removes everything under a number that is no collection's. What cannot be removed now is removed later.
+    pub(crate) fn clear_number(&self, number: CollectionId) {
+        if let Err(error) = self.clear_by_id(number, &|| true) {
+            tracing::warn!(number = number.0, %error, "deleted feedback still takes up room; removing it is tried again");
+            self.lock().push(number);
+        }
+    }
+
     /// Tries again what could not be removed before, as long as `goes_on` says so. Returns whether nothing is
     /// left.
     pub(crate) fn retry(&self, goes_on: impl Fn() -> bool) -> bool {

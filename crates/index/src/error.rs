@@ -27,6 +27,32 @@ pub enum Error {
         /// The limit.
         max_collections: usize,
     },
+    /// No document of the collection has this id.
+    #[error("no document has the id {id:?}")]
+    DocumentNotFound {
+        /// The id asked for.
+        id: String,
+    },
+    /// There is as much feedback as there may be; what deletes some is not refused.
+    #[error(
+        "the feedback of the collection {name:?} would be over {limit} = {max}; delete some, or raise the limit"
+    )]
+    FeedbackFull {
+        /// The collection.
+        name: String,
+        /// The limit's name.
+        limit: &'static str,
+        /// The limit.
+        max: u64,
+    },
+    /// The query of a judgement is empty or too long.
+    #[error("the query has {bytes} bytes; 1 to {max_bytes} are allowed")]
+    JudgedQueryLength {
+        /// Bytes given.
+        bytes: usize,
+        /// The limit.
+        max_bytes: usize,
+    },
     /// The document changed since the write was planned; plan again.
     #[error("the document {id:?} changed while it was being written")]
     Stale {
@@ -452,6 +478,7 @@ impl Error {
                 | Self::PassageSetting { .. }
                 | Self::ScoreSetting { .. }
                 | Self::CollectionName { .. }
+                | Self::JudgedQueryLength { .. }
                 | Self::TooManyWords { .. }
                 | Self::WordsNotIndexed { .. }
                 | Self::TooManyNeighbours { .. }

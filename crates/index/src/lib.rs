@@ -19,6 +19,7 @@ mod drops;
 mod durable_files;
 mod encoder_identity;
 mod error;
+mod feedback;
 mod file_identity;
 mod filter;
 mod generations;
@@ -62,6 +63,10 @@ pub use document::{
 };
 pub use encoder_identity::{CollectionEncoder, DEFAULT_ENCODER, EncoderIdentity};
 pub use error::Error;
+pub use feedback::{
+    FeedbackLimits, FeedbackOutcome, FeedbackStats, Judgement, MAX_JUDGED_QUERY_BYTES,
+    StoredJudgement,
+};
 pub use filter::{
     Comparison, Condition, FieldPath, FieldPathError, Filter, Number, Scalar, Timestamp,
     TimestampError,

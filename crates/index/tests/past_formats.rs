@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use siamese_index::{
     Chunking, Collection, CollectionSettings, DEFAULT_ENCODER, DocumentDraft, DocumentWrite,
-    DuplicateAction, EncoderIdentity, GenerationState, Index, IndexOptions, Language, Metadata,
-    NewPassage, OnDuplicate, PassageSize, SearchOptions, WordQuery, WordSettings,
+    DuplicateAction, EncoderIdentity, FeedbackLimits, GenerationState, Index, IndexOptions,
+    Judgement, Language, Metadata, NewPassage, OnDuplicate, PassageSize, SearchOptions, WordQuery,
+    WordSettings,
 };
 
 /// The encoder that made the folders.
@@ -236,6 +237,37 @@ fn collections_of_a_folder_of_format_7_have_one_generation_each() {
             assert_eq!(only.collection.stats().documents, documents);
         }
         add(&index.collection("default").unwrap());
+    }
+}
+
+#[test]
+fn collections_of_a_folder_of_format_8_keep_their_generations_and_take_feedback() {
+    let folder = copy_of("format-8");
+    let limits = FeedbackLimits {
+        max_judgements: 10,
+        max_bytes: 1000,
+    };
+    for round in 0..2 {
+        let index = open(folder.path());
+        let generations = index.generations("default").unwrap();
+        let states = generations.iter().map(|it| (it.number, it.state));
+        assert_eq!(
+            states.collect::<Vec<_>>(),
+            [(1, GenerationState::Active), (2, GenerationState::Ready)]
+        );
+        assert_eq!(index.collection("notes").unwrap().stats().documents, 1);
+        let reader = std::sync::Arc::clone(generations[0].collection.reader());
+        assert_eq!(reader.feedback_stats().unwrap().judgements, round);
+        let judgement = Judgement {
+            query: format!("query {round}"),
+            document: "dog".to_owned(),
+            is_useful: true,
+        };
+        index
+            .put_feedback("default", &[judgement], &limits)
+            .unwrap();
+        let said = reader.feedback(Some("dog"), None, 10).unwrap().unwrap();
+        assert_eq!(said.len() as u64, round + 1);
     }
 }
 

@@ -56,6 +56,7 @@ impl Writer {
             self.remove(change, &id, &record)?;
             deleted.push(id);
         }
+        self.forget_feedback(change, &deleted)?;
         Ok(deleted)
     }
 }

@@ -13,6 +13,7 @@ mod delete_matching;
 mod documents;
 mod facets;
 mod family;
+mod feedback;
 mod fill;
 mod filtered;
 mod folders;

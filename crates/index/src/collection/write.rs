@@ -208,7 +208,9 @@ impl Writer {
                 }
                 Ok(record.is_some())
             };
-            ids.iter().map(delete).collect::<Result<Vec<_>, Error>>()
+            let were_there = ids.iter().map(delete).collect::<Result<Vec<_>, Error>>()?;
+            self.forget_feedback(change, ids)?;
+            Ok(were_there)
         };
         self.write_all(WriteBatch::freeing_room(), fill, |member, change, _| {
             member.remove_by_id(change, ids)
@@ -242,6 +244,7 @@ impl Writer {
                     deleted.push(id.clone());
                 }
             }
+            self.forget_feedback(change, &deleted)?;
             Ok(deleted)
         };
         let deleted = self.write_all(WriteBatch::freeing_room(), fill, |member, change, ids| {

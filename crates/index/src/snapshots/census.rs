@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::manifest::CollectionCounts;
 use crate::EncoderIdentity;
-use crate::store::{CollectionId, CollectionRecord, EncoderRecord, Entry, Key};
+use crate::store::{
+    CollectionId, CollectionRecord, EncoderRecord, Entry, FeedbackRecord, JudgementRecord, Key,
+};
 
 /// What has passed by.
 #[derive(Debug, Default)]
@@ -35,6 +37,9 @@ impl Census {
                 };
                 self.collections.insert(record.id, counts);
             }
+            // No opening reads it.
+            "feedback" => drop(FeedbackRecord::from_bytes(value)?),
+            "judgements" => drop(JudgementRecord::from_bytes(value)?),
             // What belongs to no collection is of one that is being swept away.
             "documents" => {
                 if let Some(counts) = self.collections.get_mut(&key.collection_id()?) {

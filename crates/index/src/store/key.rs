@@ -16,28 +16,35 @@ const COUNTERS: u8 = 0x03;
 const DROPPED: u8 = 0x04;
 const STAGED: u8 = 0x05;
 const GENERATIONS: u8 = 0x06;
+const FEEDBACK: u8 = 0x07;
 const DOCUMENT: u8 = 0x10;
 const BODY: u8 = 0x11;
 const PASSAGE: u8 = 0x12;
 const NUMBER: u8 = 0x13;
+const JUDGEMENT: u8 = 0x14;
 const VECTOR: u8 = 0x20;
 
 /// Kinds of records that belong to one collection.
-const OF_COLLECTION: [u8; 6] = [COUNTERS, DOCUMENT, BODY, PASSAGE, NUMBER, VECTOR];
+const OF_COLLECTION: [u8; 7] = [COUNTERS, DOCUMENT, BODY, PASSAGE, NUMBER, JUDGEMENT, VECTOR];
 
 /// Kinds by their names, in the order of keys.
-const SECTIONS: [(u8, &str); 10] = [
+const SECTIONS: [(u8, &str); 12] = [
     (META, "meta"),
     (COLLECTION, "collections"),
     (COUNTERS, "counters"),
     (DROPPED, "dropped"),
     (GENERATIONS, "generations"),
+    (FEEDBACK, "feedback"),
     (DOCUMENT, "documents"),
     (BODY, "bodies"),
     (PASSAGE, "passages"),
     (NUMBER, "numbers"),
+    (JUDGEMENT, "judgements"),
     (VECTOR, "vectors"),
 ];
+
+/// Bytes of a query's hash.
+pub(crate) const QUERY_HASH_BYTES: usize = 16;
 
 /// A key of the store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,6 +82,11 @@ impl Key {
     /// The generations of a collection beside the active one.
     pub(crate) fn generations(name: &str) -> Self {
         Self([&[GENERATIONS], name.as_bytes()].concat())
+    }
+
+    /// The feedback about the documents of a collection, as a whole.
+    pub(crate) fn feedback(name: &str) -> Self {
+        Self([&[FEEDBACK], name.as_bytes()].concat())
     }
 
     pub(crate) fn counters(collection: CollectionId) -> Self {
@@ -123,6 +135,43 @@ impl Key {
             .then(&SPACE.to_be_bytes())
             .then(&passage.to_be_bytes())
             .then(&piece.to_be_bytes())
+    }
+
+    /// Whether a document is useful for a query, of which there is a hash. Feedback has a number as collections
+    /// have, and of those numbers.
+    pub(crate) fn judgement(
+        feedback: CollectionId,
+        document: &str,
+        query: &[u8; QUERY_HASH_BYTES],
+    ) -> Self {
+        Self::judgements_of(feedback, document).then(query)
+    }
+
+    /// What all judgements of a document begin with. Its length stands before the id, so that none is the
+    /// beginning of another.
+    fn judgements_of(feedback: CollectionId, document: &str) -> Self {
+        let length = document.len() as u16;
+        Self::of(JUDGEMENT, feedback)
+            .then(&length.to_be_bytes())
+            .then(document.as_bytes())
+    }
+
+    /// The judgement at a place, as [`Self::judgement_place`] has it; `None` for what is none.
+    pub(crate) fn judgement_at(feedback: CollectionId, place: &[u8]) -> Option<Self> {
+        let key = Self::of(JUDGEMENT, feedback).then(place);
+        let document = key.judged_document()?;
+        (key.0.len() == 7 + document.len() + QUERY_HASH_BYTES).then_some(key)
+    }
+
+    /// Where a judgement stands among those of its collection.
+    pub(crate) fn judgement_place(&self) -> Option<&[u8]> {
+        self.0.get(5..)
+    }
+
+    /// The document's id in the key of a judgement.
+    pub(crate) fn judged_document(&self) -> Option<&str> {
+        let length = u16::from_be_bytes(self.0.get(5..7)?.try_into().ok()?);
+        std::str::from_utf8(self.0.get(7..7 + usize::from(length))?).ok()
     }
 
     /// What the key's kind is called in a snapshot; `None` for a kind that is not known here.
@@ -234,6 +283,24 @@ impl KeyRange {
         range
     }
 
+    /// All judgements of feedback, or those of one document.
+    pub(crate) fn judgements(feedback: CollectionId, document: Option<&str>) -> Self {
+        match document {
+            Some(document) => Self::prefix(Key::judgements_of(feedback, document).as_bytes()),
+            None => Self::prefix(Key::of(JUDGEMENT, feedback).as_bytes()),
+        }
+    }
+
+    /// Those after a key; `None` when it is not within the range.
+    pub(crate) fn after_key(mut self, key: &Key) -> Option<Self> {
+        let bounds = (self.start.clone(), self.end.clone());
+        if !std::ops::RangeBounds::contains(&bounds, &key.0) {
+            return None;
+        }
+        self.start_after(key);
+        Some(self)
+    }
+
     /// Pieces of bodies in the order of their documents' numbers.
     pub(crate) fn bodies(collection: CollectionId) -> Self {
         Self::prefix(Key::of(BODY, collection).as_bytes())
@@ -328,6 +395,14 @@ mod tests {
             Key::dropped(COLLECTION_ID).dropped_collection(),
             Some(COLLECTION_ID)
         );
+        let judgement = Key::judgement(COLLECTION_ID, "a/b", &[0xff; QUERY_HASH_BYTES]);
+        assert_eq!(judgement.judged_document(), Some("a/b"));
+        let place = judgement.judgement_place().unwrap();
+        assert_eq!(
+            Key::judgement_at(COLLECTION_ID, place),
+            Some(judgement.clone())
+        );
+        assert_eq!(Key::judgement_at(COLLECTION_ID, &place[1..]), None);
     }
 
     #[test]
@@ -337,5 +412,14 @@ mod tests {
         assert!(within(&Key::passage(COLLECTION_ID, u32::MAX)));
         assert!(!within(&Key::passage(CollectionId(COLLECTION_ID.0 + 1), 0)));
         assert!(!within(&Key::number(COLLECTION_ID, 0)));
+    }
+
+    #[test]
+    fn judgements_of_a_document_are_no_others_whatever_its_id_is() {
+        let range = || KeyRange::judgements(COLLECTION_ID, Some("a"));
+        for (document, is_within) in [("a", true), ("a\0", false), ("aa", false), ("b", false)] {
+            let key = Key::judgement(COLLECTION_ID, document, &[0; QUERY_HASH_BYTES]);
+            assert_eq!(range().after_key(&key).is_some(), is_within, "{document:?}");
+        }
     }
 }
