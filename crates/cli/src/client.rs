@@ -195,6 +195,22 @@ impl Service {
         Ok(self.checked(get.call())?.into_body().into_reader())
     }
 
+    /// Pairs of texts of the collection that belong together, as lines.
+    ///
+    /// # Errors
+    /// When the service refuses.
+    pub(crate) fn training_pairs(
+        &self,
+        request: &Value,
+    ) -> Result<impl std::io::Read + use<>, ServiceError> {
+        let post = self
+            .agent
+            .post(self.collection_url("training/pairs"))
+            .header(header::CONTENT_TYPE, "application/json");
+        let response = self.checked(post.send(request.to_string()))?;
+        Ok(response.into_body().into_reader())
+    }
+
     /// Deletes a snapshot.
     ///
     /// # Errors

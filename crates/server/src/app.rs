@@ -15,6 +15,7 @@ use crate::jobs::Jobs;
 use crate::models::Models;
 use crate::queue::EncodeQueue;
 use crate::service::{Cursors, QueryCache};
+use crate::training::Training;
 
 /// The service's state; cloning is cheap.
 #[derive(Debug, Clone)]
@@ -42,6 +43,8 @@ pub(crate) struct Engine {
     pub(crate) cursors: Arc<Cursors>,
     pub(crate) index: Arc<Index>,
     pub(crate) jobs: Jobs,
+    /// Nothing where the settings name no folder for trained models.
+    pub(crate) training: Option<Training>,
     pub(crate) retry_after_s: u64,
     pub(crate) loaded_at: jiff::Timestamp,
     /// `limits.max_passages_per_document`.

@@ -49,6 +49,8 @@ pub(crate) enum ErrorCode {
     CollectionNotFound,
     /// No such model.
     ModelNotFound,
+    /// The service was started without a folder for trained models.
+    TrainingDisabled,
     /// The service was started without a reranker.
     RerankerNotFound,
     /// No such snapshot.
@@ -75,7 +77,7 @@ pub(crate) enum ErrorCode {
     NotReady,
     /// The disk has too little free space for a write; reads still work.
     StorageFull,
-    /// The data takes as much memory as it may; reads and deletions still work.
+    /// The data takes as much memory as it may, and reads and deletions still work; or a training does.
     MemoryFull,
     /// The disk failed during a write, and nothing is written until a restart; reads still work.
     StorageFailed,
@@ -105,6 +107,7 @@ impl ErrorCode {
         Self::DocumentNotFound,
         Self::CollectionNotFound,
         Self::ModelNotFound,
+        Self::TrainingDisabled,
         Self::RerankerNotFound,
         Self::SnapshotNotFound,
         Self::JobNotFound,
@@ -160,6 +163,7 @@ impl ErrorCode {
             Self::DocumentNotFound => (StatusCode::NOT_FOUND, "There is no such document"),
             Self::CollectionNotFound => (StatusCode::NOT_FOUND, "There is no such collection"),
             Self::ModelNotFound => (StatusCode::NOT_FOUND, "There is no such model"),
+            Self::TrainingDisabled => (StatusCode::FORBIDDEN, "The service trains no models"),
             Self::RerankerNotFound => (StatusCode::NOT_FOUND, "There is no reranker"),
             Self::SnapshotNotFound => (StatusCode::NOT_FOUND, "There is no such snapshot"),
             Self::JobNotFound => (StatusCode::NOT_FOUND, "There is no such job"),

@@ -13,7 +13,9 @@ impl From<Error> for ApiError {
         let detail = error.to_string();
         match error {
             Error::CollectionNotFound { .. } => Self::new(ErrorCode::CollectionNotFound, detail),
+            Error::DocumentNotFound { .. } => Self::new(ErrorCode::DocumentNotFound, detail),
             Error::SettingsConflict { .. }
+            | Error::FeedbackFull { .. }
             | Error::OtherEncoder { .. }
             | Error::GenerationState { .. }
             | Error::TooManyGenerations { .. }

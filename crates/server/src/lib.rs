@@ -38,6 +38,7 @@ mod settings_error;
 mod stall_watch;
 mod thread_slice;
 mod tidy_path;
+pub mod training;
 mod turns;
 
 pub use exit::ForcedEnd;

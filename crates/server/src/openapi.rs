@@ -28,6 +28,7 @@ const COLLECTION_PREFIX: &str = "/collections/{collection}/";
         (name = "search", description = "Find by meaning"),
         (name = "similarity", description = "Compare texts"),
         (name = "collections", description = "Named sets of documents"),
+        (name = "training", description = "Feedback, pairs that a model can learn from, and trainings"),
         (name = "encoder", description = "What makes the vectors"),
         (name = "reranker", description = "What scores pairs of texts"),
         (name = "compatible", description = "In the shapes of OpenAI, text-embeddings-inference and Cohere"),
@@ -139,6 +140,13 @@ fn describe_rests_of_paths(value: &mut Value) {
             .map(|(path, item)| (path.replace("{*", "{"), item))
             .collect();
     }
+    // The router takes the last step for a part of the model's name.
+    let post = value["paths"]["/models/{id}"]
+        .as_object_mut()
+        .and_then(|item| item.remove("post"));
+    if let Some(post) = post {
+        value["paths"]["/models/{id}/train"] = json!({ "post": post });
+    }
 }
 
 /// Problems have members for clients of other services on the routes that are for them.
@@ -181,6 +189,10 @@ fn require_one_form(value: &mut Value) {
     schemas["DeleteRequest"]["properties"]["filter"]["minProperties"] = json!(1);
     schemas["DeleteRequest"]["oneOf"] =
         forms(&[(&["ids"], &[]), (&["filter"], &[]), (&["clusters"], &[])]);
+    schemas["FeedbackRequest"]["oneOf"] = forms(&[
+        (&["query", "document", "useful"], &[]),
+        (&["feedback"], &[]),
+    ]);
     schemas["DuplicatesRequest"]["dependentRequired"] =
         json!({ "within": ["against"], "against": ["within"] });
     schemas["DocumentsRequest"]["oneOf"] = json!([
@@ -332,6 +344,8 @@ mod tests {
             "DocumentsRequest",
             "SimilarityRequest",
             "DeleteRequest",
+            "FeedbackRequest",
+            "PairsRequest",
             "RerankWish",
         ] {
             assert_eq!(schemas[name]["additionalProperties"], false, "{name}");

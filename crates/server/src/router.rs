@@ -28,8 +28,9 @@ use crate::openapi;
 use crate::origin::AllowedOrigins;
 use crate::routes::{
     clusters, cohere, collections, docs, documents, duplicates, embed, embed_all, encoder,
-    explanation, export, generations, health, info, jobs, main_task, predict, rerank, reranker,
-    search, search_batch, search_query, similarity, snapshots, tokenize, v1,
+    explanation, export, feedback, generations, health, info, jobs, main_task, predict, rerank,
+    reranker, search, search_batch, search_query, similarity, snapshots, tokenize, train,
+    training_pairs, v1,
 };
 use crate::tidy_path::tidy_path;
 
@@ -117,7 +118,7 @@ fn quick_routes() -> OpenApiRouter<App> {
         .routes(routes!(v1::models::list))
         .routes(routes!(v1::models::list_without_version))
         .routes(routes!(v1::models::get))
-        .routes(routes!(v1::models::get_without_version))
+        .routes(routes!(v1::models::get_without_version, train::post))
         .routes(routes!(info::info))
         .routes(routes!(collections::list))
         .routes(routes!(
@@ -167,6 +168,8 @@ fn json_routes(bounds: Bounds) -> OpenApiRouter<App> {
         .routes(routes!(similarity::post))
         .routes(routes!(duplicates::post))
         .routes(routes!(clusters::post))
+        .routes(routes!(feedback::post, feedback::list, feedback::delete))
+        .routes(routes!(training_pairs::post))
         .layer(bounds.bulk());
     OpenApiRouter::new()
         .routes(routes!(

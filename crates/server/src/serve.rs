@@ -19,6 +19,7 @@ use crate::models::{
 };
 use crate::queue::{EncodeQueue, EncoderThreads};
 use crate::service::{Cursors, QueryCache, default_chunking, resume_all};
+use crate::training::Training;
 use crate::{metrics, open_files, router, stall_watch};
 
 /// Connections that may wait to be accepted. The system drops what comes on top, and whoever is dropped
@@ -184,6 +185,7 @@ pub(crate) fn load(
             cache: QueryCache::new(settings.encoder.max_cached_queries),
             cursors: Arc::new(Cursors::new(&settings.limits)),
             index,
+            training: Training::open(settings, folders, &jobs),
             jobs,
             retry_after_s,
             loaded_at: jiff::Timestamp::now(),

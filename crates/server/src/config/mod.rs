@@ -7,6 +7,7 @@ mod limits;
 mod models;
 mod server;
 mod storage;
+mod training;
 mod values;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ pub use self::models::{
 };
 pub use self::server::ServerSettings;
 pub use self::storage::StorageSettings;
+pub use self::training::TrainingSettings;
 pub use crate::connections::{PeerNetwork, PeerNetworkError};
 pub use crate::listen_address::parse_listen_address;
 use crate::origin::is_origin;
@@ -76,6 +78,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Long work that goes on without a request.
     pub jobs: JobsSettings,
+    /// Training of models by the service.
+    pub training: TrainingSettings,
     /// What is logged and how.
     pub log: LogSettings,
 }

@@ -23,6 +23,8 @@ pub(crate) enum JobKind {
     Clusters,
     /// Fills a generation of a collection.
     Generation,
+    /// Trains a model.
+    Training,
 }
 
 /// How far a job is.
@@ -70,6 +72,9 @@ pub(crate) struct JobRecord {
     /// How much was done when it ended.
     pub(crate) done: u64,
     pub(crate) total: Option<u64>,
+    /// What else is known of how far it is.
+    #[serde(default)]
+    pub(crate) details: Option<Value>,
     pub(crate) failure: Option<JobFailure>,
     /// What it has found, in short.
     pub(crate) summary: Option<Value>,
@@ -87,12 +92,13 @@ pub(crate) struct Job {
 
 impl JobKind {
     /// Every kind.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Snapshot,
         Self::Compaction,
         Self::Duplicates,
         Self::Clusters,
         Self::Generation,
+        Self::Training,
     ];
 
     /// Returns what metrics call it.
@@ -103,6 +109,7 @@ impl JobKind {
             Self::Duplicates => "duplicates",
             Self::Clusters => "clusters",
             Self::Generation => "generation",
+            Self::Training => "training",
         }
     }
 }

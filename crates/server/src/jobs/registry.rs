@@ -199,6 +199,7 @@ impl NewJob {
             finished_at_ms: None,
             done: 0,
             total: None,
+            details: None,
             failure: None,
             summary: None,
             result_bytes: 0,
@@ -307,6 +308,7 @@ impl Shared {
         });
         let run = JobRun {
             id: &record.id,
+            job,
             index: &self.index,
             max_result_bytes: self.settings.max_results_bytes.get(),
             cancel: &job.cancel,

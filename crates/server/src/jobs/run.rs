@@ -3,15 +3,18 @@
 use std::num::NonZeroUsize;
 
 use serde::Serialize;
+use serde_json::Value;
 use siamese_index::{Cancel, Index, JobResultFile, Progress, Workers};
 
+use super::job::Job;
 use crate::error::{ApiError, ErrorCode};
 use crate::thread_slice;
 
 /// A job that is being done.
 #[derive(Debug)]
 pub(crate) struct JobRun<'a> {
-    pub(super) id: &'a str,
+    pub(crate) id: &'a str,
+    pub(super) job: &'a Job,
     pub(super) index: &'a Index,
     pub(super) max_result_bytes: u64,
     /// Tells it to end before it is done.
@@ -34,6 +37,11 @@ impl JobRun<'_> {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let threads = NonZeroUsize::new(cores - 1).unwrap_or(NonZeroUsize::MIN);
         Workers::apart(threads, thread_slice::run_when_idle)
+    }
+
+    /// Tells others what else is known of how far it is.
+    pub(crate) fn tell(&self, details: Value) {
+        self.job.change(|record| record.details = Some(details));
     }
 
     /// Begins to write what was found.

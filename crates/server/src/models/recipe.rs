@@ -1,6 +1,7 @@
 //! How a model of the settings is opened.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use siamese_encoder::{
@@ -8,6 +9,7 @@ use siamese_encoder::{
 };
 
 use crate::config::{Device, EncoderPrecision, Settings};
+use crate::training::{StartTrainer, TrainedModels};
 
 type Find = dyn Fn(&str) -> Result<PathBuf, String> + Send + Sync;
 
@@ -16,6 +18,7 @@ type Find = dyn Fn(&str) -> Result<PathBuf, String> + Send + Sync;
 pub struct ModelFolders {
     default: PathBuf,
     find: Arc<Find>,
+    trainer: Option<StartTrainer>,
 }
 
 impl ModelFolders {
@@ -28,7 +31,26 @@ impl ModelFolders {
         Self {
             default,
             find: Arc::new(find),
+            trainer: None,
         }
+    }
+
+    /// With what makes a command that becomes a training process: one that does what
+    /// [`crate::training`] says. Without it, the service trains no models.
+    #[must_use]
+    pub fn with_trainer(
+        self,
+        make: impl Fn() -> std::io::Result<Command> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            trainer: Some(StartTrainer::new(make)),
+            ..self
+        }
+    }
+
+    /// What starts training processes.
+    pub(crate) fn trainer(&self) -> Option<&StartTrainer> {
+        self.trainer.as_ref()
     }
 
     /// That of the default encoder.
@@ -150,6 +172,49 @@ pub(super) fn encoders(
         };
         (name.clone(), source)
     })
+}
+
+/// The encoders that trainings have made, and how one more of them is opened: as those that have names and no
+/// settings but that.
+#[derive(Debug)]
+pub(super) struct TrainedEncoders {
+    options: EncoderOptions,
+    folders: ModelFolders,
+}
+
+impl TrainedEncoders {
+    pub(super) fn new(settings: &Settings, folders: &ModelFolders) -> Self {
+        let options = EncoderOptions {
+            dimensions: None,
+            max_tokens: None,
+            ..default_encoder(settings)
+        };
+        Self {
+            options,
+            folders: folders.clone(),
+        }
+    }
+
+    /// Those that are there now.
+    pub(super) fn list(&self, settings: &Settings) -> Vec<(String, ModelSource)> {
+        let models = TrainedModels::of(settings).map_or_else(Vec::new, |models| models.list());
+        let sources = models.into_iter();
+        sources
+            .map(|(name, folder)| (name, self.source(&folder)))
+            .collect()
+    }
+
+    pub(super) fn source(&self, folder: &Path) -> ModelSource {
+        ModelSource {
+            recipe: Recipe::Encoder(self.options.clone()),
+            model: folder.display().to_string(),
+            folders: self.folders.clone(),
+        }
+    }
+
+    pub(super) fn default_encoder(&self) -> &Path {
+        self.folders.default_encoder()
+    }
 }
 
 /// The rerankers that have names.

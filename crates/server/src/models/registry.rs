@@ -1,11 +1,12 @@
 //! The models that are open, and those that can be.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use siamese_encoder::{Encoder, Reranker};
 use siamese_index::{CollectionEncoder, DEFAULT_ENCODER, EncoderIdentity, Reader};
 
-use super::recipe::{self, ModelFolders, OpenModel};
+use super::recipe::{self, ModelFolders, OpenModel, TrainedEncoders};
 use super::slots::{MAX_WAIT_FOR_ROOM, ModelAccount, ModelKind, RETRY_AFTER, Room, Slots};
 use crate::config::Settings;
 use crate::error::{ApiError, ErrorCode};
@@ -21,6 +22,7 @@ pub(crate) struct Models {
     encoder: Pinned<Encoder>,
     reranker: Option<Pinned<Reranker>>,
     named: Arc<Slots>,
+    trained: TrainedEncoders,
 }
 
 /// A model that is always open.
@@ -44,6 +46,7 @@ impl Models {
         let encoders = encoders.map(|(name, source)| ((ModelKind::Encoder, name), source));
         let rerankers = recipe::rerankers(settings, folders);
         let rerankers = rerankers.map(|(name, source)| ((ModelKind::Reranker, name), source));
+        let trained = TrainedEncoders::new(settings, folders);
         let pinned_bytes = encoder.bytes + reranker.as_ref().map_or(0, |reranker| reranker.bytes);
         let room = Room {
             max_bytes: settings.models.max_memory_bytes(),
@@ -51,11 +54,57 @@ impl Models {
             max_wait: MAX_WAIT_FOR_ROOM,
             retry_after: RETRY_AFTER,
         };
-        Self {
+        let models = Self {
             encoder,
             reranker,
             named: Arc::new(Slots::new(encoders.chain(rerankers), room)),
+            trained,
+        };
+        for (name, source) in models.trained.list(settings) {
+            // What the settings say of a name counts.
+            models.named.add((ModelKind::Encoder, name), source);
         }
+        models
+    }
+
+    /// Lets a model that has been trained be used by its name.
+    pub(crate) fn add_trained(&self, name: &str, folder: &Path) {
+        let key = (ModelKind::Encoder, name.to_owned());
+        self.named.add(key, self.trained.source(folder));
+    }
+
+    /// Returns whether an encoder has this name.
+    pub(crate) fn has_encoder(&self, name: &str) -> bool {
+        let mut encoders = self.named.encoders().into_iter();
+        name == DEFAULT_ENCODER || encoders.any(|(known, _)| known == name)
+    }
+
+    /// Name and folder of an encoder that is called by its name, or as `GET /models` has it.
+    ///
+    /// # Errors
+    /// 404 when none is called so, 503 when its folder is not there.
+    pub(crate) fn folder_of_encoder(&self, id: &str) -> Result<(String, PathBuf), ApiError> {
+        let mut accounts = self.accounts();
+        accounts.retain(|account| account.kind == ModelKind::Encoder);
+        let own = &self.encoder.model.info().model;
+        let is_meant = |account: &&ModelAccount| {
+            account.model == id || (account.name == DEFAULT_ENCODER && own == id)
+        };
+        let by_name = accounts.iter().find(|account| account.name == id);
+        let found = by_name.or_else(|| accounts.iter().find(is_meant));
+        let Some(ModelAccount { name, .. }) = found else {
+            let detail = format!(
+                "no encoder is called {id:?}; there are {}",
+                self.names(ModelKind::Encoder)
+            );
+            return Err(ApiError::new(ErrorCode::ModelNotFound, detail));
+        };
+        let key = (ModelKind::Encoder, name.clone());
+        let folder = match self.named.folder(&key) {
+            Some(folder) => folder.map_err(|reason| ApiError::model_unavailable(reason, None))?,
+            None => self.trained.default_encoder().to_owned(),
+        };
+        Ok((name.clone(), folder))
     }
 
     /// The encoder that is used where none is named.

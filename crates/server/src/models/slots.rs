@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -123,6 +124,21 @@ impl Slots {
             slots: Mutex::new(slots.collect()),
             room,
         }
+    }
+
+    /// Adds a model, unless there is one of this kind and name.
+    pub(super) fn add(&self, key: Key, source: ModelSource) {
+        self.lock().entry(key).or_insert(Slot {
+            source,
+            state: SlotState::Closed,
+            identity: None,
+        });
+    }
+
+    /// The folder of a model; `None` when there is none of this name.
+    pub(super) fn folder(&self, key: &Key) -> Option<Result<PathBuf, String>> {
+        let source = self.lock().get(key).map(|slot| slot.source.clone());
+        source.map(|source| source.folder())
     }
 
     /// A model that is open or is being opened now; `None` when there is none of this name.

@@ -26,6 +26,8 @@ impl Dialect {
             | "/similarity" | "/tokenize" | "/decode" | "/info" | "/health" | "/ping" => {
                 Some(Self::TextEmbeddingsInference)
             }
+            // No other service has it.
+            _ if path.starts_with("/models/") && path.ends_with("/train") => None,
             _ if path.starts_with("/v2/") => Some(Self::Cohere),
             _ if path.starts_with("/v1/") || path.starts_with("/models/") => Some(Self::OpenAi),
             _ => None,

@@ -51,6 +51,10 @@ pub(crate) struct JobDescription {
     collection: Option<String>,
     state: JobState,
     progress: JobProgress,
+    /// What else is known of how far it is; depends on its kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    details: Option<Value>,
     /// How long it will take by its pace so far, seconds; while it runs and that can be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     eta_s: Option<u64>,
@@ -143,6 +147,7 @@ impl From<JobRecord> for JobDescription {
                 total: record.total,
                 unit: record.unit,
             },
+            details: record.details,
             created_at: rfc3339(record.created_at_ms),
             started_at: record.started_at_ms.map(rfc3339),
             finished_at: record.finished_at_ms.map(rfc3339),

@@ -82,6 +82,13 @@ problems! {
 }
 
 problems! {
+    /// Training a model, which needs a model, a collection, and a folder for what it makes.
+    TrainingProblems:
+    (403, "`training_disabled`: `training.directory` names no folder for trained models"),
+    (404, "`model_not_found` or `collection_not_found`"),
+}
+
+problems! {
     /// Any operation of the reranker, which may not be there.
     RerankerProblems:
     (404, "`reranker_not_found`: the service was started without one; or `model_not_found`: none has this name"),

@@ -16,6 +16,7 @@ mod query_cache;
 mod reranking;
 mod search;
 mod similarity;
+mod training_pairs;
 
 pub(crate) use chunking::{
     ChunkError, Chunker, default_chunking, default_overlap, default_passage_tokens,
@@ -41,6 +42,7 @@ pub(crate) use search::{
     Rerank, Search, highlights, search,
 };
 pub(crate) use similarity::{Compared, Metric, Operand, compared};
+pub(crate) use training_pairs::{PairLine, PairPlan, PairSources, plan};
 
 pub(crate) use crate::blocking::{Cancel, blocking, blocking_steps, blocking_write};
 use crate::error::ApiError;

@@ -12,6 +12,7 @@ use siamese_train::{Trainer, read};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::options::TrainOptions;
+use super::pairs::OfCollection;
 use super::shown::{Shown, table};
 use crate::{freed_memory, model};
 
@@ -19,8 +20,10 @@ use crate::{freed_memory, model};
 #[derive(Debug, clap::Args)]
 pub(super) struct Learn {
     /// Files of examples, all of one kind
-    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    #[arg(long, required_unless_present = "collection", num_args = 1.., value_name = "FILE")]
     data: Vec<PathBuf>,
+    #[command(flatten)]
+    of: OfCollection,
     /// Where the model is written; must not be there yet
     #[arg(long, required = true, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -60,7 +63,12 @@ impl Learn {
         let models_dir = model::models_dir(&defaults);
         let folder = model::resolve_or_pull(&defaults.encoder.model, &models_dir)?;
         let settings = self.options.settings();
-        let data = read(&self.data)?;
+        let downloaded = self.of.download(settings.seed)?;
+        let files = match &downloaded {
+            Some(pairs) => vec![pairs.path().to_owned()],
+            None => self.data,
+        };
+        let data = read(&files)?;
         let control = self.control.iter().cloned().collect::<Vec<_>>();
         let control = (!control.is_empty()).then(|| read(&control)).transpose()?;
         let trainer = Trainer::open(&folder, &data, control.as_ref(), &settings)?;

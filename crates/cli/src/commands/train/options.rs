@@ -104,7 +104,7 @@ impl TrainOptions {
     }
 }
 
-fn device(name: &str) -> Result<DevicePreference, String> {
+pub(crate) fn device(name: &str) -> Result<DevicePreference, String> {
     match name {
         "auto" => Ok(DevicePreference::Auto),
         "cpu" => Ok(DevicePreference::Cpu),
