@@ -327,6 +327,14 @@ fn a_training_that_is_cancelled_or_killed_leaves_no_model() {
     wait_until_learning(client, &job);
     let known = client.get(&format!("/jobs/{job}")).ok();
     assert!(known["progress"]["total"].as_u64() > Some(1000), "{known}");
+    let mut second = long();
+    second["name"] = json!("second");
+    let refused = client.post("/models/default/train", second);
+    let refused = refused.problem(409, "conflict");
+    assert!(
+        refused["detail"].as_str().unwrap().contains(&job),
+        "{refused}"
+    );
     // Queries are answered meanwhile.
     client.post("/search", json!({"query": "a mill"})).ok();
     client.delete(&format!("/jobs/{job}"));

@@ -101,6 +101,12 @@ impl JobKind {
         Self::Training,
     ];
 
+    /// Returns whether it may wait for another of its kind. Where that can take hours, those that wait would keep
+    /// other kinds of jobs from being started.
+    pub(super) fn may_wait(self) -> bool {
+        self != Self::Training
+    }
+
     /// Returns what metrics call it.
     pub(crate) fn label(self) -> &'static str {
         match self {
@@ -164,6 +170,10 @@ impl Job {
             record.total = self.progress.total();
         }
         record
+    }
+
+    pub(super) fn kind(&self) -> JobKind {
+        self.lock().kind
     }
 
     pub(super) fn state(&self) -> JobState {

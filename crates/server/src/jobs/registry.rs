@@ -96,7 +96,8 @@ impl Jobs {
     /// disk.
     ///
     /// # Errors
-    /// 503 when as many wait as may or the service is stopping, and what the disk fails with.
+    /// 503 when as many wait as may or the service is stopping, 409 for one that does not wait for another of its
+    /// kind, and what the disk fails with.
     pub(crate) fn start(&self, new: NewJob) -> Result<JobRecord, ApiError> {
         let mut state = self.0.lock();
         if state.is_stopping {
@@ -107,6 +108,9 @@ impl Jobs {
         if unfinished.count() >= max_unfinished {
             let detail = format!("jobs.max_unfinished = {max_unfinished} jobs wait or run already");
             return Err(ApiError::overloaded(detail, RETRY_AFTER_S));
+        }
+        if !new.kind.may_wait() {
+            state.check_alone(new.kind)?;
         }
         self.0.make_room(&mut state)?;
         let record = new.record();
@@ -183,6 +187,24 @@ impl Jobs {
     fn job(&self, id: &str) -> Result<Arc<Job>, ApiError> {
         let state = self.0.lock();
         state.jobs.get(id).cloned().ok_or_else(|| not_found(id))
+    }
+}
+
+impl State {
+    /// Refuses a job beside another of its kind.
+    fn check_alone(&self, kind: JobKind) -> Result<(), ApiError> {
+        let is_alike =
+            |(_, job): &(&String, &Arc<Job>)| job.kind() == kind && !job.state().is_final();
+        match self.jobs.iter().find(is_alike) {
+            None => Ok(()),
+            Some((id, _)) => {
+                let kind = kind.label();
+                let detail = format!(
+                    "one {kind} job runs at a time, and {id} has not ended; DELETE /jobs/{id} ends it"
+                );
+                Err(ApiError::new(ErrorCode::Conflict, detail))
+            }
+        }
     }
 }
 

@@ -202,7 +202,7 @@ impl FromRequestParts<App> for TrainedId {
 }
 
 /// Train an encoder further, on pairs of texts of a collection that belong together. A job does it, in a process of
-/// its own with the lowest priority; one at a time. The model is written into `training.directory` when it has
+/// its own with the lowest priority; one at a time, and another is refused (409). The model is written into `training.directory` when it has
 /// learned, and is an encoder of its name then, for generations and new collections. The service needs
 /// `training.directory` (403 `training_disabled` without it).
 ///
