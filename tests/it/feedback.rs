@@ -81,6 +81,12 @@ fn feedback_is_durable_listed_and_deleted() {
     }
     assert_eq!(paged, 9);
 
+    // What was listed can be given again.
+    let page = client.get("/feedback?limit=9").ok();
+    let again = json!({"feedback": page["feedback"]});
+    let again = client.post("/feedback", again).ok();
+    assert_eq!(again, json!({"created": 0, "updated": 0}));
+
     // Goes with the document, and stays when that is replaced.
     store(client, &["b"]);
     client.delete("/documents/a");

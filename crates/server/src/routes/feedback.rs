@@ -86,6 +86,9 @@ pub(crate) struct JudgementShape {
     document: String,
     /// Whether it was what was searched for.
     useful: bool,
+    /// Passed over, so that what was listed can be given again as it is. When it is stored is what counts.
+    #[serde(default, rename = "at")]
+    _at: Option<String>,
 }
 
 from_object_only!(FeedbackRequest, JudgementShape);
@@ -116,6 +119,7 @@ impl JsonBody for FeedbackRequest {
                     query,
                     document,
                     useful,
+                    _at: None,
                 };
                 (vec![one], false)
             }
