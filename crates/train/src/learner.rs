@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 use siamese_encoder::{Dropout, TokenizedText, TrainableEncoder};
 
 use crate::batch::Batch;
 use crate::data::Texts;
 use crate::{Error, Loss, Settings};
+
+/// The derivatives by each weight, in their order. What else candle knows of a pass would keep all of its values.
+pub(crate) type Gradients = Vec<Option<Tensor>>;
 
 /// An encoder that learns from batches of texts.
 #[derive(Debug)]
@@ -47,7 +49,7 @@ impl<'a> Learner<'a> {
         &mut self,
         batch: &Batch,
         step: usize,
-    ) -> Result<(f64, GradStore), Error> {
+    ) -> Result<(f64, Gradients), Error> {
         let tokens = batch.texts.iter();
         let tokens =
             tokens.map(|(text, kind)| self.encoder.tokenize(self.texts.text(*text), *kind));
@@ -68,10 +70,13 @@ impl<'a> Learner<'a> {
         batch: &Batch,
         tokens: &[&TokenizedText],
         step: usize,
-    ) -> Result<(f64, GradStore), Error> {
+    ) -> Result<(f64, Gradients), Error> {
         let vectors = self.encode(tokens, self.omissions(step, 0).as_ref())?;
         let loss = batch.loss(&vectors, self.loss, self.settings)?;
-        Ok((f64::from(loss.to_scalar::<f32>()?), loss.backward()?))
+        Ok((
+            f64::from(loss.to_scalar::<f32>()?),
+            self.derivatives(&loss)?,
+        ))
     }
 
     /// The same with few passes in memory at a time: first vectors are made without derivatives, which say how
@@ -84,7 +89,7 @@ impl<'a> Learner<'a> {
         tokens: &[&TokenizedText],
         parts: &[Vec<usize>],
         step: usize,
-    ) -> Result<(f64, GradStore), Error> {
+    ) -> Result<(f64, Gradients), Error> {
         let of_part = |part: &[usize]| -> Vec<&TokenizedText> {
             part.iter().map(|place| tokens[*place]).collect()
         };
@@ -105,37 +110,29 @@ impl<'a> Learner<'a> {
         let of_vectors = loss.backward()?.remove(vectors.as_tensor());
         let of_vectors =
             of_vectors.ok_or_else(|| Error::Setting("the loss depends on no vector".to_owned()))?;
-        let mut gradients: Option<GradStore> = None;
+        let mut gradients: Gradients = vec![None; self.encoder.weights().len()];
         let mut first = 0;
         for (number, part) in parts.iter().enumerate() {
             let wanted = of_vectors.narrow(0, first, part.len())?;
             first += part.len();
             let omissions = self.omissions(step, number);
             let encoded = self.encode(&of_part(part), omissions.as_ref())?;
-            let more = (encoded * wanted)?.sum_all()?.backward()?;
-            match &mut gradients {
-                None => gradients = Some(more),
-                Some(gradients) => self.add(gradients, &more)?,
+            let more = self.derivatives(&(encoded * wanted)?.sum_all()?)?;
+            for (sum, more) in gradients.iter_mut().zip(more) {
+                *sum = match (sum.take(), more) {
+                    (Some(sum), Some(more)) => Some((sum + more)?),
+                    (sum, more) => sum.or(more),
+                };
             }
         }
-        let gradients =
-            gradients.ok_or_else(|| Error::Setting("a batch has no texts".to_owned()))?;
         Ok((f64::from(loss.to_scalar::<f32>()?), gradients))
     }
 
-    fn add(&self, gradients: &mut GradStore, more: &GradStore) -> Result<(), Error> {
-        for weight in self.encoder.weights() {
-            let tensor = weight.values.as_tensor();
-            let Some(more) = more.get(tensor) else {
-                continue;
-            };
-            let sum = match gradients.get(tensor) {
-                Some(sum) => (sum + more)?,
-                None => more.clone(),
-            };
-            gradients.insert(tensor, sum);
-        }
-        Ok(())
+    fn derivatives(&self, loss: &Tensor) -> Result<Gradients, Error> {
+        let mut all = loss.backward()?;
+        let weights = self.encoder.weights().iter();
+        let own = weights.map(|weight| Some(all.remove(weight.values.as_tensor())?.detach()));
+        Ok(own.collect())
     }
 
     /// What is left out in a part of a step.

@@ -3,10 +3,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, InplaceOp2, Layout, Storage, Tensor, bail};
 use rayon::prelude::*;
 use siamese_encoder::LearnedWeight;
+
+use crate::learner::Gradients;
 
 type Result<T, E = candle_core::Error> = std::result::Result<T, E>;
 
@@ -114,16 +115,16 @@ impl Optimizer {
     pub(crate) fn step(
         &mut self,
         weights: &[LearnedWeight],
-        gradients: &GradStore,
+        gradients: &Gradients,
         learning_rate: f64,
     ) -> Result<f64> {
-        let of = |weight: &LearnedWeight| gradients.get(weight.values.as_tensor());
-        let squares = weights.iter().filter_map(of).map(squared_length);
+        let squares = gradients.iter().flatten().map(squared_length);
         let norm = squares.sum::<Result<f64>>()?.sqrt();
         self.steps += 1;
         let rate = learning_rate / (1.0 - BETA_1.powi(self.steps));
-        for (weight, moments) in weights.iter().zip(&mut self.moments) {
-            let Some(gradient) = of(weight) else {
+        let weights = weights.iter().zip(gradients);
+        for ((weight, gradient), moments) in weights.zip(&mut self.moments) {
+            let Some(gradient) = gradient else {
                 continue;
             };
             let decay = if weight.is_matrix() {

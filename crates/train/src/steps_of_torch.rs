@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use candle_core::backprop::GradStore;
 use serde::Deserialize;
 
 use crate::batch::Batch;
+use crate::learner::Gradients;
 use crate::{Examples, GradedPair, Loss, RankedPair, Settings, Trainer, TrainingData};
 
 const RATE: f64 = 1e-3;
@@ -172,22 +172,17 @@ fn compare(trainer: &Trainer<'_>, wanted: &Step, of: &str) {
 }
 
 /// The derivative of each weight along itself.
-fn slopes(trainer: &Trainer<'_>, gradients: &GradStore) -> Vec<f64> {
-    let slope = |weight: &siamese_encoder::LearnedWeight| {
-        let gradient = gradients.get(weight.values.as_tensor()).unwrap();
+fn slopes(trainer: &Trainer<'_>, gradients: &Gradients) -> Vec<f64> {
+    let weights = trainer.learner.encoder.weights().iter();
+    let slopes = weights.zip(gradients).map(|(weight, gradient)| {
+        let gradient = gradient.as_ref().unwrap();
         let product = (gradient * weight.values.as_tensor())
             .unwrap()
             .sum_all()
             .unwrap();
         f64::from(product.to_scalar::<f32>().unwrap())
-    };
-    trainer
-        .learner
-        .encoder
-        .weights()
-        .iter()
-        .map(slope)
-        .collect()
+    });
+    slopes.collect()
 }
 
 #[test]

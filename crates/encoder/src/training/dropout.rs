@@ -1,10 +1,10 @@
 //! Leaving out values at random (Srivastava et al., "Dropout", 2014).
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use candle_core::Tensor;
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
+use candle_core::{Device, Tensor};
+
+use super::ops::{self, Omissions};
 
 /// Leaves out each value with a probability, and makes the others larger, so that their mean stays.
 #[derive(Debug)]
@@ -12,7 +12,9 @@ pub struct Dropout {
     states: f32,
     attention: f32,
     /// The same seed leaves out the same values.
-    chance: Mutex<SmallRng>,
+    seed: u64,
+    /// How often values were left out: each time, others are.
+    times: AtomicU64,
 }
 
 impl Dropout {
@@ -22,7 +24,8 @@ impl Dropout {
         Self {
             states,
             attention,
-            chance: Mutex::new(SmallRng::seed_from_u64(seed)),
+            seed,
+            times: AtomicU64::new(0),
         }
     }
 
@@ -33,55 +36,51 @@ impl Dropout {
     }
 
     pub(crate) fn of_states(&self, states: Tensor) -> candle_core::Result<Tensor> {
-        self.apply(states, self.states)
-    }
-
-    pub(crate) fn of_attention(&self, weights: Tensor) -> candle_core::Result<Tensor> {
-        self.apply(weights, self.attention)
-    }
-
-    fn apply(&self, values: Tensor, probability: f32) -> candle_core::Result<Tensor> {
-        if probability <= 0.0 {
-            return Ok(values);
+        match self.next(self.states) {
+            Some(omissions) if states.device().is_cpu() => ops::dropout(&states, omissions),
+            Some(omissions) => &states * mask(&states, omissions)?,
+            None => Ok(states),
         }
-        let scale = 1.0 / (1.0 - probability);
-        // A bound for 32 random bits.
-        let bound = (f64::from(probability) * f64::from(u32::MAX)) as u32;
-        let mask: Vec<f32> = {
-            let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut factor = || {
-                if chance.random::<u32>() < bound {
-                    0.0
-                } else {
-                    scale
-                }
-            };
-            (0..values.elem_count()).map(|_| factor()).collect()
-        };
-        let mask = Tensor::from_vec(mask, values.shape(), values.device())?;
-        values * mask
     }
+
+    /// What is left out of the next weights of attention, if anything is.
+    pub(crate) fn of_attention(&self) -> Option<Omissions> {
+        self.next(self.attention)
+    }
+
+    fn next(&self, probability: f32) -> Option<Omissions> {
+        if probability <= 0.0 {
+            return None;
+        }
+        let times = self.times.fetch_add(1, Ordering::Relaxed);
+        let seed = self.seed ^ times.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Some(Omissions::new(probability, seed))
+    }
+}
+
+/// Factors for values that are on another device.
+pub(crate) fn mask(values: &Tensor, omissions: Omissions) -> candle_core::Result<Tensor> {
+    let ones = Tensor::ones(values.shape(), values.dtype(), &Device::Cpu)?;
+    ops::dropout(&ones, omissions)?.to_device(values.device())
 }
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
-
     use super::*;
 
     #[test]
-    fn a_share_of_values_is_left_out_and_the_mean_stays_and_a_seed_says_which() {
-        let ones = || Tensor::ones((100, 1000), candle_core::DType::F32, &Device::Cpu).unwrap();
-        let drop = |seed| Dropout::new(0.1, 0.0, seed).of_states(ones()).unwrap();
-        let values: Vec<f32> = drop(1).flatten_all().unwrap().to_vec1().unwrap();
-        let zeros = values.iter().filter(|value| **value == 0.0).count();
-        assert!((9_000..11_000).contains(&zeros), "{zeros}");
-        let mean = values.iter().sum::<f32>() / values.len() as f32;
-        assert!((mean - 1.0).abs() < 0.01, "{mean}");
-        let again: Vec<f32> = drop(1).flatten_all().unwrap().to_vec1().unwrap();
-        let other: Vec<f32> = drop(2).flatten_all().unwrap().to_vec1().unwrap();
-        assert!(values == again && values != other);
-        let kept = Dropout::new(0.1, 0.0, 1).of_attention(ones()).unwrap();
-        assert_eq!(kept.mean_all().unwrap().to_scalar::<f32>().unwrap(), 1.0);
+    fn each_time_other_values_are_left_out_and_a_seed_says_which() {
+        let values = |dropout: &Dropout| -> Vec<f32> {
+            let ones = Tensor::ones((40, 50), candle_core::DType::F32, &Device::Cpu).unwrap();
+            let left = dropout.of_states(ones).unwrap();
+            left.flatten_all().unwrap().to_vec1().unwrap()
+        };
+        let dropout = Dropout::new(0.1, 0.0, 1);
+        let (first, second) = (values(&dropout), values(&dropout));
+        assert_ne!(first, second);
+        let again = dropout.with_seed(1);
+        assert!(first == values(&again) && second == values(&again));
+        assert_ne!(first, values(&dropout.with_seed(2)));
+        assert!(dropout.of_attention().is_none());
     }
 }

@@ -11,6 +11,7 @@ mod trainable_encoder;
 pub(crate) use adapter::Adapter;
 pub use adapter::Adapters;
 pub use dropout::Dropout;
+pub(crate) use dropout::mask;
 pub(crate) use learned::Learned;
 pub use learned::LearnedWeight;
 pub use trainable_encoder::{LearningOptions, TrainableEncoder};

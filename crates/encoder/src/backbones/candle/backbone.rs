@@ -78,8 +78,9 @@ impl CandleBackbone {
             gated,
             ..
         } = self.architecture;
-        let of_feed_forward = intermediate * if gated { 5 } else { 2 };
-        self.architecture.order.len() * (19 * hidden + of_feed_forward + 5 * heads * longest)
+        let of_feed_forward = 4 * hidden + intermediate * if gated { 5 } else { 2 };
+        let of_attention = 12 * hidden + 2 * heads * longest;
+        self.architecture.order.len() * (of_attention + of_feed_forward)
     }
 
     /// The last layer's states of a batch as a tensor `[texts, longest, hidden]`; what stands after the end of a
@@ -196,10 +197,8 @@ impl CandleBackbone {
         let group = heads / key_heads;
         let values = for_each_query(self.heads(values, key_heads, states, pass)?, group)?;
         let keys = for_each_query(keys, group)?.t()?;
-        let scores = (query * f64::from(score_scale))?.matmul(&keys)?;
-        let add = |scores: Tensor, bias| scores.broadcast_add(bias);
-        let scores = biases[&layer.window].iter().try_fold(scores, add)?;
-        let weights = pass.drop_attention(pass.softmax(&scores)?)?;
+        let scores = query.matmul(&keys)?;
+        let weights = pass.attention_weights(&scores, score_scale, &biases[&layer.window])?;
         let context = weights.matmul(&values)?;
         let context = context.transpose(1, 2)?.contiguous()?.flatten_from(2)?;
         pass.linear(&layer.attention_output, &context)

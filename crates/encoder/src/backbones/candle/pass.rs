@@ -7,7 +7,7 @@ use candle_nn::{LayerNorm, Linear, Module};
 
 use super::linear::LinearLayer;
 use super::weights::Norm;
-use crate::training::{Dropout, ops};
+use crate::training::{Dropout, mask, ops};
 
 /// A way through a transformer.
 #[derive(Debug)]
@@ -54,11 +54,29 @@ impl Pass<'_> {
         }
     }
 
-    pub(super) fn softmax(&self, scores: &Tensor) -> candle_core::Result<Tensor> {
-        match self {
-            Self::Inference => softmax_last_dim(scores),
-            Self::Learning(_) if scores.device().is_cpu() => ops::softmax(scores),
-            Self::Learning(_) => candle_nn::ops::softmax(scores, D::Minus1),
+    /// How much of each value a query takes: the softmax of scores `[texts, heads, queries, keys]`, multiplied by
+    /// `scale` and with biases added.
+    pub(super) fn attention_weights(
+        &self,
+        scores: &Tensor,
+        scale: f32,
+        biases: &[Tensor],
+    ) -> candle_core::Result<Tensor> {
+        let omissions = match self {
+            Self::Inference => {
+                let scores = (scores * f64::from(scale))?;
+                let add = |scores: Tensor, bias: &Tensor| scores.broadcast_add(bias);
+                return softmax_last_dim(&biases.iter().try_fold(scores, add)?);
+            }
+            Self::Learning(dropout) => dropout.and_then(Dropout::of_attention),
+        };
+        if scores.device().is_cpu() {
+            return ops::attention_weights(scores, scale, biases, omissions);
+        }
+        let weights = ops::attention_weights_by_tensors(scores, scale, biases)?;
+        match omissions {
+            Some(omissions) => &weights * mask(&weights, omissions)?,
+            None => Ok(weights),
         }
     }
 
@@ -80,14 +98,6 @@ impl Pass<'_> {
         match self {
             Self::Inference | Self::Learning(None) => Ok(states),
             Self::Learning(Some(dropout)) => dropout.of_states(states),
-        }
-    }
-
-    /// Leaves out some weights of attention.
-    pub(super) fn drop_attention(&self, weights: Tensor) -> candle_core::Result<Tensor> {
-        match self {
-            Self::Inference | Self::Learning(None) => Ok(weights),
-            Self::Learning(Some(dropout)) => dropout.of_attention(weights),
         }
     }
 }

@@ -1,17 +1,19 @@
 //! Operations with derivatives in one step, on a CPU. candle makes them of many, each of which writes a whole
 //! tensor, and its products use fewer of the instructions that the CPU has.
 
+mod attention_weights;
+mod dropout;
 mod gelu;
 mod layer_norm;
 mod linear;
-mod softmax;
 
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 
+pub(crate) use attention_weights::{attention_weights, attention_weights_by_tensors};
+pub(crate) use dropout::{Omissions, dropout};
 pub(crate) use gelu::gelu;
 pub(crate) use layer_norm::layer_norm;
 pub(crate) use linear::linear;
-pub(crate) use softmax::softmax;
 
 /// Rows that a thread takes at once.
 const ROWS: usize = 64;
