@@ -8,6 +8,9 @@ const MAX_PADDED_TOKENS: usize = 4096;
 /// Texts of one forward pass.
 const MAX_TEXTS: usize = 64;
 
+/// Tokens of a batch, padding included, up to which shorter texts are in it as well.
+const MIN_CLOSE_TOKENS: usize = 256;
+
 /// Places of texts that are encoded together.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Batch {
@@ -20,15 +23,33 @@ pub(crate) fn plan(texts: &[&TokenizedText]) -> Vec<Batch> {
     plan_lengths(&lengths)
 }
 
-/// The same of their lengths.
-pub(crate) fn plan_lengths(lengths: &[usize]) -> Vec<Batch> {
+fn plan_lengths(lengths: &[usize]) -> Vec<Batch> {
+    grouped(lengths, |_, _, _| true)
+}
+
+/// The same for passes that pay for padding as for tokens: texts are about as long as the longest of their batch,
+/// except in batches so small that another one would cost more.
+pub(crate) fn plan_closely(lengths: &[usize]) -> Vec<Batch> {
+    grouped(lengths, |longest, length, texts| {
+        length * 8 >= longest * 7 || texts * longest < MIN_CLOSE_TOKENS
+    })
+}
+
+/// Batches of texts in the order of their lengths, the longest first. `belongs` says of the longest of a batch,
+/// another length and how many texts there are whether a text of that length is to be one more.
+fn grouped(lengths: &[usize], belongs: impl Fn(usize, usize, usize) -> bool) -> Vec<Batch> {
     let mut places: Vec<usize> = (0..lengths.len()).collect();
     places.sort_by_key(|place| std::cmp::Reverse(lengths[*place]));
     let mut batches: Vec<Batch> = Vec::new();
     let mut longest = 0;
     for place in places {
         match batches.last_mut() {
-            Some(batch) if fits(batch.places.len() + 1, longest) => batch.places.push(place),
+            Some(batch)
+                if fits(batch.places.len() + 1, longest)
+                    && belongs(longest, lengths[place], batch.places.len()) =>
+            {
+                batch.places.push(place);
+            }
             _ => {
                 longest = lengths[place];
                 batches.push(Batch {
@@ -67,6 +88,23 @@ mod tests {
                 .unwrap();
             assert!(fits(batch.places.len(), longest));
         }
+    }
+
+    #[test]
+    fn a_close_plan_loses_little_to_padding() {
+        let lengths: Vec<usize> = (0..500).map(|n| 3 + n * n * 7919 % 97).collect();
+        let padded = |batches: &[Batch]| -> usize {
+            let padded = batches.iter();
+            let padded = padded.map(|batch| batch.places.len() * lengths[batch.places[0]]);
+            padded.sum()
+        };
+        let close = plan_closely(&lengths);
+        let mut seen: Vec<usize> = close.iter().flat_map(|it| it.places.clone()).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..500).collect::<Vec<_>>());
+        let tokens: usize = lengths.iter().sum();
+        assert!(padded(&close) < tokens * 115 / 100);
+        assert!(padded(&close) < padded(&plan_lengths(&lengths)));
     }
 
     #[test]

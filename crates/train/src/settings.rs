@@ -67,7 +67,7 @@ impl Default for Settings {
             loss: None,
             epochs: 1,
             batch_size: 32,
-            max_pass_bytes: 1 << 30,
+            max_pass_bytes: 3 << 29,
             mini_batch_size: None,
             lora_rank: None,
             lora_alpha: None,

@@ -39,12 +39,12 @@ pub(super) fn parts(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::plan_lengths;
+    use crate::batch::plan_closely;
 
     #[test]
     fn every_text_is_in_one_part_within_both_bounds() {
         let lengths: Vec<usize> = (0..300).map(|n| 3 + n * 7919 % 120).collect();
-        let batches = plan_lengths(&lengths);
+        let batches = plan_closely(&lengths);
         let of = |texts, bytes| parts(&batches, &lengths, texts, bytes, |length| length as u64);
         for (max_texts, max_bytes) in [(300, 2_000), (20, 1_000_000), (7, 300), (300, 50)] {
             let parts = of(max_texts, max_bytes);

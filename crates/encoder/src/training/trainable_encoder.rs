@@ -137,7 +137,7 @@ impl TrainableEncoder {
             (longest * self.backbone.values_kept(longest) * size_of::<f32>()) as u64
         };
         let lengths: Vec<usize> = texts.iter().map(|text| text.tokens_kept()).collect();
-        let batches = batch::plan_lengths(&lengths);
+        let batches = batch::plan_closely(&lengths);
         parts::parts(&batches, &lengths, max_texts, max_bytes, bytes_of)
     }
 
@@ -180,7 +180,8 @@ impl TrainableEncoder {
     ) -> Result<Tensor, Error> {
         let (mut vectors, mut order) = (Vec::new(), vec![0_u32; texts.len()]);
         let mut place_of_next = 0;
-        for Batch { places } in batch::plan(texts) {
+        let lengths: Vec<usize> = texts.iter().map(|text| text.tokens_kept()).collect();
+        for Batch { places } in batch::plan_closely(&lengths) {
             let batch: Vec<&TokenizedText> = places.iter().map(|place| texts[*place]).collect();
             vectors.push(self.encode_batch(&batch, &Pass::Learning(dropout))?);
             for place in places {
