@@ -1,21 +1,10 @@
 //! Ending long work before it is done.
 
-use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::Error;
-
-/// How long work runs before it lets others have the core. Linux would give it the whole time until the next tick of
-/// its clock, 4 ms, and a search that finds both cores busy waits for several such ticks, one after another.
-const TURN: Duration = Duration::from_micros(300);
-
-thread_local! {
-    /// When the present thread has last let others have the core.
-    static TURN_BEGAN: Cell<Option<Instant>> = const { Cell::new(None) };
-}
+use crate::{Error, turn};
 
 /// Tells long work to end. It is told once; clones are one.
 #[derive(Debug, Clone, Default)]
@@ -48,7 +37,7 @@ impl Cancel {
     /// # Errors
     /// [`Error::Cancelled`] when it is to end.
     pub fn check(&self) -> Result<(), Error> {
-        give_way();
+        turn::give_way(Arc::as_ptr(&self.0) as usize);
         match self.is_cancelled() {
             true => Err(Error::Cancelled),
             false => Ok(()),
@@ -68,18 +57,6 @@ impl Cancel {
     }
 }
 
-/// Lets others have the core when the present thread has run for a while since it last did.
-fn give_way() {
-    let now = Instant::now();
-    match TURN_BEGAN.get() {
-        Some(began) if now.duration_since(began) < TURN => {}
-        _ => {
-            thread::yield_now();
-            TURN_BEGAN.set(Some(now));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,7 +66,7 @@ mod tests {
         let cancel = Cancel::default();
         assert!(!cancel.wait(Duration::from_millis(1)));
         let clone = cancel.clone();
-        thread::scope(|scope| {
+        std::thread::scope(|scope| {
             let waiting = scope.spawn(|| cancel.wait(Duration::from_secs(60)));
             clone.cancel();
             assert!(waiting.join().unwrap());

@@ -43,6 +43,7 @@ mod snapshots;
 mod store;
 mod successor;
 mod temporary_file;
+mod turn;
 mod vectors;
 mod watch;
 mod workers;

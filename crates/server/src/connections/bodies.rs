@@ -19,10 +19,6 @@ use crate::metrics::{self, ConnectionEnd};
 /// beyond the end of the request.
 const MAX_PIECE_BYTES: usize = 8 << 10;
 
-/// Bytes of a body that are taken before other requests of the same thread have their turn: a body that comes
-/// over a fast network is copied for as long as there is more of it.
-const MAX_TURN_BYTES: usize = 256 << 10;
-
 /// The service waited long enough for a request's body.
 #[derive(Debug, thiserror::Error)]
 #[error("the body came more slowly than server.min_body_bytes_per_second")]
@@ -38,8 +34,6 @@ pub(super) struct PacedBody {
     /// need its place.
     is_bound: bool,
     patience: Pin<Box<Sleep>>,
-    /// What has been taken since others had their turn.
-    turn_bytes: usize,
 }
 
 impl PacedBody {
@@ -55,7 +49,6 @@ impl PacedBody {
             limit,
             is_bound,
             patience: Box::pin(tokio::time::sleep(limit.window)),
-            turn_bytes: 0,
         }
     }
 
@@ -85,11 +78,6 @@ impl HttpBody for PacedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if self.turn_bytes >= MAX_TURN_BYTES {
-            self.turn_bytes = 0;
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
             let error = ready!(self.poll_patience(context));
             return Poll::Ready(Some(Err(error.into())));
@@ -97,9 +85,7 @@ impl HttpBody for PacedBody {
         let data = frame
             .as_ref()
             .and_then(|frame| frame.as_ref().ok()?.data_ref());
-        let bytes = data.map_or(0, Bytes::len);
-        self.connection.has_received(bytes);
-        self.turn_bytes += bytes;
+        self.connection.has_received(data.map_or(0, Bytes::len));
         if frame.is_none() || self.body.is_end_stream() {
             self.connection.complete_request();
         }
