@@ -79,7 +79,7 @@ fn a_model_learns_and_its_folder_opens_everywhere() {
         "--batch-size",
         "8",
         "--learning-rate",
-        "0.005",
+        "0.003",
         "--held-out",
         "0.2",
     ];
