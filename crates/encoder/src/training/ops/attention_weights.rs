@@ -4,6 +4,7 @@ use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, bail}
 use rayon::prelude::*;
 
 use super::dropout::Omissions;
+use super::power_of_e::power_of_e;
 use super::{values, with};
 
 /// The softmax over the last dimension of scores `[texts, heads, queries, keys]`, each multiplied by `scale` and
@@ -102,12 +103,11 @@ impl AttentionWeights {
                     .for_each(|(value, bias)| *value += bias);
             }
             let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let mut sum = 0.0;
             for value in row.iter_mut() {
-                *value = (*value - largest).exp();
-                sum += *value;
+                *value = power_of_e(*value - largest);
             }
-            row.iter_mut().for_each(|value| *value /= sum);
+            let scale = 1.0 / row.iter().sum::<f32>();
+            row.iter_mut().for_each(|value| *value *= scale);
         }
     }
 

@@ -6,6 +6,7 @@ mod dropout;
 mod gelu;
 mod layer_norm;
 mod linear;
+mod power_of_e;
 
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 
