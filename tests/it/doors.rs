@@ -131,6 +131,7 @@ fn browsers_are_told_to_load_nothing_and_frame_nothing() {
     for path in [
         "/",
         "/page.js",
+        "/generations.js",
         "/page.css",
         "/docs/",
         "/docs/swagger-ui.css",

@@ -7,9 +7,11 @@
     reason = "helpers of tests fail tests"
 )]
 
+mod aliases;
 mod answers;
 mod bad_input;
 mod collections;
+mod comparison;
 mod compatible;
 mod connections;
 mod damage;
@@ -24,11 +26,13 @@ mod explanations;
 mod feedback;
 mod files;
 mod filters;
+mod generation_trouble;
 mod generations;
 mod house_rules;
 mod http2;
 mod jobs;
 mod kill;
+mod kill_generations;
 mod kill_mixed;
 mod memory;
 mod modes;

@@ -1,5 +1,7 @@
 //! A running service, spoken to over HTTP.
 
+mod jobs;
+
 use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -246,15 +248,6 @@ impl Service {
     pub(crate) fn delete(&self, route: &str) -> Result<(), ServiceError> {
         let delete = self.agent.delete(self.collection_url(route));
         self.checked(delete.call()).map(drop)
-    }
-
-    /// What is known of a job.
-    ///
-    /// # Errors
-    /// When the service refuses, or its answer is not JSON.
-    pub(crate) fn job(&self, id: &str) -> Result<Value> {
-        let get = self.agent.get(format!("{}/jobs/{id}", self.url));
-        self.json(self.checked(get.call())?)
     }
 
     /// Makes the collection if it is not there.

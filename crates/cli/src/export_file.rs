@@ -42,6 +42,9 @@ pub(crate) struct Head {
     /// What becomes of documents that resemble others; exports of older services do not say.
     #[serde(default)]
     pub(crate) on_duplicate: DuplicateSetting,
+    /// How many queries are kept; exports of older services do not say.
+    #[serde(default)]
+    pub(crate) keep_queries: u32,
 }
 
 /// What becomes of documents that resemble others, as the service writes it.
@@ -233,6 +236,7 @@ impl Head {
             lexical: self.lexical,
             words: self.words()?,
             on_duplicate: self.on_duplicate.checked()?,
+            keep_queries: self.keep_queries,
         })
     }
 

@@ -32,30 +32,53 @@ pub fn scores(
     judgements: &BTreeMap<String, HashMap<String, i64>>,
     runs: &HashMap<String, Run>,
 ) -> Scores {
-    let mut sums = [0.0; 4];
-    let mut queries = 0;
-    for (query, judged) in judgements {
-        if judged.values().all(|relevance| *relevance <= 0) {
-            continue;
-        }
-        queries += 1;
-        let ranked = ranked(runs.get(query).map(Vec::as_slice).unwrap_or_default());
-        let own = [
-            ndcg(judged, &ranked, 10),
-            reciprocal_rank(judged, &ranked, 10),
-            recall(judged, &ranked, 10),
-            recall(judged, &ranked, 100),
-        ];
-        sums.iter_mut().zip(own).for_each(|(sum, own)| *sum += own);
+    let of_queries = judgements.iter().filter_map(|(query, judged)| {
+        let run = runs.get(query).map(Vec::as_slice);
+        query_scores(judged, run.unwrap_or_default())
+    });
+    Scores::mean(of_queries)
+}
+
+/// Figures of one query; `None` without a relevant document, since nothing could be found for it.
+pub fn query_scores(judged: &HashMap<String, i64>, run: &[(String, f64)]) -> Option<Scores> {
+    if judged.values().all(|relevance| *relevance <= 0) {
+        return None;
     }
-    let [ndcg_at_10, mrr_at_10, recall_at_10, recall_at_100] =
-        sums.map(|sum| sum / f64::from(queries.max(1)));
-    Scores {
-        queries: queries as usize,
-        ndcg_at_10,
-        mrr_at_10,
-        recall_at_10,
-        recall_at_100,
+    let ranked = ranked(run);
+    Some(Scores {
+        queries: 1,
+        ndcg_at_10: ndcg(judged, &ranked, 10),
+        mrr_at_10: reciprocal_rank(judged, &ranked, 10),
+        recall_at_10: recall(judged, &ranked, 10),
+        recall_at_100: recall(judged, &ranked, 100),
+    })
+}
+
+impl Scores {
+    /// Means over queries, each of which counts once; zeros of none.
+    pub fn mean(of_queries: impl IntoIterator<Item = Self>) -> Self {
+        let (mut queries, mut sums) = (0, [0.0; 4]);
+        for one in of_queries {
+            queries += one.queries;
+            let weight = one.queries as f64;
+            let own = [
+                one.ndcg_at_10,
+                one.mrr_at_10,
+                one.recall_at_10,
+                one.recall_at_100,
+            ];
+            let pairs = sums.iter_mut().zip(own);
+            pairs.for_each(|(sum, own)| *sum += weight * own);
+        }
+        let count = queries.max(1) as f64;
+        let [ndcg_at_10, mrr_at_10, recall_at_10, recall_at_100] = sums.map(|sum| sum / count);
+        Self {
+            queries,
+            ndcg_at_10,
+            mrr_at_10,
+            recall_at_10,
+            recall_at_100,
+        }
     }
 }
 

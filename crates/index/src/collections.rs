@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use crate::aliases::{AliasError, Aliases};
 use crate::clock::now_ms;
 use crate::collection::{Collection, CollectionLoader};
 use crate::drops::Drops;
@@ -33,6 +34,7 @@ pub(crate) struct Collections {
     /// Held while collections are made or deleted.
     changing: Mutex<()>,
     pub(crate) loader: CollectionLoader,
+    pub(crate) aliases: Aliases,
     drops: Drops,
     default_settings: CollectionSettings,
     max_collections: usize,
@@ -50,6 +52,7 @@ impl Collections {
         let collections = Self {
             by_name: RwLock::new(by_name),
             changing: Mutex::new(()),
+            aliases: Aliases::open(&loader.store, options.max_aliases)?,
             drops: Drops::new(Arc::clone(&loader.store), loader.folders.clone())?,
             loader,
             default_settings: options.default_settings,
@@ -62,11 +65,9 @@ impl Collections {
         Ok(collections)
     }
 
+    /// The collection of a name, or of an alias.
     pub(crate) fn get(&self, name: &str) -> Result<Arc<Collection>, Error> {
-        let found = self.read().get(name).map(|named| Arc::clone(&named.active));
-        found.ok_or_else(|| Error::CollectionNotFound {
-            name: name.to_owned(),
-        })
+        Ok(self.named(name)?.active)
     }
 
     /// All collections, ordered by name.
@@ -107,6 +108,7 @@ impl Collections {
         settings.check()?;
         self.loader.store.check_writable()?;
         let changing = self.lock_changes();
+        self.check_no_alias(name, "DELETE /aliases/{alias} frees the name")?;
         let existing = self.named(name).ok();
         if let Some(collection) = existing.as_ref().map(|named| &named.active) {
             let (before, made_by) = (collection.settings(), collection.encoder());
@@ -143,7 +145,7 @@ impl Collections {
                 max_collections: self.max_collections,
             });
         }
-        let collection = self.replace(&changing, name, existing.as_ref(), *settings, encoder)?;
+        let collection = self.replace(&changing, name, existing, *settings, encoder)?;
         Ok((collection, PutOutcome::Created))
     }
 
@@ -151,17 +153,24 @@ impl Collections {
     pub(crate) fn delete(&self, name: &str) -> Result<(), Error> {
         self.loader.store.check_writable()?;
         let changing = self.lock_changes();
+        self.check_no_alias(name, "DELETE /aliases/{alias} deletes it")?;
         let collection = self.named(name)?;
         if name == DEFAULT_COLLECTION {
             let (settings, encoder) = (self.default_settings, &self.loader.encoder);
-            self.replace(&changing, name, Some(&collection), settings, encoder)?;
+            self.replace(&changing, name, Some(collection), settings, encoder)?;
             return Ok(());
+        }
+        if let Some(alias) = self.aliases.of(name) {
+            return Err(Error::Alias(AliasError::StandsFor {
+                name: name.to_owned(),
+                alias,
+            }));
         }
         let mut batch = WriteBatch::freeing_room();
         batch.remove(&Key::collection(name));
         let feedback = self.retire(name, &collection, batch)?;
         self.write().remove(name);
-        self.clear(&collection, feedback);
+        self.release(collection, feedback);
         Ok(())
     }
 
@@ -171,7 +180,7 @@ impl Collections {
         &self,
         _changing: &MutexGuard<'_, ()>,
         name: &str,
-        old: Option<&NamedCollection>,
+        old: Option<NamedCollection>,
         settings: CollectionSettings,
         encoder: &CollectionEncoder,
     ) -> Result<Arc<Collection>, Error> {
@@ -185,13 +194,13 @@ impl Collections {
         let family = Arc::default();
         let collection = self.loader.load(name.to_owned(), &record, &family)?;
         family.join(collection.writer(), || Ok(()))?;
-        let mut batch = match old {
+        let mut batch = match &old {
             Some(_) => WriteBatch::freeing_room(),
             None => WriteBatch::default(),
         };
         batch.put(&Key::next_collection(), (id.0 + 1).to_le_bytes().to_vec());
         batch.put(&Key::collection(name), record.to_bytes());
-        let feedback = match old {
+        let feedback = match &old {
             Some(old) => self.retire(name, old, batch)?,
             None => self.commit(batch).map(|()| None)?,
         };
@@ -200,7 +209,7 @@ impl Collections {
             NamedCollection::new(Arc::clone(&collection), family),
         );
         if let Some(old) = old {
-            self.clear(old, feedback);
+            self.release(old, feedback);
         }
         Ok(collection)
     }
@@ -224,10 +233,14 @@ impl Collections {
         Ok(feedback)
     }
 
-    /// Removes what a collection that is no more has left.
-    fn clear(&self, old: &NamedCollection, feedback: Option<CollectionId>) {
-        old.all()
-            .for_each(|generation| self.drops.clear(&generation));
+    /// Removes what a collection that is no more has left, once nobody reads it.
+    fn release(&self, gone: NamedCollection, feedback: Option<CollectionId>) {
+        let generations: Vec<_> = gone.all().collect();
+        // Handles that nobody reads by.
+        drop(gone);
+        generations
+            .into_iter()
+            .for_each(|generation| self.drops.release(generation));
         if let Some(number) = feedback {
             self.drops.clear_number(number);
         }

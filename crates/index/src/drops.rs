@@ -15,6 +15,8 @@ pub(crate) struct Drops {
     store: Arc<Store>,
     folders: SegmentFolders,
     pending: Mutex<Vec<CollectionId>>,
+    /// Those that somebody still reads, who is to find what was there when he began.
+    held: Mutex<Vec<Arc<Collection>>>,
 }
 
 impl Drops {
@@ -32,17 +34,26 @@ impl Drops {
             store,
             folders,
             pending: Mutex::new(pending),
+            held: Mutex::default(),
         })
+    }
+
+    /// Removes everything of a collection that has been retired, once nobody reads it any more.
+    pub(crate) fn release(&self, collection: Arc<Collection>) {
+        match is_unused(&collection) {
+            true => self.clear(&collection),
+            false => lock(&self.held).push(collection),
+        }
     }
 
     /// Removes everything of a collection that has been retired. What cannot be removed now is
     /// removed later.
-    pub(crate) fn clear(&self, collection: &Collection) {
+    fn clear(&self, collection: &Collection) {
         let outcome = collection.writer().remove_segments().map_err(Error::from);
         let outcome = outcome.and_then(|()| sweep(&self.store, collection.id(), &|| true));
         if let Err(error) = outcome {
             tracing::warn!(collection = collection.name(), %error, "a deleted collection still takes up room; removing it is tried again");
-            self.lock().push(collection.id());
+            lock(&self.pending).push(collection.id());
         }
     }
 
@@ -50,19 +61,28 @@ impl Drops {
     pub(crate) fn clear_number(&self, number: CollectionId) {
         if let Err(error) = self.clear_by_id(number, &|| true) {
             tracing::warn!(number = number.0, %error, "deleted feedback still takes up room; removing it is tried again");
-            self.lock().push(number);
+            lock(&self.pending).push(number);
         }
+    }
+
+    /// Removes what nobody reads any more.
+    fn clear_unused(&self) {
+        let unused: Vec<_> = lock(&self.held)
+            .extract_if(.., |collection| is_unused(collection))
+            .collect();
+        unused.iter().for_each(|collection| self.clear(collection));
     }
 
     /// Tries again what could not be removed before, as long as `goes_on` says so. Returns whether nothing is
     /// left.
     pub(crate) fn retry(&self, goes_on: impl Fn() -> bool) -> bool {
-        let pending = self.lock().clone();
+        self.clear_unused();
+        let pending = lock(&self.pending).clone();
         for id in pending {
             match self.clear_by_id(id, &goes_on) {
                 Ok(false) => return false,
                 Ok(true) => {
-                    self.lock().retain(|other| *other != id);
+                    lock(&self.pending).retain(|other| *other != id);
                     tracing::info!(number = id.0, "a deleted collection takes up no more room");
                 }
                 Err(error) => {
@@ -78,10 +98,20 @@ impl Drops {
         self.folders.of(id).remove()?;
         sweep(&self.store, id, goes_on)
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Vec<CollectionId>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Whether nobody has a handle of a collection but whoever asks. A writer has one of the reader.
+fn is_unused(collection: &Arc<Collection>) -> bool {
+    let (reader, writer) = (collection.reader(), collection.writer());
+    (
+        Arc::strong_count(collection),
+        Arc::strong_count(reader),
+        Arc::strong_count(writer),
+    ) == (1, 2, 1)
+}
+
+fn lock<T>(list: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -120,5 +150,46 @@ mod tests {
         assert_eq!(store.scan(&range()).count(), 0);
         let outcome: Result<_, Error> = mine.reader().get("x");
         assert!(outcome.unwrap().is_none());
+    }
+
+    #[test]
+    fn who_reads_a_collection_that_is_deleted_finds_what_was_there_when_he_began() {
+        let folder = tempfile::tempdir().unwrap();
+        let encoder = EncoderIdentity {
+            id: "e".to_owned(),
+            name: "n".to_owned(),
+            dimensions: 2,
+        };
+        let index = Index::open(folder.path(), &encoder, &IndexOptions::default()).unwrap();
+        let settings = CollectionSettings::default();
+        let (mine, _) = index.put_collection("mine", &settings).unwrap();
+        let write = crate::DocumentWrite {
+            draft: crate::DocumentDraft {
+                id: "x".to_owned(),
+                title: None,
+                text: "x".to_owned(),
+                metadata: crate::Metadata::new(),
+            },
+            passages: Some(vec![crate::NewPassage {
+                start: 0,
+                end: 1,
+                vector: vec![1.0, 0.0],
+            }]),
+        };
+        mine.writer().upsert(&[write]).unwrap();
+        let reader = std::sync::Arc::clone(mine.reader());
+        drop(mine);
+        index.delete_collection("mine").unwrap();
+        assert!(reader.get("x").unwrap().is_some());
+        let found = reader
+            .search(&[1.0, 0.0], &crate::SearchOptions::default())
+            .unwrap();
+        assert_eq!(found.hits.len(), 1);
+        let drops = index.collections.drops();
+        assert!(drops.retry(|| true));
+        assert_eq!(index.store().scan(&super::KeyRange::dropped()).count(), 1);
+        drop(reader);
+        assert!(drops.retry(|| true));
+        assert_eq!(index.store().scan(&super::KeyRange::dropped()).count(), 0);
     }
 }

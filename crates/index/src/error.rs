@@ -53,6 +53,9 @@ pub enum Error {
         /// The limit.
         max_bytes: usize,
     },
+    /// An alias cannot be made, or does not allow what is to be done.
+    #[error(transparent)]
+    Alias(#[from] crate::AliasError),
     /// The document changed since the write was planned; plan again.
     #[error("the document {id:?} changed while it was being written")]
     Stale {
@@ -270,6 +273,14 @@ pub enum Error {
     ScoreSetting {
         /// What was given.
         min_score: f32,
+    },
+    /// A collection is to keep more queries than it may.
+    #[error("keep_queries is {value}; 0 to {max} are allowed")]
+    KeptQueries {
+        /// What was given.
+        value: u32,
+        /// The limit.
+        max: u32,
     },
     /// A size of passages is out of its range.
     #[error("{field} is {value}; {min} to {max} are allowed")]

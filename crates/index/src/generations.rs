@@ -24,6 +24,12 @@ const DISK_BYTES_PER_BYTE: u64 = 4;
 /// What a passage takes beside its vector, and its graph.
 const PASSAGE_BYTES: u64 = 512;
 
+/// What a document takes beside its body.
+const DOCUMENT_BYTES: u64 = 256;
+/// Documents whose size is looked at before room is asked for, and bytes of them.
+const SAMPLED_DOCUMENTS: usize = 200;
+const MAX_SAMPLED_BYTES: usize = 1 << 20;
+
 /// A generation of a collection.
 #[derive(Debug, Clone)]
 pub struct Generation {
@@ -117,8 +123,11 @@ impl NamedCollection {
 }
 
 impl Collections {
+    /// What has a name, or what the alias of this name stands for.
     pub(crate) fn named(&self, name: &str) -> Result<NamedCollection, Error> {
         let found = self.read().get(name).cloned();
+        // A collection is there for as long as an alias stands for it.
+        let found = found.or_else(|| self.read().get(&self.aliases.target(name)?).cloned());
         found.ok_or_else(|| Error::CollectionNotFound {
             name: name.to_owned(),
         })
@@ -147,6 +156,7 @@ impl Collections {
         settings.check()?;
         self.loader.store.check_writable()?;
         let _changing = self.lock_changes();
+        let name = &*self.resolve(name);
         let mut named = self.named(name)?;
         if named.others.len() + 1 >= MAX_GENERATIONS {
             return Err(Error::TooManyGenerations {
@@ -154,8 +164,9 @@ impl Collections {
                 max_generations: MAX_GENERATIONS,
             });
         }
-        let vector_bytes = encoder.identity.dimensions as u64 * size_of::<f32>() as u64;
-        let bytes = named.active.stats().passages * (vector_bytes + PASSAGE_BYTES);
+        let stats = named.active.stats();
+        let passages = passage_bytes(stats.passages, encoder.identity.dimensions);
+        let bytes = passages.saturating_add(stats.documents * document_bytes(&named.active)?);
         self.loader
             .store
             .check_room(bytes.saturating_mul(DISK_BYTES_PER_BYTE))?;
@@ -186,12 +197,13 @@ impl Collections {
     /// Marks a generation as ready when it holds every document. Returns whether it does.
     fn finish_generation(&self, name: &str, number: u32) -> Result<bool, Error> {
         let _changing = self.lock_changes();
+        let name = &*self.resolve(name);
         let mut named = self.named(name)?;
         if named.number == number {
             return Ok(true);
         }
         let place = place(name, &named, number)?;
-        if named.others[place].state != GenerationState::Filling {
+        if !named.others[place].state.lacks_documents() {
             return Ok(true);
         }
         named.others[place].state = GenerationState::Ready;
@@ -204,26 +216,43 @@ impl Collections {
         })
     }
 
-    fn activate_generation(&self, name: &str, number: u32) -> Result<(), Error> {
+    /// Lets a generation that is being filled pause, or go on. One that holds every document stays as it is.
+    fn set_filling(&self, name: &str, number: u32, to: GenerationState) -> Result<(), Error> {
         let _changing = self.lock_changes();
+        let name = &*self.resolve(name);
         let mut named = self.named(name)?;
         if named.number == number {
             return Ok(());
         }
         let place = place(name, &named, number)?;
-        if named.others[place].state == GenerationState::Filling {
+        let before = named.others[place].state;
+        if before == to || !before.lacks_documents() {
+            return Ok(());
+        }
+        named.others[place].state = to;
+        self.exchange(name, WriteBatch::default(), named, |batch| {
+            self.commit(batch)
+        })
+    }
+
+    fn activate_generation(&self, name: &str, number: u32) -> Result<(), Error> {
+        let _changing = self.lock_changes();
+        let name = &*self.resolve(name);
+        let mut named = self.named(name)?;
+        if named.number == number {
+            return Ok(());
+        }
+        let place = place(name, &named, number)?;
+        if named.others[place].state.lacks_documents() {
             return Err(Error::GenerationState {
                 name: name.to_owned(),
                 number,
-                reason: "is still being filled, and lacks documents",
+                reason: "has not been filled yet, and lacks documents",
             });
         }
         let next = named.others.remove(place).collection;
-        // Of all settings, this one may have changed since the generation was made.
-        let settings = CollectionSettings {
-            on_duplicate: named.active.settings().on_duplicate,
-            ..next.settings()
-        };
+        // These may have changed since the generation was made.
+        let settings = next.settings().with_changeable(&named.active.settings());
         let encoder = next.encoder();
         let mut batch = WriteBatch::default();
         let record = next.record_with(settings, &encoder);
@@ -245,6 +274,7 @@ impl Collections {
     fn delete_generation(&self, name: &str, number: u32) -> Result<(), Error> {
         self.loader.store.check_writable()?;
         let _changing = self.lock_changes();
+        let name = &*self.resolve(name);
         let mut named = self.named(name)?;
         if named.number == number {
             return Err(Error::GenerationState {
@@ -261,9 +291,28 @@ impl Collections {
         self.exchange(name, batch, named, |batch| {
             family.retire(&[gone.id()], || self.commit(batch))
         })?;
-        self.drops().clear(&gone);
+        self.drops().release(gone);
         Ok(())
     }
+}
+
+/// Bytes of vectors and of what is indexed of them.
+fn passage_bytes(passages: u64, dimensions: usize) -> u64 {
+    let vector_bytes = dimensions as u64 * size_of::<f32>() as u64;
+    passages.saturating_mul(vector_bytes + PASSAGE_BYTES)
+}
+
+/// Bytes of a document as it is stored, as a mean over the first ones: each generation has all texts.
+fn document_bytes(collection: &Collection) -> Result<u64, Error> {
+    let reader = collection.reader();
+    let sample = reader.list_whole(None, SAMPLED_DOCUMENTS, MAX_SAMPLED_BYTES, false)?;
+    let bytes = sample.iter().map(|(document, _)| {
+        let metadata = serde_json::to_string(&document.metadata).unwrap_or_default();
+        let title = document.title.as_ref().map_or(0, String::len);
+        document.text.len() + title + metadata.len()
+    });
+    let bytes: usize = bytes.sum();
+    Ok((bytes / sample.len().max(1)) as u64 + DOCUMENT_BYTES)
 }
 
 fn place(name: &str, named: &NamedCollection, number: u32) -> Result<usize, Error> {
@@ -320,11 +369,30 @@ impl Index {
         self.collections.finish_generation(name, number)
     }
 
+    /// Says that a generation is not filled any more until [`Self::resume_generation`]. One that holds every document
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// When there is no such generation, or the store fails.
+    pub fn pause_generation(&self, name: &str, number: u32) -> Result<(), Error> {
+        let to = GenerationState::Paused;
+        self.collections.set_filling(name, number, to)
+    }
+
+    /// Says that a generation that was paused is filled again. One that holds every document stays as it is.
+    ///
+    /// # Errors
+    /// When there is no such generation, or the store fails.
+    pub fn resume_generation(&self, name: &str, number: u32) -> Result<(), Error> {
+        let to = GenerationState::Filling;
+        self.collections.set_filling(name, number, to)
+    }
+
     /// Lets reads see a generation. The one before is kept and written to. Reads that have begun go on
     /// with what they began with.
     ///
     /// # Errors
-    /// When there is no such generation, or [`Error::GenerationState`] while it is being filled.
+    /// When there is no such generation, or [`Error::GenerationState`] while it lacks documents.
     pub fn activate_generation(&self, name: &str, number: u32) -> Result<(), Error> {
         self.collections.activate_generation(name, number)
     }
@@ -335,5 +403,45 @@ impl Index {
     /// When there is none, or [`Error::GenerationState`] for the active one.
     pub fn delete_generation(&self, name: &str, number: u32) -> Result<(), Error> {
         self.collections.delete_generation(name, number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        DocumentDraft, DocumentWrite, EncoderIdentity, IndexOptions, Metadata, NewPassage,
+    };
+
+    #[test]
+    fn room_is_asked_for_texts_and_for_vectors_of_the_new_length() {
+        assert_eq!(passage_bytes(10, 768), 10 * (3072 + PASSAGE_BYTES));
+        let folder = tempfile::tempdir().unwrap();
+        let encoder = EncoderIdentity {
+            id: "one".to_owned(),
+            name: "m".to_owned(),
+            dimensions: 2,
+        };
+        let index = Index::open(folder.path(), &encoder, &IndexOptions::default()).unwrap();
+        let collection = index.collection("default").unwrap();
+        assert_eq!(document_bytes(&collection).unwrap(), DOCUMENT_BYTES);
+        let write = |id: &str, bytes| DocumentWrite {
+            draft: DocumentDraft {
+                id: id.to_owned(),
+                title: None,
+                text: "x".repeat(bytes),
+                metadata: Metadata::new(),
+            },
+            passages: Some(vec![NewPassage {
+                start: 0,
+                end: bytes,
+                vector: vec![1.0, 0.0],
+            }]),
+        };
+        let writes = [write("a", 1000), write("b", 3000)];
+        collection.writer().upsert(&writes).unwrap();
+        // Empty metadata is {}.
+        let expected = 2000 + 2 + DOCUMENT_BYTES;
+        assert_eq!(document_bytes(&collection).unwrap(), expected);
     }
 }

@@ -19,7 +19,10 @@ use crate::snapshots::{SnapshotFolder, SnapshotInfo};
 use crate::store::{Store, check_format};
 use crate::successor::STORE_FOLDER;
 use crate::watch::Watch;
-use crate::{Cancel, CollectionSettings, Error, IndexOptions, Progress};
+use crate::{Cancel, CollectionSettings, Error, IndexOptions, Progress, Writer};
+
+/// Times a generation may be exchanged and deleted under a change.
+const MAX_EXCHANGES: usize = 5;
 
 /// One data folder, open.
 #[derive(Debug)]
@@ -112,6 +115,25 @@ impl Index {
     /// When there is none.
     pub fn collection(&self, name: &str) -> Result<Arc<Collection>, Error> {
         self.collections.get(name)
+    }
+
+    /// Changes a collection by its active generation. When that is exchanged and deleted before the change is made, the
+    /// next one is changed.
+    ///
+    /// # Errors
+    /// When there is no such collection, or what `change` returns.
+    pub fn change<T>(
+        &self,
+        name: &str,
+        change: impl Fn(&Writer) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        for _ in 1..MAX_EXCHANGES {
+            match change(self.collection(name)?.writer()) {
+                Err(Error::CollectionNotFound { .. }) => {}
+                outcome => return outcome,
+            }
+        }
+        change(self.collection(name)?.writer())
     }
 
     /// All collections, ordered by name.

@@ -5,6 +5,7 @@
 //! The crate is synchronous and knows of encoders only their identity and the length of their
 //! vectors.
 
+mod aliases;
 mod bell;
 mod cancel;
 mod clock;
@@ -48,6 +49,7 @@ mod vectors;
 mod watch;
 mod workers;
 
+pub use aliases::{Alias, AliasError};
 pub use cancel::Cancel;
 pub use collection::{
     Alike, AlikeMode, AlikeOptions, AlikePair, AlikeScope, AlikeSide, AlikeSides, Cluster,

@@ -17,6 +17,8 @@ pub struct IndexOptions {
     pub default_settings: CollectionSettings,
     /// Collections; one more is refused. What is there already is opened, however many there are.
     pub max_collections: usize,
+    /// Aliases; one more is refused.
+    pub max_aliases: usize,
     /// New passages that are scanned one by one until they become a segment. At least 1.
     pub max_head_passages: usize,
     /// Threads that build a graph in the background. At least 1.
@@ -45,6 +47,7 @@ impl Default for IndexOptions {
             min_free_disk_bytes: 64 << 20,
             default_settings: CollectionSettings::default(),
             max_collections: usize::MAX,
+            max_aliases: usize::MAX,
             max_head_passages: 4096,
             build_threads: 1,
             compact_at_start_over_ratio: Some(3.0),

@@ -10,6 +10,7 @@ pub struct Progress(Arc<Counts>);
 #[derive(Debug, Default)]
 struct Counts {
     done: AtomicU64,
+    skipped: AtomicU64,
     /// 0 as long as it is not known.
     total: AtomicU64,
 }
@@ -28,6 +29,17 @@ impl Progress {
     /// Says that so much more is done.
     pub fn add(&self, done: u64) {
         self.0.done.fetch_add(done, Ordering::Relaxed);
+    }
+
+    /// Says how much of what is done had been done before, and so took no time.
+    pub fn set_skipped(&self, skipped: u64) {
+        self.0.skipped.store(skipped, Ordering::Relaxed);
+    }
+
+    /// Returns how much of what is done had been done before.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.0.skipped.load(Ordering::Relaxed)
     }
 
     /// Returns how much is done.

@@ -16,9 +16,11 @@ pub struct CollectionSettings {
     pub lexical: bool,
     /// How words are told apart, where they are indexed.
     pub words: WordSettings,
-    /// What becomes of a document that resembles another one, unless its request says so. The only one that
-    /// a collection with documents changes; the index keeps it and does not act on it.
+    /// What becomes of a document that resembles another one, unless its request says so. This and the next one
+    /// change for a collection with documents, too; the index keeps them and does not act on them.
     pub on_duplicate: Option<OnDuplicate>,
+    /// How many texts that were searched for last are remembered.
+    pub keep_queries: u32,
 }
 
 /// What becomes of a document that resembles one that is stored.
@@ -47,20 +49,30 @@ impl Default for CollectionSettings {
             lexical: true,
             words: WordSettings::default(),
             on_duplicate: None,
+            keep_queries: 0,
         }
     }
 }
 
 impl CollectionSettings {
+    /// The most that `keep_queries` may be.
+    pub const MAX_KEPT_QUERIES: u32 = 10_000;
+
     /// Checks that every setting is within its range. What a passage may have also depends on the
     /// encoder's window, which the index does not know.
     ///
     /// # Errors
-    /// [`Error::GraphSetting`], [`Error::PassageSetting`] or [`Error::ScoreSetting`], for the first that is
-    /// not.
+    /// [`Error::GraphSetting`], [`Error::PassageSetting`], [`Error::ScoreSetting`] or [`Error::KeptQueries`], for the
+    /// first that is not.
     pub fn check(&self) -> Result<(), Error> {
         self.graph.check()?;
         self.on_duplicate.map_or(Ok(()), OnDuplicate::check)?;
+        if self.keep_queries > Self::MAX_KEPT_QUERIES {
+            return Err(Error::KeptQueries {
+                value: self.keep_queries,
+                max: Self::MAX_KEPT_QUERIES,
+            });
+        }
         match self.chunking {
             Chunking::Off => Ok(()),
             Chunking::Sentence(size) | Chunking::Fixed(size) | Chunking::Paragraph(size) => {
@@ -71,12 +83,16 @@ impl CollectionSettings {
 
     /// Returns whether a collection with these settings takes the others without being made again.
     pub(crate) fn may_become(&self, others: &Self) -> bool {
-        let on_duplicate = others.on_duplicate;
-        *others
-            == Self {
-                on_duplicate,
-                ..*self
-            }
+        *others == self.with_changeable(others)
+    }
+
+    /// These settings, but for those that change in place, which are the other's.
+    pub(crate) fn with_changeable(&self, others: &Self) -> Self {
+        Self {
+            on_duplicate: others.on_duplicate,
+            keep_queries: others.keep_queries,
+            ..*self
+        }
     }
 }
 
@@ -267,6 +283,20 @@ mod tests {
             let error = outcome(min_score).unwrap_err();
             assert!(matches!(error, Error::ScoreSetting { .. }), "{error}");
         }
+    }
+
+    #[test]
+    fn queries_are_kept_up_to_a_number() {
+        let outcome = |keep_queries| {
+            let settings = CollectionSettings {
+                keep_queries,
+                ..CollectionSettings::default()
+            };
+            settings.check()
+        };
+        assert!(outcome(CollectionSettings::MAX_KEPT_QUERIES).is_ok());
+        let error = outcome(CollectionSettings::MAX_KEPT_QUERIES + 1).unwrap_err();
+        assert!(matches!(error, Error::KeptQueries { .. }), "{error}");
     }
 
     #[test]

@@ -68,6 +68,7 @@ fn other_settings() -> CollectionSettings {
             action: DuplicateAction::Reject,
             min_score: 0.9,
         }),
+        keep_queries: 77,
     }
 }
 

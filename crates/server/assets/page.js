@@ -19,7 +19,7 @@ const EXAMPLES = [
 const at = (id) => document.getElementById(id);
 
 // What is looked at. The address after # holds it too, so reloading and going back work.
-const view = { tab: "search", collection: DEFAULT_COLLECTION, query: "", like: "", filter: "", topK: 10, mode: "semantic" };
+const view = { tab: "search", collection: DEFAULT_COLLECTION, query: "", like: "", filter: "", topK: 10, mode: "semantic", beside: "" };
 let collections = [];
 
 /** An element with text (never HTML), attributes and children. */
@@ -121,8 +121,9 @@ const runSearch = latestOnly(async (signal) => {
   at("hits").setAttribute("aria-busy", "true");
   try {
     if (view.filter.trim()) question.filter = parsedObject("filter", view.filter, "{\"status\": \"open\"}");
-    const answer = await call(collectionPath("search"), { ...question, top_k: view.topK }, signal);
-    showAnswer(answer);
+    question.top_k = view.topK;
+    if (view.beside) showBoth(await searchBoth(question, signal));
+    else showAnswer(await call(collectionPath("search"), question, signal));
   } catch (error) {
     if (error.name === "AbortError") throw error;
     clearAnswer();
@@ -138,6 +139,7 @@ function clearAnswer() {
   at("hits").removeAttribute("aria-busy");
   at("start").replaceChildren();
   at("status").textContent = "";
+  hideColumns();
 }
 
 function showAnswer(answer) {
@@ -536,17 +538,19 @@ async function loadCollections() {
   if (!collections.some(({ name }) => name === view.collection)) view.collection = DEFAULT_COLLECTION;
   select.value = view.collection;
   select.hidden = collections.length < 2;
+  await loadGenerations();
 }
 
-function chooseCollection() {
+async function chooseCollection() {
   view.collection = at("collection").value;
-  view.like = "";
+  view.like = view.beside = "";
+  await loadGenerations();
   remember("push");
   search.now();
 }
 
 function remember(how) {
-  const entries = [["tab", view.tab, "search"], ["in", view.collection, DEFAULT_COLLECTION], ["q", view.query, ""], ["like", view.like, ""], ["k", String(view.topK), "10"], ["by", view.mode, "semantic"], ["filter", view.filter, ""]];
+  const entries = [["tab", view.tab, "search"], ["in", view.collection, DEFAULT_COLLECTION], ["q", view.query, ""], ["like", view.like, ""], ["k", String(view.topK), "10"], ["by", view.mode, "semantic"], ["beside", view.beside, ""], ["filter", view.filter, ""]];
   const changed = entries.filter(([, value, usual]) => value !== usual).map(([key, value]) => [key, value]);
   const address = `#${new URLSearchParams(changed)}`;
   if (address === (location.hash || "#")) return;
@@ -564,6 +568,7 @@ function recall() {
   const mode = [...at("mode").options].find(({ value }) => value === entries.get("by"));
   view.mode = mode?.value ?? "semantic";
   view.filter = entries.get("filter") || "";
+  view.beside = entries.get("beside") || "";
   at("query").value = view.query;
   at("filter").value = view.filter;
   at("top-k").value = String(view.topK);
@@ -571,10 +576,11 @@ function recall() {
   if (view.like) showLike(view.like);
 }
 
-function reopen() {
+async function reopen() {
   recall();
   showTab();
   at("collection").value = view.collection;
+  await loadGenerations();
   search.now();
 }
 
@@ -642,6 +648,7 @@ function listen() {
   at("filter").addEventListener("input", filterTyped);
   at("top-k").addEventListener("change", () => { view.topK = Number(at("top-k").value); remember("replace"); search.now(); });
   at("mode").addEventListener("change", () => { view.mode = at("mode").value; remember("replace"); search.now(); });
+  at("beside").addEventListener("change", chooseBeside);
   at("like-clear").addEventListener("click", () => { clearQuery(); at("query").focus(); });
   at("collection").addEventListener("change", chooseCollection);
   for (const side of ["left", "right"]) at(side).addEventListener("input", () => compare.later());

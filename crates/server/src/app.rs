@@ -14,7 +14,7 @@ use crate::error::{ApiError, ErrorCode};
 use crate::jobs::Jobs;
 use crate::models::Models;
 use crate::queue::EncodeQueue;
-use crate::service::{Cursors, QueryCache};
+use crate::service::{Cursors, QueryCache, RecentQueries};
 use crate::training::Training;
 
 /// The service's state; cloning is cheap.
@@ -41,6 +41,7 @@ pub(crate) struct Engine {
     pub(crate) queue: EncodeQueue,
     pub(crate) cache: QueryCache,
     pub(crate) cursors: Arc<Cursors>,
+    pub(crate) recent_queries: RecentQueries,
     pub(crate) index: Arc<Index>,
     pub(crate) jobs: Jobs,
     /// Nothing where the settings name no folder for trained models.

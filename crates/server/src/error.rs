@@ -59,6 +59,8 @@ pub(crate) enum ErrorCode {
     JobNotFound,
     /// No such generation of the collection.
     GenerationNotFound,
+    /// No such alias.
+    AliasNotFound,
     /// The cursor is kept no more; search again from the first page.
     CursorExpired,
     /// The route exists, but not with this method.
@@ -112,6 +114,7 @@ impl ErrorCode {
         Self::SnapshotNotFound,
         Self::JobNotFound,
         Self::GenerationNotFound,
+        Self::AliasNotFound,
         Self::CursorExpired,
         Self::MethodNotAllowed,
         Self::Conflict,
@@ -167,6 +170,7 @@ impl ErrorCode {
             Self::RerankerNotFound => (StatusCode::NOT_FOUND, "There is no reranker"),
             Self::SnapshotNotFound => (StatusCode::NOT_FOUND, "There is no such snapshot"),
             Self::JobNotFound => (StatusCode::NOT_FOUND, "There is no such job"),
+            Self::AliasNotFound => (StatusCode::NOT_FOUND, "There is no such alias"),
             Self::GenerationNotFound => (StatusCode::NOT_FOUND, "There is no such generation"),
             Self::CursorExpired => (StatusCode::GONE, "The cursor has expired"),
             Self::MethodNotAllowed => (

@@ -1,6 +1,6 @@
 //! What an error of the index means to a caller.
 
-use siamese_index::Error;
+use siamese_index::{AliasError, Error};
 
 use crate::error::{ApiError, ErrorCode};
 use crate::request_part::RequestPart;
@@ -14,7 +14,11 @@ impl From<Error> for ApiError {
         match error {
             Error::CollectionNotFound { .. } => Self::new(ErrorCode::CollectionNotFound, detail),
             Error::DocumentNotFound { .. } => Self::new(ErrorCode::DocumentNotFound, detail),
-            Error::SettingsConflict { .. }
+            Error::Alias(AliasError::NotFound { .. }) => {
+                Self::new(ErrorCode::AliasNotFound, detail)
+            }
+            Error::Alias(_)
+            | Error::SettingsConflict { .. }
             | Error::FeedbackFull { .. }
             | Error::OtherEncoder { .. }
             | Error::GenerationState { .. }

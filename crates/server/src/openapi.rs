@@ -89,10 +89,15 @@ fn described(dimensions: Option<usize>) -> Result<Value, DescribeError> {
     require_one_form(&mut value);
     describe_vectors(&mut value, dimensions);
     describe_filters(&mut value);
-    // Without a body a collection gets the default settings, and a generation those of the active one.
+    // Without a body a collection gets the default settings, a generation those of the active one, and a
+    // comparison the queries that were kept.
     for (path, method) in [
         ("/collections/{collection}", "put"),
         ("/collections/{collection}/generations", "post"),
+        (
+            "/collections/{collection}/generations/{generation}/compare",
+            "post",
+        ),
     ] {
         value["paths"][path][method]["requestBody"]["required"] = json!(false);
     }
@@ -112,6 +117,10 @@ fn describe_collection_routes(value: &mut Value) {
             let Some(operation) = operation.as_object_mut() else {
                 continue;
             };
+            // Routes that have no other place say so themselves.
+            if names_collection(operation) {
+                continue;
+            }
             if let Some(Value::String(id)) = operation.get_mut("operationId") {
                 id.push_str("_in_collection");
             }
@@ -121,6 +130,14 @@ fn describe_collection_routes(value: &mut Value) {
             }
         }
     }
+}
+
+fn names_collection(operation: &Map<String, Value>) -> bool {
+    let parameters = operation.get("parameters").and_then(Value::as_array);
+    parameters
+        .into_iter()
+        .flatten()
+        .any(|parameter| parameter["in"] == "path" && parameter["name"] == "collection")
 }
 
 fn collection_parameter() -> Value {
@@ -184,6 +201,9 @@ fn require_one_form(value: &mut Value) {
         (&["id"], &[]),
         (&["positive"], &["negative"]),
     ]);
+    schemas["ComparisonRequest"]["not"] = json!({ "required": ["queries", "judgements"] });
+    schemas["Judgement"]["properties"]["relevant"]["additionalProperties"] =
+        json!({ "type": "integer", "minimum": 0, "maximum": 1000 });
     schemas["SimilarityRequest"]["properties"]["pairs"]["items"]["minItems"] = json!(2);
     schemas["SimilarityRequest"]["properties"]["pairs"]["items"]["maxItems"] = json!(2);
     schemas["DeleteRequest"]["properties"]["filter"]["minProperties"] = json!(1);

@@ -27,10 +27,10 @@ use crate::middleware;
 use crate::openapi;
 use crate::origin::AllowedOrigins;
 use crate::routes::{
-    clusters, cohere, collections, docs, documents, duplicates, embed, embed_all, encoder,
-    explanation, export, feedback, generations, health, info, jobs, main_task, predict, rerank,
-    reranker, search, search_batch, search_query, similarity, snapshots, tokenize, train,
-    training_pairs, v1,
+    aliases, clusters, cohere, collections, comparison, docs, documents, duplicates, embed,
+    embed_all, encoder, explanation, export, feedback, generations, health, info, jobs, main_task,
+    predict, recent_queries, rerank, reranker, search, search_batch, search_query, similarity,
+    snapshots, tokenize, train, training_pairs, v1,
 };
 use crate::tidy_path::tidy_path;
 
@@ -44,6 +44,7 @@ pub(crate) fn router(app: App) -> Router {
     let routes = routes
         .route("/page.css", get(docs::page_style))
         .route("/page.js", get(docs::page_script))
+        .route("/generations.js", get(docs::generations_script))
         .route("/openapi.yaml", get(docs::openapi_yaml))
         .route("/openapi.json", get(docs::openapi_json))
         .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")));
@@ -95,6 +96,7 @@ fn documented_routes(bounds: Bounds) -> OpenApiRouter<App> {
     quick_routes()
         .layer(bounds.request())
         .merge(model_routes(bounds))
+        .merge(comparing_routes(bounds))
         .merge(json_routes(bounds))
         .merge(streaming_routes(bounds))
         // Both at once: of two descriptions of a path below a prefix, only the later one is kept.
@@ -126,6 +128,9 @@ fn quick_routes() -> OpenApiRouter<App> {
             collections::get,
             collections::delete
         ))
+        .routes(routes!(aliases::list))
+        .routes(routes!(aliases::put, aliases::get, aliases::delete))
+        .routes(routes!(recent_queries::list, recent_queries::delete))
         .routes(routes!(generations::list, generations::post))
         .routes(routes!(generations::get, generations::delete))
         .routes(routes!(generations::activate))
@@ -152,6 +157,14 @@ fn model_routes(bounds: Bounds) -> OpenApiRouter<App> {
         .routes(routes!(cohere::embed::post_v2))
         .routes(routes!(cohere::rerank::post_v1))
         .routes(routes!(cohere::rerank::post_v2))
+        .layer(RequestBodyLimitLayer::new(bounds.max_body_bytes))
+        .layer(bounds.bulk())
+}
+
+/// Routes that compare generations by the queries of their JSON body.
+fn comparing_routes(bounds: Bounds) -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(comparison::post))
         .layer(RequestBodyLimitLayer::new(bounds.max_body_bytes))
         .layer(bounds.bulk())
 }

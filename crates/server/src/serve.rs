@@ -18,7 +18,7 @@ use crate::models::{
     ModelFolders, Models, Pinned, default_encoder, default_reranker, identity_of, weights_bytes,
 };
 use crate::queue::{EncodeQueue, EncoderThreads};
-use crate::service::{Cursors, QueryCache, default_chunking, resume_all};
+use crate::service::{Cursors, QueryCache, RecentQueries, default_chunking, resume_all};
 use crate::training::Training;
 use crate::{metrics, open_files, router, stall_watch};
 
@@ -184,6 +184,7 @@ pub(crate) fn load(
             queue,
             cache: QueryCache::new(settings.encoder.max_cached_queries),
             cursors: Arc::new(Cursors::new(&settings.limits)),
+            recent_queries: RecentQueries::new(settings.limits.max_kept_query_bytes),
             index,
             training: Training::open(settings, folders, &jobs),
             jobs,
@@ -264,6 +265,7 @@ fn open_index(settings: &Settings, encoder: &Encoder) -> Result<Index, ServeErro
             ..CollectionSettings::default()
         },
         max_collections: settings.limits.max_collections,
+        max_aliases: settings.limits.max_aliases,
         max_head_passages: settings.index.max_head_passages.get(),
         build_threads: settings.index.build_threads.get(),
         compact_at_start_over_ratio: storage.compact_at_start_over_ratio(),

@@ -123,6 +123,7 @@ impl Import {
                 "language": export.head.language,
                 "fold_accents": export.head.fold_accents,
                 "on_duplicate": export.head.on_duplicate,
+                "keep_queries": export.head.keep_queries,
             });
             service
                 .put_collection(&settings)

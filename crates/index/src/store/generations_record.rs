@@ -8,8 +8,10 @@ const VERSION: u8 = 1;
 /// What a generation is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GenerationState {
-    /// Documents that were there when it was made are still missing.
+    /// Documents that were there when it was made are still missing, and are being copied.
     Filling,
+    /// Documents are missing, and none are copied until somebody says so.
+    Paused,
     /// It holds every document, and waits to be activated.
     Ready,
     /// Reads see it.
@@ -47,12 +49,18 @@ impl Default for GenerationsRecord {
 }
 
 impl GenerationState {
+    /// Returns whether documents that were there when it was made may be missing.
+    pub fn lacks_documents(self) -> bool {
+        matches!(self, Self::Filling | Self::Paused)
+    }
+
     fn code(self) -> u8 {
         match self {
             Self::Filling => 0,
             Self::Ready => 1,
             Self::Active => 2,
             Self::Retired => 3,
+            Self::Paused => 4,
         }
     }
 }
@@ -89,6 +97,7 @@ impl GenerationsRecord {
                     [0] => GenerationState::Filling,
                     [1] => GenerationState::Ready,
                     [3] => GenerationState::Retired,
+                    [4] => GenerationState::Paused,
                     _ => return None,
                 },
                 record: CollectionRecord::from_bytes(reader.bytes()?)?,

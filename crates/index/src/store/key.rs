@@ -17,6 +17,7 @@ const DROPPED: u8 = 0x04;
 const STAGED: u8 = 0x05;
 const GENERATIONS: u8 = 0x06;
 const FEEDBACK: u8 = 0x07;
+const ALIAS: u8 = 0x08;
 const DOCUMENT: u8 = 0x10;
 const BODY: u8 = 0x11;
 const PASSAGE: u8 = 0x12;
@@ -28,13 +29,14 @@ const VECTOR: u8 = 0x20;
 const OF_COLLECTION: [u8; 7] = [COUNTERS, DOCUMENT, BODY, PASSAGE, NUMBER, JUDGEMENT, VECTOR];
 
 /// Kinds by their names, in the order of keys.
-const SECTIONS: [(u8, &str); 12] = [
+const SECTIONS: [(u8, &str); 13] = [
     (META, "meta"),
     (COLLECTION, "collections"),
     (COUNTERS, "counters"),
     (DROPPED, "dropped"),
     (GENERATIONS, "generations"),
     (FEEDBACK, "feedback"),
+    (ALIAS, "aliases"),
     (DOCUMENT, "documents"),
     (BODY, "bodies"),
     (PASSAGE, "passages"),
@@ -87,6 +89,11 @@ impl Key {
     /// The feedback about the documents of a collection, as a whole.
     pub(crate) fn feedback(name: &str) -> Self {
         Self([&[FEEDBACK], name.as_bytes()].concat())
+    }
+
+    /// Another name of a collection.
+    pub(crate) fn alias(name: &str) -> Self {
+        Self([&[ALIAS], name.as_bytes()].concat())
     }
 
     pub(crate) fn counters(collection: CollectionId) -> Self {
@@ -209,6 +216,11 @@ impl Key {
         std::str::from_utf8(self.0.strip_prefix(&[COLLECTION])?).ok()
     }
 
+    /// The name in an alias's key.
+    pub(crate) fn alias_name(&self) -> Option<&str> {
+        std::str::from_utf8(self.0.strip_prefix(&[ALIAS])?).ok()
+    }
+
     /// The number in the key of a dropped collection.
     pub(crate) fn dropped_collection(&self) -> Option<CollectionId> {
         let bytes = self.0.strip_prefix(&[DROPPED])?;
@@ -263,6 +275,10 @@ impl KeyRange {
 
     pub(crate) fn collections() -> Self {
         Self::prefix(&[COLLECTION])
+    }
+
+    pub(crate) fn aliases() -> Self {
+        Self::prefix(&[ALIAS])
     }
 
     pub(crate) fn dropped() -> Self {
@@ -381,6 +397,7 @@ mod tests {
     #[test]
     fn keys_give_back_what_they_were_made_of() {
         assert_eq!(Key::collection("né").collection_name(), Some("né"));
+        assert_eq!(Key::alias("né").alias_name(), Some("né"));
         assert_eq!(
             Key::document(COLLECTION_ID, "a/b").document_id(),
             Some("a/b")

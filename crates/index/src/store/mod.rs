@@ -3,9 +3,11 @@
 //! One tree holds everything under typed keys, so that one batch is atomic for all that changes
 //! together. `docs/storage-format.md` describes keys and values.
 
+mod alias_record;
 mod blobs;
 mod census;
 mod durability;
+mod encoder_record;
 mod engine;
 mod feedback_records;
 mod file_sync;
@@ -35,6 +37,8 @@ mod write_batch;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
+pub(crate) use alias_record::AliasRecord;
+pub(crate) use encoder_record::EncoderRecord;
 pub(crate) use feedback_records::{FeedbackRecord, JudgementRecord};
 pub(crate) use filling::Filling;
 pub(crate) use format::{FORMAT_VERSION, check_format, stored_format};
@@ -46,9 +50,7 @@ pub(crate) use key::{CollectionId, Key, KeyRange, QUERY_HASH_BYTES};
 pub(crate) use numbers::next_collection_id;
 pub use options::Reclaim;
 pub(crate) use options::StoreOptions;
-pub(crate) use records::{
-    CollectionRecord, Counters, DocumentRecord, EncoderRecord, PassageRecord,
-};
+pub(crate) use records::{CollectionRecord, Counters, DocumentRecord, PassageRecord};
 pub(crate) use rewriting::Exchange;
 pub(crate) use value::{ValueReader, ValueWriter};
 pub(crate) use write_batch::WriteBatch;

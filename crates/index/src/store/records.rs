@@ -19,56 +19,10 @@ const WORD_SETTINGS_VERSION: u8 = 4;
 const ON_DUPLICATE_VERSION: u8 = 5;
 /// Collections since format 7, which say which encoder made them.
 const ENCODER_VERSION: u8 = 6;
+/// Collections since format 9, which say how many queries they keep.
+const KEEP_QUERIES_VERSION: u8 = 7;
 /// Counters since format 2, which count removals.
 const COUNTERS_VERSION: u8 = 2;
-
-/// The encoder of collections unless they name another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct EncoderRecord {
-    pub(crate) id: String,
-    pub(crate) name: String,
-    pub(crate) dimensions: u32,
-}
-
-impl EncoderRecord {
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let writer = ValueWriter::version(VERSION)
-            .text(&self.id)
-            .text(&self.name);
-        writer.u32(self.dimensions).finish()
-    }
-
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let mut reader = ValueReader::version(bytes, VERSION)?;
-        let (id, name) = (reader.text()?.to_owned(), reader.text()?.to_owned());
-        let record = Self {
-            id,
-            name,
-            dimensions: reader.u32()?,
-        };
-        reader.is_done().then_some(record)
-    }
-}
-
-impl From<&EncoderIdentity> for EncoderRecord {
-    fn from(identity: &EncoderIdentity) -> Self {
-        Self {
-            id: identity.id.clone(),
-            name: identity.name.clone(),
-            dimensions: identity.dimensions as u32,
-        }
-    }
-}
-
-impl From<EncoderRecord> for EncoderIdentity {
-    fn from(record: EncoderRecord) -> Self {
-        Self {
-            id: record.id,
-            name: record.name,
-            dimensions: record.dimensions as usize,
-        }
-    }
-}
 
 /// A collection.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,7 +37,7 @@ pub(crate) struct CollectionRecord {
 impl CollectionRecord {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let version = match self.encoder {
-            Some(_) => ENCODER_VERSION,
+            Some(_) => KEEP_QUERIES_VERSION,
             None => ON_DUPLICATE_VERSION,
         };
         let writer = ValueWriter::version(version)
@@ -95,6 +49,7 @@ impl CollectionRecord {
             lexical,
             words,
             on_duplicate,
+            keep_queries,
         } = self.settings;
         let writer = write_chunking(writer, chunking)
             .u32(graph.m as u32)
@@ -103,7 +58,10 @@ impl CollectionRecord {
             .raw(&[lexical.into(), words.folds_accents.into()])
             .text(words.language.map_or("", Language::code));
         let writer = write_on_duplicate(writer, on_duplicate);
-        write_encoder(writer, self.encoder.as_ref()).finish()
+        match &self.encoder {
+            Some(encoder) => write_encoder(writer, encoder).u32(keep_queries).finish(),
+            None => writer.finish(),
+        }
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
@@ -111,7 +69,7 @@ impl CollectionRecord {
         let (id, created_at_ms) = (CollectionId(reader.u32()?), reader.u64()?);
         let chunking = match version {
             1 => chunking(reader.array()?, None)?,
-            COLLECTION_VERSION..=ENCODER_VERSION => read_chunking(&mut reader)?,
+            COLLECTION_VERSION..=KEEP_QUERIES_VERSION => read_chunking(&mut reader)?,
             _ => return None,
         };
         let graph = if version == 1 {
@@ -133,8 +91,12 @@ impl CollectionRecord {
             _ => None,
         };
         let encoder = match version {
-            ENCODER_VERSION => Some(read_encoder(&mut reader)?),
+            ENCODER_VERSION.. => Some(read_encoder(&mut reader)?),
             _ => None,
+        };
+        let keep_queries = match version {
+            KEEP_QUERIES_VERSION => reader.u32()?,
+            _ => 0,
         };
         let record = Self {
             id,
@@ -145,6 +107,7 @@ impl CollectionRecord {
                 lexical,
                 words,
                 on_duplicate,
+                keep_queries,
             },
             encoder,
         };
@@ -210,10 +173,8 @@ fn read_on_duplicate(reader: &mut ValueReader<'_>) -> Option<Option<OnDuplicate>
 }
 
 /// What it is called, then its identity.
-fn write_encoder(writer: ValueWriter, encoder: Option<&CollectionEncoder>) -> ValueWriter {
-    let Some(CollectionEncoder { name, identity }) = encoder else {
-        return writer;
-    };
+fn write_encoder(writer: ValueWriter, encoder: &CollectionEncoder) -> ValueWriter {
+    let CollectionEncoder { name, identity } = encoder;
     let writer = writer.text(name).text(&identity.id).text(&identity.name);
     writer.u32(identity.dimensions as u32)
 }
@@ -386,15 +347,6 @@ mod tests {
             DocumentRecord::from_bytes(&document.to_bytes()),
             Some(document)
         );
-        let encoder = EncoderRecord {
-            id: "i".into(),
-            name: "n".into(),
-            dimensions: 384,
-        };
-        assert_eq!(
-            EncoderRecord::from_bytes(&encoder.to_bytes()),
-            Some(encoder)
-        );
         let passage = PassageRecord {
             document: 1,
             start: 2,
@@ -475,10 +427,15 @@ mod tests {
                 dimensions: 768,
             },
         });
+        record.settings.keep_queries = 100;
         let bytes = record.to_bytes();
-        assert_eq!(CollectionRecord::from_bytes(&bytes), Some(record));
+        assert_eq!(CollectionRecord::from_bytes(&bytes), Some(record.clone()));
         let cut = &bytes[..bytes.len() - 1];
         assert_eq!(CollectionRecord::from_bytes(cut), None);
+        // Before format 9 there was no number at the end.
+        let older = [&[ENCODER_VERSION], &bytes[1..bytes.len() - 4]].concat();
+        record.settings.keep_queries = 0;
+        assert_eq!(CollectionRecord::from_bytes(&older), Some(record));
     }
 
     #[test]

@@ -252,8 +252,15 @@ fn change_generation(index: &Index) {
             let writes: Vec<_> = read.into_iter().map(as_write).collect();
             target.writer().fill(collection.writer(), &writes).unwrap();
         }
+        // What is paused is written to, and goes on.
+        index.pause_generation("default", number).unwrap();
+        index.resume_generation("default", number).unwrap();
     }
     index.activate_generation("default", number).unwrap();
+    for name in ["live", "next"] {
+        index.put_alias(name, "default").unwrap();
+    }
+    index.delete_alias("next").unwrap();
     delete_others(index);
 }
 
@@ -427,9 +434,13 @@ impl Story {
 
 /// Whether all generations hold the same, but for what one that is being filled lacks.
 fn check_generations(index: &Index, active: &BTreeMap<usize, State>) -> Result<(), String> {
+    for alias in index.aliases() {
+        let found = index.generations(&alias.name);
+        found.map_err(|error| format!("the alias {}: {error}", alias.name))?;
+    }
     let generations = index.generations("default");
     for generation in generations.map_err(|error| error.to_string())? {
-        let is_filling = generation.state == GenerationState::Filling;
+        let is_filling = generation.state.lacks_documents();
         for id in 0..WRITERS * IDS_PER_WRITER {
             let (own, expected) = (
                 stored(&generation.collection, id)?,

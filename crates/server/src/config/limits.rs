@@ -96,5 +96,14 @@ pub struct Limits {
     #[serde(deserialize_with = "at_least_one")]
     pub max_training_pairs: usize,
     #[serde(deserialize_with = "at_least_one")]
+    pub max_compared_queries: usize,
+    #[serde(deserialize_with = "at_least_one")]
+    pub max_compared_bytes: usize,
+    pub max_compared_queries_at_once: usize,
+    pub max_comparing_ms: u64,
+    #[serde(deserialize_with = "at_least_one")]
     pub max_collections: usize,
+    #[serde(deserialize_with = "at_least_one")]
+    pub max_aliases: usize,
+    pub max_kept_query_bytes: usize,
 }

@@ -1,5 +1,6 @@
 //! What is known of a job.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,8 @@ pub(crate) enum JobKind {
     Generation,
     /// Trains a model.
     Training,
+    /// Compares a generation with the active one.
+    Comparison,
 }
 
 /// How far a job is.
@@ -75,6 +78,12 @@ pub(crate) struct JobRecord {
     /// What else is known of how far it is.
     #[serde(default)]
     pub(crate) details: Option<Value>,
+    /// How much of it had been done before the job began.
+    #[serde(default)]
+    pub(crate) skipped: u64,
+    /// Tokens that were encoded.
+    #[serde(default)]
+    pub(crate) tokens: u64,
     pub(crate) failure: Option<JobFailure>,
     /// What it has found, in short.
     pub(crate) summary: Option<Value>,
@@ -88,17 +97,30 @@ pub(crate) struct Job {
     record: Mutex<JobRecord>,
     pub(crate) cancel: Cancel,
     pub(crate) progress: Progress,
+    /// Tokens that were encoded.
+    pub(crate) tokens: AtomicU64,
+    on_cancel: Mutex<Option<OnCancel>>,
+}
+
+/// What is done when somebody ends a job, besides ending it.
+pub(crate) struct OnCancel(pub(crate) Box<dyn FnOnce() + Send>);
+
+impl std::fmt::Debug for OnCancel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnCancel")
+    }
 }
 
 impl JobKind {
     /// Every kind.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Snapshot,
         Self::Compaction,
         Self::Duplicates,
         Self::Clusters,
         Self::Generation,
         Self::Training,
+        Self::Comparison,
     ];
 
     /// Returns whether it may wait for another of its kind. Where that can take hours, those that wait would keep
@@ -116,6 +138,7 @@ impl JobKind {
             Self::Clusters => "clusters",
             Self::Generation => "generation",
             Self::Training => "training",
+            Self::Comparison => "comparison",
         }
     }
 }
@@ -154,11 +177,13 @@ impl From<&ApiError> for JobFailure {
 }
 
 impl Job {
-    pub(super) fn new(record: JobRecord) -> Self {
+    pub(super) fn new(record: JobRecord, on_cancel: Option<OnCancel>) -> Self {
         Self {
             record: Mutex::new(record),
             cancel: Cancel::default(),
             progress: Progress::default(),
+            tokens: AtomicU64::new(0),
+            on_cancel: Mutex::new(on_cancel),
         }
     }
 
@@ -166,14 +191,30 @@ impl Job {
     pub(crate) fn record(&self) -> JobRecord {
         let mut record = self.lock().clone();
         if !record.state.is_final() {
-            record.done = self.progress.done();
-            record.total = self.progress.total();
+            self.measure(&mut record);
         }
         record
     }
 
     pub(super) fn kind(&self) -> JobKind {
         self.lock().kind
+    }
+
+    /// Writes down how far it is.
+    pub(super) fn measure(&self, record: &mut JobRecord) {
+        record.done = self.progress.done();
+        record.total = self.progress.total();
+        record.skipped = self.progress.skipped();
+        record.tokens = self.tokens.load(Ordering::Relaxed);
+    }
+
+    /// Takes what is to be done when somebody ends it, which is done once.
+    pub(super) fn take_on_cancel(&self) -> Option<OnCancel> {
+        let mut on_cancel = self
+            .on_cancel
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        on_cancel.take()
     }
 
     pub(super) fn state(&self) -> JobState {

@@ -7,6 +7,6 @@ mod job;
 mod registry;
 mod run;
 
-pub(crate) use job::{JobFailure, JobKind, JobRecord, JobState};
+pub(crate) use job::{JobFailure, JobKind, JobRecord, JobState, OnCancel};
 pub(crate) use registry::{Jobs, NewJob};
 pub(crate) use run::JobRun;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use siamese_index::{Index, step_back};
 use uuid::Uuid;
 
-use super::job::{Job, JobFailure, JobKind, JobRecord, JobState};
+use super::job::{Job, JobFailure, JobKind, JobRecord, JobState, OnCancel};
 use super::run::JobRun;
 use crate::config::JobsSettings;
 use crate::error::{ApiError, ErrorCode};
@@ -28,6 +28,8 @@ pub(crate) struct NewJob {
     pub(crate) collection: Option<String>,
     /// What its progress is counted in.
     pub(crate) unit: &'static str,
+    /// What is done when somebody ends it, besides ending it.
+    pub(crate) on_cancel: Option<OnCancel>,
     pub(crate) work: Work,
 }
 
@@ -75,7 +77,7 @@ impl Jobs {
         for (id, saved) in index.jobs().saved()? {
             match serde_json::from_slice::<JobRecord>(&saved) {
                 Ok(record) if record.id == id => {
-                    let job = Arc::new(Job::new(record));
+                    let job = Arc::new(Job::new(record, None));
                     if !job.state().is_final() {
                         interrupt(&index, &job);
                     }
@@ -116,7 +118,7 @@ impl Jobs {
         let record = new.record();
         let id = record.id.clone();
         self.0.save(&record)?;
-        let job = Arc::new(Job::new(record));
+        let job = Arc::new(Job::new(record, new.on_cancel));
         state.jobs.insert(id, Arc::clone(&job));
         state.waiting.push_back((Arc::clone(&job), new.work));
         self.0.run_waiting(&mut state, &self.0);
@@ -157,6 +159,10 @@ impl Jobs {
             .retain(|(waiting, _)| !Arc::ptr_eq(waiting, &job));
         if state.waiting.len() < before {
             self.0.end(&job, JobState::Cancelled, |_| {});
+        }
+        drop(state);
+        if let Some(OnCancel(tell)) = job.take_on_cancel() {
+            tell();
         }
         Ok(Some(job.record()))
     }
@@ -222,6 +228,8 @@ impl NewJob {
             done: 0,
             total: None,
             details: None,
+            skipped: 0,
+            tokens: 0,
             failure: None,
             summary: None,
             result_bytes: 0,
@@ -335,6 +343,7 @@ impl Shared {
             max_result_bytes: self.settings.max_results_bytes.get(),
             cancel: &job.cancel,
             progress: &job.progress,
+            tokens: &job.tokens,
         };
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&run)))
             .unwrap_or_else(|_| Err(ApiError::internal("a job panicked")));
@@ -359,7 +368,7 @@ impl Shared {
     /// Says how a job has ended: in its file, then to those who ask.
     fn end(&self, job: &Job, state: JobState, change: impl FnOnce(&mut JobRecord)) {
         let mut record = job.record();
-        (record.done, record.total) = (job.progress.done(), job.progress.total());
+        job.measure(&mut record);
         record.state = state;
         record.finished_at_ms = Some(now_ms());
         change(&mut record);

@@ -1,6 +1,7 @@
 //! What the work of a job is given.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::AtomicU64;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -21,6 +22,8 @@ pub(crate) struct JobRun<'a> {
     pub(crate) cancel: &'a Cancel,
     /// Tells others how far it is.
     pub(crate) progress: &'a Progress,
+    /// Counts tokens that are encoded.
+    pub(crate) tokens: &'a AtomicU64,
 }
 
 /// What a job has found, line by line.

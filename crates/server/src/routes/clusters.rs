@@ -167,7 +167,7 @@ pub(crate) async fn post(
 ) -> Result<Response, ApiError> {
     let collection = app.engine()?.reader(&name)?;
     if is_wanted_later || is_too_long(&app, &collection, &options.alike()).await? {
-        let job = job(name.to_string(), collection, options, limit);
+        let job = job(collection.name().to_owned(), collection, options, limit);
         return started(&app, job, is_wanted_later).await;
     }
     let room = app.room();
@@ -192,6 +192,7 @@ fn job(name: String, collection: Arc<Reader>, options: ClusterOptions, limit: us
         kind: JobKind::Clusters,
         collection: Some(name),
         unit: "comparisons",
+        on_cancel: None,
         work: Box::new(move |run| {
             let options = ClusterOptions {
                 workers: JobRun::workers(),

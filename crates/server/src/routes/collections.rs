@@ -6,14 +6,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize, Serializer};
-use siamese_encoder::Encoder;
+use serde::{Deserialize, Serialize};
 use siamese_index::{
-    Chunking, CollectionEncoder, CollectionSettings, DEFAULT_ENCODER, Error, GraphSettings,
-    Language, PassageSize, PutOutcome, Reader, WordSettings, check_collection_name,
+    CollectionEncoder, CollectionSettings, DEFAULT_ENCODER, Error, GraphSettings, Language,
+    PutOutcome, Reader, WordSettings, check_collection_name,
 };
 use utoipa::ToSchema;
 
+use super::chunking::ChunkingShape;
 use super::health::IndexState;
 use super::on_duplicate::DuplicateSettingShape;
 use super::problems::{
@@ -25,10 +25,7 @@ use crate::app::{App, Engine};
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiPath, JsonBody, OptionalJson, from_object_only, present, whole_number};
-use crate::service::{
-    blocking, blocking_write, default_chunking, default_overlap, default_passage_tokens,
-    min_passage_tokens, window,
-};
+use crate::service::{blocking, blocking_write, default_chunking};
 
 /// Characters of an unknown language that are repeated in the error.
 const MAX_SHOWN_CODE_CHARS: usize = 40;
@@ -60,11 +57,16 @@ pub(crate) struct CollectionRequest {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false, default = true)]
     fold_accents: Option<bool>,
-    /// What becomes of documents that resemble others, when a request does not say. Of all settings, the one
-    /// that also changes for a collection with documents; without it, they are stored.
+    /// What becomes of documents that resemble others, when a request does not say; without it, they are stored. This
+    /// and `keep_queries` are the settings that also change for a collection with documents.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     on_duplicate: Option<DuplicateSettingShape>,
+    /// How many texts that were searched for last to remember, in memory, for comparing generations
+    /// (`GET /collections/{name}/queries`). They may be personal data. 0, which is none, unless given.
+    #[serde(default, deserialize_with = "whole_number")]
+    #[schema(minimum = 0, maximum = 10000)]
+    keep_queries: Option<u32>,
 }
 
 impl CollectionRequest {
@@ -151,32 +153,7 @@ pub(crate) struct IndexDescription {
     lexical_head_passages: u64,
 }
 
-/// How long texts become passages.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
-#[serde(remote = "Self", deny_unknown_fields)]
-pub(crate) struct ChunkingShape {
-    mode: ChunkingMode,
-    /// Tokens of a passage; title, prompt and special tokens count. 16 to the encoder's window; 128
-    /// when absent, or the window if that is smaller.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[serde(default, deserialize_with = "whole_number")]
-    #[schema(minimum = 1, example = 128)]
-    max_tokens: Option<u32>,
-    /// Tokens at the end of a passage that the next one repeats, at most; up to half of
-    /// `max_tokens`. An eighth of it when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[serde(default, deserialize_with = "whole_number")]
-    #[schema(minimum = 0, example = 16)]
-    overlap_tokens: Option<u32>,
-}
-
-impl Serialize for ChunkingShape {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Self::serialize(self, serializer)
-    }
-}
-
-from_object_only!(CollectionRequest, IndexRequest, ChunkingShape);
+from_object_only!(CollectionRequest, IndexRequest);
 
 impl JsonBody for CollectionRequest {
     type Checked = Self;
@@ -184,90 +161,6 @@ impl JsonBody for CollectionRequest {
     /// What there is to check needs the encoder.
     fn check(self, _limits: &Limits) -> Result<Self, ApiError> {
         Ok(self)
-    }
-}
-
-/// A way to make passages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ChunkingMode {
-    /// Passages end at paragraphs and sentences where they can. The default.
-    Sentence,
-    /// Passages are as long as they may be, and are cut between words.
-    Fixed,
-    /// As `sentence`, and no passage holds parts of two paragraphs, which a blank line separates; one of
-    /// fewer than 16 tokens stays with the next. Finds copied paragraphs with `POST /duplicates`.
-    Paragraph,
-    /// One passage a document, cut at the encoder's window with a warning.
-    Off,
-}
-
-impl ChunkingShape {
-    /// Settings that fit the encoder.
-    ///
-    /// # Errors
-    /// 422 that points at the size that does not.
-    pub(super) fn checked(self, encoder: &Encoder) -> Result<Chunking, ApiError> {
-        let make = match self.mode {
-            ChunkingMode::Off => return self.off(),
-            ChunkingMode::Sentence => Chunking::Sentence,
-            ChunkingMode::Fixed => Chunking::Fixed,
-            ChunkingMode::Paragraph => Chunking::Paragraph,
-        };
-        let (min, max) = (min_passage_tokens(encoder), window(encoder));
-        let max_tokens = self
-            .max_tokens
-            .unwrap_or_else(|| default_passage_tokens(encoder));
-        if !(min..=max).contains(&max_tokens) {
-            let detail = format!(
-                "max_tokens is {max_tokens}; {min} to {max}, the encoder's window, are allowed"
-            );
-            return Err(ApiError::invalid("/chunking/max_tokens", detail));
-        }
-        let max_overlap = PassageSize::max_overlap_tokens(max_tokens);
-        let overlap_tokens = self
-            .overlap_tokens
-            .unwrap_or_else(|| default_overlap(max_tokens));
-        if overlap_tokens > max_overlap {
-            let detail = format!(
-                "overlap_tokens is {overlap_tokens}; up to {max_overlap}, half of max_tokens, are allowed"
-            );
-            return Err(ApiError::invalid("/chunking/overlap_tokens", detail));
-        }
-        Ok(make(PassageSize {
-            max_tokens,
-            overlap_tokens,
-        }))
-    }
-
-    fn off(self) -> Result<Chunking, ApiError> {
-        let sizes = [
-            ("/chunking/max_tokens", self.max_tokens),
-            ("/chunking/overlap_tokens", self.overlap_tokens),
-        ];
-        match sizes.into_iter().find(|(_, size)| size.is_some()) {
-            Some((pointer, _)) => Err(ApiError::invalid(
-                pointer,
-                "with mode off there are no passages to size",
-            )),
-            None => Ok(Chunking::Off),
-        }
-    }
-}
-
-impl From<Chunking> for ChunkingShape {
-    fn from(chunking: Chunking) -> Self {
-        let (mode, size) = match chunking {
-            Chunking::Off => (ChunkingMode::Off, None),
-            Chunking::Sentence(size) => (ChunkingMode::Sentence, Some(size)),
-            Chunking::Fixed(size) => (ChunkingMode::Fixed, Some(size)),
-            Chunking::Paragraph(size) => (ChunkingMode::Paragraph, Some(size)),
-        };
-        Self {
-            mode,
-            max_tokens: size.map(|size| size.max_tokens),
-            overlap_tokens: size.map(|size| size.overlap_tokens),
-        }
     }
 }
 
@@ -319,6 +212,8 @@ pub(crate) struct CollectionDescription {
     /// Whether accents do not count in searches by words.
     fold_accents: bool,
     on_duplicate: DuplicateSettingShape,
+    /// How many texts that were searched for last are remembered.
+    keep_queries: u32,
     index: IndexDescription,
     /// RFC 3339, UTC.
     #[schema(format = DateTime)]
@@ -341,6 +236,7 @@ impl From<&Reader> for CollectionDescription {
             lexical,
             words,
             on_duplicate,
+            keep_queries,
         } = collection.settings();
         Self {
             name: collection.name().to_owned(),
@@ -352,6 +248,7 @@ impl From<&Reader> for CollectionDescription {
             language: words.language.map(Language::code),
             fold_accents: words.folds_accents,
             on_duplicate: on_duplicate.into(),
+            keep_queries,
             index: IndexDescription {
                 m: graph.m,
                 ef_construction: graph.ef_construction,
@@ -424,10 +321,17 @@ pub(crate) async fn put(
             Some(on_duplicate) => on_duplicate.checked()?,
             None => None,
         },
+        keep_queries: request.keep_queries.unwrap_or_default(),
     };
-    let index = Arc::clone(&engine.index);
+    settings.check().map_err(|error| match error {
+        Error::KeptQueries { .. } => ApiError::invalid("/keep_queries", error.to_string()),
+        error => error.into(),
+    })?;
+    let (index, kept) = (Arc::clone(&engine.index), app.clone());
     blocking_write(move || {
         let (collection, outcome) = index.put_collection_of(&name, &settings, &made_by)?;
+        let recent = &kept.engine()?.recent_queries;
+        recent.forget(&name, settings.keep_queries as usize);
         let status = match outcome {
             PutOutcome::Created => StatusCode::CREATED,
             PutOutcome::Changed | PutOutcome::Unchanged => StatusCode::OK,
@@ -475,9 +379,10 @@ pub(crate) async fn delete(
     check_name(&name)?;
     let engine: &Engine = app.engine()?;
     engine.reader(&name)?;
-    let index = Arc::clone(&engine.index);
+    let (index, kept) = (Arc::clone(&engine.index), app.clone());
     blocking_write(move || {
         index.delete_collection(&name)?;
+        kept.engine()?.recent_queries.forget(&name, 0);
         Ok(StatusCode::NO_CONTENT)
     })
     .await

@@ -58,3 +58,9 @@ pub(crate) async fn page_script() -> Response {
     let headers = [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")];
     (headers, include_str!("../../assets/page.js")).into_response()
 }
+
+/// `GET /generations.js`.
+pub(crate) async fn generations_script() -> Response {
+    let headers = [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")];
+    (headers, include_str!("../../assets/generations.js")).into_response()
+}

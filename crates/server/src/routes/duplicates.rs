@@ -238,7 +238,7 @@ pub(crate) async fn post(
 ) -> Result<Response, ApiError> {
     let collection = app.engine()?.reader(&name)?;
     if is_wanted_later || is_too_long(&app, &collection, &options).await? {
-        let job = job(name.to_string(), collection, options);
+        let job = job(collection.name().to_owned(), collection, options);
         return started(&app, job, is_wanted_later).await;
     }
     let (mut room, as_lines) = (app.room(), wants_lines(&headers));
@@ -288,6 +288,7 @@ fn job(name: String, collection: Arc<Reader>, options: AlikeOptions) -> NewJob {
         kind: JobKind::Duplicates,
         collection: Some(name),
         unit,
+        on_cancel: None,
         work: Box::new(move |run| {
             let options = AlikeOptions {
                 workers: JobRun::workers(),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use siamese_index::{GraphSettings, Language, Reader};
 use utoipa::{IntoParams, ToSchema};
 
-use super::collections::ChunkingShape;
+use super::chunking::ChunkingShape;
 use super::documents::DocumentDescription;
 use super::lines::{LineSource, streamed, written};
 use super::on_duplicate::DuplicateSettingShape;
@@ -72,6 +72,7 @@ struct Head {
     language: Option<&'static str>,
     fold_accents: bool,
     on_duplicate: DuplicateSettingShape,
+    keep_queries: u32,
 }
 
 #[derive(Clone, Serialize)]
@@ -141,6 +142,7 @@ fn head(collection: &Reader, vectors: bool) -> Head {
         language: settings.words.language.map(Language::code),
         fold_accents: settings.words.folds_accents,
         on_duplicate: settings.on_duplicate.into(),
+        keep_queries: settings.keep_queries,
     }
 }
 

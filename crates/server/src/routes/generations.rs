@@ -10,18 +10,18 @@ use serde::{Deserialize, Serialize};
 use siamese_encoder::Encoder;
 use siamese_index::{
     Chunking, CollectionEncoder, CollectionSettings, Generation, GenerationState, PassageSize,
+    Reader,
 };
 use utoipa::ToSchema;
 
-use super::collections::{
-    ChunkingShape, CollectionEncoderShape, IndexRequest, graph_settings, language,
-};
+use super::chunking::ChunkingShape;
+use super::collections::{CollectionEncoderShape, IndexRequest, graph_settings, language};
 use super::problems::{
     BodyProblems, CollectionProblems, ConflictProblems, EngineProblems, GenerationProblems,
     ParameterProblems, WriteProblems,
 };
 use super::timestamp::rfc3339;
-use crate::app::App;
+use crate::app::{App, Engine};
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiPath, JsonBody, OptionalJson, from_object_only, present};
@@ -94,13 +94,7 @@ impl GenerationRequest {
 
 /// Whether passages of this size fit an encoder's window.
 fn fits(chunking: Chunking, encoder: &Encoder) -> bool {
-    match chunking {
-        Chunking::Off => true,
-        Chunking::Sentence(size) | Chunking::Fixed(size) | Chunking::Paragraph(size) => {
-            let PassageSize { max_tokens, .. } = size;
-            max_tokens <= window(encoder)
-        }
-    }
+    passage_size(chunking).is_none_or(|size| size.max_tokens <= window(encoder))
 }
 
 /// What a generation is for.
@@ -109,6 +103,8 @@ fn fits(chunking: Chunking, encoder: &Encoder) -> bool {
 pub(crate) enum GenerationStateShape {
     /// It lacks documents that were there when it was made; a job fills it.
     Filling,
+    /// It lacks documents, and its job was ended: nothing fills it, after a restart neither, until `resume`.
+    Paused,
     /// It holds every document, and can be activated.
     Ready,
     /// Reads see it.
@@ -121,6 +117,7 @@ impl From<GenerationState> for GenerationStateShape {
     fn from(state: GenerationState) -> Self {
         match state {
             GenerationState::Filling => Self::Filling,
+            GenerationState::Paused => Self::Paused,
             GenerationState::Ready => Self::Ready,
             GenerationState::Active => Self::Active,
             GenerationState::Retired => Self::Retired,
@@ -182,6 +179,20 @@ pub(crate) struct StartedGeneration {
     generation: u32,
     /// The id of the job that fills it: `GET /jobs/{id}` says how far it is, and `DELETE /jobs/{id}` lets it pause.
     job: String,
+    /// What the caller should know although it is being filled.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<GenerationWarning>,
+}
+
+/// A warning.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct GenerationWarning {
+    /// `passages_made_anew`: those of the active generation do not fit the new encoder's window. `smaller_window`: each text
+    /// is one passage, and the new encoder reads less of it than the old one.
+    #[schema(example = "smaller_window")]
+    code: &'static str,
+    /// A sentence with the figures.
+    detail: String,
 }
 
 /// List the generations of a collection.
@@ -230,15 +241,65 @@ pub(crate) async fn post(
             (encoder, CollectionEncoder::clone(&active.encoder()))
         }
     };
+    let gives_chunking = request.chunking.is_some();
     let settings = request.settings(active.settings(), &encoder)?;
+    let warnings = warnings(engine, &active, settings.chunking, &encoder, gives_chunking).await;
+    let name = active.name().to_owned();
     let index = Arc::clone(&engine.index);
     let of = name.clone();
     let number =
         blocking_write(move || Ok(index.begin_generation(&of, &settings, &made_by)?)).await?;
-    start_filling(&app, name, number).await
+    start_filling(&app, name, number, warnings).await
 }
 
-/// Go on filling a generation whose job has failed or was cancelled.
+/// What becomes of passages that do not fit the new encoder.
+async fn warnings(
+    engine: &Engine,
+    active: &Reader,
+    chunking: Chunking,
+    encoder: &Encoder,
+    gives_chunking: bool,
+) -> Vec<GenerationWarning> {
+    let (old, window, model) = (
+        active.settings().chunking,
+        window(encoder),
+        &encoder.info().model,
+    );
+    let warning = match (passage_size(old), passage_size(chunking)) {
+        (Some(old), Some(new)) if old.max_tokens > window && !gives_chunking => GenerationWarning {
+            code: "passages_made_anew",
+            detail: format!(
+                "passages of {} tokens do not fit the window of {model}, {window} tokens; they are made anew, of up to {} tokens",
+                old.max_tokens, new.max_tokens
+            ),
+        },
+        (_, None) => {
+            // Without the old encoder nobody knows what it reads.
+            let before = engine.models.encoder_of(active).await;
+            let before = before.map(|before| self::window(&before));
+            let Some(before) = before.ok().filter(|before| *before > window) else {
+                return Vec::new();
+            };
+            GenerationWarning {
+                code: "smaller_window",
+                detail: format!(
+                    "each text is one passage, of which {model} reads {window} tokens, and the encoder before {before}; the job says how many are cut, and {{\"chunking\": {{\"mode\": \"sentence\"}}}} splits them"
+                ),
+            }
+        }
+        _ => return Vec::new(),
+    };
+    vec![warning]
+}
+
+fn passage_size(chunking: Chunking) -> Option<PassageSize> {
+    match chunking {
+        Chunking::Off => None,
+        Chunking::Sentence(size) | Chunking::Fixed(size) | Chunking::Paragraph(size) => Some(size),
+    }
+}
+
+/// Go on filling a generation whose job has failed or was ended.
 #[utoipa::path(
     post, path = "/collections/{collection}/generations/{generation}/resume", operation_id = "resume_generation",
     tag = "collections",
@@ -255,13 +316,24 @@ pub(crate) async fn resume(
     State(app): State<App>,
     ApiPath((name, number)): ApiPath<(String, u32)>,
 ) -> Result<Response, ApiError> {
-    let index = Arc::clone(&app.engine()?.index);
-    let of = name.clone();
-    blocking(move || Ok(index.generation(&of, number)?)).await?;
-    start_filling(&app, name, number).await
+    let engine = app.engine()?;
+    // An alias may stand for another collection before the job has ended.
+    let name = engine.reader(&name)?.name().to_owned();
+    let (index, of) = (Arc::clone(&engine.index), name.clone());
+    blocking_write(move || {
+        index.generation(&of, number)?;
+        Ok(index.resume_generation(&of, number)?)
+    })
+    .await?;
+    start_filling(&app, name, number, Vec::new()).await
 }
 
-async fn start_filling(app: &App, name: String, number: u32) -> Result<Response, ApiError> {
+async fn start_filling(
+    app: &App,
+    name: String,
+    number: u32,
+    warnings: Vec<GenerationWarning>,
+) -> Result<Response, ApiError> {
     let (jobs, job) = (app.engine()?.jobs.clone(), fill_job(app, name, number));
     let record = blocking_write(move || jobs.start(job)).await?;
     let location = HeaderValue::from_str(&format!("/jobs/{}", record.id));
@@ -269,6 +341,7 @@ async fn start_filling(app: &App, name: String, number: u32) -> Result<Response,
     let started = StartedGeneration {
         generation: number,
         job: record.id,
+        warnings,
     };
     Ok((
         StatusCode::ACCEPTED,

@@ -267,6 +267,14 @@ impl HitReader {
         }
     }
 
+    /// The same for hits of another collection in the same answer.
+    pub(crate) fn of(&self, collection: &Arc<Reader>) -> Self {
+        Self {
+            collection: Arc::clone(collection),
+            ..self.clone()
+        }
+    }
+
     /// An answer with hits that this has read; nothing when a document was changed meanwhile, so that
     /// it has to be searched again.
     ///

@@ -89,6 +89,12 @@ pub(crate) struct JobProgress {
     /// How much there is to do, once that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
+    /// Tokens that were encoded, of a job that encodes texts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<u64>,
+    /// Tokens a second that were encoded, since the job began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens_per_s: Option<f64>,
     /// What both are counted in.
     #[schema(example = "bytes")]
     unit: String,
@@ -136,6 +142,7 @@ impl JsonBody for JobRequest {
 
 impl From<JobRecord> for JobDescription {
     fn from(record: JobRecord) -> Self {
+        let tokens_per_s = tokens_per_s(&record);
         Self {
             eta_s: eta_s(&record),
             id: record.id,
@@ -143,6 +150,8 @@ impl From<JobRecord> for JobDescription {
             collection: record.collection,
             state: record.state,
             progress: JobProgress {
+                tokens: (record.tokens > 0).then_some(record.tokens),
+                tokens_per_s,
                 done: record.done,
                 total: record.total,
                 unit: record.unit,
@@ -158,16 +167,29 @@ impl From<JobRecord> for JobDescription {
     }
 }
 
-/// The rest of the work at the pace so far.
+/// The rest of the work at the pace so far. What had been done before says nothing of the pace.
 fn eta_s(record: &JobRecord) -> Option<u64> {
-    let (started_at_ms, total) = (record.started_at_ms?, record.total?);
-    if record.state != JobState::Running || record.done == 0 {
+    let total = record.total?;
+    let done = record.done.saturating_sub(record.skipped);
+    if record.state != JobState::Running || done == 0 {
         return None;
     }
-    let now_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).ok()?;
-    let taken_s = now_ms.saturating_sub(started_at_ms) as f64 / 1000.0;
     let rest = total.saturating_sub(record.done) as f64;
-    Some((taken_s * rest / record.done as f64).ceil() as u64)
+    Some((taken_s(record)? * rest / done as f64).ceil() as u64)
+}
+
+fn tokens_per_s(record: &JobRecord) -> Option<f64> {
+    let taken_s = taken_s(record).filter(|taken_s| *taken_s > 0.0)?;
+    (record.tokens > 0).then(|| record.tokens as f64 / taken_s)
+}
+
+/// Time since the job was begun, or that it took.
+fn taken_s(record: &JobRecord) -> Option<f64> {
+    let until_ms = match record.finished_at_ms {
+        Some(finished_at_ms) => finished_at_ms,
+        None => u64::try_from(jiff::Timestamp::now().as_millisecond()).ok()?,
+    };
+    Some(until_ms.saturating_sub(record.started_at_ms?) as f64 / 1000.0)
 }
 
 /// How the answer may come.
@@ -225,6 +247,7 @@ pub(crate) async fn start(
             kind: JobKind::Compaction,
             collection: None,
             unit: "bytes",
+            on_cancel: None,
             work: Box::new(move |run| {
                 let report = index.compact(run.cancel, run.progress)?;
                 Ok(serde_json::json!({
@@ -422,4 +445,43 @@ fn start_of_page(mut file: &File, bytes: u64, cursor: Option<&str>) -> Result<u6
             let detail = "cursor is not a next_cursor of this result";
             ApiError::new(ErrorCode::InvalidRequest, detail)
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_had_been_done_before_says_nothing_of_the_pace() {
+        let now_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
+        let mut record = JobRecord {
+            id: "j".to_owned(),
+            kind: JobKind::Generation,
+            collection: None,
+            state: JobState::Running,
+            unit: "documents".to_owned(),
+            created_at_ms: 0,
+            started_at_ms: Some(now_ms - 10_000),
+            finished_at_ms: None,
+            done: 600,
+            total: Some(1000),
+            details: None,
+            skipped: 500,
+            tokens: 4000,
+            failure: None,
+            summary: None,
+            result_bytes: 0,
+        };
+        // 100 in ten seconds, and 400 are left.
+        let eta = eta_s(&record).unwrap();
+        assert!((40..50).contains(&eta), "{eta}");
+        let pace = tokens_per_s(&record).unwrap();
+        assert!((300.0..=400.0).contains(&pace), "{pace}");
+        record.finished_at_ms = Some(now_ms - 6_000);
+        assert_eq!(tokens_per_s(&record), Some(1000.0));
+        record.done = record.skipped;
+        assert_eq!(eta_s(&record), None);
+        record.tokens = 0;
+        assert_eq!(tokens_per_s(&record), None);
+    }
 }

@@ -2,9 +2,13 @@
 //!
 //! Shapes are checked here and turned into the types of `service`; nothing below sees JSON.
 
+pub(crate) mod aliases;
+mod chunking;
 pub(crate) mod clusters;
 pub(crate) mod cohere;
 pub(crate) mod collections;
+pub(crate) mod comparison;
+mod comparison_report;
 pub(crate) mod dialect;
 pub(crate) mod docs;
 pub(crate) mod documents;
@@ -31,6 +35,7 @@ mod on_duplicate;
 mod pointers;
 pub(crate) mod predict;
 pub(crate) mod problems;
+pub(crate) mod recent_queries;
 pub(crate) mod rerank;
 pub(crate) mod reranker;
 pub(crate) mod search;

@@ -51,6 +51,12 @@ problems! {
 }
 
 problems! {
+    /// Any operation on one alias, which may not be there.
+    AliasProblems:
+    (404, "`alias_not_found`"),
+}
+
+problems! {
     /// Any operation on one generation, which may not be there.
     GenerationProblems:
     (404, "`generation_not_found` or `collection_not_found`"),

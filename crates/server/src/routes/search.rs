@@ -25,7 +25,7 @@ use crate::extract::{
     ApiJson, CollectionName, JsonBody, ListLimit, from_object_only, present, whole_number,
 };
 use crate::service::{
-    self, Attempt, Choice, ExplainFirst, Grouping, Mode, Page, QueryInput, Search,
+    self, Attempt, Choice, ExplainFirst, Grouping, Mode, Page, QueryInput, Search, SearchIn,
 };
 
 const DEFAULT_TOP_K: usize = 10;
@@ -253,6 +253,7 @@ pub(super) async fn answer(
 ) -> Result<Response, ApiError> {
     let started_at = Instant::now();
     let engine = app.engine()?;
+    let called = collection.into();
     let collection = engine.reader_of(collection, search.generation)?;
     let (answering, of) = (app.clone(), Arc::clone(&collection));
     let render = move |pages: Vec<Page>, attempt: Attempt| {
@@ -263,7 +264,12 @@ pub(super) async fn answer(
         let response = SearchResponse::new(page, layout.clone(), reader.clone(), started_at);
         reader.finish(answer::json(room, &response))
     };
-    service::search(engine, &collection, vec![search], app.room(), render).await
+    let search = SearchIn {
+        collection,
+        called,
+        search,
+    };
+    service::search(engine, vec![search], app.room(), render).await
 }
 
 impl SearchRequest {

@@ -13,11 +13,11 @@ use super::problems::{BodyProblems, CursorProblems, EngineProblems, SearchProble
 use super::rerank::check_together;
 use super::search::SearchRequest;
 use crate::answer;
-use crate::app::App;
+use crate::app::{App, Engine};
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiJson, CollectionName, JsonBody, ListLimit, from_object_only};
-use crate::service::{self, Attempt, Page, Search};
+use crate::service::{self, Attempt, Page, Search, SearchIn};
 
 /// Where the searches stand in the request.
 const SEARCHES: &str = "/searches";
@@ -60,7 +60,6 @@ impl JsonBody for SearchBatchRequest {
         let checked = searches
             .map(|(nth, request)| {
                 let checked = request.check(limits).and_then(without_explanations);
-                let checked = checked.and_then(of_active_generation);
                 checked.map_err(|error| error.within(&format!("{SEARCHES}/{nth}")))
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -95,19 +94,23 @@ pub(crate) async fn post(
 ) -> Result<Response, ApiError> {
     let started_at = Instant::now();
     let engine = app.engine()?;
-    let collection = engine.reader(&collection)?;
-    let (answering, of) = (app.clone(), Arc::clone(&collection));
+    let searches = placed(engine, &collection, searches)?;
+    let of = searches.iter().map(|search| Arc::clone(&search.collection));
+    let (answering, of) = (app.clone(), of.collect::<Vec<_>>());
     let render = move |pages: Vec<Page>, attempt: Attempt| {
         let room = answering.room().until(&attempt.cancel);
-        let reader = HitReader::new(&of, attempt);
-        let results = pages.into_iter().zip(&layouts);
-        let results = results.map(|(page, layout)| {
-            SearchResponse::new(page, layout.clone(), reader.clone(), started_at)
+        let Some(first) = of.first() else {
+            return Err(ApiError::internal("a batch has no search"));
+        };
+        let reader = HitReader::new(first, attempt);
+        let results = pages.into_iter().zip(&layouts).zip(&of);
+        let results = results.map(|((page, layout), of)| {
+            SearchResponse::new(page, layout.clone(), reader.of(of), started_at)
         });
         let results = results.collect();
         reader.finish(answer::json(room, &SearchBatchResponse { results }))
     };
-    let answer = service::search(engine, &collection, searches, app.room(), render).await;
+    let answer = service::search(engine, searches, app.room(), render).await;
     answer.map_err(|error| error.of_searches(SEARCHES))
 }
 
@@ -128,13 +131,21 @@ impl SearchBatchRequest {
     }
 }
 
-/// All searches of a batch are of one collection as it is.
-fn of_active_generation(checked: (Search, Layout)) -> Result<(Search, Layout), ApiError> {
-    if checked.0.generation.is_none() {
-        return Ok(checked);
-    }
-    let detail = "generations go with POST /search, one search at a time";
-    Err(ApiError::invalid("/generation", detail))
+/// The searches, each with the generation that it is about.
+fn placed(engine: &Engine, name: &str, searches: Vec<Search>) -> Result<Vec<SearchIn>, ApiError> {
+    engine.reader(name)?;
+    let called: Arc<str> = name.into();
+    let searches = searches.into_iter().enumerate();
+    let placed = searches.map(|(nth, search)| {
+        let collection = engine.reader_of(name, search.generation);
+        Ok(SearchIn {
+            collection: collection
+                .map_err(|error| error.at(format!("{SEARCHES}/{nth}/generation")))?,
+            called: Arc::clone(&called),
+            search,
+        })
+    });
+    placed.collect()
 }
 
 /// Each explanation is an encoding of its own, so there would be thousands.

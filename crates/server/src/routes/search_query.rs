@@ -51,6 +51,9 @@ pub(crate) struct SearchParameters {
     min_score: Option<f32>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
+    /// The number of a generation of the collection.
+    #[param(minimum = 1)]
+    generation: Option<u32>,
 }
 
 /// How a parameter becomes a field of the body.
@@ -70,7 +73,7 @@ enum Kind {
 fn kind(name: &str) -> Kind {
     match name {
         "top_k" | "offset" | "alpha" | "min_score" | "diversity" | "group_size" | "ef"
-        | "exact" | "auto_cut" => Kind::Plain,
+        | "exact" | "auto_cut" | "generation" => Kind::Plain,
         "vector" | "positive" | "negative" | "filter" | "rerank" => Kind::Json,
         "facets" | "include" => Kind::List,
         _ => Kind::Text,

@@ -194,6 +194,7 @@ fn job(index: Arc<Index>) -> NewJob {
         kind: JobKind::Snapshot,
         collection: None,
         unit: "bytes",
+        on_cancel: None,
         work: Box::new(move |run| {
             let snapshot = index.create_snapshot(run.cancel, run.progress)?;
             serde_json::to_value(SnapshotDescription::from(snapshot)).map_err(ApiError::internal)

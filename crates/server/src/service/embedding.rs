@@ -64,6 +64,11 @@ impl std::iter::Sum for Vocabulary {
 }
 
 impl Embedding {
+    /// Whether the text passed the window.
+    pub(super) fn is_truncated(&self) -> bool {
+        self.tokens_seen > self.tokens_kept
+    }
+
     /// The same, for someone who has not waited for it.
     pub(super) fn without_times(&self) -> Self {
         Self {
@@ -114,7 +119,7 @@ impl Engine {
     ///
     /// # Errors
     /// 503 when the lane is full or the server is stopping, 500 when the encoder fails.
-    async fn embed(
+    pub(super) async fn embed(
         &self,
         encoder: &Arc<Encoder>,
         texts: Vec<String>,

@@ -1,16 +1,19 @@
 //! Filling a generation of a collection with what was there when it was made.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 use siamese_index::{DocumentDraft, GenerationState, Index, StoredDocument, Writer};
 use tokio::runtime::Handle;
 
+use super::chunking::window;
+use super::encoded_passages::EncodedPassages;
 use super::ingest::{Drafts, prepare_for};
 use crate::app::{App, Engine};
 use crate::error::ApiError;
-use crate::jobs::{JobKind, JobRun, NewJob};
+use crate::jobs::{JobKind, JobRun, NewJob, OnCancel};
 use crate::queue::Admission;
 
 /// Documents and bytes of the record that are encoded and stored together: few, since what else waits for the same
@@ -29,6 +32,7 @@ struct Filling<'a> {
     run: &'a JobRun<'a>,
     /// Documents that have been encoded.
     filled: u64,
+    encoded: EncodedPassages,
 }
 
 /// The job that fills a generation. Must be made within the runtime.
@@ -38,6 +42,7 @@ pub(crate) fn fill_job(app: &App, name: String, number: u32) -> NewJob {
         kind: JobKind::Generation,
         collection: Some(name.clone()),
         unit: "documents",
+        on_cancel: Some(pause(app.clone(), name.clone(), number)),
         work: Box::new(move |run| {
             let filling = Filling {
                 engine: app.engine()?,
@@ -46,10 +51,29 @@ pub(crate) fn fill_job(app: &App, name: String, number: u32) -> NewJob {
                 number,
                 run,
                 filled: 0,
+                encoded: EncodedPassages::default(),
             };
             filling.finish()
         }),
     }
+}
+
+/// Who ends the job wants nothing more to be filled, after a restart neither.
+fn pause(app: App, name: String, number: u32) -> OnCancel {
+    OnCancel(Box::new(move || {
+        let paused = app
+            .engine()
+            .and_then(|engine| Ok(engine.index.pause_generation(&name, number)?));
+        match paused {
+            Ok(()) => tracing::info!(collection = name, number, "filling a generation pauses"),
+            Err(error) => tracing::warn!(
+                collection = name,
+                number,
+                error = error.detail(),
+                "that a generation pauses was not kept"
+            ),
+        }
+    }))
 }
 
 /// Goes on with all generations that the end of the service has interrupted.
@@ -93,16 +117,47 @@ impl Filling<'_> {
                 return Err(error);
             }
             if self.index().finish_generation(self.name, self.number)? {
-                return Ok(json!({
-                    "generation": self.number,
-                    "encoded_documents": self.filled,
-                    "took_ms": started_at.elapsed().as_millis() as u64,
-                }));
+                return self.summary(started_at);
             }
         }
         Err(ApiError::internal(
             "documents change faster than they are copied",
         ))
+    }
+
+    /// What the job has done. A part of it may have been done by another one before.
+    fn summary(&self, started_at: Instant) -> Result<Value, ApiError> {
+        let EncodedPassages {
+            passages,
+            tokens,
+            cut,
+        } = self.encoded;
+        let mut summary = json!({
+            "generation": self.number,
+            "encoded_documents": self.filled,
+            "encoded_passages": passages,
+            "cut_passages": cut,
+            "tokens": tokens,
+            "took_ms": started_at.elapsed().as_millis() as u64,
+        });
+        if cut > 0 {
+            summary["warning"] = self.warning()?.into();
+        }
+        Ok(summary)
+    }
+
+    /// Nothing is cut in silence.
+    fn warning(&self) -> Result<String, ApiError> {
+        let EncodedPassages { passages, cut, .. } = self.encoded;
+        let filled = self.index().generation(self.name, self.number)?.collection;
+        let encoder = self.engine.models.encoder_of(filled.reader());
+        let encoder = self.runtime.block_on(encoder)?;
+        let (window, model) = (window(&encoder), &encoder.info().model);
+        let warning = format!(
+            "{cut} of {passages} passages are longer than the window of {model}, {window} tokens, and their ends were not encoded; a generation with {{\"chunking\": {{\"mode\": \"sentence\"}}}} splits them"
+        );
+        tracing::warn!(collection = self.name, number = self.number, warning);
+        Ok(warning)
     }
 
     fn index(&self) -> &Index {
@@ -111,7 +166,7 @@ impl Filling<'_> {
 
     /// Goes through all documents once, in the order of their ids.
     fn round(&mut self) -> Result<(), ApiError> {
-        let (mut after, mut seen) = (None, 0);
+        let (mut after, mut seen, before) = (None, 0, self.filled);
         loop {
             self.run.cancel.check()?;
             // Another generation may be active by now, and holds the same documents.
@@ -132,6 +187,9 @@ impl Filling<'_> {
             let documents = documents.into_iter().map(|(document, _)| document);
             self.copy(source.writer(), target.writer(), documents.collect())?;
             self.run.progress.set_done(seen);
+            self.run
+                .progress
+                .set_skipped(seen.saturating_sub(self.filled - before));
         }
     }
 
@@ -154,6 +212,9 @@ impl Filling<'_> {
         let target_of_writes = Arc::clone(target);
         let prepared = prepare_for(self.engine, target_of_writes, &drafts, Admission::Wait);
         let prepared = self.runtime.block_on(prepared)?;
+        let encoded = prepared.encoded();
+        self.run.tokens.fetch_add(encoded.tokens, Ordering::Relaxed);
+        self.encoded = [self.encoded, encoded].into_iter().sum();
         let changed = target.fill(source, &prepared.writes)?;
         // What has changed comes with the next round.
         self.filled += (drafts.len() - changed.len()) as u64;

@@ -9,10 +9,11 @@ use siamese_index::{
 };
 
 use super::chunking::{ChunkError, ChunkedText, Chunker};
+use super::encoded_passages::EncodedPassages;
 use super::on_duplicate::{Resemblance, resemblances};
 use super::{Embedding, Vocabulary, blocking_steps, blocking_write};
 use crate::app::Engine;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorCode};
 use crate::metrics;
 use crate::queue::{Admission, Lane};
 use crate::request_part::RequestPart;
@@ -101,6 +102,14 @@ pub(super) struct PreparedWrites {
 struct Account {
     passages: usize,
     warnings: Vec<Warning>,
+    encoded: EncodedPassages,
+}
+
+impl PreparedWrites {
+    /// What was encoded for them.
+    pub(super) fn encoded(&self) -> EncodedPassages {
+        self.accounts.iter().map(|account| account.encoded).sum()
+    }
 }
 
 /// Why a text has no vector.
@@ -147,9 +156,9 @@ pub(crate) async fn prepare(
     drafts: Drafts,
     admission: Admission,
 ) -> Result<Prepared, ApiError> {
-    // One that was deleted meanwhile is not among them, and gives way to another.
-    let mut generations = collection.generations().into_iter();
-    let own = generations.next().unwrap_or_else(|| Arc::clone(collection));
+    let own = living(engine, collection);
+    let mut generations = own.generations();
+    generations.retain(|other| !other.is(&own));
     let own = prepare_for(engine, own, &drafts, admission).await?;
     let mut others = Vec::new();
     for writer in generations {
@@ -160,6 +169,17 @@ pub(crate) async fn prepare(
         own,
         others,
     })
+}
+
+/// The generation at hand, or once that has been deleted the one that is active now.
+fn living(engine: &Engine, writer: &Arc<Writer>) -> Arc<Writer> {
+    let members = writer.generations();
+    if members.iter().any(|member| member.is(writer)) {
+        return Arc::clone(writer);
+    }
+    let active = engine.index.collection(writer.reader().name());
+    let active = active.map(|active| Arc::clone(active.writer()));
+    active.unwrap_or_else(|_| Arc::clone(writer))
 }
 
 /// The same for one generation.
@@ -217,7 +237,7 @@ pub(crate) async fn commit(
             writer: other.writer,
         });
         let others = others.collect();
-        match store(&writer, kept(writes), others).await? {
+        match store(engine, &writer, kept(writes), others).await? {
             Ok(statuses) => {
                 let statuses = with_rejected(statuses, &found, rejects);
                 return Ok(outcomes(&drafts, statuses, accounts, found));
@@ -233,8 +253,10 @@ pub(crate) async fn commit(
     Err(IndexError::Stale { id: stale }.into())
 }
 
-/// Writes durably; the inner error is the id of a document that changed since it was planned.
+/// Writes durably; the inner error is the id of a document that changed since it was planned, or that was planned
+/// for a generation that is no more.
 async fn store(
+    engine: &Engine,
     collection: &Arc<Writer>,
     writes: Vec<SharedWrite>,
     others: Vec<GenerationWrites<Arc<DocumentDraft>>>,
@@ -242,13 +264,23 @@ async fn store(
     if writes.is_empty() {
         return Ok(Ok(Vec::new()));
     }
-    let collection = Arc::clone(collection);
-    blocking_write(move || match collection.upsert_with(&writes, &others) {
+    let writer = Arc::clone(collection);
+    let first = writes.first().map(|write| write.draft.id.clone());
+    let stored = blocking_write(move || match writer.upsert_with(&writes, &others) {
         Ok(statuses) => Ok(Ok(statuses)),
         Err(IndexError::Stale { id }) => Ok(Err(id)),
         Err(error) => Err(error.into()),
-    })
-    .await
+    });
+    match stored.await {
+        Err(error) if error.code() == ErrorCode::CollectionNotFound => {
+            // Another generation has been activated, and this one deleted.
+            match living(engine, collection).is(collection) {
+                true => Err(error),
+                false => Ok(Err(first.unwrap_or_default())),
+            }
+        }
+        stored => stored,
+    }
 }
 
 /// What each draft needs, in order; what is to be encoded has been split and tokenised.
@@ -330,6 +362,7 @@ fn writes(
                 Account {
                     passages,
                     warnings: Vec::new(),
+                    encoded: EncodedPassages::default(),
                 },
             ),
             Step::Encode(chunked) => {
@@ -337,6 +370,7 @@ fn writes(
                 let account = Account {
                     passages: own.len(),
                     warnings: warnings(&chunked, &own),
+                    encoded: EncodedPassages::of(&own),
                 };
                 (Some(passages(chunked, own)), account)
             }
@@ -386,7 +420,9 @@ fn unknown(embeddings: &[Embedding]) -> Option<Warning> {
 
 fn truncation(embedding: &Embedding) -> Option<Warning> {
     let (seen, kept) = (embedding.tokens_seen, embedding.tokens_kept);
-    (seen > kept).then_some(Warning::Truncated { seen, kept })
+    embedding
+        .is_truncated()
+        .then_some(Warning::Truncated { seen, kept })
 }
 
 /// The statuses of all documents, from those that were stored.

@@ -3,8 +3,10 @@
 //! Only here are index and tokenizer called, and only on blocking threads.
 
 mod chunking;
+mod comparison;
 mod embed_texts;
 mod embedding;
+mod encoded_passages;
 mod explanation;
 mod file_stream;
 mod generations;
@@ -13,6 +15,7 @@ mod ingest_stream;
 mod lines;
 mod on_duplicate;
 mod query_cache;
+mod recent_queries;
 mod reranking;
 mod search;
 mod similarity;
@@ -21,6 +24,10 @@ mod training_pairs;
 pub(crate) use chunking::{
     ChunkError, Chunker, default_chunking, default_overlap, default_passage_tokens,
     min_passage_tokens, window, with_title,
+};
+pub(crate) use comparison::{
+    Change, ComparedGenerations, ComparedQuery, Comparison, ComparisonTask, PassageSample,
+    RANK_BIAS, Report, SideReport,
 };
 pub(crate) use embed_texts::{
     EmbedTask, Prompt, TextEmbedding, TextInput, TokenStates, check_token_ids, embed_texts,
@@ -36,10 +43,11 @@ pub(crate) use ingest::{DocumentOutcome, Drafts, Warning, WriteStatus, ingest};
 pub(crate) use ingest_stream::{StreamEvent, ingest_stream};
 pub(crate) use on_duplicate::DuplicateRule;
 pub(crate) use query_cache::QueryCache;
+pub(crate) use recent_queries::RecentQueries;
 pub(crate) use reranking::{OverWindow, PairScore, RerankTask, RerankTexts};
 pub(crate) use search::{
     Attempt, Choice, Counted, Cursors, ExplainFirst, Grouping, Mode, Page, PageHit, QueryInput,
-    Rerank, Search, highlights, search,
+    Rerank, Search, SearchIn, highlights, search,
 };
 pub(crate) use similarity::{Compared, Metric, Operand, compared};
 pub(crate) use training_pairs::{PairLine, PairPlan, PairSources, plan};

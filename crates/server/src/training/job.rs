@@ -38,6 +38,7 @@ pub(crate) fn train_job(app: &App, task: TrainTask) -> NewJob {
         kind: JobKind::Training,
         collection: Some(task.collection.clone()),
         unit: "steps",
+        on_cancel: None,
         work: Box::new(move |run| train(&app, &task, run)),
     }
 }

@@ -108,7 +108,7 @@ impl Cursors {
         let Some(issued) = kept.cursors.get(&cursor) else {
             return Err(self.expired());
         };
-        if issued.key.is_gone() || issued.key.is_of_other_generation(key) {
+        if issued.key.is_gone() || issued.key.is_of_what_was_before(key) {
             return Err(self.expired());
         }
         if issued.key != *key {
@@ -166,7 +166,7 @@ mod tests {
         EncoderIdentity, Index, IndexOptions, Reader, SearchOptions, SearchResults,
     };
 
-    use super::super::{Choice, Mode, QueryInput, Search};
+    use super::super::{Choice, Mode, QueryInput, Search, SearchIn};
     use super::*;
     use crate::config::{Overrides, Settings};
 
@@ -213,6 +213,34 @@ mod tests {
         }
     }
 
+    fn key(
+        cursors: &Cursors,
+        collection: &Arc<Reader>,
+        called: &str,
+        search: &Search,
+    ) -> SearchKey {
+        let search = SearchIn {
+            collection: Arc::clone(collection),
+            called: called.into(),
+            search: search.clone(),
+        };
+        SearchKey::of(&search, &cursors.hashing)
+    }
+
+    #[test]
+    fn a_cursor_ends_when_its_alias_stands_for_another_collection() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = index(folder.path());
+        let first = index.collection("default").unwrap();
+        let (other, _) = index.put_collection("other", &Default::default()).unwrap();
+        let cursors = cursors(|_| {});
+        let key = |reader| key(&cursors, reader, "alias", &search("lamp"));
+        let cursor = cursors.keep(state(first.reader()), key(first.reader()));
+        assert!(cursors.find(&cursor, &key(first.reader())).is_ok());
+        let refused = cursors.find(&cursor, &key(other.reader())).unwrap_err();
+        assert_eq!(refused.code(), ErrorCode::CursorExpired);
+    }
+
     #[test]
     fn a_cursor_belongs_to_one_search_of_one_collection() {
         let folder = tempfile::tempdir().unwrap();
@@ -222,8 +250,9 @@ mod tests {
         let (other, _) = index.put_collection("other", &Default::default()).unwrap();
         let other = other.reader();
         let cursors = cursors(|_| {});
-        let same =
-            |collection, search: &Search| SearchKey::of(collection, search, &cursors.hashing);
+        let same = |collection: &Arc<Reader>, search: &Search| {
+            key(&cursors, collection, collection.name(), search)
+        };
         let lamp = same(first, &search("lamp"));
         let cursor = cursors.keep(state(first), lamp.clone());
         assert!(cursors.find(&cursor, &lamp).is_ok());
@@ -270,12 +299,12 @@ mod tests {
         };
         let gone = reader();
         let cursors = cursors(|_| {});
-        let same = SearchKey::of(&gone, &search("lamp"), &cursors.hashing);
+        let same = key(&cursors, &gone, "gone", &search("lamp"));
         let cursor = cursors.keep(state(&gone), same);
         drop(gone);
         index.delete_collection("gone").unwrap();
         let again = reader();
-        let same = SearchKey::of(&again, &search("lamp"), &cursors.hashing);
+        let same = key(&cursors, &again, "gone", &search("lamp"));
         let code =
             |cursors: &Cursors, cursor: &str| cursors.find(cursor, &same).unwrap_err().code();
         assert_eq!(code(&cursors, &cursor), ErrorCode::CursorExpired);
@@ -294,7 +323,7 @@ mod tests {
         let collection = collection.reader();
         let bytes = state(collection).memory_bytes();
         let cursors = cursors(|limits| limits.max_cursor_memory_bytes = 3 * bytes);
-        let same = SearchKey::of(collection, &search("lamp"), &cursors.hashing);
+        let same = key(&cursors, collection, "default", &search("lamp"));
         let kept: Vec<String> = (0..5)
             .map(|_| cursors.keep(state(collection), same.clone()))
             .collect();

@@ -2,8 +2,6 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use siamese_index::Reader;
-
 use super::QueryInput;
 use super::page::Page;
 use super::stage::Stage;
@@ -27,7 +25,6 @@ pub(crate) struct ExplainFirst {
 /// As [`explain_hits`].
 pub(super) async fn explain(
     engine: &Engine,
-    collection: &Arc<Reader>,
     pages: &mut [Page],
     stages: &[Stage],
     room: &Mutex<Room>,
@@ -48,7 +45,7 @@ pub(super) async fn explain(
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .another();
-        let explained = explain_hits(engine, collection, task, &mut own).await;
+        let explained = explain_hits(engine, &stage.collection, task, &mut own).await;
         let explained = explained.map_err(|error| error.of_search(nth))?;
         for (found, explanation) in page.hits.iter_mut().zip(explained) {
             found.explanation = explanation;

@@ -18,7 +18,6 @@ mod rerank;
 mod search_key;
 mod stage;
 
-use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use siamese_encoder::InputKind;
@@ -82,7 +81,16 @@ pub(crate) struct Choice {
     pub(crate) max_group_candidates: usize,
 }
 
-/// Answers searches of one collection, in order; all or none. `render` makes the answer of their pages,
+/// A search, and where to search.
+#[derive(Debug)]
+pub(crate) struct SearchIn {
+    pub(crate) collection: Arc<Reader>,
+    /// What the request calls the collection: its name, or an alias.
+    pub(crate) called: Arc<str>,
+    pub(crate) search: Search,
+}
+
+/// Answers searches, in order; all or none. `render` makes the answer of their pages,
 /// on a blocking thread. When it returns nothing, a document has been changed meanwhile so that it
 /// is no longer a hit, and everything is searched again, a bounded number of times.
 ///
@@ -91,8 +99,7 @@ pub(crate) struct Choice {
 /// not fit, 503 when the queue is full, each saying which search it is about; and those of `render`.
 pub(crate) async fn search<T, R>(
     engine: &Engine,
-    collection: &Arc<Reader>,
-    searches: Vec<Search>,
+    searches: Vec<SearchIn>,
     room: Room,
     mut render: R,
 ) -> Result<T, ApiError>
@@ -101,13 +108,12 @@ where
     R: FnMut(Vec<Page>, Attempt) -> Result<Option<T>, ApiError> + Send + 'static,
 {
     let stages = searches.into_iter().enumerate();
-    let stages = stages.map(|(nth, search)| {
-        Stage::new(engine, collection, search).map_err(|error| error.of_search(nth))
-    });
+    let stages = stages
+        .map(|(nth, search)| Stage::new(engine, search).map_err(|error| error.of_search(nth)));
     let stages = stages.collect::<Result<Vec<_>, _>>()?;
-    let embeddings = embed_queries(engine, collection, &stages).await?;
+    stages.iter().for_each(|stage| stage.keep_query(engine));
+    let embeddings = embed_queries(engine, &stages).await?;
     let first_stage = Arc::new(FirstStage {
-        collection: Arc::clone(collection),
         cursors: Arc::clone(&engine.cursors),
         stages,
         embeddings,
@@ -120,15 +126,8 @@ where
     for number in 1..=MAX_ATTEMPTS {
         let first = Arc::clone(&first_stage);
         let mut pages = blocking_steps(move |cancel| first.pages(cancel)).await?;
-        rerank::second_stages(engine, collection, &mut pages, &first_stage.stages).await?;
-        explained::explain(
-            engine,
-            collection,
-            &mut pages,
-            &first_stage.stages,
-            &first_stage.room,
-        )
-        .await?;
+        rerank::second_stages(engine, &mut pages, &first_stage.stages).await?;
+        explained::explain(engine, &mut pages, &first_stage.stages, &first_stage.room).await?;
         let first = Arc::clone(&first_stage);
         let answer;
         (answer, render) = blocking_steps(move |cancel| {
@@ -164,7 +163,6 @@ impl Attempt {
 /// What is searched, and all that it takes.
 #[derive(Debug)]
 struct FirstStage {
-    collection: Arc<Reader>,
     cursors: Arc<Cursors>,
     stages: Vec<Stage>,
     /// Of all texts, in order.
@@ -196,7 +194,7 @@ impl FirstStage {
             cancel.step()?;
             let texts = stage.search.texts_to_encode().count();
             let own = embeddings.by_ref().take(texts).cloned().collect();
-            let page = stage.page(&self.collection, own);
+            let page = stage.page(own);
             let page = page.map_err(|error| error.of_search(nth))?;
             let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
             room.hold_part(facet_bytes(&page.facets))?;
@@ -224,25 +222,29 @@ fn facet_bytes(facets: &[Facet]) -> usize {
     bytes.sum()
 }
 
-/// Embeddings of all texts of all searches, in order.
-async fn embed_queries(
-    engine: &Engine,
-    collection: &Reader,
-    stages: &[Stage],
-) -> Result<Vec<Embedding>, ApiError> {
-    let texts = stages
-        .iter()
-        .flat_map(|stage| stage.search.texts_to_encode());
-    let texts: Vec<String> = texts.map(str::to_owned).collect();
-    if texts.is_empty() {
-        // Searches by words or by vectors need no encoder, and go on without one.
-        return Ok(Vec::new());
+/// Embeddings of all texts of all searches, in order. Those of one collection are encoded together.
+async fn embed_queries(engine: &Engine, stages: &[Stage]) -> Result<Vec<Embedding>, ApiError> {
+    let texts = stages.iter().flat_map(|stage| {
+        let texts = stage.search.texts_to_encode();
+        texts.map(|text| (&stage.collection, text.to_owned()))
+    });
+    let mut waiting: Vec<(usize, (&Arc<Reader>, String))> = texts.enumerate().collect();
+    let mut embeddings = vec![None; waiting.len()];
+    // Searches by words or by vectors need no encoder, and go on without one.
+    while let Some((_, (collection, _))) = waiting.first() {
+        let collection = Arc::clone(collection);
+        let is_own =
+            |(_, (other, _)): &mut (usize, (&Arc<Reader>, String))| Arc::ptr_eq(other, &collection);
+        let own = waiting.extract_if(.., is_own);
+        let (places, texts): (Vec<_>, Vec<_>) = own.map(|(place, (_, text))| (place, text)).unzip();
+        let encoder = engine.models.encoder_of(&collection).await?;
+        let lane = Lane::for_texts(texts.len());
+        let made = engine.embed_asked(&encoder, texts, InputKind::Query, lane);
+        for (place, embedding) in places.into_iter().zip(made.await?) {
+            embeddings[place] = Some(embedding);
+        }
     }
-    let encoder = engine.models.encoder_of(collection).await?;
-    let lane = Lane::for_texts(texts.len());
-    engine
-        .embed_asked(&encoder, texts, InputKind::Query, lane)
-        .await
+    Ok(embeddings.into_iter().flatten().collect())
 }
 
 impl Search {
@@ -258,17 +260,8 @@ impl Search {
         collection: &Reader,
         embeddings: Vec<Embedding>,
     ) -> Result<Query<'static>, ApiError> {
-        let vector = |embeddings| self.query.vector(collection, embeddings).map(Cow::Owned);
-        let words = || self.words(collection).map(Cow::Owned);
-        Ok(match self.mode {
-            Mode::Semantic => Query::Vector(vector(embeddings)?),
-            Mode::Lexical => Query::Words(words()?),
-            Mode::Hybrid(fusion) => Query::Hybrid {
-                vector: vector(embeddings)?,
-                words: words()?,
-                fusion,
-            },
-        })
+        let vector = || self.query.vector(collection, embeddings);
+        self.mode.query(vector, || self.words(collection))
     }
 
     fn words(&self, collection: &Reader) -> Result<WordQuery, ApiError> {

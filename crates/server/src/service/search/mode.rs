@@ -1,5 +1,6 @@
 //! Searching by meaning, by words, or by both.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use siamese_index::{Fusion, Hit, Query, Reader, ScoredPassage, WordQuery};
@@ -19,6 +20,28 @@ pub(crate) enum Mode {
     Lexical,
     /// By both.
     Hybrid(Fusion),
+}
+
+impl Mode {
+    /// What the index is asked; only what it needs is made.
+    ///
+    /// # Errors
+    /// What `vector` or `words` returns.
+    pub(in crate::service) fn query(
+        self,
+        vector: impl FnOnce() -> Result<Vec<f32>, ApiError>,
+        words: impl FnOnce() -> Result<WordQuery, ApiError>,
+    ) -> Result<Query<'static>, ApiError> {
+        Ok(match self {
+            Self::Semantic => Query::Vector(Cow::Owned(vector()?)),
+            Self::Lexical => Query::Words(Cow::Owned(words()?)),
+            Self::Hybrid(fusion) => Query::Hybrid {
+                vector: Cow::Owned(vector()?),
+                words: Cow::Owned(words()?),
+                fusion,
+            },
+        })
+    }
 }
 
 /// For each hit its `limit` best passages; the first is the hit's own.

@@ -39,27 +39,25 @@ pub(super) struct SecondStage {
 /// 503 when the lane is full, 500 when the reranker fails.
 pub(super) async fn second_stages(
     engine: &Engine,
-    collection: &Arc<Reader>,
     pages: &mut [Page],
     stages: &[Stage],
 ) -> Result<(), ApiError> {
-    let seconds = stages.iter().map(|stage| stage.second.as_ref());
-    let staged = pages.iter_mut().zip(seconds);
+    let staged = pages.iter_mut().zip(stages);
     let mut staged: Vec<_> = staged
-        .filter_map(|(page, second)| Some((page, second?)))
+        .filter_map(|(page, stage)| Some((page, &stage.collection, stage.second.as_ref()?)))
         .collect();
     if staged.is_empty() {
         return Ok(());
     }
     let tasks = staged
         .iter()
-        .map(|(page, second)| second.task(collection, page));
+        .map(|(page, collection, second)| second.task(collection, page));
     let started_at = Instant::now();
     let scores = engine
         .rerank(None, tasks.collect(), OverWindow::default())
         .await?;
     let reranking = started_at.elapsed();
-    for ((page, second), scores) in staged.iter_mut().zip(scores) {
+    for ((page, _, second), scores) in staged.iter_mut().zip(scores) {
         let new = second.unscored(&page.hits).map(|found| found.hit.number());
         let new = new.zip(scores.iter().map(|pair| pair.score));
         let scores = second.known().chain(new).collect();

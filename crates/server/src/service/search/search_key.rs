@@ -5,13 +5,15 @@ use std::sync::{Arc, Weak};
 
 use siamese_index::{Fusion, Reader, SearchOptions};
 
-use super::{Choice, Grouping, Mode, QueryInput, Rerank, Search};
+use super::{Choice, Grouping, Mode, QueryInput, Rerank, Search, SearchIn};
 
 /// A search but for the page of it that is wanted and for how its hits are laid out.
 #[derive(Debug, Clone)]
 pub(super) struct SearchKey {
     /// A collection that is made again under the same name counts its documents anew.
     collection: Weak<Reader>,
+    /// What the request called it: an alias may stand for another one later.
+    called: Arc<str>,
     hash: u64,
 }
 
@@ -22,10 +24,11 @@ impl PartialEq for SearchKey {
 }
 
 impl SearchKey {
-    pub(super) fn of(collection: &Arc<Reader>, search: &Search, hashing: &RandomState) -> Self {
+    pub(super) fn of(search: &SearchIn, hashing: &RandomState) -> Self {
         Self {
-            collection: Arc::downgrade(collection),
-            hash: hashing.hash_one(search),
+            collection: Arc::downgrade(&search.collection),
+            called: Arc::clone(&search.called),
+            hash: hashing.hash_one(&search.search),
         }
     }
 
@@ -36,14 +39,11 @@ impl SearchKey {
 }
 
 impl SearchKey {
-    /// Returns whether it is of the same search of another generation: one that was active before, or a collection
-    /// that was made again.
-    pub(super) fn is_of_other_generation(&self, other: &Self) -> bool {
-        let readers = (self.collection.upgrade(), other.collection.upgrade());
-        let (Some(own), Some(others)) = readers else {
-            return false;
-        };
-        self.hash == other.hash && !Arc::ptr_eq(&own, &others) && own.name() == others.name()
+    /// Returns whether it is of the same search of what the same name stood for before: another generation, or
+    /// another collection of an alias.
+    pub(super) fn is_of_what_was_before(&self, other: &Self) -> bool {
+        let is_same_search = self.hash == other.hash && self.called == other.called;
+        is_same_search && !self.collection.ptr_eq(&other.collection)
     }
 }
 

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use siamese_index::{Hit, HitSet, Moment, Query, Reader};
 
-use super::Search;
 use super::candidates;
 use super::cursors::ListState;
 use super::mode::best_passages;
 use super::page::{Page, PageHit, SearchTimings};
 use super::rerank::{Rerank, SecondStage};
 use super::search_key::SearchKey;
+use super::{QueryInput, Search, SearchIn};
 use crate::app::Engine;
 use crate::error::ApiError;
 use crate::service::Embedding;
@@ -20,6 +20,7 @@ use crate::service::Embedding;
 /// first stage has to find.
 #[derive(Debug)]
 pub(super) struct Stage {
+    pub(super) collection: Arc<Reader>,
     pub(super) search: Search,
     pub(super) window: Window,
     /// Only documents that were there then, if the list has been begun before.
@@ -85,12 +86,11 @@ impl Window {
 impl Stage {
     /// # Errors
     /// 410 and 422 for the search's cursor, 404 and 422 for its second stage.
-    pub(super) fn new(
-        engine: &Engine,
-        collection: &Arc<Reader>,
-        search: Search,
-    ) -> Result<Self, ApiError> {
-        let key = SearchKey::of(collection, &search, &engine.cursors.hashing);
+    pub(super) fn new(engine: &Engine, search: SearchIn) -> Result<Self, ApiError> {
+        let key = SearchKey::of(&search, &engine.cursors.hashing);
+        let SearchIn {
+            collection, search, ..
+        } = search;
         let cursor = search.cursor.as_deref();
         let after = cursor.map(|cursor| engine.cursors.find(cursor, &key));
         let after = after.transpose()?;
@@ -104,6 +104,7 @@ impl Stage {
             }
         };
         Ok(Self {
+            collection,
             search,
             window,
             moment,
@@ -112,16 +113,19 @@ impl Stage {
         })
     }
 
+    /// Remembers the text that is searched for, if the collection is to. Further pages are no new query.
+    pub(super) fn keep_query(&self, engine: &Engine) {
+        if let (QueryInput::Text(text), None) = (&self.search.query, &self.window.after) {
+            engine.recent_queries.keep(&self.collection, text);
+        }
+    }
+
     /// Searches; `embeddings` are those of the search's texts.
     ///
     /// # Errors
     /// 404 and 422 for what does not fit the collection, or the store fails.
-    pub(super) fn page(
-        &self,
-        collection: &Reader,
-        embeddings: Vec<Embedding>,
-    ) -> Result<Page, ApiError> {
-        let search = &self.search;
+    pub(super) fn page(&self, embeddings: Vec<Embedding>) -> Result<Page, ApiError> {
+        let (collection, search) = (&*self.collection, &self.search);
         let mut timings = timings(&embeddings);
         let started_at = Instant::now();
         let query = search.query(collection, embeddings)?;

@@ -1,21 +1,23 @@
-//! `siamese generation` and `siamese reencode`: another encoder for a collection in use.
+//! `siamese generation`: other settings for the documents of a collection in use.
 
-use std::io::{IsTerminal, Write, stderr, stdout};
+mod compare;
+mod judged;
+mod reencode;
+mod report;
+
+use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::client::{Address, Connection, Service, collection_name};
+use crate::client::{Connection, Service};
 
-/// Time between two looks at a job.
-const PAUSE: Duration = Duration::from_millis(300);
+pub(super) use reencode::Reencode;
 
-/// Make, list, activate and delete generations of a collection: its documents with other settings
+/// Make, list, compare, activate and delete generations of a collection: its documents with other settings
 #[derive(Debug, clap::Args)]
 pub(crate) struct Generation {
     #[command(subcommand)]
@@ -33,6 +35,14 @@ enum GenerationCommand {
     Create {
         #[command(flatten)]
         settings: GenerationSettings,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    Compare(compare::Compare),
+    /// Go on filling a generation whose job has failed or was ended
+    Resume {
+        /// Its number, as listed
+        number: u32,
         #[command(flatten)]
         connection: Connection,
     },
@@ -69,22 +79,6 @@ struct GenerationSettings {
     lexical: Option<bool>,
 }
 
-/// Encode a collection with another encoder while it is in use, and then let searches see that
-///
-/// As `siamese generation create` and `activate`. The generation before is kept, so that it is one command to go
-/// back, until `siamese generation delete` is run.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Reencode {
-    /// The collection
-    #[arg(value_parser = collection_name)]
-    collection: String,
-    /// A name of [encoders.NAME] in the service's settings, or default
-    #[arg(long, value_name = "NAME")]
-    encoder: String,
-    #[command(flatten)]
-    address: Address,
-}
-
 /// A generation, as far as people are shown it.
 #[derive(Debug, Deserialize)]
 struct Listed {
@@ -111,6 +105,13 @@ struct List {
 struct Started {
     generation: u32,
     job: String,
+    #[serde(default)]
+    warnings: Vec<Warning>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Warning {
+    detail: String,
 }
 
 impl GenerationSettings {
@@ -145,11 +146,13 @@ impl Generation {
                 settings,
                 connection,
             } => {
-                let number = create(&Service::new(&connection), &settings.to_json())?;
-                writeln!(
-                    stdout(),
-                    "generation {number} is ready; siamese generation activate {number} lets searches see it"
-                )?;
+                tell_ready(create(&Service::new(&connection), &settings.to_json())?)?;
+            }
+            GenerationCommand::Compare(compare) => compare.run()?,
+            GenerationCommand::Resume { number, connection } => {
+                let service = Service::new(&connection);
+                let started = service.post(&format!("generations/{number}/resume"), &json!({}))?;
+                tell_ready(filled(&service, started)?)?;
             }
             GenerationCommand::Activate { number, connection } => {
                 activate(&Service::new(&connection), number)?;
@@ -162,42 +165,40 @@ impl Generation {
     }
 }
 
-impl Reencode {
-    pub(crate) fn run(self) -> Result<ExitCode> {
-        let service = Service::new(&Connection {
-            url: self.address.url,
-            collection: self.collection,
-        });
-        let number = create(&service, &json!({"encoder": self.encoder}))?;
-        activate(&service, number)?;
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
 /// Makes a generation and waits until it is filled. Returns its number.
 fn create(service: &Service, settings: &Value) -> Result<u32> {
-    let started: Started = serde_json::from_value(service.post("generations", settings)?)?;
-    let bar = progress();
-    loop {
-        let job = service.job(&started.job)?;
-        let count = |name: &str| job["progress"][name].as_u64().unwrap_or_default();
-        bar.set_length(count("total"));
-        bar.set_position(count("done"));
-        match job["state"].as_str() {
-            Some("queued" | "running") => std::thread::sleep(PAUSE),
-            Some("done") => break,
-            state => {
-                let detail = job["error"]["detail"].as_str().unwrap_or_default();
-                let number = started.generation;
-                bail!(
-                    "filling generation {number} has ended: {} {detail}; POST generations/{number}/resume goes on",
-                    state.unwrap_or_default()
-                );
-            }
-        }
+    filled(service, service.post("generations", settings)?)
+}
+
+/// Waits until a generation is filled. Returns its number.
+fn filled(service: &Service, started: Value) -> Result<u32> {
+    let started: Started = serde_json::from_value(started)?;
+    let number = started.generation;
+    started
+        .warnings
+        .iter()
+        .try_for_each(|it| warn(&it.detail))?;
+    let job = service.wait_for_job(&started.job)?;
+    if job["state"] != "done" {
+        let state = job["state"].as_str().unwrap_or_default();
+        let detail = job["error"]["detail"].as_str().unwrap_or_default();
+        bail!(
+            "filling generation {number} has ended: {state} {detail}; siamese generation resume {number} goes on"
+        );
     }
-    bar.finish_and_clear();
-    Ok(started.generation)
+    job["result"]["warning"].as_str().map_or(Ok(()), warn)?;
+    Ok(number)
+}
+
+fn tell_ready(number: u32) -> Result<()> {
+    Ok(writeln!(
+        stdout(),
+        "generation {number} is ready; siamese generation activate {number} lets searches see it"
+    )?)
+}
+
+fn warn(detail: &str) -> Result<()> {
+    Ok(writeln!(stderr(), "warning: {detail}")?)
 }
 
 fn activate(service: &Service, number: u32) -> Result<()> {
@@ -223,13 +224,4 @@ fn show(generation: &Listed) -> Result<()> {
         "{generation}  {state}  {name} ({model}, {dimensions} dimensions)  {documents} documents, {passages} passages"
     )?;
     Ok(())
-}
-
-fn progress() -> ProgressBar {
-    let bar = ProgressBar::new(0);
-    if !stderr().is_terminal() {
-        bar.set_draw_target(ProgressDrawTarget::hidden());
-    }
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} documents, {eta} left");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

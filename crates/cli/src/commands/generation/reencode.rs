@@ -1,0 +1,144 @@
+//! `siamese reencode`: another encoder for a collection in use, in one command.
+
+use std::io::{Write, stdout};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use super::judged::Judged;
+use super::{activate, compare, create, report};
+use crate::client::{Address, Connection, Service, collection_name};
+
+/// How the command ends when the new generation is not better, and so not active.
+const NOT_BETTER: u8 = 3;
+
+/// Encode a collection with another encoder while it is in use, and then let searches see that
+///
+/// As `siamese generation create`, `compare` and `activate`. The generation before is kept, so that it is one command
+/// to go back, until `siamese generation delete` is run. Exit code 0: the new one is active; 3: it is not better, and
+/// kept beside the active one; 1: something failed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Reencode {
+    /// The collection
+    #[arg(value_parser = collection_name)]
+    collection: String,
+    /// A name of [encoders.NAME] in the service's settings, or default
+    #[arg(long, value_name = "NAME")]
+    encoder: String,
+    /// Activate it only if this figure is higher than that of the active one
+    #[arg(long, value_enum, value_name = "METRIC", requires = "judgements")]
+    activate_if_better: Option<Metric>,
+    #[command(flatten)]
+    judged: Judged,
+    #[command(flatten)]
+    address: Address,
+}
+
+/// A figure of quality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Metric {
+    #[value(name = "ndcg@10")]
+    Ndcg,
+    #[value(name = "mrr@10")]
+    Mrr,
+    #[value(name = "recall@10")]
+    Recall10,
+    #[value(name = "recall@100")]
+    Recall100,
+}
+
+impl Metric {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ndcg => "nDCG@10",
+            Self::Mrr => "MRR@10",
+            Self::Recall10 => "recall@10",
+            Self::Recall100 => "recall@100",
+        }
+    }
+
+    fn field(self) -> &'static str {
+        match self {
+            Self::Ndcg => "ndcg_at_10",
+            Self::Mrr => "mrr_at_10",
+            Self::Recall10 => "recall_at_10",
+            Self::Recall100 => "recall_at_100",
+        }
+    }
+
+    /// The figure of the active generation and of the other.
+    fn of(self, report: &Value) -> Option<[f64; 2]> {
+        let figure = |side: &str| report[side]["quality"][self.field()].as_f64();
+        Some([figure("active")?, figure("other")?])
+    }
+}
+
+impl Reencode {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        // What is wrong with the file is said before hours of encoding.
+        let queries = self.judged.read()?;
+        let service = Service::new(&Connection {
+            url: self.address.url,
+            collection: self.collection,
+        });
+        let number = create(&service, &json!({"encoder": self.encoder}))?;
+        if let Some(queries) = queries {
+            let compared = compare::compare(&service, number, &queries, &json!({}))?;
+            report::print(&compared)?;
+            if let Some(metric) = self.activate_if_better {
+                let figures = metric.of(&compared);
+                if !is_better(metric, number, figures)? {
+                    return Ok(ExitCode::from(NOT_BETTER));
+                }
+            }
+        }
+        activate(&service, number)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Says which generation it is to be.
+fn is_better(metric: Metric, number: u32, figures: Option<[f64; 2]>) -> Result<bool> {
+    let name = metric.name();
+    let Some([active, other]) = figures else {
+        writeln!(
+            stdout(),
+            "not activated: no query has a relevant document, so there is no {name}; generation {number} is ready"
+        )?;
+        return Ok(false);
+    };
+    if other > active {
+        writeln!(
+            stdout(),
+            "activated: {name} is {other:.4}, and was {active:.4}"
+        )?;
+        return Ok(true);
+    }
+    writeln!(
+        stdout(),
+        "not activated: {name} is {other:.4}, and {active:.4} in the active generation; generation {number} is ready: \
+         siamese generation activate {number} lets searches see it all the same, and siamese generation delete {number} deletes it"
+    )?;
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_higher_figure_is_better() {
+        let figures = |active, other| {
+            let side = |value: f64| json!({"quality": {"mrr_at_10": value}});
+            Metric::Mrr.of(&json!({"active": side(active), "other": side(other)}))
+        };
+        for (active, other, better) in [(0.5, 0.6, true), (0.5, 0.5, false), (0.6, 0.5, false)] {
+            let decided = is_better(Metric::Mrr, 2, figures(active, other)).unwrap();
+            assert_eq!(decided, better, "{active} {other}");
+        }
+        assert_eq!(Metric::Ndcg.of(&json!({"active": {}, "other": {}})), None);
+        assert!(!is_better(Metric::Ndcg, 2, None).unwrap());
+    }
+}
