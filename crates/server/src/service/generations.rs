@@ -5,14 +5,16 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use siamese_index::{DocumentDraft, GenerationState, Index, StoredDocument, Writer};
+use siamese_index::{
+    DocumentDraft, Error as IndexError, GenerationState, Index, StoredDocument, Writer,
+};
 use tokio::runtime::Handle;
 
 use super::chunking::window;
 use super::encoded_passages::EncodedPassages;
 use super::ingest::{Drafts, prepare_for};
 use crate::app::{App, Engine};
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorCode};
 use crate::jobs::{JobKind, JobRun, NewJob, OnCancel};
 use crate::queue::Admission;
 
@@ -114,7 +116,7 @@ impl Filling<'_> {
             if let Err(error) = self.round() {
                 // Of a generation that was deleted meanwhile, that is what is to be said.
                 self.index().generation(self.name, self.number)?;
-                return Err(error);
+                return Err(self.or_deleted(error));
             }
             if self.index().finish_generation(self.name, self.number)? {
                 return self.summary(started_at);
@@ -123,6 +125,18 @@ impl Filling<'_> {
         Err(ApiError::internal(
             "documents change faster than they are copied",
         ))
+    }
+
+    /// The writer of a generation knows a moment before the index that it has been deleted.
+    fn or_deleted(&self, error: ApiError) -> ApiError {
+        let is_collection_there = self.index().collection(self.name).is_ok();
+        if error.code() != ErrorCode::CollectionNotFound || !is_collection_there {
+            return error;
+        }
+        ApiError::from(IndexError::GenerationNotFound {
+            name: self.name.to_owned(),
+            number: self.number,
+        })
     }
 
     /// What the job has done. A part of it may have been done by another one before.
