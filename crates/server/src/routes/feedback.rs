@@ -425,6 +425,10 @@ pub(crate) async fn delete(
     if let Some(document) = &document {
         check_id(document).map_err(ApiError::without_pointer)?;
     }
+    if query.as_deref() == Some("") {
+        let detail = "query is empty; leave it out, or say which";
+        return Err(ApiError::new(ErrorCode::InvalidRequest, detail));
+    }
     let collection = app.engine()?.writer(&collection)?;
     blocking_write(move || {
         let deleted = collection.delete_feedback(document.as_deref(), query.as_deref())?;
