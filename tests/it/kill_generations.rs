@@ -85,6 +85,11 @@ fn operate(client: &Client, stop: &AtomicBool, activated: &mut usize) -> Option<
         }
         let encoder = ["dense", "default"][*activated % 2];
         let made = post(PATH, &json!({"encoder": encoder}))?;
+        if made.status == 503 {
+            // Comparisons wait, as many as may.
+            std::thread::sleep(Duration::from_millis(20));
+            continue;
+        }
         assert_eq!(made.status, 202, "{}", made.text);
         let path = format!("{PATH}/{}", made.json()["generation"]);
         while client.try_json(Method::GET, &path, &Value::Null)?.ok()["state"] == "filling" {
