@@ -64,9 +64,7 @@ impl Pass<'_> {
     ) -> candle_core::Result<Tensor> {
         let omissions = match self {
             Self::Inference => {
-                let scores = (scores * f64::from(scale))?;
-                let add = |scores: Tensor, bias: &Tensor| scores.broadcast_add(bias);
-                return softmax_last_dim(&biases.iter().try_fold(scores, add)?);
+                return softmax_last_dim(&ops::biased_scores(scores, scale, biases)?);
             }
             Self::Learning(dropout) => dropout.and_then(Dropout::of_attention),
         };

@@ -171,10 +171,14 @@ pub(crate) fn attention_weights_by_tensors(
     scale: f32,
     biases: &[Tensor],
 ) -> Result<Tensor> {
+    candle_nn::ops::softmax(&biased_scores(scores, scale, biases)?, D::Minus1)
+}
+
+/// Scores multiplied by `scale`, with biases added.
+pub(crate) fn biased_scores(scores: &Tensor, scale: f32, biases: &[Tensor]) -> Result<Tensor> {
     let scores = (scores * f64::from(scale))?;
     let add = |scores: Tensor, bias: &Tensor| scores.broadcast_add(bias);
-    let scores = biases.iter().try_fold(scores, add)?;
-    candle_nn::ops::softmax(&scores, D::Minus1)
+    biases.iter().try_fold(scores, add)
 }
 
 #[cfg(test)]

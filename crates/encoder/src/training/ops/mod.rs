@@ -10,7 +10,9 @@ mod power_of_e;
 
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 
-pub(crate) use attention_weights::{attention_weights, attention_weights_by_tensors};
+pub(crate) use attention_weights::{
+    attention_weights, attention_weights_by_tensors, biased_scores,
+};
 pub(crate) use dropout::{Omissions, dropout};
 pub(crate) use gelu::gelu;
 pub(crate) use layer_norm::layer_norm;
