@@ -1,6 +1,6 @@
 //! Pairs of texts that belong together, as a collection knows them: what a model can learn from.
 //!
-//! [`plan`] looks at metadata and feedback and chooses pairs by ids; texts are read when a pair is written.
+//! [`plan()`] looks at metadata and feedback and chooses pairs by ids; texts are read when a pair is written.
 
 mod gathered;
 mod line;
