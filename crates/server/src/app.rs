@@ -13,6 +13,7 @@ use crate::connections::{ConnectionLimits, Connections};
 use crate::error::{ApiError, ErrorCode};
 use crate::jobs::Jobs;
 use crate::models::Models;
+use crate::openapi::ServedDescription;
 use crate::queue::EncodeQueue;
 use crate::service::{Cursors, QueryCache, RecentQueries};
 use crate::training::Training;
@@ -32,6 +33,7 @@ pub(crate) struct Inner {
     ending: Cancel,
     body_budget: BodyBudget,
     answers: Arc<AnswerBudget>,
+    description: ServedDescription,
 }
 
 /// The loaded models and index.
@@ -65,6 +67,7 @@ impl App {
             stopping: watch::Sender::new(false),
             ending: Cancel::default(),
             body_budget,
+            description: ServedDescription::default(),
         }))
     }
 }
@@ -95,6 +98,11 @@ impl Inner {
     /// Memory for bodies of requests.
     pub(crate) fn body_budget(&self) -> &BodyBudget {
         &self.body_budget
+    }
+
+    /// What the service says about its routes.
+    pub(crate) const fn description(&self) -> &ServedDescription {
+        &self.description
     }
 
     /// Room for an answer.

@@ -1,5 +1,8 @@
 //! The description of the API, made from the handlers.
 
+use std::sync::OnceLock;
+
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
@@ -50,20 +53,44 @@ pub fn yaml() -> Result<String, DescribeError> {
     to_yaml(&described(None)?)
 }
 
-/// The description of a running service, as YAML. It knows the length of vectors.
-///
-/// # Errors
-/// When it cannot be serialised.
-pub(crate) fn served_yaml(dimensions: Option<usize>) -> Result<String, DescribeError> {
-    to_yaml(&described(dimensions)?)
+/// The description of a running service. It takes some milliseconds to make and does not change, so each form of
+/// it is made once: until the encoder is loaded, and with the length of its vectors.
+#[derive(Debug, Default)]
+pub(crate) struct ServedDescription {
+    yaml: [OnceLock<Bytes>; 2],
+    json: [OnceLock<Bytes>; 2],
 }
 
-/// The description of a running service, as JSON.
-///
-/// # Errors
-/// When it cannot be serialised.
-pub(crate) fn served_json(dimensions: Option<usize>) -> Result<String, DescribeError> {
-    serde_json::to_string(&described(dimensions)?).map_err(DescribeError::new)
+impl ServedDescription {
+    /// As YAML.
+    ///
+    /// # Errors
+    /// When it cannot be serialised.
+    pub(crate) fn yaml(&self, dimensions: Option<usize>) -> Result<Bytes, DescribeError> {
+        made_once(&self.yaml, dimensions, to_yaml)
+    }
+
+    /// As JSON.
+    ///
+    /// # Errors
+    /// When it cannot be serialised.
+    pub(crate) fn json(&self, dimensions: Option<usize>) -> Result<Bytes, DescribeError> {
+        let to_json = |value: &Value| serde_json::to_string(value).map_err(DescribeError::new);
+        made_once(&self.json, dimensions, to_json)
+    }
+}
+
+fn made_once(
+    forms: &[OnceLock<Bytes>; 2],
+    dimensions: Option<usize>,
+    write: impl Fn(&Value) -> Result<String, DescribeError>,
+) -> Result<Bytes, DescribeError> {
+    let form = &forms[usize::from(dimensions.is_some())];
+    if let Some(made) = form.get() {
+        return Ok(made.clone());
+    }
+    let made = Bytes::from(write(&described(dimensions)?)?);
+    Ok(form.get_or_init(|| made).clone())
 }
 
 fn to_yaml(value: &Value) -> Result<String, DescribeError> {

@@ -19,3 +19,4 @@ pub(crate) use bodies::HoldingBody;
 pub(crate) use connection::Connection;
 pub(crate) use limits::ConnectionLimits;
 pub(crate) use table::Connections;
+pub(crate) use turns_of_bulk::InTurns;

@@ -57,9 +57,9 @@ impl Volume {
     }
 }
 
-/// What drives a connection, in turns while that moves much.
+/// What drives a connection, or works on what comes from it, in turns while that moves much.
 #[derive(Debug)]
-pub(super) struct InTurns<F> {
+pub(crate) struct InTurns<F> {
     inner: Pin<Box<F>>,
     connection: Arc<Connection>,
     turns: PollSemaphore,
@@ -68,7 +68,7 @@ pub(super) struct InTurns<F> {
 }
 
 impl<F> InTurns<F> {
-    pub(super) fn new(inner: F, connection: Arc<Connection>) -> Self {
+    pub(crate) fn new(inner: F, connection: Arc<Connection>) -> Self {
         Self {
             inner: Box::pin(inner),
             connection,

@@ -6,7 +6,6 @@ use axum::response::{Html, IntoResponse, Response};
 
 use crate::app::App;
 use crate::error::ApiError;
-use crate::openapi;
 
 /// What the pages may load and do: what comes from this service, and no inline scripts or styles.
 const PAGE_POLICY: &str = "default-src 'none'; connect-src 'self'; img-src 'self' data:; \
@@ -19,13 +18,15 @@ pub(crate) const DOCS_POLICY: &str = "default-src 'none'; connect-src 'self'; im
 
 /// `GET /openapi.yaml`.
 pub(crate) async fn openapi_yaml(State(app): State<App>) -> Result<Response, ApiError> {
-    let yaml = openapi::served_yaml(dimensions(&app)).map_err(ApiError::internal)?;
+    let yaml = app.description().yaml(dimensions(&app));
+    let yaml = yaml.map_err(ApiError::internal)?;
     Ok(([(header::CONTENT_TYPE, "application/yaml")], yaml).into_response())
 }
 
 /// `GET /openapi.json`.
 pub(crate) async fn openapi_json(State(app): State<App>) -> Result<Response, ApiError> {
-    let json = openapi::served_json(dimensions(&app)).map_err(ApiError::internal)?;
+    let json = app.description().json(dimensions(&app));
+    let json = json.map_err(ApiError::internal)?;
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
 }
 

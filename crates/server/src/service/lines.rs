@@ -117,16 +117,20 @@ impl LineReader {
 
     fn buffered_line(&mut self) -> Option<Line> {
         loop {
-            let found = self.buffer[self.searched..]
-                .iter()
-                .position(|byte| *byte == b'\n');
-            let Some(offset) = found else {
+            let Some(offset) = memchr::memchr(b'\n', &self.buffer[self.searched..]) else {
                 self.shorten_overlong();
                 return None;
             };
-            let bytes = self.buffer.split_to(self.searched + offset).freeze();
-            self.buffer.advance(1);
+            let end = self.searched + offset;
             self.searched = 0;
+            // A body may hold millions of blank lines, so they are not taken out of the buffer one by one.
+            if !self.skipping && is_blank(&self.buffer[..end]) {
+                self.number += 1;
+                self.buffer.advance(end + 1);
+                continue;
+            }
+            let bytes = self.buffer.split_to(end).freeze();
+            self.buffer.advance(1);
             if bytes.len() > MAX_KEPT_BUFFER_BYTES {
                 // The rest would keep the memory of the whole line.
                 self.buffer = BytesMut::from(&self.buffer[..]);
@@ -162,12 +166,16 @@ impl LineReader {
         let number = self.number;
         if std::mem::take(&mut self.skipping) || bytes.len() > self.max_line_bytes {
             Some(Line::TooLong { number })
-        } else if bytes.iter().all(u8::is_ascii_whitespace) {
+        } else if is_blank(&bytes) {
             None
         } else {
             Some(Line::Text { number, bytes })
         }
     }
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(u8::is_ascii_whitespace)
 }
 
 #[cfg(test)]

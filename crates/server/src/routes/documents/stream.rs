@@ -17,6 +17,7 @@ use super::input::DocumentInput;
 use super::unread::{Omitted, buffered};
 use super::write::DocumentResult;
 use crate::app::App;
+use crate::connections::Connection;
 use crate::error::{ApiError, Problem};
 use crate::extract::parse_line;
 use crate::service::{DuplicateRule, StreamEvent, ingest_stream};
@@ -76,6 +77,7 @@ pub(super) async fn write(
 ) -> Result<Response, ApiError> {
     let collection = app.engine()?.writer(collection)?;
     let on_duplicate = on_duplicate.in_collection(collection.reader());
+    let connection = request.extensions().get::<Arc<Connection>>().cloned();
     let body = if request.headers().contains_key(header::EXPECT) {
         asked_for(request.into_body()).await
     } else {
@@ -86,7 +88,7 @@ pub(super) async fn write(
         Arc::new(move |line: &[u8]| parse_line::<DocumentInput>(line, app.limits()))
     };
     let events = ingest_stream(app, collection, body, parse, on_duplicate);
-    let lines = buffered(events, answer_line, omitted_line).map(Ok::<_, Infallible>);
+    let lines = buffered(connection, events, answer_line, omitted_line).map(Ok::<_, Infallible>);
     let body = Body::from_stream(lines);
     Ok(([(header::CONTENT_TYPE, NDJSON)], body).into_response())
 }

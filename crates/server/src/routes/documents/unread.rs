@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
+use crate::connections::{Connection, InTurns};
 use crate::service::{StreamEvent, WriteStatus};
 
 /// Answers that wait, bytes; the sockets hold more on their way. `server.max_concurrent_requests` bounds
@@ -130,15 +131,21 @@ impl State {
     }
 }
 
-/// Has `events` go on whether their answers are read or not. Ends them when it is dropped.
+/// Has `events` go on whether their answers are read or not, in turns while their connection moves much. Ends
+/// them when it is dropped.
 pub(super) fn buffered(
+    connection: Option<Arc<Connection>>,
     events: impl Stream<Item = StreamEvent> + Send + 'static,
     line: fn(StreamEvent) -> Bytes,
     omitted_line: fn(Omitted) -> Bytes,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
     let unread = Arc::new(Unread::default());
     let filling = fill(Arc::clone(&unread), events, line, omitted_line);
-    let filling = tokio::spawn(filling.instrument(tracing::Span::current()));
+    let filling = filling.instrument(tracing::Span::current());
+    let filling = match connection {
+        Some(connection) => tokio::spawn(InTurns::new(filling, connection)),
+        None => tokio::spawn(filling),
+    };
     let state = (unread, AbortOnDropHandle::new(filling));
     stream::unfold(state, move |(unread, filling)| async move {
         loop {
@@ -210,7 +217,7 @@ mod tests {
         let events = (1..=1000)
             .map(failed)
             .chain([StreamEvent::Interrupted(ApiError::not_ready("x"))]);
-        let answers = buffered(stream::iter(events), line_of, omitted_line);
+        let answers = buffered(None, stream::iter(events), line_of, omitted_line);
         let mut answers = std::pin::pin!(answers);
         tokio::task::yield_now().await;
         let mut answered = 0;
