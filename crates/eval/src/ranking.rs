@@ -5,6 +5,7 @@
 //! which a service happens to return them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hash;
 
 /// Hits of one query: ids with scores.
 pub type Run = Vec<(String, f64)>;
@@ -39,8 +40,12 @@ pub fn scores(
     Scores::mean(of_queries)
 }
 
-/// Figures of one query; `None` without a relevant document, since nothing could be found for it.
-pub fn query_scores(judged: &HashMap<String, i64>, run: &[(String, f64)]) -> Option<Scores> {
+/// Figures of one query, whose documents have ids of any kind; `None` without a relevant document, since nothing could be
+/// found for it.
+pub fn query_scores<Id: Eq + Hash + Ord>(
+    judged: &HashMap<Id, i64>,
+    run: &[(Id, f64)],
+) -> Option<Scores> {
     if judged.values().all(|relevance| *relevance <= 0) {
         return None;
     }
@@ -88,7 +93,7 @@ pub fn overlap(exact: &HashMap<String, Run>, other: &HashMap<String, Run>, depth
     let shares = exact.iter().filter(|(_, run)| !run.is_empty());
     let shares: Vec<f64> = shares
         .map(|(query, run)| {
-            let wanted: HashSet<&str> = ranked(run).into_iter().take(depth).collect();
+            let wanted: HashSet<&String> = ranked(run).into_iter().take(depth).collect();
             let found = other.get(query).map(Vec::as_slice).unwrap_or_default();
             let found = ranked(found).into_iter().take(depth);
             found.filter(|id| wanted.contains(id)).count() as f64 / wanted.len() as f64
@@ -97,19 +102,19 @@ pub fn overlap(exact: &HashMap<String, Run>, other: &HashMap<String, Run>, depth
     shares.iter().sum::<f64>() / shares.len().max(1) as f64
 }
 
-fn ranked(run: &[(String, f64)]) -> Vec<&str> {
+fn ranked<Id: Ord>(run: &[(Id, f64)]) -> Vec<&Id> {
     let mut hits: Vec<_> = run.iter().collect();
     hits.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| b.0.cmp(&a.0)));
-    hits.into_iter().map(|(id, _)| id.as_str()).collect()
+    hits.into_iter().map(|(id, _)| id).collect()
 }
 
-fn relevance(judged: &HashMap<String, i64>, id: &str) -> i64 {
+fn relevance<Id: Eq + Hash>(judged: &HashMap<Id, i64>, id: &Id) -> i64 {
     judged.get(id).copied().unwrap_or(0).max(0)
 }
 
 /// Discounted cumulative gain with the gain `relevance / log2(rank + 1)` (Järvelin and Kekäläinen,
 /// 2002), divided by that of the best order.
-fn ndcg(judged: &HashMap<String, i64>, ranked: &[&str], depth: usize) -> f64 {
+fn ndcg<Id: Eq + Hash>(judged: &HashMap<Id, i64>, ranked: &[&Id], depth: usize) -> f64 {
     let gains = ranked.iter().map(|id| relevance(judged, id));
     let mut ideal: Vec<i64> = judged
         .values()
@@ -131,7 +136,7 @@ fn dcg(gains: impl Iterator<Item = i64>) -> f64 {
         .sum()
 }
 
-fn reciprocal_rank(judged: &HashMap<String, i64>, ranked: &[&str], depth: usize) -> f64 {
+fn reciprocal_rank<Id: Eq + Hash>(judged: &HashMap<Id, i64>, ranked: &[&Id], depth: usize) -> f64 {
     let place = ranked
         .iter()
         .take(depth)
@@ -139,7 +144,7 @@ fn reciprocal_rank(judged: &HashMap<String, i64>, ranked: &[&str], depth: usize)
     place.map_or(0.0, |place| 1.0 / (place + 1) as f64)
 }
 
-fn recall(judged: &HashMap<String, i64>, ranked: &[&str], depth: usize) -> f64 {
+fn recall<Id: Eq + Hash>(judged: &HashMap<Id, i64>, ranked: &[&Id], depth: usize) -> f64 {
     let relevant = judged.values().filter(|relevance| **relevance > 0).count();
     let found = ranked.iter().take(depth);
     let found = found.filter(|id| relevance(judged, id) > 0).count();
@@ -154,27 +159,31 @@ mod tests {
         pairs.iter().map(|(id, n)| ((*id).to_owned(), *n)).collect()
     }
 
+    fn judged_by_name<'a>(pairs: &[(&'a str, i64)]) -> HashMap<&'a str, i64> {
+        pairs.iter().copied().collect()
+    }
+
     fn run(pairs: &[(&str, f64)]) -> Run {
         pairs.iter().map(|(id, n)| ((*id).to_owned(), *n)).collect()
     }
 
     #[test]
     fn ndcg_equals_a_sum_by_hand() {
-        let judged = judged(&[("a", 2), ("b", 1), ("c", 1), ("x", -1)]);
+        let judged = judged_by_name(&[("a", 2), ("b", 1), ("c", 1), ("x", -1)]);
         // Gains 0, 2, 1 at ranks 1 to 3; the best order is 2, 1, 1.
-        let value = ndcg(&judged, &["x", "a", "b"], 10);
+        let value = ndcg(&judged, &[&"x", &"a", &"b"], 10);
         let (two, four) = (3_f64.log2(), 4_f64.log2());
         let expected = (2.0 / two + 1.0 / four) / (2.0 + 1.0 / two + 1.0 / four);
         assert!((value - expected).abs() < 1e-12, "{value} {expected}");
-        assert_eq!(ndcg(&judged, &["a", "b", "c"], 10), 1.0);
-        assert_eq!(ndcg(&judged, &["x", "a"], 1), 0.0);
+        assert_eq!(ndcg(&judged, &[&"a", &"b", &"c"], 10), 1.0);
+        assert_eq!(ndcg(&judged, &[&"x", &"a"], 1), 0.0);
     }
 
     #[test]
     fn depths_are_kept() {
-        let judged = judged(&[("a", 1), ("b", 1)]);
-        let mut ranked = vec!["x"; 9];
-        ranked.extend(["a", "b"]);
+        let judged = judged_by_name(&[("a", 1), ("b", 1)]);
+        let mut ranked = vec![&"x"; 9];
+        ranked.extend([&"a", &"b"]);
         assert_eq!(reciprocal_rank(&judged, &ranked, 10), 0.1);
         assert_eq!(reciprocal_rank(&judged, &ranked, 9), 0.0);
         assert_eq!(recall(&judged, &ranked, 10), 0.5);

@@ -257,11 +257,7 @@ mod tests {
     };
 
     fn open(folder: &Path) -> Index {
-        let encoder = EncoderIdentity {
-            id: "e".to_owned(),
-            name: "n".to_owned(),
-            dimensions: 2,
-        };
+        let encoder = EncoderIdentity::of_test(2);
         Index::open(folder, &encoder, &IndexOptions::default()).unwrap()
     }
 

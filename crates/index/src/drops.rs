@@ -122,11 +122,7 @@ mod tests {
     fn what_a_deleted_collection_leaves_is_removed_once_that_is_possible() {
         let parent = tempfile::tempdir().unwrap();
         let (folder, elsewhere) = (parent.path().join("data"), parent.path().join("moved"));
-        let encoder = EncoderIdentity {
-            id: "e".to_owned(),
-            name: "n".to_owned(),
-            dimensions: 2,
-        };
+        let encoder = EncoderIdentity::of_test(2);
         let index = Index::open(&folder, &encoder, &IndexOptions::default()).unwrap();
         let settings = CollectionSettings::default();
         let (mine, _) = index.put_collection("mine", &settings).unwrap();
@@ -155,11 +151,7 @@ mod tests {
     #[test]
     fn who_reads_a_collection_that_is_deleted_finds_what_was_there_when_he_began() {
         let folder = tempfile::tempdir().unwrap();
-        let encoder = EncoderIdentity {
-            id: "e".to_owned(),
-            name: "n".to_owned(),
-            dimensions: 2,
-        };
+        let encoder = EncoderIdentity::of_test(2);
         let index = Index::open(folder.path(), &encoder, &IndexOptions::default()).unwrap();
         let settings = CollectionSettings::default();
         let (mine, _) = index.put_collection("mine", &settings).unwrap();

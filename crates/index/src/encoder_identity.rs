@@ -21,6 +21,18 @@ pub struct EncoderIdentity {
     pub dimensions: usize,
 }
 
+#[cfg(test)]
+impl EncoderIdentity {
+    /// One of vectors that tests write themselves.
+    pub(crate) fn of_test(dimensions: usize) -> Self {
+        Self {
+            id: "e".to_owned(),
+            name: "n".to_owned(),
+            dimensions,
+        }
+    }
+}
+
 /// The encoder of a collection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CollectionEncoder {

@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail tests")]
 
+mod support;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use siamese_index::{
-    Condition, DocumentDraft, DocumentWrite, EncoderIdentity, FacetRequest, FieldPath, Filter,
-    HitParts, Index, IndexOptions, NewPassage, Scalar, SearchOptions,
+    Condition, DocumentDraft, DocumentWrite, FacetRequest, FieldPath, Filter, HitParts, Index,
+    IndexOptions, NewPassage, Scalar, SearchOptions,
 };
+use support::encoder;
 
 const WRITES: usize = 150;
 
@@ -41,11 +44,7 @@ fn pair(write: usize) -> [DocumentWrite; 2] {
 #[test]
 fn exactly_one_of_two_that_change_together_passes_at_every_moment() {
     let folder = tempfile::tempdir().unwrap();
-    let encoder = EncoderIdentity {
-        id: "e".to_owned(),
-        name: "n".to_owned(),
-        dimensions: 2,
-    };
+    let encoder = encoder(2);
     let index = Index::open(folder.path(), &encoder, &IndexOptions::default()).unwrap();
     let collection = index.collection("default").unwrap();
     collection.writer().upsert(&pair(0)).unwrap();
@@ -100,11 +99,7 @@ fn exactly_one_of_two_that_change_together_passes_at_every_moment() {
 #[test]
 fn deleting_by_filter_takes_more_than_one_batch_and_leaves_the_rest() {
     let folder = tempfile::tempdir().unwrap();
-    let encoder = EncoderIdentity {
-        id: "e".to_owned(),
-        name: "n".to_owned(),
-        dimensions: 2,
-    };
+    let encoder = encoder(2);
     let index = Index::open(folder.path(), &encoder, &IndexOptions::default()).unwrap();
     let collection = index.collection("default").unwrap();
     let documents: Vec<_> = (0..3300)

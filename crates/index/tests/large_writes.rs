@@ -11,10 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use siamese_index::{
-    Collection, DocumentDraft, DocumentWrite, EncoderIdentity, Index, IndexOptions, NewPassage,
-};
-use support::{Dice, setting};
+use siamese_index::{Collection, DocumentDraft, DocumentWrite, Index, IndexOptions, NewPassage};
+use support::{Dice, encoder, setting};
 
 const CLIENTS: usize = 3;
 const DOCUMENTS: usize = 100;
@@ -54,11 +52,7 @@ fn write(collection: &Collection, client: usize, version: usize) {
 #[test]
 fn large_writes_from_several_clients_never_wait_for_ever() {
     let folder = tempfile::tempdir().unwrap();
-    let encoder = EncoderIdentity {
-        id: "e".to_owned(),
-        name: "n".to_owned(),
-        dimensions: 2,
-    };
+    let encoder = encoder(2);
     let index = Index::open(folder.path(), &encoder, &IndexOptions::default()).unwrap();
     let collection = index.collection("default").unwrap();
     let writes = setting("SIAMESE_LARGE_WRITES", 30);

@@ -7,7 +7,7 @@ use std::path::Path;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use siamese_encoder::{Encoder, EncoderOptions, InputKind, Precision};
-use siamese_eval::{of_pairs, spearman};
+use siamese_eval::{Scores, of_pairs, query_scores, spearman};
 
 use crate::data::{RankedPair, TextId, Texts};
 use crate::{Error, Examples, GradedPair, Settings};
@@ -94,6 +94,32 @@ impl Evaluation {
             value,
             accuracy_at_1: None,
             mrr_at_10: None,
+        }
+    }
+
+    /// What it says, by names: first the figure, then those beside it.
+    pub(crate) fn figures(&self) -> Vec<(String, f64)> {
+        let beside = [
+            ("accuracy@1", self.accuracy_at_1),
+            ("MRR@10", self.mrr_at_10),
+        ];
+        let beside = beside
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        let first = (self.metric.to_string(), self.value);
+        std::iter::once(first).chain(beside).collect()
+    }
+
+    fn of_anchors(of_anchors: &[Scores]) -> Self {
+        let mean = Scores::mean(of_anchors.iter().copied());
+        // One over the rank of the first that belongs to the anchor, which is 1.
+        let right = of_anchors.iter().filter(|scores| scores.mrr_at_10 == 1.0);
+        let anchors = of_anchors.len().max(1) as f64;
+        Self {
+            metric: Metric::NdcgAt10,
+            value: mean.ndcg_at_10,
+            accuracy_at_1: Some(right.count() as f64 / anchors),
+            mrr_at_10: Some(mean.mrr_at_10),
         }
     }
 }
@@ -205,50 +231,18 @@ fn ranked(
     let anchors: Vec<TextId> = relevant.keys().copied().collect();
     let anchor_vectors = vectors(encoder, texts, &anchors, InputKind::Query)?;
     let candidate_vectors = vectors(encoder, texts, &candidates, InputKind::Document)?;
-    let places: Vec<Places> = anchors
+    let of_anchors: Vec<Scores> = anchors
         .par_iter()
         .zip(&anchor_vectors)
-        .map(|(anchor, vector)| {
-            let scores = candidates.iter().zip(&candidate_vectors);
-            let scores = scores.filter(|(text, _)| *text != anchor);
-            let scores = scores
-                .map(|(text, other)| (dot(vector, other), *text))
-                .collect();
-            Places::of(scores, &relevant[anchor])
+        .filter_map(|(anchor, vector)| {
+            let others = candidates.iter().zip(&candidate_vectors);
+            let others = others.filter(|(text, _)| *text != anchor);
+            let run = others.map(|(text, other)| (*text, f64::from(dot(vector, other))));
+            let judged = relevant[anchor].iter().map(|text| (*text, 1));
+            query_scores(&judged.collect(), &run.collect::<Vec<_>>())
         })
         .collect();
-    let count = places.len().max(1) as f64;
-    let mean = |figure: fn(&Places) -> f64| places.iter().map(figure).sum::<f64>() / count;
-    Ok(Evaluation {
-        metric: Metric::NdcgAt10,
-        value: mean(|places| places.ndcg),
-        accuracy_at_1: Some(mean(|places| f64::from(u8::from(places.first == Some(0))))),
-        mrr_at_10: Some(mean(|places| {
-            places.first.map_or(0.0, |place| 1.0 / (place + 1) as f64)
-        })),
-    })
-}
-
-/// Where texts that belong to an anchor stand among its nearest ten.
-struct Places {
-    /// The first of them, counted from 0.
-    first: Option<usize>,
-    ndcg: f64,
-}
-
-impl Places {
-    fn of(mut scores: Vec<(f32, TextId)>, relevant: &HashSet<TextId>) -> Self {
-        // Equal scores by number, so that figures do not depend on chance.
-        scores.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        let discount = |place: usize| 1.0 / ((place + 2) as f64).log2();
-        let places = (0..scores.len().min(10)).filter(|place| relevant.contains(&scores[*place].1));
-        let places: Vec<usize> = places.collect();
-        let best: f64 = (0..relevant.len().min(10)).map(discount).sum();
-        Self {
-            first: places.first().copied(),
-            ndcg: places.iter().map(|place| discount(*place)).sum::<f64>() / best,
-        }
-    }
+    Ok(Evaluation::of_anchors(&of_anchors))
 }
 
 #[cfg(test)]
@@ -270,11 +264,15 @@ mod tests {
     }
 
     #[test]
-    fn places_are_those_by_hand() {
-        let places = Places::of(vec![(0.1, 1), (0.9, 2), (0.5, 3)], &HashSet::from([1, 3]));
-        assert_eq!(places.first, Some(1));
-        let best = 1.0 + 1.0 / 3_f64.log2();
-        assert!((places.ndcg - (1.0 / 3_f64.log2() + 0.5) / best).abs() < 1e-9);
+    fn an_anchor_whose_nearest_text_belongs_to_it_counts_for_accuracy() {
+        let judged = HashMap::from([(1, 1), (3, 1)]);
+        let first = query_scores(&judged, &[(1, 0.9), (2, 0.5)]).unwrap();
+        let second = query_scores(&judged, &[(1, 0.1), (2, 0.9), (3, 0.5)]).unwrap();
+        let evaluation = Evaluation::of_anchors(&[first, second]);
+        assert_eq!(evaluation.accuracy_at_1, Some(0.5));
+        assert_eq!(evaluation.mrr_at_10, Some(0.75));
+        let of_both = (first.ndcg_at_10 + second.ndcg_at_10) / 2.0;
+        assert!((evaluation.value - of_both).abs() < 1e-12);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub use error::Error;
 pub use evaluation::{Evaluation, Metric};
 pub use loss::Loss;
 pub use mining::{Belonging, MiningRules};
-pub use report::{EpochReport, Report};
+pub use report::{EpochReport, Figure, MeasuredBy, Report};
 pub use settings::Settings;
 pub use split::{Split, split};
 pub use trainer::{Progress, Trainer};

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::curve;
-use crate::{Error, Evaluation, Report, Settings};
+use crate::report::{Figure, MeasuredBy};
+use crate::{Error, Report, Settings};
 
 /// The report for programs.
 const REPORT: &str = "training.json";
@@ -77,26 +78,7 @@ fn card(base: &str, report: &Report) -> String {
         report.best_epoch,
         report.epochs.len(),
     );
-    let after = report
-        .epochs
-        .iter()
-        .find(|epoch| epoch.epoch == report.best_epoch);
-    let rows = [
-        (
-            "examples kept aside",
-            report.before,
-            after.and_then(|epoch| epoch.after),
-        ),
-        (
-            "something else",
-            report.control_before,
-            after.and_then(|epoch| epoch.control),
-        ),
-    ];
-    let rows: Vec<String> = rows
-        .into_iter()
-        .filter_map(|(of, before, after)| row(of, before?, after?))
-        .collect();
+    let rows: Vec<String> = report.figures().iter().map(row).collect();
     if !rows.is_empty() {
         // Writing to a string does not fail.
         let _ = writeln!(
@@ -110,12 +92,16 @@ fn card(base: &str, report: &Report) -> String {
     card
 }
 
-fn row(of: &str, before: Evaluation, after: Evaluation) -> Option<String> {
-    let metric = before.metric;
-    (metric == after.metric).then(|| {
-        format!(
-            "| {of} | {metric} | {:.4} | {:.4} |",
-            before.value, after.value
-        )
-    })
+fn row(figure: &Figure) -> String {
+    let of = match figure.measured_by {
+        MeasuredBy::HeldOut => "examples kept aside",
+        MeasuredBy::Control => "something else",
+    };
+    let Figure {
+        name,
+        before,
+        after,
+        ..
+    } = figure;
+    format!("| {of} | {name} | {before:.4} | {after:.4} |")
 }

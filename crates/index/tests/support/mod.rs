@@ -47,11 +47,6 @@ pub(crate) fn setting(name: &str, default: usize) -> usize {
 }
 
 pub(crate) fn open(folder: &Path) -> Result<Index, Error> {
-    let encoder = EncoderIdentity {
-        id: "e".to_owned(),
-        name: "n".to_owned(),
-        dimensions: DIMENSIONS,
-    };
     // Small heads, so that there are segments, and merges of segments. Each write moves pages.
     let options = IndexOptions {
         max_head_passages: 16,
@@ -62,7 +57,16 @@ pub(crate) fn open(folder: &Path) -> Result<Index, Error> {
         min_free_disk_bytes: 0,
         ..IndexOptions::default()
     };
-    Index::open(folder, &encoder, &options)
+    Index::open(folder, &encoder(DIMENSIONS), &options)
+}
+
+/// What makes vectors of a length, which tests write themselves.
+pub(crate) fn encoder(dimensions: usize) -> EncoderIdentity {
+    EncoderIdentity {
+        id: "e".to_owned(),
+        name: "n".to_owned(),
+        dimensions,
+    }
 }
 
 /// A document whose text, metadata and vectors all follow from its version.

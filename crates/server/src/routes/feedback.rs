@@ -22,6 +22,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::documents::{check_id, check_text};
 use super::lines::{LineSource, streamed, wants_lines, written};
+use super::page_limit::page_limit;
 use super::problems::{
     BodyProblems, CollectionProblems, ConflictProblems, DocumentProblems, EngineProblems,
     ParameterProblems, WriteProblems,
@@ -36,8 +37,6 @@ use crate::extract::{
 };
 use crate::service::{blocking_steps, blocking_write};
 
-/// Judgements of a page unless the client says otherwise.
-const DEFAULT_PAGE: usize = 100;
 /// Judgements that are read at once for lines.
 const JUDGEMENTS_PER_READ: usize = 256;
 
@@ -312,13 +311,7 @@ pub(crate) async fn list(
         };
         return Ok(streamed(&app, lines));
     }
-    let max = app.limits().max_page_documents;
-    let limit = query.limit.unwrap_or(DEFAULT_PAGE.min(max));
-    if !(1..=max).contains(&limit) {
-        let detail =
-            format!("limit is {limit}; 1 to limits.max_page_documents = {max} are allowed");
-        return Err(ApiError::new(ErrorCode::InvalidRequest, detail));
-    }
+    let limit = page_limit(query.limit, app.limits())?;
     let after = query.cursor.as_deref().map(place_of).transpose()?;
     let room = app.room();
     blocking_steps(move |cancel| {

@@ -32,6 +32,7 @@ mod lines;
 pub(crate) mod main_task;
 mod mode;
 mod on_duplicate;
+mod page_limit;
 mod pointers;
 pub(crate) mod predict;
 pub(crate) mod problems;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use siamese_train::{EpochReport, Evaluation, Progress, Report};
+use siamese_train::{EpochReport, Figure, MeasuredBy, Progress, Report};
 
 /// Of how many steps back the shown loss still has a part.
 const LOSS_MEMORY: f64 = 50.0;
@@ -86,36 +86,25 @@ pub(super) fn table(report: &Report, output: &Path) -> String {
         report.tokens,
         report.seconds
     );
-    let best = report
-        .epochs
-        .iter()
-        .find(|epoch| epoch.epoch == report.best_epoch);
-    let rows = [
-        (
-            "kept aside",
-            report.before,
-            best.and_then(|best| best.after),
-        ),
-        (
-            "control",
-            report.control_before,
-            best.and_then(|best| best.control),
-        ),
-    ];
-    for (of, before, after) in rows {
-        let (Some(before), Some(after)) = (before, after) else {
-            continue;
+    for figure in report.figures() {
+        let of = match figure.measured_by {
+            MeasuredBy::HeldOut => "kept aside",
+            MeasuredBy::Control => "control",
         };
-        for (name, before, after) in figures(before, after) {
-            // Writing to a string does not fail.
-            let _ = writeln!(table, "{of:10}  {name:18} {before:.4} -> {after:.4}");
-        }
+        let Figure {
+            name,
+            before,
+            after,
+            ..
+        } = figure;
+        // Writing to a string does not fail.
+        let _ = writeln!(table, "{of:10}  {name:18} {before:.4} -> {after:.4}");
     }
     let is_worse = |best: &EpochReport| {
         let values = (report.before, best.after);
         matches!(values, (Some(before), Some(after)) if after.value <= before.value)
     };
-    if best.is_some_and(is_worse) {
+    if report.best().is_some_and(is_worse) {
         table.push_str(
             "No epoch did better than the model as it was: more or other examples may help.\n",
         );
@@ -127,16 +116,4 @@ pub(super) fn table(report: &Report, output: &Path) -> String {
         report.best_epoch
     );
     table
-}
-
-fn figures(before: Evaluation, after: Evaluation) -> Vec<(String, f64, f64)> {
-    let others = [
-        ("accuracy@1", before.accuracy_at_1, after.accuracy_at_1),
-        ("MRR@10", before.mrr_at_10, after.mrr_at_10),
-    ];
-    let others = others
-        .into_iter()
-        .filter_map(|(name, before, after)| Some((name.to_owned(), before?, after?)));
-    let first = (before.metric.to_string(), before.value, after.value);
-    std::iter::once(first).chain(others).collect()
 }

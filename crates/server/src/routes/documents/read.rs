@@ -19,12 +19,11 @@ use crate::answer;
 use crate::app::App;
 use crate::error::{ApiError, ErrorCode};
 use crate::extract::{ApiQuery, CollectionName, DocumentId};
+use crate::routes::page_limit::page_limit;
 use crate::routes::problems::{
     AnswerProblems, DocumentProblems, EngineProblems, ParameterProblems,
 };
 use crate::service::blocking_steps;
-
-const DEFAULT_PAGE_DOCUMENTS: usize = 100;
 
 /// What to add to a document.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -262,7 +261,7 @@ pub(crate) async fn list(
         let detail = "include=vectors goes with id; on a page, include=text is possible";
         return Err(ApiError::new(ErrorCode::InvalidRequest, detail));
     }
-    let limit = checked_limit(query.limit, app.limits().max_page_documents)?;
+    let limit = page_limit(query.limit, app.limits())?;
     let collection = app.engine()?.reader(&collection)?;
     let room = app.room();
     blocking_steps(move |cancel| {
@@ -286,15 +285,4 @@ pub(crate) async fn list(
         }
     })
     .await
-}
-
-fn checked_limit(limit: Option<usize>, max: usize) -> Result<usize, ApiError> {
-    let limit = limit.unwrap_or(DEFAULT_PAGE_DOCUMENTS.min(max));
-    if (1..=max).contains(&limit) {
-        return Ok(limit);
-    }
-    Err(ApiError::new(
-        ErrorCode::InvalidRequest,
-        format!("limit is {limit}; 1 to limits.max_page_documents = {max} are allowed"),
-    ))
 }
