@@ -1,5 +1,4 @@
-//! Small random models in both dialects against vectors that sentence-transformers made, and what
-//! happens when their files are missing or damaged.
+//! Small random models in both dialects against vectors that sentence-transformers made.
 //!
 //! `fixtures/make_fixtures.py` made `fixtures/models`.
 
@@ -9,10 +8,13 @@
     reason = "helpers of tests fail tests"
 )]
 
+mod candle_models;
+mod damaged_folders;
 mod families;
 mod fixture;
 mod routes;
 mod static_models;
+mod unsupported_models;
 mod weight_files;
 
 use fixture::{
@@ -21,7 +23,7 @@ use fixture::{
 };
 use serde_json::{Value, json};
 use siamese_encoder::{
-    Encoder, EncoderOptions, Error, InputKind, PoolingMode, Precision, TextInput, Truncation,
+    Encoder, EncoderOptions, InputKind, PoolingMode, Precision, TextInput, Truncation,
 };
 
 const MODELS: [&str; 13] = [
@@ -40,9 +42,6 @@ const MODELS: [&str; 13] = [
     "gemma3",
 ];
 
-/// Those that candle-transformers runs, on a CPU, too.
-const MODELS_OF_CANDLE: [&str; 2] = ["deberta-v2", "deberta-v2-with-tables"];
-
 #[test]
 fn every_model_encodes_as_sentence_transformers_does_alone_and_in_a_mixed_batch() {
     for name in MODELS {
@@ -59,75 +58,6 @@ fn the_generic_path_encodes_the_same() {
         assert_eq!(encoder.info().path, "candle");
         assert_encodes(&encoder, name);
     }
-}
-
-#[test]
-fn models_of_candle_transformers_encode_as_sentence_transformers_does_alone_and_in_a_mixed_batch() {
-    for name in MODELS_OF_CANDLE {
-        let encoder = open(&model(name), &EncoderOptions::default());
-        assert_eq!(encoder.info().path, "candle-transformers");
-        assert_encodes(&encoder, name);
-    }
-}
-
-#[test]
-fn types_of_attention_may_stand_in_one_string_as_published_models_have_them() {
-    let folder = Copy::of("deberta-v2");
-    folder.change("config.json", |config| {
-        config["pos_att_type"] = "P2C | c2p".into()
-    });
-    assert_encodes(&folder.open().unwrap(), "deberta-v2");
-    folder.change("config.json", |config| {
-        config["pos_att_type"] = "c2p".into()
-    });
-    let text = ["The mill sings."];
-    let vector = |encoder: &Encoder| {
-        let mut encodings = encoder.encode(&text, InputKind::Query).unwrap();
-        encodings.swap_remove(0).vector
-    };
-    let both = open(&model("deberta-v2"), &EncoderOptions::default());
-    let similar = cosine(&vector(&folder.open().unwrap()), &vector(&both));
-    assert!(similar < 0.999, "the key is not read: {similar}");
-}
-
-#[test]
-fn what_candle_transformers_lacks_is_named() {
-    for (key, value) in [
-        ("conv_kernel_size", json!(3)),
-        ("attention_head_size", json!(7)),
-        ("embedding_size", json!(20)),
-        ("norm_rel_ebd", json!("batch_norm")),
-        ("position_buckets", json!(2)),
-        ("position_buckets", json!(100)),
-        ("max_relative_positions", json!(1_i64 << 40)),
-        ("hidden_act", json!("swish")),
-    ] {
-        let folder = Copy::of("deberta-v2-with-tables");
-        folder.change("config.json", |config| config[key] = value.clone());
-        let error = folder.error().to_string();
-        let named = format!("{key} = {}", value.to_string().replace('"', ""));
-        assert!(error.contains(&named), "{error}");
-    }
-}
-
-#[test]
-fn weights_that_candle_transformers_does_not_find_are_named() {
-    let folder = Copy::of("deberta-v2");
-    folder.change("config.json", |config| {
-        config["num_hidden_layers"] = 3.into()
-    });
-    let error = folder.error().to_string();
-    assert!(
-        error.contains("model.safetensors") && error.contains("it has no tensor encoder.layer.2."),
-        "{error}"
-    );
-    let folder = Copy::of("deberta-v2");
-    folder.change("config.json", |config| config["vocab_size"] = 99.into());
-    let error = folder.error().to_string();
-    assert!(
-        error.contains("embeddings.word_embeddings.weight has the shape [107, 36], not [99, 36]"),
-        "{error}"
-    );
 }
 
 #[test]
@@ -302,77 +232,6 @@ fn no_text_at_all_makes_no_vector() {
 }
 
 #[test]
-fn a_missing_file_is_named() {
-    for file in [
-        "modules.json",
-        "config.json",
-        "tokenizer.json",
-        "model.safetensors",
-        "1_Pooling/config.json",
-        "2_Dense/config.json",
-        "2_Dense/model.safetensors",
-    ] {
-        let folder = Copy::of("bert-dense-prompts");
-        fs_err::remove_file(folder.path().join(file)).unwrap();
-        let error = folder.error();
-        assert!(
-            matches!(&error, Error::MissingFile { path } if path.ends_with(file)),
-            "{error}"
-        );
-        assert!(error.to_string().contains(file), "{error}");
-    }
-}
-
-#[test]
-fn a_file_cut_short_anywhere_is_named_and_panics_nowhere() {
-    for file in [
-        "modules.json",
-        "config.json",
-        "tokenizer.json",
-        "model.safetensors",
-        "2_Dense/model.safetensors",
-    ] {
-        let folder = Copy::of("bert-dense-prompts");
-        let path = folder.path().join(file);
-        let bytes = fs_err::read(&path).unwrap();
-        // A line break at the end means nothing.
-        let last = bytes.trim_ascii_end().len() - 1;
-        for part in [0, 1, 7, 8, 9, 100, last / 2, last] {
-            fs_err::write(&path, &bytes[..part.min(last)]).unwrap();
-            let error = folder.error();
-            assert!(error.to_string().contains(file), "{part} bytes: {error}");
-        }
-    }
-}
-
-#[test]
-fn weights_of_another_shape_are_an_error_that_names_the_tensor() {
-    for (name, key, value, tensor) in [
-        ("bert-old-dialect", "hidden_size", 48, "word_embeddings"),
-        ("bert-old-dialect", "intermediate_size", 60, "intermediate"),
-        ("bert-old-dialect", "vocab_size", 100, "word_embeddings"),
-        ("bert-old-dialect", "num_hidden_layers", 3, "layer.2."),
-        (
-            "bert-old-dialect",
-            "max_position_embeddings",
-            512,
-            "position_embeddings",
-        ),
-        ("albert", "embedding_size", 36, "word_embeddings"),
-        ("albert", "num_hidden_groups", 3, "albert_layer_groups.2."),
-        ("albert", "inner_group_num", 3, "albert_layers.2."),
-    ] {
-        let folder = Copy::of(name);
-        folder.change("config.json", |config| config[key] = value.into());
-        let error = folder.error().to_string();
-        assert!(
-            error.contains("model.safetensors") && error.contains(tensor),
-            "{key}: {error}"
-        );
-    }
-}
-
-#[test]
 fn tensors_may_have_the_models_name_before_theirs() {
     for (name, prefix) in [("bert-old-dialect", "bert."), ("modernbert", "model.")] {
         let folder = Copy::of(name);
@@ -396,26 +255,6 @@ fn tensors_may_have_the_models_name_before_theirs() {
 }
 
 #[test]
-fn impossible_sizes_are_refused() {
-    for (name, key, value) in [
-        ("bert-old-dialect", "num_attention_heads", 5),
-        ("bert-old-dialect", "num_attention_heads", 0),
-        ("bert-old-dialect", "hidden_size", 0),
-        ("bert-old-dialect", "hidden_size", usize::MAX),
-        ("bert-old-dialect", "intermediate_size", usize::MAX),
-        ("bert-old-dialect", "num_hidden_layers", usize::MAX),
-        ("albert", "embedding_size", 0),
-        ("albert", "num_hidden_groups", 0),
-        ("albert", "inner_group_num", usize::MAX),
-    ] {
-        let folder = Copy::of(name);
-        folder.change("config.json", |config| config[key] = value.into());
-        let error = folder.error();
-        assert!(error.to_string().contains("config.json"), "{key}: {error}");
-    }
-}
-
-#[test]
 fn configurations_of_modernbert_from_before_its_layers_had_types_mean_the_same() {
     let folder = Copy::of("modernbert");
     folder.change("config.json", |config| {
@@ -427,198 +266,6 @@ fn configurations_of_modernbert_from_before_its_layers_had_types_mean_the_same()
         config.insert("local_rope_theta".to_owned(), 10_000.0.into());
     });
     assert_encodes(&folder.open().unwrap(), "modernbert");
-}
-
-#[test]
-fn rotations_and_layers_of_unknown_kinds_are_refused_and_named() {
-    for (key, value, named) in [
-        (
-            "rope_scaling",
-            json!({"type": "linear", "factor": 2.0}),
-            "rope_scaling",
-        ),
-        (
-            "rope_parameters",
-            json!({"full_attention": {"rope_type": "yarn"}}),
-            "yarn",
-        ),
-        (
-            "layer_types",
-            json!(["full_attention", "chunked_attention"]),
-            "chunked_attention",
-        ),
-        ("layer_types", json!(["full_attention"]), "layer 1"),
-        ("num_attention_heads", json!(4), "odd length"),
-        (
-            "global_attn_every_n_layers",
-            json!(0),
-            "global_attn_every_n_layers",
-        ),
-        (
-            "max_position_embeddings",
-            json!(1 << 20),
-            "max_position_embeddings",
-        ),
-    ] {
-        let folder = Copy::of("modernbert");
-        folder.change("config.json", |config| config[key] = value);
-        let error = folder.error().to_string();
-        assert!(error.contains(named), "{error}");
-    }
-}
-
-#[test]
-fn flipped_bits_in_the_header_panic_nowhere() {
-    let folder = Copy::of("distilbert");
-    let path = folder.path().join("model.safetensors");
-    let bytes = fs_err::read(&path).unwrap();
-    for at in (0..4096).step_by(13) {
-        let mut damaged = bytes.clone();
-        damaged[at] ^= 0x15;
-        fs_err::write(&path, &damaged).unwrap();
-        // A flipped bit may also change what nobody reads; then the folder opens.
-        if let Err(error) = folder.open() {
-            assert!(
-                error.to_string().contains("model.safetensors"),
-                "{at}: {error}"
-            );
-        }
-    }
-}
-
-/// Where a tensor's values are in a safetensors file.
-fn tensor_bytes(file: &[u8], name: &str) -> std::ops::Range<usize> {
-    let header_bytes = u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
-    let values = 8 + header_bytes;
-    let header: Value = serde_json::from_slice(&file[8..values]).unwrap();
-    let offset = |place: usize| header[name]["data_offsets"][place].as_u64().unwrap() as usize;
-    values + offset(0)..values + offset(1)
-}
-
-#[test]
-fn weights_that_are_no_numbers_make_an_error_and_no_vector() {
-    let folder = Copy::of("bert-old-dialect");
-    let path = folder.path().join("model.safetensors");
-    let mut bytes = fs_err::read(&path).unwrap();
-    let place = tensor_bytes(&bytes, "embeddings.LayerNorm.weight");
-    bytes[place].copy_from_slice(&f32::NAN.to_le_bytes().repeat(36));
-    fs_err::write(&path, bytes).unwrap();
-    for options in [EncoderOptions::default(), generic()] {
-        let encoder = Encoder::open(folder.path(), &options).unwrap();
-        let error = encoder
-            .encode(&["rain"], InputKind::Query)
-            .map(|_| ())
-            .unwrap_err();
-        assert!(matches!(error, Error::NonFinite { index: 0 }), "{error}");
-    }
-}
-
-#[test]
-fn a_tokenizer_that_knows_more_than_the_model_is_an_error() {
-    for name in ["bert-old-dialect", "deberta-v2"] {
-        let folder = Copy::of(name);
-        let other = Copy::of("roberta");
-        fs_err::copy(
-            other.path().join("tokenizer.json"),
-            folder.path().join("tokenizer.json"),
-        )
-        .unwrap();
-        let encoder = folder.open().unwrap();
-        let text = "e-mail addresses appear in texts: ÄÖÜ ぁ ❤";
-        let error = encoder
-            .encode(&[text], InputKind::Query)
-            .map(|_| ())
-            .unwrap_err();
-        assert!(matches!(error, Error::TokenOutOfRange { .. }), "{error}");
-    }
-}
-
-#[test]
-fn what_is_not_supported_is_named() {
-    let folder = Copy::of("bert-old-dialect");
-    folder.change("config.json", |config| config["model_type"] = "bort".into());
-    assert!(
-        matches!(folder.error(), Error::UnsupportedModelType { model_type } if model_type == "bort")
-    );
-
-    let folder = Copy::of("bert-old-dialect");
-    folder.change("config.json", |config| config["hidden_act"] = "mish".into());
-    assert!(folder.error().to_string().contains("mish"));
-
-    let folder = Copy::of("mpnet");
-    folder.change("config.json", |config| {
-        config["relative_attention_num_buckets"] = 64.into()
-    });
-    let error = folder.error().to_string();
-    assert!(
-        error.contains("relative_attention_num_buckets = 64"),
-        "{error}"
-    );
-
-    let folder = Copy::of("bert-old-dialect");
-    folder.change("modules.json", |modules| {
-        modules[2]["type"] = "a.b.LSTM".into()
-    });
-    assert!(folder.error().to_string().contains("a.b.LSTM"));
-
-    let folder = Copy::of("bert-dense-prompts");
-    folder.change("2_Dense/config.json", |dense| {
-        dense["activation_function"] = "a.b.Mish".into()
-    });
-    assert!(folder.error().to_string().contains("a.b.Mish"));
-}
-
-#[test]
-fn similarities_that_rank_otherwise_than_the_cosine_are_refused() {
-    let with_similarity = |name: &str, similarity: &str| {
-        let folder = Copy::of(name);
-        folder.change("config_sentence_transformers.json", |config| {
-            config["similarity_fn_name"] = similarity.into();
-        });
-        folder
-    };
-    for similarity in ["cosine", "dot", "euclidean"] {
-        let encoder = with_similarity("bert-old-dialect", similarity)
-            .open()
-            .unwrap();
-        assert_eq!(encoder.info().similarity.to_string(), similarity);
-    }
-    for similarity in ["dot", "euclidean"] {
-        let error = with_similarity("bert-dense-prompts", similarity)
-            .error()
-            .to_string();
-        assert!(
-            error.contains(&format!("by {similarity}")) && error.contains("Normalize"),
-            "{error}"
-        );
-    }
-    for similarity in ["manhattan", "hamming"] {
-        let error = with_similarity("bert-old-dialect", similarity)
-            .error()
-            .to_string();
-        assert!(
-            error.contains(&format!("similarity_fn_name = {similarity}")),
-            "{error}"
-        );
-    }
-}
-
-#[test]
-fn a_folder_without_a_tokenizers_file_says_what_to_make_it_of() {
-    for name in ["vocab.txt", "spiece.model", "sentencepiece.bpe.model"] {
-        let folder = Copy::of("bert-old-dialect");
-        fs_err::rename(
-            folder.path().join("tokenizer.json"),
-            folder.path().join(name),
-        )
-        .unwrap();
-        let error = folder.error().to_string();
-        assert!(error.contains("tokenizer.json is missing"), "{error}");
-        assert!(
-            error.contains(name) && error.contains("save_pretrained"),
-            "{error}"
-        );
-    }
 }
 
 #[test]
@@ -647,32 +294,6 @@ fn a_model_that_truncates_its_vectors_does_so_here() {
         ..EncoderOptions::default()
     };
     assert_eq!(open(folder.path(), &options).info().dimensions, 30);
-}
-
-#[test]
-fn modules_between_transformer_and_pooling_are_refused_by_name() {
-    for module in [
-        "WordWeights",
-        "WeightedLayerPooling",
-        "CNN",
-        "LSTM",
-        "LayerNorm",
-    ] {
-        let folder = Copy::of("bert-old-dialect");
-        folder.change("modules.json", |modules| {
-            let module_type = format!("sentence_transformers.models.{module}");
-            let own = json!({"idx": 1, "name": "1", "path": "1_Other", "type": module_type});
-            let modules = modules.as_array_mut().unwrap();
-            modules[1]["idx"] = 2.into();
-            modules[2]["idx"] = 3.into();
-            modules.push(own);
-        });
-        let error = folder.error().to_string();
-        assert!(
-            error.contains(&format!("sentence_transformers.models.{module}")),
-            "{error}"
-        );
-    }
 }
 
 #[test]

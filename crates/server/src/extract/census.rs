@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::json::pointer_token;
+use super::json_value::pointer_token;
 use crate::config::Limits;
 use crate::error::{ApiError, ErrorCode};
 

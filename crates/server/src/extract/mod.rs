@@ -1,19 +1,25 @@
 //! Extractors whose every refusal is a problem document.
 
+mod body;
+#[cfg(test)]
+mod body_limits_tests;
 mod census;
 mod json;
+mod json_value;
 mod object;
 mod params;
 mod prefer;
 mod whole_number;
 
+pub(crate) use body::{announced_bytes, too_large, undecodable};
 pub(crate) use census::ListLimit;
-#[cfg(test)]
-pub(crate) use json::parse_json;
 pub(crate) use json::{
-    ApiJson, JsonBody, OptionalJson, announced_bytes, media_type, parse_body, parse_line,
-    parse_on_thread, pointer_token, present, require_json, too_large, undecodable,
+    ApiJson, JsonBody, OptionalJson, media_type, parse_body, parse_line, parse_on_thread,
+    require_json,
 };
+#[cfg(test)]
+pub(crate) use json_value::parse_json;
+pub(crate) use json_value::{pointer_token, present};
 pub(crate) use object::from_object_only;
 pub(crate) use params::{
     ApiPath, ApiQuery, CollectionName, DEFAULT_COLLECTION, DocumentId, query_pairs,

@@ -1,24 +1,26 @@
 //! `POST /similarity`: how alike are these?
 
+mod matrix;
+mod operands;
+
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use self::matrix::{Matrix, MatrixLines, Rows};
+use self::operands::Operands;
 use super::item::{Item, PlainText};
-use super::lines::{LineSource, streamed, wants_lines, written};
+use super::lines::{streamed, wants_lines};
 use super::problems::{AnswerProblems, BodyProblems, DocumentProblems, EngineProblems};
 use super::truncation::TruncationDirection;
-use crate::answer::{self, Room, WrittenPieces};
+use crate::answer;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiJson, CollectionName, JsonBody, ListLimit, from_object_only, present};
 use crate::service::{Compared, Metric, Operand, blocking_steps, compared};
-
-/// Scores of a matrix that are computed between two looks at whether anyone still reads them.
-const SCORES_PER_STEP: usize = 8192;
 
 /// How two vectors are compared. All vectors are scaled to length 1 first.
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
@@ -126,72 +128,6 @@ impl JsonBody for SimilarityRequest {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Scores {
     scores: Vec<f32>,
-}
-
-/// Scores of every row with every column.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Matrix {
-    #[schema(value_type = Vec<Vec<f32>>)]
-    matrix: Rows,
-}
-
-/// Rows of which each is computed when it is written.
-#[derive(Debug)]
-struct Rows {
-    compared: Compared,
-    rows: Vec<usize>,
-    columns: Vec<usize>,
-}
-
-impl Serialize for Rows {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.rows.iter().map(|row| self.scores(*row)))
-    }
-}
-
-impl Rows {
-    /// The scores of one row with every column.
-    fn scores(&self, row: usize) -> Vec<f32> {
-        let columns = self.columns.iter();
-        let scores = columns.map(|column| self.compared.score(row, *column));
-        scores.collect()
-    }
-}
-
-/// A matrix that is sent row by row.
-struct MatrixLines {
-    rows: Rows,
-    /// Rows that have been written.
-    written: usize,
-    #[expect(
-        dead_code,
-        reason = "keeps the room of the vectors until the last row is written"
-    )]
-    room: Room,
-}
-
-impl MatrixLines {
-    fn new(rows: Rows, room: Room) -> Self {
-        Self {
-            rows,
-            written: 0,
-            room,
-        }
-    }
-}
-
-impl LineSource for MatrixLines {
-    fn next(&mut self, room: Room) -> Result<Option<WrittenPieces>, ApiError> {
-        let rows_per_step = (SCORES_PER_STEP / self.rows.columns.len().max(1)).max(1);
-        let next = self.rows.rows.iter().skip(self.written).take(rows_per_step);
-        let scores: Vec<Vec<f32>> = next.map(|row| self.rows.scores(*row)).collect();
-        if scores.is_empty() {
-            return Ok(None);
-        }
-        let lines = written(room, &scores)?;
-        self.written += scores.len();
-        Ok(Some(lines))
-    }
 }
 
 /// One of the three answers, by the form of the request.
@@ -428,81 +364,4 @@ fn check_parameters(parameters: Option<&Parameters>, has_inputs: bool) -> Result
         ));
     }
     Ok(())
-}
-
-/// Gathers the items of a request and checks each once.
-struct Operands<'a> {
-    list: Vec<Operand>,
-    limits: &'a Limits,
-}
-
-impl<'a> Operands<'a> {
-    fn new(limits: &'a Limits) -> Self {
-        Self {
-            list: Vec::new(),
-            limits,
-        }
-    }
-
-    /// Adds an item and returns its place.
-    fn push(&mut self, item: Item, pointer: &str) -> Result<usize, ApiError> {
-        let max = self.limits.max_similarity_items;
-        if self.list.len() >= max {
-            let detail = format!("there are over limits.max_similarity_items = {max} items");
-            return Err(ApiError::invalid(pointer, detail));
-        }
-        let operand = item.checked(self.limits, pointer)?;
-        self.list.push(operand);
-        Ok(self.list.len() - 1)
-    }
-
-    fn list(&mut self, items: Vec<Item>, pointer: &str) -> Result<Vec<usize>, ApiError> {
-        if items.is_empty() {
-            return Err(ApiError::invalid(pointer, "the list is empty"));
-        }
-        let items = items.into_iter().enumerate();
-        items
-            .map(|(place, item)| self.push(item, &format!("{pointer}/{place}")))
-            .collect()
-    }
-
-    fn pairs(&mut self, pairs: Vec<Vec<Item>>) -> Result<Vec<(usize, usize)>, ApiError> {
-        if pairs.is_empty() {
-            return Err(ApiError::invalid("/pairs", "the list is empty"));
-        }
-        let pairs = pairs.into_iter().enumerate();
-        pairs
-            .map(|(place, pair)| {
-                let [left, right] = <[Item; 2]>::try_from(pair).map_err(|pair| {
-                    let detail = format!("a pair has 2 items, this one has {}", pair.len());
-                    ApiError::invalid(format!("/pairs/{place}"), detail)
-                })?;
-                let left = self.push(left, &format!("/pairs/{place}/0"))?;
-                Ok((left, self.push(right, &format!("/pairs/{place}/1"))?))
-            })
-            .collect()
-    }
-
-    fn one_to_many(
-        &mut self,
-        source: usize,
-        targets: Vec<Item>,
-        pointer: &str,
-    ) -> Result<Vec<(usize, usize)>, ApiError> {
-        let targets = self.list(targets, pointer)?;
-        Ok(targets.into_iter().map(|target| (source, target)).collect())
-    }
-
-    fn matrix(
-        &mut self,
-        left: Vec<Item>,
-        right: Option<Vec<Item>>,
-    ) -> Result<(Vec<(usize, usize)>, Form), ApiError> {
-        let rows = self.list(left, "/left")?;
-        let columns = match right {
-            Some(right) => self.list(right, "/right")?,
-            None => rows.clone(),
-        };
-        Ok((Vec::new(), Form::Matrix { rows, columns }))
-    }
 }

@@ -1,0 +1,234 @@
+//! The codes of problem documents: the one table of status and title.
+
+use axum::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The machine-readable `code` of a problem document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ErrorCode {
+    /// The body is not JSON, or not UTF-8.
+    MalformedJson,
+    /// A field is missing, unknown, of the wrong type or out of range.
+    InvalidRequest,
+    /// A search by words in a collection whose words are not indexed.
+    LexicalDisabled,
+    /// Scores of this model cannot be taken apart by tokens.
+    NotExplainable,
+    /// The `Content-Type` is not one this route reads.
+    UnsupportedMediaType,
+    /// The body, or one line of it, is over its limit.
+    PayloadTooLarge,
+    /// The answer would be over its limit; ask for less at once.
+    ResponseTooLarge,
+    /// The request names no host, several, or one that cannot be read.
+    BadHost,
+    /// The service does not answer to the host that the request is for.
+    HostNotAllowed,
+    /// A web page of another site may not change anything.
+    OriginNotAllowed,
+    /// No such route.
+    NotFound,
+    /// No such document in the collection.
+    DocumentNotFound,
+    /// No such collection.
+    CollectionNotFound,
+    /// No such model.
+    ModelNotFound,
+    /// The service was started without a folder for trained models.
+    TrainingDisabled,
+    /// The service was started without a reranker.
+    RerankerNotFound,
+    /// No such snapshot.
+    SnapshotNotFound,
+    /// No such job.
+    JobNotFound,
+    /// No such generation of the collection.
+    GenerationNotFound,
+    /// No such alias.
+    AliasNotFound,
+    /// The cursor is kept no more; search again from the first page.
+    CursorExpired,
+    /// The route exists, but not with this method.
+    MethodNotAllowed,
+    /// The collection exists with other settings.
+    Conflict,
+    /// The client took too long to send its request, or the answer took too long.
+    Timeout,
+    /// The body came more slowly than the service waits for.
+    BodyTooSlow,
+    /// Too much work is waiting; try again after `Retry-After` seconds.
+    Overloaded,
+    /// A model cannot be opened now, or the encoder of a collection is not among the settings.
+    ModelUnavailable,
+    /// The model and the index are still being loaded, or the server is stopping.
+    NotReady,
+    /// The disk has too little free space for a write; reads still work.
+    StorageFull,
+    /// The data takes as much memory as it may, and reads and deletions still work; or a training does.
+    MemoryFull,
+    /// The disk failed during a write, and nothing is written until a restart; reads still work.
+    StorageFailed,
+    /// The data folder was moved, removed or replaced while it was in use; reads still work.
+    StorageMoved,
+    /// An earlier write makes no progress; try again after `Retry-After` seconds.
+    StorageStalled,
+    /// A fault of the server; details are in its log.
+    Internal,
+}
+
+impl ErrorCode {
+    /// Every code.
+    #[cfg(test)]
+    pub(crate) const ALL: &[Self] = &[
+        Self::MalformedJson,
+        Self::InvalidRequest,
+        Self::LexicalDisabled,
+        Self::NotExplainable,
+        Self::UnsupportedMediaType,
+        Self::PayloadTooLarge,
+        Self::ResponseTooLarge,
+        Self::BadHost,
+        Self::HostNotAllowed,
+        Self::OriginNotAllowed,
+        Self::NotFound,
+        Self::DocumentNotFound,
+        Self::CollectionNotFound,
+        Self::ModelNotFound,
+        Self::TrainingDisabled,
+        Self::RerankerNotFound,
+        Self::SnapshotNotFound,
+        Self::JobNotFound,
+        Self::GenerationNotFound,
+        Self::AliasNotFound,
+        Self::CursorExpired,
+        Self::MethodNotAllowed,
+        Self::Conflict,
+        Self::Timeout,
+        Self::BodyTooSlow,
+        Self::Overloaded,
+        Self::ModelUnavailable,
+        Self::NotReady,
+        Self::StorageFull,
+        Self::MemoryFull,
+        Self::StorageFailed,
+        Self::StorageMoved,
+        Self::StorageStalled,
+        Self::Internal,
+    ];
+
+    /// The one table of status and title.
+    pub(crate) fn status_and_title(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::MalformedJson => (StatusCode::BAD_REQUEST, "The body is not valid JSON"),
+            Self::InvalidRequest => (StatusCode::UNPROCESSABLE_ENTITY, "The request is not valid"),
+            Self::LexicalDisabled => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The words of the collection are not indexed",
+            ),
+            Self::NotExplainable => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The scores of this model cannot be explained",
+            ),
+            Self::UnsupportedMediaType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "The content type is not supported",
+            ),
+            Self::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
+            Self::ResponseTooLarge => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The answer would be too large",
+            ),
+            Self::BadHost => (StatusCode::BAD_REQUEST, "The host is missing or not valid"),
+            Self::HostNotAllowed => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "The service does not answer to this host",
+            ),
+            Self::OriginNotAllowed => (
+                StatusCode::FORBIDDEN,
+                "Pages of this origin may not change anything",
+            ),
+            Self::NotFound => (StatusCode::NOT_FOUND, "There is nothing at this address"),
+            Self::DocumentNotFound => (StatusCode::NOT_FOUND, "There is no such document"),
+            Self::CollectionNotFound => (StatusCode::NOT_FOUND, "There is no such collection"),
+            Self::ModelNotFound => (StatusCode::NOT_FOUND, "There is no such model"),
+            Self::TrainingDisabled => (StatusCode::FORBIDDEN, "The service trains no models"),
+            Self::RerankerNotFound => (StatusCode::NOT_FOUND, "There is no reranker"),
+            Self::SnapshotNotFound => (StatusCode::NOT_FOUND, "There is no such snapshot"),
+            Self::JobNotFound => (StatusCode::NOT_FOUND, "There is no such job"),
+            Self::AliasNotFound => (StatusCode::NOT_FOUND, "There is no such alias"),
+            Self::GenerationNotFound => (StatusCode::NOT_FOUND, "There is no such generation"),
+            Self::CursorExpired => (StatusCode::GONE, "The cursor has expired"),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "The method is not allowed here",
+            ),
+            Self::Conflict => (
+                StatusCode::CONFLICT,
+                "The request conflicts with what is stored",
+            ),
+            Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, "The request took too long"),
+            Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "The body came too slowly"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "The server is busy"),
+            Self::ModelUnavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "A model cannot be used now",
+            ),
+            Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "The server is not ready"),
+            Self::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "The disk is full"),
+            Self::MemoryFull => (StatusCode::INSUFFICIENT_STORAGE, "The memory is full"),
+            Self::StorageFailed => (StatusCode::INTERNAL_SERVER_ERROR, "The disk failed"),
+            Self::StorageMoved => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The data folder is not in its place",
+            ),
+            Self::StorageStalled => (StatusCode::SERVICE_UNAVAILABLE, "The disk does not answer"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "The server failed"),
+        }
+    }
+
+    /// The status of this code.
+    pub(crate) fn status(self) -> StatusCode {
+        self.status_and_title().0
+    }
+
+    /// The code that fits a bare status made by a router or a layer.
+    pub(crate) fn for_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::NOT_FOUND => Self::NotFound,
+            StatusCode::METHOD_NOT_ALLOWED => Self::MethodNotAllowed,
+            StatusCode::PAYLOAD_TOO_LARGE => Self::PayloadTooLarge,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self::UnsupportedMediaType,
+            StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => Self::Timeout,
+            StatusCode::SERVICE_UNAVAILABLE => Self::Overloaded,
+            status if status.is_client_error() => Self::InvalidRequest,
+            _ => Self::Internal,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_an_error_status_and_its_own_title() {
+        let titles: std::collections::BTreeSet<_> = ErrorCode::ALL
+            .iter()
+            .map(|code| code.status_and_title().1)
+            .collect();
+        assert_eq!(titles.len(), ErrorCode::ALL.len());
+        assert!(
+            ErrorCode::ALL
+                .iter()
+                .all(|code| code.status().as_u16() >= 400)
+        );
+    }
+
+    #[test]
+    fn codes_are_written_in_snake_case() {
+        let code = serde_json::to_value(ErrorCode::UnsupportedMediaType).unwrap();
+        assert_eq!(code, "unsupported_media_type");
+    }
+}
