@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use siamese_index::{
     Chunking, Collection, CollectionSettings, DEFAULT_ENCODER, DocumentDraft, DocumentWrite,
     DuplicateAction, EncoderIdentity, FeedbackLimits, GenerationState, Index, IndexOptions,
-    Judgement, Language, Metadata, NewPassage, OnDuplicate, PassageSize, SearchOptions, WordQuery,
-    WordSettings,
+    Judgement, Language, Metadata, NewPassage, OnDuplicate, PassageSize, SearchOptions,
+    StoredDocument, StoredPassage, WordQuery, WordSettings,
 };
 
 /// The encoder that made the folders.
@@ -268,6 +268,56 @@ fn collections_of_a_folder_of_format_8_keep_their_generations_and_take_feedback(
             .unwrap();
         let said = reader.feedback(Some("dog"), None, 10).unwrap().unwrap();
         assert_eq!(said.len() as u64, round + 1);
+    }
+}
+
+#[test]
+fn a_folder_of_format_9_keeps_feedback_aliases_kept_queries_and_a_generation_that_pauses() {
+    let folder = copy_of("format-9");
+    for round in 0..2 {
+        let index = open(folder.path());
+        assert_eq!(index.aliases().len(), 1);
+        let collection = index.collection("animals").unwrap();
+        assert_eq!(collection.name(), "default");
+        assert_eq!(collection.settings().keep_queries, 7);
+        assert_eq!(collection.stats().documents, 2);
+        let said = collection.reader().feedback(None, None, 10);
+        let said = said.unwrap().unwrap().into_iter().map(|it| it.judgement);
+        let said: Vec<_> = said
+            .map(|it| (it.query, it.document, it.is_useful))
+            .collect();
+        let expected = [("cat", false), ("dog", true)];
+        let expected = expected.map(|(id, useful)| ("who barks".to_owned(), id.to_owned(), useful));
+        assert_eq!(said, expected);
+        let second = index.generation("default", 2).unwrap();
+        let state = [GenerationState::Paused, GenerationState::Ready][round];
+        assert_eq!(second.state, state);
+        assert!(!second.collection.settings().lexical);
+        index.resume_generation("default", 2).unwrap();
+        let whole = collection.reader().list_whole(None, 10, usize::MAX, true);
+        let writes: Vec<_> = whole.unwrap().into_iter().map(as_write).collect();
+        let target = second.collection.writer();
+        target.fill(collection.writer(), &writes).unwrap();
+        assert!(index.finish_generation("default", 2).unwrap());
+        assert_eq!(second.collection.stats().documents, 2);
+    }
+}
+
+/// A document as it is written again.
+fn as_write((document, passages): (StoredDocument, Vec<StoredPassage>)) -> DocumentWrite {
+    let passages = passages.into_iter().map(|passage| NewPassage {
+        start: passage.start,
+        end: passage.end,
+        vector: passage.vector.unwrap(),
+    });
+    DocumentWrite {
+        passages: Some(passages.collect()),
+        draft: DocumentDraft {
+            id: document.id,
+            title: document.title,
+            text: document.text,
+            metadata: document.metadata,
+        },
     }
 }
 
