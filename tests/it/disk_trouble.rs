@@ -1,11 +1,10 @@
 //! A disk that is full, and one that fails: writes are refused, reads go on, and nothing that was
 //! acknowledged is lost.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use siamese_tests::{Answer, Client, Server, ServerOptions};
+use siamese_tests::{Answer, Client, Server, ServerOptions, SmallDisk};
 use ureq::http::Method;
 
 fn put(client: &Client, id: &str) -> Answer {
@@ -93,36 +92,12 @@ fn a_data_folder_that_is_moved_is_read_and_not_written_until_it_is_back() {
         .problem(404, "document_not_found");
 }
 
-/// A small disk of its own, as long as it lives.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    /// `None` where one may not be mounted.
-    fn mount(megabytes: usize) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let size = format!("size={megabytes}m");
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(folder.path())
-            .output();
-        let is_mounted = mount.is_ok_and(|output| output.status.success());
-        is_mounted.then_some(Self(folder))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        drop(Command::new("umount").arg("-l").arg(self.0.path()).status());
-    }
-}
-
 #[test]
 fn a_full_disk_refuses_writes_until_there_is_room_and_serves_reads() {
     let Some(disk) = SmallDisk::mount(64) else {
-        eprintln!("SKIPPED: mounting a small tmpfs takes root; the full disk was not tested");
         return;
     };
-    let server = ServerOptions::new(&disk.0.path().join("data"))
+    let server = ServerOptions::new(&disk.path().join("data"))
         .setting("STORAGE__MIN_FREE_DISK_BYTES", 16 << 20)
         .setting("INDEX__MAX_HEAD_PASSAGES", 8)
         .start();
@@ -150,9 +125,8 @@ fn a_full_disk_refuses_writes_until_there_is_room_and_serves_reads() {
         client.get(&format!("/documents/{id}")).ok();
     }
     // What is left of the room that writes may use.
-    let free = rustix::fs::statvfs(disk.0.path()).unwrap();
-    let left = (free.f_bavail * free.f_frsize).saturating_sub(15 << 20);
-    fs_err::write(disk.0.path().join("other"), vec![0; left as usize]).unwrap();
+    let left = disk.free_bytes().saturating_sub(15 << 20);
+    fs_err::write(disk.path().join("other"), vec![0; left as usize]).unwrap();
     await_probe(client, is_degraded);
     assert_condition(client, "disk_full", true);
     let made = client.try_json(Method::PUT, "/collections/new", &json!({}));
@@ -162,11 +136,7 @@ fn a_full_disk_refuses_writes_until_there_is_room_and_serves_reads() {
         .get("/documents/long-0")
         .problem(404, "document_not_found");
     // Somebody makes room: the same disk, larger.
-    let larger = Command::new("mount")
-        .args(["-o", "remount,size=128m"])
-        .arg(disk.0.path())
-        .status();
-    assert!(larger.unwrap().success());
+    disk.resize(128);
     await_probe(client, |answer| answer.json()["status"] == "ok");
     put(client, "after").ok();
     assert_reads_go_on(client, "after");

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use siamese_tests::{Client, ServerOptions};
+use siamese_tests::{Client, ServerOptions, SmallDisk};
+use ureq::http::Method;
 
 const LONG: Duration = Duration::from_secs(120);
 const PATH: &str = "/collections/default/generations";
@@ -59,7 +61,8 @@ fn filling_that_was_ended_stays_ended_over_a_restart_until_it_is_resumed() {
     store(client, 3000, "A cat");
     let started = client.post(PATH, json!({"encoder": "dense"})).ok();
     // A second one waits for the first, and is ended before it begins.
-    let waiting = client.post(PATH, json!({"encoder": "dense"})).ok();
+    let another = json!({"encoder": "dense", "lexical": false});
+    let waiting = client.post(PATH, another).ok();
     for job in [&waiting["job"], &started["job"]] {
         client.delete(&format!("/jobs/{}", job.as_str().unwrap()));
         assert_eq!(wait_for_job(client, job)["state"], "cancelled");
@@ -89,8 +92,13 @@ fn filling_that_was_ended_stays_ended_over_a_restart_until_it_is_resumed() {
     let client = server.client();
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(state(client, 2), "paused");
-    let resumed = client.post(&format!("{PATH}/2/resume"), json!({}));
+    // Who asks for the same once more gets this one.
+    let resumed = client.post(PATH, json!({"encoder": "dense"}));
     assert_eq!(resumed.status, 202, "{}", resumed.text);
+    assert_eq!(
+        (&resumed.json()["generation"], &resumed.json()["state"]),
+        (&json!(2), &json!("filling"))
+    );
     let job = wait_for_job(client, &resumed.json()["job"]);
     assert_eq!(job["state"], "done", "{job}");
     assert_eq!(state(client, 2), "ready");
@@ -101,6 +109,99 @@ fn filling_that_was_ended_stays_ended_over_a_restart_until_it_is_resumed() {
         "{job}"
     );
     assert_eq!(job["progress"]["tokens"], done["tokens"]);
+}
+
+#[test]
+fn a_generation_that_the_disk_has_no_room_for_is_refused_before_it_is_filled() {
+    let Some(disk) = SmallDisk::mount(128) else {
+        return;
+    };
+    let server = options(&disk.path().join("data"))
+        .setting("STORAGE__MIN_FREE_DISK_BYTES", 16 << 20)
+        .start();
+    let client = server.client();
+    // 20 MB, of which a generation needs four times as much while it is written.
+    let metadata = json!({"x": "x".repeat(60_000)});
+    for first in (0..340).step_by(20) {
+        let document =
+            |n| json!({"id": format!("d{n}"), "text": format!("A cat {n}"), "metadata": metadata});
+        let documents: Vec<Value> = (first..first + 20).map(document).collect();
+        client
+            .post("/documents", json!({ "documents": documents }))
+            .ok();
+    }
+    let problem = client
+        .post(PATH, json!({"encoder": "dense"}))
+        .problem(507, "storage_full");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("bytes free"), "{detail}");
+    let generations = client.get(PATH).ok();
+    assert_eq!(generations["generations"].as_array().unwrap().len(), 1);
+    assert_eq!(client.get("/jobs").ok()["jobs"], json!([]));
+    // There is room for a document.
+    store(client, 3, "A dog");
+    disk.resize(512);
+    let started = client.post(PATH, json!({"encoder": "dense"})).ok();
+    let job = wait_for_job(client, &started["job"]);
+    assert_eq!(job["result"]["encoded_documents"], 340, "{job}");
+    assert_eq!(state(client, 2), "ready");
+}
+
+/// Stores, changes and deletes until it is told to stop, and returns how often. Whatever is refused fails.
+fn write_on(client: &Client, stop: &AtomicBool) -> usize {
+    for round in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            return round;
+        }
+        store(client, 5, &format!("A dog {round}"));
+        let patch = json!({"metadata": {"round": round}});
+        let patched = client.try_json(Method::PATCH, "/documents/d1", &patch);
+        patched.unwrap().ok();
+        assert_eq!(client.delete("/documents/d4").status, 204);
+        let gone = json!({"filter": {"round": round}});
+        let deleted = client.post("/documents/delete", gone).ok();
+        assert_eq!(deleted["deleted"], 1, "round {round}");
+    }
+    0
+}
+
+/// Lets threads end, also when the test fails.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn no_write_fails_while_generations_are_exchanged_without_a_pause() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = options(folder.path()).start();
+    let client = server.client();
+    store(client, 10, "A cat");
+    let stop = AtomicBool::new(false);
+    let rounds = std::thread::scope(|scope| {
+        let writing = scope.spawn(|| write_on(client, &stop));
+        let stop = StopOnDrop(&stop);
+        let mut before = json!(1);
+        for encoder in ["dense", "default"].into_iter().cycle().take(40) {
+            let begun = client.post(PATH, json!({ "encoder": encoder }));
+            assert_eq!(begun.status, 202, "{}", begun.text);
+            let number = begun.json()["generation"].clone();
+            while state(client, number.as_u64().unwrap()) == "filling" {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            client
+                .post(&format!("{PATH}/{number}/activate"), json!({}))
+                .ok();
+            assert_eq!(client.delete(&format!("{PATH}/{before}")).status, 204);
+            before = number;
+        }
+        drop(stop);
+        writing.join().unwrap()
+    });
+    assert!(rounds > 2, "{rounds}");
 }
 
 #[test]

@@ -184,6 +184,35 @@ fn any_generation_can_be_searched_and_what_does_not_fit_is_named() {
         .problem(404, "collection_not_found");
 }
 
+#[test]
+fn a_generation_that_is_there_is_answered_with_and_not_made_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = options(folder.path()).start();
+    let client = server.client();
+    store(client, 0..20, "A cat");
+    let there = |settings: Value| {
+        let answer = client.post(PATH, settings);
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert!(answer.json()["job"].is_null(), "{}", answer.text);
+        (
+            answer.json()["generation"].clone(),
+            answer.json()["state"].clone(),
+        )
+    };
+    assert_eq!(there(json!({})), (json!(1), json!("active")));
+    let (number, _) = begin(client, json!({"encoder": "dense"}));
+    wait_until_ready(client, number);
+    let again = there(json!({"encoder": "dense"}));
+    assert_eq!(again, (json!(number), json!("ready")));
+    activate(client, number);
+    let back = there(json!({"encoder": "default"}));
+    assert_eq!(back, (json!(1), json!("retired")));
+    assert_eq!(
+        client.get("/jobs").ok()["jobs"].as_array().unwrap().len(),
+        1
+    );
+}
+
 /// Lets threads end, also when the test fails.
 struct StopOnDrop<'a>(&'a AtomicBool);
 
@@ -339,7 +368,7 @@ fn a_generation_that_is_deleted_while_it_is_filled_ends_its_job_and_nothing_else
     }
     store(client, 0..10, "A dog");
     assert_eq!(exported(client).0.len(), 400);
-    let (paused, job) = begin(client, json!({}));
+    let (paused, job) = begin(client, json!({"lexical": false}));
     client.delete(&format!("/jobs/{job}"));
     let resumed = client.post(&format!("{PATH}/{paused}/resume"), json!({}));
     assert_eq!(resumed.status, 202, "{}", resumed.text);
@@ -367,6 +396,18 @@ fn one_command_encodes_a_collection_anew_and_others_go_back_and_tidy_up() {
     let (succeeded, said) = run(&["reencode", "default", "--encoder", "dense"]);
     assert!(succeeded && said.contains("2  active  dense"), "{said}");
     assert_eq!(exported(client).1, 20);
+    // There and back again, and what is there already, take no encoding and no generation.
+    for (encoder, expected) in [
+        ("default", "1  active  default"),
+        ("dense", "2  active  dense"),
+        (
+            "dense",
+            "generation 2 has this encoder and these settings, and is active already",
+        ),
+    ] {
+        let (succeeded, said) = run(&["reencode", "default", "--encoder", encoder]);
+        assert!(succeeded && said.contains(expected), "{said}");
+    }
     let (succeeded, said) = run(&[
         "generation",
         "create",

@@ -57,8 +57,6 @@ fn write(client: &Client, known: &mut Known, stop: &AtomicBool, mut dice: Dice) 
         };
         let change = (id, text);
         match answer {
-            // The encoder was exchanged again and again while the text was encoded: nothing was written.
-            Some(answer) if answer.json()["code"] == "conflict" => {}
             Some(answer) => {
                 let was_not_there = answer.json()["code"] == "document_not_found";
                 let is_known = known.documents.contains_key(&change.0);

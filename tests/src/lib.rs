@@ -15,6 +15,7 @@ mod dice;
 mod io_shim;
 mod raw;
 mod server;
+mod small_disk;
 mod stream;
 
 pub use binary::{binary, model_dir, tiny_model_dir};
@@ -23,4 +24,5 @@ pub use dice::{Dice, setting};
 pub use io_shim::io_shim;
 pub use raw::RawConnection;
 pub use server::{Server, ServerOptions, free_port};
+pub use small_disk::SmallDisk;
 pub use stream::IngestStream;

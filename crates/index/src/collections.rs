@@ -7,8 +7,10 @@ use crate::aliases::{AliasError, Aliases};
 use crate::clock::now_ms;
 use crate::collection::{Collection, CollectionLoader};
 use crate::drops::Drops;
-use crate::generations::NamedCollection;
-use crate::store::{CollectionId, CollectionRecord, Key, WriteBatch, next_collection_id};
+use crate::named_collection::NamedCollection;
+use crate::store::{
+    CollectionId, CollectionRecord, GenerationState, Key, WriteBatch, next_collection_id,
+};
 use crate::{CollectionEncoder, CollectionSettings, Error, IndexOptions, check_collection_name};
 
 /// The collection that is always there.
@@ -193,7 +195,7 @@ impl Collections {
         };
         let family = Arc::default();
         let collection = self.loader.load(name.to_owned(), &record, &family)?;
-        family.join(collection.writer(), || Ok(()))?;
+        family.join(collection.writer(), GenerationState::Active, || Ok(()))?;
         let mut batch = match &old {
             Some(_) => WriteBatch::freeing_room(),
             None => WriteBatch::default(),

@@ -8,12 +8,10 @@
 use std::sync::Arc;
 
 use crate::clock::now_ms;
-use crate::collection::{Collection, Family};
+use crate::collection::Collection;
 use crate::collections::Collections;
-use crate::store::{
-    CollectionId, CollectionRecord, GenerationState, GenerationsRecord, Key, OtherGeneration,
-    WriteBatch, next_collection_id,
-};
+use crate::named_collection::{Generation, HiddenGeneration, NamedCollection};
+use crate::store::{CollectionRecord, GenerationState, Key, WriteBatch, next_collection_id};
 use crate::{CollectionEncoder, CollectionSettings, Error, Index};
 
 /// Generations that a collection may have. Each write is encoded for all of them, and their records stand in
@@ -29,98 +27,6 @@ const DOCUMENT_BYTES: u64 = 256;
 /// Documents whose size is looked at before room is asked for, and bytes of them.
 const SAMPLED_DOCUMENTS: usize = 200;
 const MAX_SAMPLED_BYTES: usize = 1 << 20;
-
-/// A generation of a collection.
-#[derive(Debug, Clone)]
-pub struct Generation {
-    /// Its number; the first is 1.
-    pub number: u32,
-    /// What it is for.
-    pub state: GenerationState,
-    /// What it holds.
-    pub collection: Arc<Collection>,
-}
-
-/// A collection with all its generations.
-#[derive(Debug, Clone)]
-pub(crate) struct NamedCollection {
-    pub(crate) active: Arc<Collection>,
-    /// The number of the active one.
-    pub(crate) number: u32,
-    /// The number of the next one.
-    pub(crate) next: u32,
-    pub(crate) others: Vec<HiddenGeneration>,
-    pub(crate) family: Arc<Family>,
-}
-
-/// A generation that is not read.
-#[derive(Debug, Clone)]
-pub(crate) struct HiddenGeneration {
-    pub(crate) number: u32,
-    pub(crate) state: GenerationState,
-    pub(crate) collection: Arc<Collection>,
-}
-
-impl NamedCollection {
-    /// One generation.
-    pub(crate) fn new(active: Arc<Collection>, family: Arc<Family>) -> Self {
-        let GenerationsRecord {
-            active: number,
-            next,
-            ..
-        } = GenerationsRecord::default();
-        Self {
-            active,
-            number,
-            next,
-            others: Vec::new(),
-            family,
-        }
-    }
-
-    /// All generations.
-    pub(crate) fn all(&self) -> impl Iterator<Item = Arc<Collection>> {
-        let others = self
-            .others
-            .iter()
-            .map(|other| Arc::clone(&other.collection));
-        std::iter::once(Arc::clone(&self.active)).chain(others)
-    }
-
-    /// The numbers that their keys have.
-    pub(crate) fn ids(&self) -> impl Iterator<Item = CollectionId> {
-        self.all().map(|collection| collection.id())
-    }
-
-    fn record(&self) -> GenerationsRecord {
-        let others = self.others.iter().map(|other| OtherGeneration {
-            number: other.number,
-            state: other.state,
-            record: other.collection.record(),
-        });
-        GenerationsRecord {
-            active: self.number,
-            next: self.next,
-            others: others.collect(),
-        }
-    }
-
-    fn generations(&self) -> Vec<Generation> {
-        let active = Generation {
-            number: self.number,
-            state: GenerationState::Active,
-            collection: Arc::clone(&self.active),
-        };
-        let others = self.others.iter().map(|other| Generation {
-            number: other.number,
-            state: other.state,
-            collection: Arc::clone(&other.collection),
-        });
-        let mut all: Vec<_> = std::iter::once(active).chain(others).collect();
-        all.sort_by_key(|generation| generation.number);
-        all
-    }
-}
 
 impl Collections {
     /// What has a name, or what the alias of this name stands for.
@@ -152,24 +58,22 @@ impl Collections {
         name: &str,
         settings: &CollectionSettings,
         encoder: &CollectionEncoder,
-    ) -> Result<u32, Error> {
+    ) -> Result<Generation, Error> {
         settings.check()?;
         self.loader.store.check_writable()?;
         let _changing = self.lock_changes();
         let name = &*self.resolve(name);
         let mut named = self.named(name)?;
+        if let Some(there) = named.made_with(settings, encoder) {
+            return Ok(there);
+        }
         if named.others.len() + 1 >= MAX_GENERATIONS {
             return Err(Error::TooManyGenerations {
                 name: name.to_owned(),
                 max_generations: MAX_GENERATIONS,
             });
         }
-        let stats = named.active.stats();
-        let passages = passage_bytes(stats.passages, encoder.identity.dimensions);
-        let bytes = passages.saturating_add(stats.documents * document_bytes(&named.active)?);
-        self.loader
-            .store
-            .check_room(bytes.saturating_mul(DISK_BYTES_PER_BYTE))?;
+        self.check_room_beside(&named.active, encoder)?;
         let id = next_collection_id(&self.loader.store)?;
         let record = CollectionRecord {
             id,
@@ -188,10 +92,29 @@ impl Collections {
         });
         let mut batch = WriteBatch::default();
         batch.put(&Key::next_collection(), (id.0 + 1).to_le_bytes().to_vec());
+        let state = GenerationState::Filling;
         self.exchange(name, batch, named, |batch| {
-            family.join(collection.writer(), || self.commit(batch))
+            family.join(collection.writer(), state, || self.commit(batch))
         })?;
-        Ok(number)
+        Ok(Generation {
+            number,
+            state,
+            collection,
+        })
+    }
+
+    /// Asks for room on the disk for all documents once more.
+    fn check_room_beside(
+        &self,
+        active: &Collection,
+        encoder: &CollectionEncoder,
+    ) -> Result<(), Error> {
+        let stats = active.stats();
+        let passages = passage_bytes(stats.passages, encoder.identity.dimensions);
+        let bytes = passages.saturating_add(stats.documents * document_bytes(active)?);
+        self.loader
+            .store
+            .check_room(bytes.saturating_mul(DISK_BYTES_PER_BYTE))
     }
 
     /// Marks a generation as ready when it holds every document. Returns whether it does.
@@ -264,8 +187,9 @@ impl Collections {
             collection: retired,
         });
         named.number = number;
+        let family = Arc::clone(&named.family);
         self.exchange(name, batch, named, |batch| {
-            self.commit(batch)?;
+            family.activate(next.writer(), || self.commit(batch))?;
             next.take(settings, &encoder);
             Ok(())
         })
@@ -345,8 +269,10 @@ impl Index {
         })
     }
 
-    /// Makes an empty generation of a collection, to which all writes go from now on, and returns its number.
-    /// [`crate::Writer::fill`] gives it what is there already.
+    /// Makes an empty generation of a collection, to which all writes go from now on, and returns it.
+    /// [`crate::Writer::fill`] gives it what is there already. Where this encoder has made one with these settings
+    /// already, none is made, and that one is returned: the active one, or one that has been filled, or one that is
+    /// still to be. What a collection may change at any time makes no difference.
     ///
     /// # Errors
     /// [`Error::TooManyGenerations`], settings out of their range, [`Error::StorageFull`] when there is no room
@@ -356,8 +282,22 @@ impl Index {
         name: &str,
         settings: &CollectionSettings,
         encoder: &CollectionEncoder,
-    ) -> Result<u32, Error> {
+    ) -> Result<Generation, Error> {
         self.collections.begin_generation(name, settings, encoder)
+    }
+
+    /// Returns whether writes that were planned before a generation was made have not ended
+    /// ([`crate::PlannedGenerations`]). They may still take documents away from it, which it has to be given again. Once
+    /// it is filled they would be refused as stale.
+    ///
+    /// # Errors
+    /// When there is no such generation.
+    pub fn is_awaited_by_writes(&self, name: &str, number: u32) -> Result<bool, Error> {
+        let named = self.collections.named(name)?;
+        let generation = self.generation(name, number)?;
+        Ok(named
+            .family
+            .is_awaited_by_writes(generation.collection.writer()))
     }
 
     /// Says that a generation has been filled. Returns whether it holds every document, which is looked at while
@@ -417,11 +357,7 @@ mod tests {
     fn room_is_asked_for_texts_and_for_vectors_of_the_new_length() {
         assert_eq!(passage_bytes(10, 768), 10 * (3072 + PASSAGE_BYTES));
         let folder = tempfile::tempdir().unwrap();
-        let encoder = EncoderIdentity {
-            id: "one".to_owned(),
-            name: "m".to_owned(),
-            dimensions: 2,
-        };
+        let encoder = EncoderIdentity::of_test(2);
         let index = Index::open(folder.path(), &encoder, &IndexOptions::default()).unwrap();
         let collection = index.collection("default").unwrap();
         assert_eq!(document_bytes(&collection).unwrap(), DOCUMENT_BYTES);

@@ -19,10 +19,7 @@ use crate::snapshots::{SnapshotFolder, SnapshotInfo};
 use crate::store::{Store, check_format};
 use crate::successor::STORE_FOLDER;
 use crate::watch::Watch;
-use crate::{Cancel, CollectionSettings, Error, IndexOptions, Progress, Writer};
-
-/// Times a generation may be exchanged and deleted under a change.
-const MAX_EXCHANGES: usize = 5;
+use crate::{Cancel, CollectionSettings, Error, IndexOptions, Progress};
 
 /// One data folder, open.
 #[derive(Debug)]
@@ -115,25 +112,6 @@ impl Index {
     /// When there is none.
     pub fn collection(&self, name: &str) -> Result<Arc<Collection>, Error> {
         self.collections.get(name)
-    }
-
-    /// Changes a collection by its active generation. When that is exchanged and deleted before the change is made, the
-    /// next one is changed.
-    ///
-    /// # Errors
-    /// When there is no such collection, or what `change` returns.
-    pub fn change<T>(
-        &self,
-        name: &str,
-        change: impl Fn(&Writer) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        for _ in 1..MAX_EXCHANGES {
-            match change(self.collection(name)?.writer()) {
-                Err(Error::CollectionNotFound { .. }) => {}
-                outcome => return outcome,
-            }
-        }
-        change(self.collection(name)?.writer())
     }
 
     /// All collections, ordered by name.
@@ -330,11 +308,7 @@ mod tests {
     #[test]
     fn a_folder_of_a_newer_format_is_refused_with_both_formats_and_left_as_it_is() {
         let folder = tempfile::tempdir().unwrap();
-        let encoder = EncoderIdentity {
-            id: "e".to_owned(),
-            name: "n".to_owned(),
-            dimensions: 2,
-        };
+        let encoder = EncoderIdentity::of_test(2);
         let open = || Index::open(folder.path(), &encoder, &IndexOptions::default());
         let index = open().unwrap();
         let mut batch = WriteBatch::default();
@@ -356,11 +330,7 @@ mod tests {
     #[test]
     fn a_snapshot_of_data_of_a_newer_format_is_refused_before_anything_is_made() {
         let folder = tempfile::tempdir().unwrap();
-        let encoder = EncoderIdentity {
-            id: "e".to_owned(),
-            name: "n".to_owned(),
-            dimensions: 2,
-        };
+        let encoder = EncoderIdentity::of_test(2);
         let data = folder.path().join("data");
         let index = Index::open(&data, &encoder, &IndexOptions::default()).unwrap();
         let mut batch = WriteBatch::default();
@@ -380,11 +350,7 @@ mod tests {
     #[test]
     fn a_snapshot_that_could_not_be_opened_becomes_no_data_folder() {
         let folder = tempfile::tempdir().unwrap();
-        let encoder = EncoderIdentity {
-            id: "e".to_owned(),
-            name: "n".to_owned(),
-            dimensions: 2,
-        };
+        let encoder = EncoderIdentity::of_test(2);
         let record = |settings| CollectionRecord {
             id: CollectionId(7),
             created_at_ms: 0,

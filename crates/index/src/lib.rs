@@ -33,6 +33,7 @@ mod maintainer;
 mod memory;
 mod merge_patch;
 mod metadata_index;
+mod named_collection;
 mod options;
 mod priority;
 mod private_files;
@@ -54,9 +55,9 @@ pub use cancel::Cancel;
 pub use collection::{
     Alike, AlikeMode, AlikeOptions, AlikePair, AlikeScope, AlikeSide, AlikeSides, Cluster,
     ClusterForm, ClusterMember, ClusterOptions, Clusters, Collection, CollectionStats, Facet,
-    FacetRequest, FacetValue, Fusion, GenerationWrites, Hit, HitContent, HitParts, HitScores,
-    HitSet, Moment, Query, Reader, ScoredPassage, SearchOptions, SearchResults, Total,
-    UpsertStatus, WritePlan, Writer, document_vector,
+    FacetRequest, FacetValue, Fusion, Hit, HitContent, HitParts, HitScores, HitSet, Moment,
+    PlannedGenerations, Query, Reader, ScoredPassage, SearchOptions, SearchResults, Total,
+    UpsertStatus, Upserted, WritePlan, Writer, document_vector,
 };
 pub use collections::{DEFAULT_COLLECTION, PutOutcome};
 pub use compaction::{CompactionReport, compact};
@@ -74,12 +75,12 @@ pub use filter::{
     Comparison, Condition, FieldPath, FieldPathError, Filter, Number, Scalar, Timestamp,
     TimestampError,
 };
-pub use generations::Generation;
 pub use health::{Health, HealthCondition};
 pub use index::Index;
 pub use job_files::{JobFiles, JobResultFile};
 pub use lexical::{Language, MAX_QUERY_WORDS, WordQuery, WordSettings};
 pub use memory::MemoryUse;
+pub use named_collection::Generation;
 pub use options::IndexOptions;
 pub use priority::step_back;
 pub use progress::Progress;

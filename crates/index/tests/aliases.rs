@@ -55,10 +55,12 @@ fn a_generation_is_made_and_activated_by_an_alias() {
     let index = open(folder.path());
     index.put_alias("live", "default").unwrap();
     let collection = index.collection("live").unwrap();
-    let (settings, encoder) = (collection.settings(), collection.encoder());
+    let (mut settings, encoder) = (collection.settings(), collection.encoder());
+    settings.lexical = !settings.lexical;
     // A handle keeps the folder in use.
     drop(collection);
-    let number = index.begin_generation("live", &settings, &encoder).unwrap();
+    let begun = index.begin_generation("live", &settings, &encoder);
+    let number = begun.unwrap().number;
     index.pause_generation("live", number).unwrap();
     assert!(index.activate_generation("live", number).is_err());
     assert!(index.finish_generation("live", number).unwrap());

@@ -175,10 +175,10 @@ fn feedback_belongs_to_all_generations_and_to_no_collection_that_has_the_name_la
     let query = "q".repeat(LONG_QUERY_BYTES);
     put(&index, &[judgement(&query, "a", true)]).unwrap();
     let active = index.collection(NAME).unwrap();
-    let settings = active.settings();
-    let number = index
-        .begin_generation(NAME, &settings, &active.encoder())
-        .unwrap();
+    let mut settings = active.settings();
+    settings.lexical = !settings.lexical;
+    let begun = index.begin_generation(NAME, &settings, &active.encoder());
+    let number = begun.unwrap().number;
     let other = index.generation(NAME, number).unwrap().collection;
     let document = active.reader().get("a").unwrap().unwrap();
     let write = DocumentWrite {

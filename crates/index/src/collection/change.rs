@@ -34,6 +34,8 @@ pub(super) struct Change {
     pub(super) now_ms: u64,
     /// Whether something is stored, and not only taken away.
     pub(super) adds: bool,
+    /// Whether it is of a generation that is being filled.
+    pub(super) lacks_documents: bool,
 }
 
 /// When a document was stored and when it changed, milliseconds since 1970.
@@ -53,6 +55,7 @@ impl Change {
             counters: state.counters,
             now_ms,
             adds: false,
+            lacks_documents: state.lacks_documents,
         }
     }
 

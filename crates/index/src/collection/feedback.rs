@@ -95,10 +95,11 @@ impl Writer {
         self.reader.store.check_writable()?;
         // No document is deleted meanwhile.
         let gate = self.family.lock();
+        let members = self.family.led_by(self)?;
         let before = self.living_feedback()?;
         let (mut record, mut outcome) = (before, FeedbackOutcome::default());
         let mut batch = WriteBatch::default();
-        for (key, value) in self.entries(record, judgements)? {
+        for (key, value) in members.lead().entries(record, judgements)? {
             match self.reader.store.get(&key)? {
                 None => {
                     outcome.created += 1;
@@ -221,6 +222,7 @@ impl Writer {
     fn delete_judgements(&self, keys: &[Key]) -> Result<u64, Error> {
         self.reader.store.check_writable()?;
         let gate = self.family.lock();
+        self.family.led_by(self)?;
         let mut record = self.living_feedback()?;
         let (mut batch, mut deleted) = (WriteBatch::freeing_room(), 0);
         for key in keys {
@@ -262,12 +264,9 @@ impl Writer {
         Ok(())
     }
 
-    /// The feedback of a collection that has not been deleted. The gate of the family is held.
+    /// The feedback of a collection that has been found to be there. The gate of the family is held.
     fn living_feedback(&self) -> Result<FeedbackRecord, Error> {
-        let record = match self.lock_writer().deleted {
-            true => None,
-            false => self.reader.feedback_record()?,
-        };
+        let record = self.reader.feedback_record()?;
         record.ok_or_else(|| Error::CollectionNotFound {
             name: self.reader.name.clone(),
         })

@@ -21,7 +21,10 @@ impl Writer {
         super::write::check_writes(documents.iter(), self.reader.dimensions)?;
         let words = documents.iter().map(|document| self.words_of(document));
         let words: Vec<_> = words.collect();
-        self.write_alone(|change: &mut Change| {
+        self.write_alone(|_, change: &mut Change| {
+            // One that has been deleted since it was read is not written to any more.
+            let source = self.family.led_by(source)?;
+            let source = source.lead();
             let mut changed = Vec::new();
             for (document, words) in documents.iter().zip(words) {
                 let (draft, hash) = (document.draft(), ContentHash::of(document.draft()));

@@ -13,9 +13,9 @@ use super::state::{Published, State, WriterState};
 use super::{Collection, Reader, Writer, documents, load, load_documents};
 use crate::bell::Bell;
 use crate::encoder_identity::stored_encoder;
-use crate::generations::{HiddenGeneration, NamedCollection};
 use crate::memory::{MemoryBudget, MemoryShare};
-use crate::store::{CollectionRecord, GenerationsRecord, Key, KeyRange, Store};
+use crate::named_collection::{HiddenGeneration, NamedCollection};
+use crate::store::{CollectionRecord, GenerationState, GenerationsRecord, Key, KeyRange, Store};
 use crate::{CollectionEncoder, CollectionSettings, Error};
 
 /// What every collection of an index is made with.
@@ -86,6 +86,7 @@ impl CollectionLoader {
                 counters,
                 staged: state,
                 deleted: false,
+                lacks_documents: false,
             }),
             folders,
             maintenance: Maintenance::new(self.max_head_passages, self.build_threads, bell),
@@ -106,18 +107,18 @@ impl CollectionLoader {
         record: &CollectionRecord,
     ) -> Result<NamedCollection, Error> {
         let family = Arc::default();
-        let load = |record| {
+        let load = |record, state| {
             let collection = self.load(name.to_owned(), record, &family)?;
-            family.join(collection.writer(), || Ok(()))?;
+            family.join(collection.writer(), state, || Ok(()))?;
             Ok::<_, Error>(collection)
         };
         let stored = generations_record(&self.store, name)?;
-        let active = load(record)?;
+        let active = load(record, GenerationState::Active)?;
         let others = stored.others.iter().map(|other| {
             Ok(HiddenGeneration {
                 number: other.number,
                 state: other.state,
-                collection: load(&other.record)?,
+                collection: load(&other.record, other.state)?,
             })
         });
         Ok(NamedCollection {

@@ -24,6 +24,8 @@ pub(super) struct WriterState {
     pub(super) staged: State,
     /// Set when the collection has been deleted; late writers must not bring it back.
     pub(super) deleted: bool,
+    /// Set while documents that were there when the generation was made are still missing.
+    pub(super) lacks_documents: bool,
 }
 
 /// What searches see: durable writes only.

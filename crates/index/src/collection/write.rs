@@ -8,14 +8,13 @@ use std::collections::HashSet;
 use std::sync::{Arc, MutexGuard};
 
 use super::body::Body;
-use super::change::{Change, Times, UpsertStatus};
+use super::change::{Change, Times};
 use super::documents;
 use super::state::{Published, WriterState};
 use super::writer::Writer;
 use crate::clock::now_ms;
 use crate::content_hash::ContentHash;
 use crate::document::{MAX_METADATA_BYTES, check_id, check_metadata, metadata_bytes};
-use crate::lexical::WordCounts;
 use crate::merge_patch::merge;
 use crate::store::{DocumentRecord, Key, Sequence, WriteBatch};
 use crate::{DocumentDraft, DocumentWrite, Error, ImportedDocument, Metadata, StoredDocument};
@@ -35,15 +34,6 @@ pub enum WritePlan {
     },
     /// Encoding.
     Encode,
-}
-
-/// The documents of a write as another generation stores them.
-#[derive(Debug)]
-pub struct GenerationWrites<D> {
-    /// The generation.
-    pub writer: Arc<Writer>,
-    /// The same documents in the same order, with passages and vectors of their own.
-    pub documents: Vec<DocumentWrite<D>>,
 }
 
 /// Metadata that was merged into that of a document.
@@ -78,80 +68,6 @@ impl Writer {
         })
     }
 
-    /// Stores documents with distinct ids, all or none. On return they are durable and found by
-    /// searches.
-    ///
-    /// # Errors
-    /// Bad input, a full disk, or [`Error::Stale`] when a document without passages is no longer
-    /// stored as it was planned. Nothing has been written then.
-    pub fn upsert<D: Borrow<DocumentDraft>>(
-        &self,
-        documents: &[DocumentWrite<D>],
-    ) -> Result<Vec<UpsertStatus>, Error> {
-        self.upsert_with(documents, &[])
-    }
-
-    /// As [`Self::upsert`], where the collection has other generations.
-    ///
-    /// # Errors
-    /// As there, and [`Error::Stale`] when there is a generation that has been made meanwhile.
-    pub fn upsert_with<D: Borrow<DocumentDraft>>(
-        &self,
-        documents: &[DocumentWrite<D>],
-        others: &[GenerationWrites<D>],
-    ) -> Result<Vec<UpsertStatus>, Error> {
-        check_writes(documents.iter(), self.reader.dimensions)?;
-        for other in others {
-            check_writes(other.documents.iter(), other.writer.reader.dimensions)?;
-        }
-        // Outside the lock, which one writer holds at a time.
-        let words = self.words_of_all(documents);
-        let words_of_others = others
-            .iter()
-            .map(|other| other.writer.words_of_all(&other.documents));
-        let words_of_others: Vec<_> = words_of_others.collect();
-        let fill = |change: &mut Change| {
-            let documents = documents.iter().zip(words);
-            let put = |(document, words)| self.put(change, document, words, None);
-            documents.map(put).collect::<Result<Vec<_>, Error>>()
-        };
-        self.write_all(WriteBatch::default(), fill, |member, change, statuses| {
-            let found = others.iter().zip(&words_of_others);
-            let mut found = found.filter(|(other, _)| member.is(&other.writer));
-            let Some((other, words)) = found.next() else {
-                let first = documents
-                    .first()
-                    .map(|document| document.draft().id.clone());
-                return first.map_or(Ok(()), |id| Err(Error::Stale { id }));
-            };
-            for ((document, words), status) in other.documents.iter().zip(words).zip(statuses) {
-                // One that has not been filled so far has it with the times that it has here.
-                let own = self.reader.document_record(&document.draft().id)?;
-                let times = own.map(|own| match status {
-                    UpsertStatus::Unchanged => Times {
-                        created_at_ms: own.created_at_ms,
-                        updated_at_ms: own.updated_at_ms,
-                    },
-                    UpsertStatus::Created | UpsertStatus::Updated => {
-                        change.times_since(own.created_at_ms)
-                    }
-                });
-                member.put(change, document, words.clone(), times)?;
-            }
-            Ok(())
-        })
-    }
-
-    fn words_of_all<D: Borrow<DocumentDraft>>(
-        &self,
-        documents: &[DocumentWrite<D>],
-    ) -> Vec<Vec<WordCounts>> {
-        documents
-            .iter()
-            .map(|document| self.words_of(document))
-            .collect()
-    }
-
     /// Stores documents as another index had them, with their times. What is stored under their ids
     /// is replaced.
     ///
@@ -167,7 +83,13 @@ impl Writer {
             .iter()
             .map(|document| self.words_of(&document.write))
             .collect();
-        let fill = |change: &mut Change| {
+        let other_generations = || Error::OtherGenerations {
+            name: self.reader.name.clone(),
+        };
+        let fill = |lead: &Self, change: &mut Change| {
+            if !lead.is(self) {
+                return Err(other_generations());
+            }
             for (document, words) in documents.iter().zip(words) {
                 let draft = &document.write.draft;
                 let passages = document.write.passages.as_deref();
@@ -187,9 +109,7 @@ impl Writer {
             Ok(())
         };
         self.write_all(WriteBatch::default(), fill, |_, _, ()| {
-            Err(Error::OtherGenerations {
-                name: self.reader.name.clone(),
-            })
+            Err(other_generations())
         })
     }
 
@@ -198,18 +118,18 @@ impl Writer {
     /// # Errors
     /// When the store fails.
     pub fn delete(&self, ids: &[String]) -> Result<Vec<bool>, Error> {
-        let fill = |change: &mut Change| {
+        let fill = |lead: &Self, change: &mut Change| {
             let mut gone = HashSet::new();
             let delete = |id| {
                 let id: &String = id;
-                let record = self.reader.document_record(id)?.filter(|_| gone.insert(id));
+                let record = lead.reader.document_record(id)?.filter(|_| gone.insert(id));
                 if let Some(record) = record {
-                    self.remove(change, id, &record)?;
+                    lead.remove(change, id, &record)?;
                 }
                 Ok(record.is_some())
             };
             let were_there = ids.iter().map(delete).collect::<Result<Vec<_>, Error>>()?;
-            self.forget_feedback(change, ids)?;
+            lead.forget_feedback(change, ids)?;
             Ok(were_there)
         };
         self.write_all(WriteBatch::freeing_room(), fill, |member, change, _| {
@@ -235,16 +155,16 @@ impl Writer {
     /// # Errors
     /// When the store fails.
     pub fn delete_unchanged(&self, ids: &[String], since_ms: u64) -> Result<u64, Error> {
-        let fill = |change: &mut Change| {
+        let fill = |lead: &Self, change: &mut Change| {
             let mut deleted = Vec::new();
             for id in ids {
-                let record = self.reader.document_record(id)?;
+                let record = lead.reader.document_record(id)?;
                 if let Some(record) = record.filter(|record| record.updated_at_ms < since_ms) {
-                    self.remove(change, id, &record)?;
+                    lead.remove(change, id, &record)?;
                     deleted.push(id.clone());
                 }
             }
-            self.forget_feedback(change, &deleted)?;
+            lead.forget_feedback(change, &deleted)?;
             Ok(deleted)
         };
         let deleted = self.write_all(WriteBatch::freeing_room(), fill, |member, change, ids| {
@@ -264,12 +184,12 @@ impl Writer {
         patch: &Metadata,
         max_bytes: usize,
     ) -> Result<Option<StoredDocument>, Error> {
-        let fill = |change: &mut Change| {
-            let Some(record) = self.reader.document_record(id)? else {
+        let fill = |lead: &Self, change: &mut Change| {
+            let Some(record) = lead.reader.document_record(id)? else {
                 return Ok(None);
             };
-            let body = self.reader.body(&record)?;
-            let mut body = body.ok_or_else(|| self.reader.unreadable("a document's body"))?;
+            let body = lead.reader.body(&record)?;
+            let mut body = body.ok_or_else(|| lead.reader.unreadable("a document's body"))?;
             let bytes_before = metadata_bytes(&body.metadata);
             merge(&mut body.metadata, patch);
             let max_bytes = max_bytes.min(MAX_METADATA_BYTES).max(bytes_before);
@@ -284,7 +204,7 @@ impl Writer {
             let record = if record.hash == hash {
                 record
             } else {
-                self.put_metadata(change, &draft, &record, hash)?
+                lead.put_metadata(change, &draft, &record, hash)?
             };
             Ok(Some(Patched { draft, record }))
         };
@@ -312,19 +232,19 @@ impl Writer {
     }
 
     /// Makes a batch of what is written here and of what the other generations need for that, under the lock,
-    /// then waits outside it until it is durable, then publishes.
+    /// then waits outside it until it is durable, then publishes. `fill` is told which generation leads: this one, or once
+    /// that has been deleted the active one.
     pub(super) fn write_all<T>(
         &self,
         batch: WriteBatch,
-        fill: impl FnOnce(&mut Change) -> Result<T, Error>,
+        fill: impl FnOnce(&Self, &mut Change) -> Result<T, Error>,
         follow: impl Fn(&Self, &mut Change, &T) -> Result<(), Error>,
     ) -> Result<T, Error> {
         // Before the lock, which a write that makes no progress holds.
         self.reader.store.check_writable()?;
         let gate = self.family.lock();
-        let others = self.family.others(self);
-        let writers = std::iter::once(self).chain(others.iter().map(|other| &**other));
-        let writers: Vec<&Self> = writers.collect();
+        let members = self.family.led_by(self)?;
+        let writers: Vec<&Self> = members.writers().map(|writer| &**writer).collect();
         let (outcome, staged) = Self::write_members(&writers, batch, fill, follow)?;
         drop(gate);
         Self::publish_all(&writers, staged)?;
@@ -334,7 +254,7 @@ impl Writer {
     /// As [`Self::write_all`], of this generation alone and with another that stays as it is meanwhile.
     pub(super) fn write_alone<T>(
         &self,
-        fill: impl FnOnce(&mut Change) -> Result<T, Error>,
+        fill: impl FnOnce(&Self, &mut Change) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.reader.store.check_writable()?;
         let gate = self.family.lock();
@@ -349,7 +269,7 @@ impl Writer {
     fn write_members<T>(
         writers: &[&Self],
         mut batch: WriteBatch,
-        fill: impl FnOnce(&mut Change) -> Result<T, Error>,
+        fill: impl FnOnce(&Self, &mut Change) -> Result<T, Error>,
         follow: impl Fn(&Self, &mut Change, &T) -> Result<(), Error>,
     ) -> Result<(T, Vec<Published>), Error> {
         let states = writers.iter().map(|writer| writer.lock_writer());
@@ -366,7 +286,7 @@ impl Writer {
             let mut change = Change::of(state, batch, now_ms);
             match (&outcome, fill.take()) {
                 (Some(outcome), _) => follow(writer, &mut change, outcome)?,
-                (None, Some(fill)) => outcome = Some(fill(&mut change)?),
+                (None, Some(fill)) => outcome = Some(fill(writer, &mut change)?),
                 (None, None) => {}
             }
             batch = std::mem::take(&mut change.batch);

@@ -27,13 +27,6 @@ impl Writer {
         &self.reader
     }
 
-    /// All generations of the collection that are written to, this one first unless it has been deleted.
-    pub fn generations(&self) -> Vec<Arc<Self>> {
-        let mut members = self.family.members();
-        members.sort_by_key(|member| member.reader.id() != self.reader.id());
-        members
-    }
-
     /// Returns whether it is the same generation as another.
     pub fn is(&self, other: &Self) -> bool {
         self.reader.id() == other.reader.id()

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 use siamese_index::{
-    Cancel, Collection, DocumentDraft, DocumentWrite, Error, GenerationState, GenerationWrites,
-    Index, IndexOptions, NewPassage, Progress, StoredDocument, StoredPassage, compact,
+    Cancel, Collection, DocumentDraft, DocumentWrite, Error, GenerationState, Index, IndexOptions,
+    NewPassage, Progress, StoredDocument, StoredPassage, compact,
 };
 
 use super::{Dice, LONG_VERSIONS, document, open};
@@ -219,26 +219,21 @@ fn try_apply(
 
 /// Stores the same documents in all generations.
 fn upsert(collection: &Collection, writes: impl Fn() -> Vec<DocumentWrite>) -> Result<(), Error> {
-    let generations = collection.writer().generations().into_iter();
-    let others = generations.filter(|writer| !writer.is(collection.writer()));
-    let others = others.map(|writer| GenerationWrites {
-        writer,
-        documents: writes(),
-    });
-    let others: Vec<_> = others.collect();
-    let stored = collection.writer().upsert_with(&writes(), &others);
-    stored.map(drop)
+    let generations = collection.writer().generations()?;
+    let writes: Vec<_> = generations.writers().map(|_| writes()).collect();
+    generations.upsert(&writes).map(drop)
 }
 
 /// Makes a generation, fills it, activates it, and deletes the others; also those that a session before has
 /// left.
 fn change_generation(index: &Index) {
     let collection = index.collection("default").unwrap();
-    let (settings, encoder) = (collection.settings(), collection.encoder());
+    let (mut settings, encoder) = (collection.settings(), collection.encoder());
+    // One with the same settings would not be made.
+    settings.graph.ef_search ^= 1;
     delete_others(index);
-    let number = index
-        .begin_generation("default", &settings, &encoder)
-        .unwrap();
+    let begun = index.begin_generation("default", &settings, &encoder);
+    let number = begun.unwrap().number;
     while !index.finish_generation("default", number).unwrap() {
         let target = index.generation("default", number).unwrap().collection;
         let mut after = None;

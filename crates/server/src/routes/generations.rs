@@ -35,7 +35,8 @@ pub(crate) struct GenerationRequest {
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     encoder: Option<String>,
-    /// How long texts become passages. Without it as in the active generation, if that fits the encoder's window.
+    /// How long texts become passages. Without it as in a generation that this encoder has made already, or as in the
+    /// active one, if that fits the encoder's window.
     #[serde(default, deserialize_with = "present")]
     #[schema(nullable = false)]
     chunking: Option<ChunkingShape>,
@@ -171,14 +172,17 @@ pub(crate) struct GenerationList {
     generations: Vec<GenerationDescription>,
 }
 
-/// A generation that is being filled.
+/// A generation that is being filled, or that was there.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct StartedGeneration {
     /// Its number.
     #[schema(example = 2)]
     generation: u32,
-    /// The id of the job that fills it: `GET /jobs/{id}` says how far it is, and `DELETE /jobs/{id}` lets it pause.
-    job: String,
+    state: GenerationStateShape,
+    /// The id of the job that fills it: `GET /jobs/{id}` says how far it is, and `DELETE /jobs/{id}` lets it pause. Not
+    /// there when nothing is to be filled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<String>,
     /// What the caller should know although it is being filled.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<GenerationWarning>,
@@ -217,13 +221,14 @@ pub(crate) async fn list(
 
 /// Make a generation: the collection's documents with another encoder, other passages, or another index. A job
 /// fills it, and from the start every write goes to it as well. Reads see the active one until another is
-/// activated.
+/// activated. A generation that this encoder has made with the same settings is not made again.
 #[utoipa::path(
     post, path = "/collections/{collection}/generations", operation_id = "make_generation", tag = "collections",
     params(("collection" = String, Path, pattern = "^[A-Za-z0-9_-]{1,64}$")),
     request_body = GenerationRequest,
     responses(
         (status = 202, body = StartedGeneration, description = "Made, and being filled"),
+        (status = 200, body = StartedGeneration, description = "It was there already, and holds every document"),
         BodyProblems, CollectionProblems, ConflictProblems, WriteProblems, EngineProblems
     )
 )]
@@ -242,14 +247,55 @@ pub(crate) async fn post(
         }
     };
     let gives_chunking = request.chunking.is_some();
-    let settings = request.settings(active.settings(), &encoder)?;
+    let mut settings = request.settings(active.settings(), &encoder)?;
+    if !gives_chunking && made_by.identity.id != active.encoder().identity.id {
+        let generations = engine.index.generations(active.name())?;
+        settings.chunking = chunking_there(&generations, &settings, &made_by);
+    }
     let warnings = warnings(engine, &active, settings.chunking, &encoder, gives_chunking).await;
     let name = active.name().to_owned();
     let index = Arc::clone(&engine.index);
     let of = name.clone();
-    let number =
-        blocking_write(move || Ok(index.begin_generation(&of, &settings, &made_by)?)).await?;
-    start_filling(&app, name, number, warnings).await
+    let begun = blocking_write(move || {
+        let begun = index.begin_generation(&of, &settings, &made_by)?;
+        if begun.state == GenerationState::Paused {
+            index.resume_generation(&of, begun.number)?;
+        }
+        Ok(begun)
+    });
+    let Generation { number, state, .. } = begun.await?;
+    if state.lacks_documents() {
+        return start_filling(&app, name, number, warnings).await;
+    }
+    let there = StartedGeneration {
+        generation: number,
+        state: state.into(),
+        job: None,
+        warnings: Vec::new(),
+    };
+    Ok(Json(there).into_response())
+}
+
+/// The chunking of a generation that an encoder has made with these settings otherwise: for going back, passages need
+/// not be those that the active generation has because of its own encoder.
+fn chunking_there(
+    generations: &[Generation],
+    settings: &CollectionSettings,
+    made_by: &CollectionEncoder,
+) -> Chunking {
+    let is_there = |chunking: &Chunking| {
+        let settings = CollectionSettings {
+            chunking: *chunking,
+            ..*settings
+        };
+        let mut generations = generations.iter();
+        generations.any(|generation| generation.is_made_with(&settings, made_by))
+    };
+    let of_generations = generations
+        .iter()
+        .map(|it| it.collection.settings().chunking);
+    let mut all = std::iter::once(settings.chunking).chain(of_generations);
+    all.find(is_there).unwrap_or(settings.chunking)
 }
 
 /// What becomes of passages that do not fit the new encoder.
@@ -340,7 +386,8 @@ async fn start_filling(
     let location = location.map_err(ApiError::internal)?;
     let started = StartedGeneration {
         generation: number,
-        job: record.id,
+        state: GenerationStateShape::Filling,
+        job: Some(record.id),
         warnings,
     };
     Ok((

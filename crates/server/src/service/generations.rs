@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use siamese_index::{
@@ -24,6 +24,10 @@ const DOCUMENTS_PER_STEP: usize = 16;
 const MAX_STEP_BYTES: usize = 64 << 10;
 /// Rounds through all documents. Each has only what was changed while the one before read it.
 const MAX_ROUNDS: usize = 100;
+/// How long a generation that has been filled waits for writes that were planned before it was made, and how often it
+/// looks.
+const OLDER_WRITES_PATIENCE: Duration = Duration::from_secs(60);
+const OLDER_WRITES_INTERVAL: Duration = Duration::from_millis(2);
 
 /// A generation that is filled, and how far that is.
 struct Filling<'a> {
@@ -35,6 +39,8 @@ struct Filling<'a> {
     /// Documents that have been encoded.
     filled: u64,
     encoded: EncodedPassages,
+    /// How long it has waited for writes.
+    waited: Duration,
 }
 
 /// The job that fills a generation. Must be made within the runtime.
@@ -54,6 +60,7 @@ pub(crate) fn fill_job(app: &App, name: String, number: u32) -> NewJob {
                 run,
                 filled: 0,
                 encoded: EncodedPassages::default(),
+                waited: Duration::ZERO,
             };
             filling.finish()
         }),
@@ -118,6 +125,7 @@ impl Filling<'_> {
                 self.index().generation(self.name, self.number)?;
                 return Err(self.or_deleted(error));
             }
+            self.wait_for_older_writes()?;
             if self.index().finish_generation(self.name, self.number)? {
                 return self.summary(started_at);
             }
@@ -125,6 +133,19 @@ impl Filling<'_> {
         Err(ApiError::internal(
             "documents change faster than they are copied",
         ))
+    }
+
+    /// A write that was planned before the generation was made has no vectors for it, and would have to be planned again
+    /// once that is filled. A client that reads no answers keeps one for as long as it likes.
+    fn wait_for_older_writes(&mut self) -> Result<(), ApiError> {
+        while self.index().is_awaited_by_writes(self.name, self.number)?
+            && self.waited < OLDER_WRITES_PATIENCE
+        {
+            self.run.cancel.check()?;
+            std::thread::sleep(OLDER_WRITES_INTERVAL);
+            self.waited += OLDER_WRITES_INTERVAL;
+        }
+        Ok(())
     }
 
     /// The writer of a generation knows a moment before the index that it has been deleted.
@@ -223,8 +244,7 @@ impl Filling<'_> {
             return Ok(());
         }
         let drafts: Drafts = drafts.into();
-        let target_of_writes = Arc::clone(target);
-        let prepared = prepare_for(self.engine, target_of_writes, &drafts, Admission::Wait);
+        let prepared = prepare_for(self.engine, target, &drafts, Admission::Wait);
         let prepared = self.runtime.block_on(prepared)?;
         let encoded = prepared.encoded();
         self.run.tokens.fetch_add(encoded.tokens, Ordering::Relaxed);
@@ -242,5 +262,90 @@ fn draft(document: StoredDocument) -> DocumentDraft {
         title: document.title,
         text: document.text,
         metadata: document.metadata,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::config::{Overrides, Settings};
+    use crate::connections::ConnectionLimits;
+    use crate::models::ModelFolders;
+    use crate::serve::load;
+    use crate::service::ingest::{commit, ingest, prepare};
+
+    const NAME: &str = "default";
+
+    fn drafts(ids: &[&str], text: &str) -> Drafts {
+        let draft = |id: &&str| {
+            Arc::new(DocumentDraft {
+                id: (*id).to_owned(),
+                title: None,
+                text: text.to_owned(),
+                metadata: siamese_index::Metadata::new(),
+            })
+        };
+        ids.iter().map(draft).collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_generation_is_ready_once_writes_have_ended_that_were_planned_before_it_was_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings::load(&Overrides {
+            data_dir: Some(folder.path().to_owned()),
+            ..Overrides::default()
+        });
+        let settings = settings.unwrap();
+        let model = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let model = model.join("../encoder/tests/fixtures/models/bert-old-dialect");
+        let folders = ModelFolders::new(model, |name| Err(name.to_owned()));
+        let (engine, threads) = load(&settings, &folders).unwrap();
+        let limits = ConnectionLimits::new(&settings.server, None);
+        let app = App::new(settings, limits);
+        app.set_engine(engine);
+        let engine = app.engine().unwrap();
+        let writer = engine.writer(NAME).unwrap();
+        let before = drafts(&["a", "b", "c"], "A cat sleeps.");
+        ingest(engine, &writer, before, None, Admission::Wait)
+            .await
+            .unwrap();
+
+        let changed = drafts(&["b", "d"], "A dog barks.");
+        let prepared = prepare(engine, &writer, changed, Admission::Wait)
+            .await
+            .unwrap();
+        let mut settings = writer.reader().settings();
+        settings.lexical = !settings.lexical;
+        let encoder = writer.reader().encoder();
+        let begun = engine.index.begin_generation(NAME, &settings, &encoder);
+        let filled = begun.unwrap();
+        let job = fill_job(&app, NAME.to_owned(), filled.number);
+        engine.jobs.start(job).unwrap();
+        let state = || engine.index.generation(NAME, 2).unwrap().state;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(state(), GenerationState::Filling);
+        let stored = commit(engine, &writer, prepared, None, Admission::Wait).await;
+        assert_eq!(stored.unwrap().len(), 2);
+        for _ in 0..6000 {
+            if state() == GenerationState::Ready {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(state(), GenerationState::Ready);
+        for (id, text) in [
+            ("a", "A cat sleeps."),
+            ("b", "A dog barks."),
+            ("d", "A dog barks."),
+        ] {
+            let found = filled.collection.reader().get(id).unwrap().unwrap();
+            assert_eq!(found.text, text);
+        }
+        app.stop();
+        engine.jobs.join();
+        engine.queue.abandon();
+        drop(threads);
     }
 }

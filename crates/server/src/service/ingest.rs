@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use siamese_encoder::{Encoder, TokenizedText};
 use siamese_index::{
-    DocumentDraft, DocumentWrite, DuplicateAction, Error as IndexError, GenerationWrites,
-    NewPassage, OnDuplicate, UpsertStatus, WritePlan, Writer,
+    DocumentDraft, DocumentWrite, DuplicateAction, Error as IndexError, NewPassage, OnDuplicate,
+    PlannedGenerations, UpsertStatus, Upserted, WritePlan, Writer,
 };
 
 use super::chunking::{ChunkError, ChunkedText, Chunker};
@@ -13,7 +13,7 @@ use super::encoded_passages::EncodedPassages;
 use super::on_duplicate::{Resemblance, resemblances};
 use super::{Embedding, Vocabulary, blocking_steps, blocking_write};
 use crate::app::Engine;
-use crate::error::{ApiError, ErrorCode};
+use crate::error::ApiError;
 use crate::metrics;
 use crate::queue::{Admission, Lane};
 use crate::request_part::RequestPart;
@@ -23,7 +23,8 @@ pub(crate) type Drafts = Arc<[Arc<DocumentDraft>]>;
 
 pub(super) type SharedWrite = DocumentWrite<Arc<DocumentDraft>>;
 
-/// Times a write is planned again when its documents changed under it.
+/// Times a write is planned again when its documents changed under it, or a generation was filled for which it was not
+/// planned, since that has waited long enough (`OLDER_WRITES_PATIENCE`).
 const MAX_PLANS: usize = 5;
 
 /// What became of a document.
@@ -83,16 +84,14 @@ pub(crate) struct DocumentOutcome {
 #[derive(Debug)]
 pub(crate) struct Prepared {
     drafts: Drafts,
-    /// Of the generation that answers are about.
-    own: PreparedWrites,
-    /// Of the collection's other generations, of the same documents in the same order.
-    others: Vec<PreparedWrites>,
+    generations: PlannedGenerations,
+    /// What each of them needs of the documents, in the same order.
+    writes: Vec<PreparedWrites>,
 }
 
 /// Documents as one generation stores them.
 #[derive(Debug)]
 pub(super) struct PreparedWrites {
-    pub(super) writer: Arc<Writer>,
     pub(super) writes: Vec<SharedWrite>,
     accounts: Vec<Account>,
 }
@@ -156,30 +155,16 @@ pub(crate) async fn prepare(
     drafts: Drafts,
     admission: Admission,
 ) -> Result<Prepared, ApiError> {
-    let own = living(engine, collection);
-    let mut generations = own.generations();
-    generations.retain(|other| !other.is(&own));
-    let own = prepare_for(engine, own, &drafts, admission).await?;
-    let mut others = Vec::new();
-    for writer in generations {
-        others.push(prepare_for(engine, writer, &drafts, admission).await?);
+    let generations = collection.generations()?;
+    let mut writes = Vec::new();
+    for writer in generations.writers() {
+        writes.push(prepare_for(engine, writer, &drafts, admission).await?);
     }
     Ok(Prepared {
         drafts,
-        own,
-        others,
+        generations,
+        writes,
     })
-}
-
-/// The generation at hand, or once that has been deleted the one that is active now.
-fn living(engine: &Engine, writer: &Arc<Writer>) -> Arc<Writer> {
-    let members = writer.generations();
-    if members.iter().any(|member| member.is(writer)) {
-        return Arc::clone(writer);
-    }
-    let active = engine.index.collection(writer.reader().name());
-    let active = active.map(|active| Arc::clone(active.writer()));
-    active.unwrap_or_else(|_| Arc::clone(writer))
 }
 
 /// The same for one generation.
@@ -188,22 +173,18 @@ fn living(engine: &Engine, writer: &Arc<Writer>) -> Arc<Writer> {
 /// As [`ingest`].
 pub(super) async fn prepare_for(
     engine: &Engine,
-    writer: Arc<Writer>,
+    writer: &Arc<Writer>,
     drafts: &Drafts,
     admission: Admission,
 ) -> Result<PreparedWrites, ApiError> {
     let encoder = engine.models.encoder_of(writer.reader()).await?;
-    let mut steps = plan(engine, &encoder, &writer, drafts).await?;
+    let mut steps = plan(engine, &encoder, writer, drafts).await?;
     let tokenized = steps.iter_mut().flat_map(Step::take_tokenized).collect();
     let embeddings = engine
         .embed_tokenized(&encoder, tokenized, Lane::Bulk, admission)
         .await?;
     let (writes, accounts) = writes(drafts, steps, embeddings);
-    Ok(PreparedWrites {
-        writer,
-        writes,
-        accounts,
-    })
+    Ok(PreparedWrites { writes, accounts })
 }
 
 /// The second half: stores, and prepares again what another writer changed in between.
@@ -220,25 +201,28 @@ pub(crate) async fn commit(
     let drafts = prepared.drafts();
     let mut stale = String::new();
     for _ in 0..MAX_PLANS {
-        let PreparedWrites {
-            writer,
+        let Prepared {
+            generations,
             writes,
-            accounts,
-        } = prepared.own;
-        let (writes, found) = resemblances(writer.reader(), on_duplicate, writes).await?;
+            ..
+        } = prepared;
+        let writes = writes.into_iter().map(|it| (it.writes, it.accounts));
+        let (mut writes, accounts): (Vec<_>, Vec<_>) = writes.unzip();
+        let mut found = vec![None; drafts.len()];
+        if let Some(own) = writes.first_mut() {
+            let reader = generations.lead().reader();
+            (*own, found) = resemblances(reader, on_duplicate, std::mem::take(own)).await?;
+        }
         let rejects = on_duplicate.is_some_and(|it| it.action == DuplicateAction::Reject);
-        let kept = |writes: Vec<SharedWrite>| {
-            let kept = writes.into_iter().zip(&found);
-            let kept = kept.filter(|(_, found)| !rejects || found.is_none());
-            kept.map(|(write, _)| write).collect::<Vec<_>>()
-        };
-        let others = prepared.others.into_iter().map(|other| GenerationWrites {
-            documents: kept(other.writes),
-            writer: other.writer,
-        });
-        let others = others.collect();
-        match store(engine, &writer, kept(writes), others).await? {
-            Ok(statuses) => {
+        if rejects {
+            for writes in &mut writes {
+                let mut found = found.iter();
+                writes.retain(|_| found.next().is_none_or(Option::is_none));
+            }
+        }
+        match store(generations, writes).await? {
+            Ok(Upserted { statuses, place }) => {
+                let accounts = accounts.into_iter().nth(place).unwrap_or_default();
                 let statuses = with_rejected(statuses, &found, rejects);
                 return Ok(outcomes(&drafts, statuses, accounts, found));
             }
@@ -253,34 +237,20 @@ pub(crate) async fn commit(
     Err(IndexError::Stale { id: stale }.into())
 }
 
-/// Writes durably; the inner error is the id of a document that changed since it was planned, or that was planned
-/// for a generation that is no more.
+/// Writes durably; the inner error is the id of a document that changed since it was planned.
 async fn store(
-    engine: &Engine,
-    collection: &Arc<Writer>,
-    writes: Vec<SharedWrite>,
-    others: Vec<GenerationWrites<Arc<DocumentDraft>>>,
-) -> Result<Result<Vec<UpsertStatus>, String>, ApiError> {
-    if writes.is_empty() {
-        return Ok(Ok(Vec::new()));
+    generations: PlannedGenerations,
+    writes: Vec<Vec<SharedWrite>>,
+) -> Result<Result<Upserted, String>, ApiError> {
+    if writes.iter().all(Vec::is_empty) {
+        return Ok(Ok(Upserted::default()));
     }
-    let writer = Arc::clone(collection);
-    let first = writes.first().map(|write| write.draft.id.clone());
-    let stored = blocking_write(move || match writer.upsert_with(&writes, &others) {
-        Ok(statuses) => Ok(Ok(statuses)),
+    blocking_write(move || match generations.upsert(&writes) {
+        Ok(upserted) => Ok(Ok(upserted)),
         Err(IndexError::Stale { id }) => Ok(Err(id)),
         Err(error) => Err(error.into()),
-    });
-    match stored.await {
-        Err(error) if error.code() == ErrorCode::CollectionNotFound => {
-            // Another generation has been activated, and this one deleted.
-            match living(engine, collection).is(collection) {
-                true => Err(error),
-                false => Ok(Err(first.unwrap_or_default())),
-            }
-        }
-        stored => stored,
-    }
+    })
+    .await
 }
 
 /// What each draft needs, in order; what is to be encoded has been split and tokenised.

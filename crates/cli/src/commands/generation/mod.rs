@@ -31,7 +31,7 @@ enum GenerationCommand {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Make a generation, and wait until it is filled
+    /// Make a generation, and wait until it is filled; one with the same settings is not made again
     Create {
         #[command(flatten)]
         settings: GenerationSettings,
@@ -104,7 +104,8 @@ struct List {
 #[derive(Debug, Deserialize)]
 struct Started {
     generation: u32,
-    job: String,
+    state: String,
+    job: Option<String>,
     #[serde(default)]
     warnings: Vec<Warning>,
 }
@@ -146,13 +147,13 @@ impl Generation {
                 settings,
                 connection,
             } => {
-                tell_ready(create(&Service::new(&connection), &settings.to_json())?)?;
+                create(&Service::new(&connection), &settings.to_json())?.tell()?;
             }
             GenerationCommand::Compare(compare) => compare.run()?,
             GenerationCommand::Resume { number, connection } => {
                 let service = Service::new(&connection);
                 let started = service.post(&format!("generations/{number}/resume"), &json!({}))?;
-                tell_ready(filled(&service, started)?)?;
+                filled(&service, started)?.tell()?;
             }
             GenerationCommand::Activate { number, connection } => {
                 activate(&Service::new(&connection), number)?;
@@ -165,20 +166,51 @@ impl Generation {
     }
 }
 
-/// Makes a generation and waits until it is filled. Returns its number.
-fn create(service: &Service, settings: &Value) -> Result<u32> {
+/// A generation that holds every document.
+#[derive(Debug, Clone, Copy)]
+struct Filled {
+    number: u32,
+    is_active: bool,
+}
+
+impl Filled {
+    fn tell(self) -> Result<()> {
+        let Self { number, is_active } = self;
+        match is_active {
+            true => writeln!(
+                stdout(),
+                "generation {number} has this encoder and these settings, and is active already"
+            )?,
+            false => writeln!(
+                stdout(),
+                "generation {number} is ready; siamese generation activate {number} lets searches see it"
+            )?,
+        }
+        Ok(())
+    }
+}
+
+/// Makes a generation and waits until it is filled, or finds one with these settings.
+fn create(service: &Service, settings: &Value) -> Result<Filled> {
     filled(service, service.post("generations", settings)?)
 }
 
-/// Waits until a generation is filled. Returns its number.
-fn filled(service: &Service, started: Value) -> Result<u32> {
+/// Waits until a generation is filled.
+fn filled(service: &Service, started: Value) -> Result<Filled> {
     let started: Started = serde_json::from_value(started)?;
     let number = started.generation;
+    let filled = Filled {
+        number,
+        is_active: started.state == "active",
+    };
     started
         .warnings
         .iter()
         .try_for_each(|it| warn(&it.detail))?;
-    let job = service.wait_for_job(&started.job)?;
+    let Some(job) = &started.job else {
+        return Ok(filled);
+    };
+    let job = service.wait_for_job(job)?;
     if job["state"] != "done" {
         let state = job["state"].as_str().unwrap_or_default();
         let detail = job["error"]["detail"].as_str().unwrap_or_default();
@@ -187,14 +219,7 @@ fn filled(service: &Service, started: Value) -> Result<u32> {
         );
     }
     job["result"]["warning"].as_str().map_or(Ok(()), warn)?;
-    Ok(number)
-}
-
-fn tell_ready(number: u32) -> Result<()> {
-    Ok(writeln!(
-        stdout(),
-        "generation {number} is ready; siamese generation activate {number} lets searches see it"
-    )?)
+    Ok(filled)
 }
 
 fn warn(detail: &str) -> Result<()> {

@@ -17,8 +17,9 @@ const NOT_BETTER: u8 = 3;
 /// Encode a collection with another encoder while it is in use, and then let searches see that
 ///
 /// As `siamese generation create`, `compare` and `activate`. The generation before is kept, so that it is one command
-/// to go back, until `siamese generation delete` is run. Exit code 0: the new one is active; 3: it is not better, and
-/// kept beside the active one; 1: something failed.
+/// to go back, until `siamese generation delete` is run: one that this encoder has made with the same settings is not
+/// made again. Exit code 0: the new one is active; 3: it is not better, and kept beside the active one; 1: something
+/// failed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Reencode {
     /// The collection
@@ -83,7 +84,12 @@ impl Reencode {
             url: self.address.url,
             collection: self.collection,
         });
-        let number = create(&service, &json!({"encoder": self.encoder}))?;
+        let filled = create(&service, &json!({"encoder": self.encoder}))?;
+        if filled.is_active {
+            filled.tell()?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let number = filled.number;
         if let Some(queries) = queries {
             let compared = compare::compare(&service, number, &queries, &json!({}))?;
             report::print(&compared)?;

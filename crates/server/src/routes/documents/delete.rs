@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use siamese_index::{Filter, Index, Reader};
+use siamese_index::{Filter, Index, Reader, Writer};
 use utoipa::ToSchema;
 
 use super::IdQuery;
@@ -62,11 +62,9 @@ pub(crate) async fn one_by_query(
 }
 
 async fn delete_one(app: &App, collection: &str, id: String) -> Result<StatusCode, ApiError> {
-    let engine = app.engine()?;
-    let name = engine.reader(collection)?.name().to_owned();
-    let index = Arc::clone(&engine.index);
+    let writer = app.engine()?.writer(collection)?;
     blocking_write(move || {
-        let deleted = index.change(&name, |writer| writer.delete(std::slice::from_ref(&id)))?;
+        let deleted = writer.delete(std::slice::from_ref(&id))?;
         if !deleted.contains(&true) {
             return Err(ApiError::document_not_found(&id));
         }
@@ -141,16 +139,16 @@ pub(crate) async fn many(
     ApiJson((selection, dry_run)): ApiJson<DeleteRequest>,
 ) -> Result<Json<DeleteResponse>, ApiError> {
     let engine = app.engine()?;
-    let collection = engine.reader(&collection)?;
+    let writer = engine.writer(&collection)?;
     let (index, jobs) = (Arc::clone(&engine.index), engine.jobs.clone());
     blocking_write(move || {
-        let name = collection.name();
-        let selection = selection.read(name, &index, &jobs)?;
+        let collection = writer.reader();
+        let selection = selection.read(collection.name(), &index, &jobs)?;
         if dry_run {
-            let deleted = selection.count(&collection)?;
+            let deleted = selection.count(collection)?;
             return Ok(Json(DeleteResponse { deleted }));
         }
-        let deleted = selection.delete(&index, name)?;
+        let deleted = selection.delete(&writer)?;
         metrics::documents_deleted(deleted as usize);
         Ok(Json(DeleteResponse { deleted }))
     })
@@ -245,16 +243,14 @@ impl Selection {
         }
     }
 
-    fn delete(self, index: &Index, name: &str) -> Result<u64, ApiError> {
+    fn delete(self, writer: &Writer) -> Result<u64, ApiError> {
         match self {
             Self::Ids(ids) => {
-                let were_there = index.change(name, |writer| writer.delete(&ids))?;
+                let were_there = writer.delete(&ids)?;
                 Ok(were_there.iter().filter(|was_there| **was_there).count() as u64)
             }
-            Self::Filter(filter) => {
-                Ok(index.change(name, |writer| writer.delete_matching(&filter))?)
-            }
-            Self::Duplicates(duplicates) => duplicates.delete(index, name),
+            Self::Filter(filter) => Ok(writer.delete_matching(&filter)?),
+            Self::Duplicates(duplicates) => duplicates.delete(writer),
         }
     }
 }

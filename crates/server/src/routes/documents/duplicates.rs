@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 
 use serde::Deserialize;
-use siamese_index::{Index, Reader};
+use siamese_index::{Index, Reader, Writer};
 
 use crate::error::{ApiError, ErrorCode};
 use crate::jobs::{JobKind, Jobs};
@@ -69,10 +69,8 @@ impl Duplicates {
     ///
     /// # Errors
     /// As [`Self::count`]. What was deleted before stays deleted.
-    pub(super) fn delete(self, index: &Index, name: &str) -> Result<u64, ApiError> {
-        self.each_batch(|ids, since_ms| {
-            Ok(index.change(name, |writer| writer.delete_unchanged(ids, since_ms))?)
-        })
+    pub(super) fn delete(self, writer: &Writer) -> Result<u64, ApiError> {
+        self.each_batch(|ids, since_ms| Ok(writer.delete_unchanged(ids, since_ms)?))
     }
 
     fn each_batch(

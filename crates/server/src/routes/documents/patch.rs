@@ -1,7 +1,5 @@
 //! `PATCH /documents/{id}`: change metadata, encode nothing.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
@@ -81,13 +79,11 @@ async fn merge(
     id: String,
     metadata: Map<String, Value>,
 ) -> Result<Json<DocumentDescription>, ApiError> {
-    let engine = app.engine()?;
-    let name = engine.reader(collection)?.name().to_owned();
-    let index = Arc::clone(&engine.index);
+    let writer = app.engine()?.writer(collection)?;
     let max = app.limits().max_metadata_bytes;
     blocking_write(move || {
-        let document = index
-            .change(&name, |writer| writer.patch_metadata(&id, &metadata, max))
+        let document = writer
+            .patch_metadata(&id, &metadata, max)
             .map_err(too_large)?
             .ok_or_else(|| ApiError::document_not_found(&id))?;
         Ok(Json(DocumentDescription::new(document)))
