@@ -77,13 +77,15 @@ fn operate(client: &Client, stop: &AtomicBool, activated: &mut usize) -> Option<
     let post = |path: &str, body: &Value| client.try_json(Method::POST, path, body);
     while !stop.load(Ordering::Relaxed) {
         let listed = client.try_json(Method::GET, PATH, &Value::Null)?.ok();
+        let mut encoder = "dense";
         for generation in listed["generations"].as_array().unwrap() {
             if generation["state"] != "active" {
                 let path = format!("{PATH}/{}", generation["generation"]);
                 client.try_json(Method::DELETE, &path, &Value::Null)?;
+            } else if generation["encoder"]["name"] == "dense" {
+                encoder = "default";
             }
         }
-        let encoder = ["dense", "default"][*activated % 2];
         let made = post(PATH, &json!({"encoder": encoder}))?;
         if made.status == 503 {
             // Comparisons wait, as many as may.
