@@ -43,8 +43,10 @@ FROM ${RUNTIME_IMAGE}
 COPY --from=builder /image/usr/local/bin/siamese /usr/local/bin/siamese
 COPY --from=builder /image/models /models
 COPY --from=builder --chown=65532:65532 /image/data /data
+# Where there is no file of keys, the first start makes one in the volume and prints its key, once. See docs/access.md.
 ENV SIAMESE__SERVER__LISTEN=0.0.0.0:8080 \
     SIAMESE__STORAGE__DATA_DIR=/data \
+    SIAMESE__ACCESS__CREATE_FIRST_KEY=true \
     SIAMESE_MODELS_DIR=/models
 USER 65532:65532
 EXPOSE 8080

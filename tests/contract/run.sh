@@ -3,6 +3,7 @@
 # checks that status, headers and bodies are those that the description promises.
 #
 #   tests/contract/run.sh [BINARY]
+#   WITH_KEY=1 tests/contract/run.sh [BINARY]    # a service that asks for keys, and also requests without one
 #
 # Needs python3 with venv, and PyPI for schemathesis.
 set -euo pipefail
@@ -18,6 +19,11 @@ url=http://127.0.0.1:$port
 reranker=../../crates/encoder/tests/fixtures/models/cross-encoders/bert
 # Every request for a job starts one, and they are told to wait by a 503 when there are too many.
 export SIAMESE__JOBS__MAX_UNFINISHED=100000
+headers=()
+if [ -n "${WITH_KEY:-}" ]; then
+    key=$("$binary" key create contract --scope admin --data "$scratch/data")
+    headers=(--header "Authorization: Bearer $key")
+fi
 "$binary" serve --listen "127.0.0.1:$port" --data "$scratch/data" --reranker "$reranker" 2>"$scratch/log" &
 server=$!
 trap 'kill "$server" 2>/dev/null; wait "$server" || true; rm -rf "$scratch"' EXIT
@@ -28,4 +34,4 @@ done
 
 "$scratch/venv/bin/schemathesis" --config-file schemathesis.toml run "$url/openapi.json" \
     --phases coverage,fuzzing --max-examples 20 --seed 1 --generation-database none \
-    --request-timeout 60
+    --request-timeout 60 "${headers[@]}"

@@ -7,6 +7,7 @@
     reason = "helpers of tests fail tests"
 )]
 
+mod access;
 mod aliases;
 mod answers;
 mod bad_input;

@@ -11,6 +11,7 @@ use ureq::http::{HeaderMap, Method, Request};
 pub struct Client {
     agent: Agent,
     base_url: String,
+    key: Option<String>,
 }
 
 /// What came back.
@@ -89,6 +90,16 @@ impl Client {
         Self {
             agent: config.build().into(),
             base_url: base_url.into(),
+            key: None,
+        }
+    }
+
+    /// The same with a key for the service.
+    #[must_use]
+    pub fn with_key(&self, key: &str) -> Self {
+        Self {
+            key: Some(key.to_owned()),
+            ..self.clone()
         }
     }
 
@@ -195,6 +206,9 @@ impl Client {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.base_url));
+        if let Some(key) = &self.key {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
         if let Some(content_type) = content_type {
             request = request.header("content-type", content_type);
         }

@@ -26,7 +26,9 @@ pub struct Server {
 pub struct ServerOptions {
     data_dir: PathBuf,
     model: PathBuf,
+    host: &'static str,
     port: u16,
+    arguments: Vec<&'static str>,
     environment: Vec<(String, String)>,
     log: Option<PathBuf>,
     max_open_files: Option<usize>,
@@ -38,7 +40,9 @@ impl ServerOptions {
         Self {
             data_dir: data_dir.to_owned(),
             model: model_dir().to_owned(),
+            host: "127.0.0.1",
             port: free_port(),
+            arguments: Vec::new(),
             environment: Vec::new(),
             log: None,
             max_open_files: None,
@@ -50,7 +54,9 @@ impl ServerOptions {
         Self {
             data_dir: data_dir.to_owned(),
             model: tiny_model_dir(),
+            host: "127.0.0.1",
             port: free_port(),
+            arguments: Vec::new(),
             environment: Vec::new(),
             log: None,
             max_open_files: None,
@@ -68,6 +74,20 @@ impl ServerOptions {
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// Another address to listen on; tests ask over loopback.
+    #[must_use]
+    pub fn host(mut self, host: &'static str) -> Self {
+        self.host = host;
+        self
+    }
+
+    /// An argument of the command.
+    #[must_use]
+    pub fn argument(mut self, argument: &'static str) -> Self {
+        self.arguments.push(argument);
         self
     }
 
@@ -120,11 +140,12 @@ impl ServerOptions {
         command
             .arg("serve")
             .arg("--listen")
-            .arg(format!("127.0.0.1:{}", self.port))
+            .arg(format!("{}:{}", self.host, self.port))
             .arg("--data")
             .arg(&self.data_dir)
             .arg("--model")
             .arg(&self.model)
+            .args(&self.arguments)
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null());
         command

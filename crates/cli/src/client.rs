@@ -1,17 +1,20 @@
 //! A running service, spoken to over HTTP.
 
+mod address;
 mod jobs;
 
 use std::io::{BufRead, BufReader};
-use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
-use ureq::Agent;
-use ureq::http::{Response, StatusCode, Uri, header};
+use ureq::http::{HeaderValue, Request, Response, StatusCode, header};
+use ureq::middleware::{Middleware, MiddlewareNext};
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, SendBody};
+
+pub(crate) use self::address::{Address, Connection, collection_name};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Long texts on a slow processor take their time.
@@ -20,35 +23,6 @@ const READ_TIMEOUT: Duration = Duration::from_secs(600);
 const MAX_ANSWER_BYTES: u64 = 1 << 28;
 /// Times a busy service is asked again.
 const MAX_ATTEMPTS: usize = 60;
-
-/// Which service and which of its collections a command works with.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Connection {
-    /// Address of the service.
-    #[arg(
-        long,
-        env = "SIAMESE_URL",
-        default_value = "http://127.0.0.1:8080",
-        value_parser = address
-    )]
-    pub(crate) url: String,
-    /// Collection to work with.
-    #[arg(long, default_value = "default", value_parser = collection_name)]
-    pub(crate) collection: String,
-}
-
-/// Which service a command works with.
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Address {
-    /// Address of the service.
-    #[arg(
-        long,
-        env = "SIAMESE_URL",
-        default_value = "http://127.0.0.1:8080",
-        value_parser = address
-    )]
-    pub(crate) url: String,
-}
 
 /// One service and one of its collections.
 #[derive(Debug, Clone)]
@@ -69,7 +43,7 @@ pub(crate) enum ServiceError {
         /// What happened.
         source: Box<ureq::Error>,
     },
-    /// It is busy or still loading.
+    /// It is busy or still loading, or the budget of the key is used up.
     #[error("the service is not ready for this: {detail}")]
     Busy {
         /// Its own words.
@@ -123,6 +97,21 @@ impl Problem {
     }
 }
 
+/// Puts a key into each request.
+struct WithKey(HeaderValue);
+
+impl Middleware for WithKey {
+    fn handle(
+        &self,
+        mut request: Request<SendBody<'_>>,
+        next: MiddlewareNext<'_>,
+    ) -> Result<Response<ureq::Body>, ureq::Error> {
+        let headers = request.headers_mut();
+        headers.insert(header::AUTHORIZATION, self.0.clone());
+        next.handle(request)
+    }
+}
+
 impl Service {
     /// The service that `connection` names. Nothing is sent yet.
     pub(crate) fn new(connection: &Connection) -> Self {
@@ -132,23 +121,23 @@ impl Service {
             .http_status_as_error(false)
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_per_read(Some(READ_TIMEOUT));
-        if is_loopback(&connection.url) {
+        if connection.address.is_loopback() {
             // A proxy reaches another machine's loopback, not ours.
             config = config.proxy(None);
         }
+        if let Some(bearer) = connection.address.bearer() {
+            config = config.middleware(WithKey(bearer));
+        }
         Self {
             agent: config.build().into(),
-            url: connection.url.trim_end_matches('/').to_owned(),
+            url: connection.address.base_url().to_owned(),
             collection: connection.collection.clone(),
         }
     }
 
     /// A service as a whole; its default collection is the one at hand.
     pub(crate) fn at(address: &Address) -> Self {
-        Self::new(&Connection {
-            url: address.url.clone(),
-            collection: "default".to_owned(),
-        })
+        Self::new(&address.collection("default"))
     }
 
     /// Takes a snapshot and describes it.
@@ -250,13 +239,16 @@ impl Service {
         self.checked(delete.call()).map(drop)
     }
 
-    /// Makes the collection if it is not there.
+    /// Makes the collection if it is not there. Who may only write cannot look, and is told when it writes.
     ///
     /// # Errors
     /// When the service refuses.
     pub(crate) fn ensure_collection(&self) -> Result<(), ServiceError> {
         let url = self.collection_address();
         match self.checked(self.agent.get(&url).call()) {
+            Err(ServiceError::Refused {
+                status: 403, code, ..
+            }) if code == "scope_missing" => Ok(()),
             Err(ServiceError::Refused { status: 404, .. }) => {
                 self.put_collection(&Value::Object(serde_json::Map::new()))
             }
@@ -399,7 +391,11 @@ impl Service {
                 status: status.as_u16(),
             });
         };
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        let comes_back = [
+            StatusCode::SERVICE_UNAVAILABLE,
+            StatusCode::TOO_MANY_REQUESTS,
+        ];
+        if comes_back.contains(&status) {
             return Err(ServiceError::Busy {
                 detail: problem.detail,
                 retry_after,
@@ -427,64 +423,9 @@ fn retry_after(response: &Response<ureq::Body>) -> Duration {
     Duration::from_secs(seconds.unwrap_or(1))
 }
 
-fn is_loopback(url: &str) -> bool {
-    let Ok(uri) = url.parse::<Uri>() else {
-        return false;
-    };
-    let host = uri.host().unwrap_or_default();
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
-pub(crate) fn address(text: &str) -> Result<String, String> {
-    let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
-    match (uri.scheme_str(), uri.host()) {
-        (Some("http" | "https"), Some(_)) => Ok(text.to_owned()),
-        _ => Err("give an address such as http://127.0.0.1:8080".to_owned()),
-    }
-}
-
-pub(crate) fn collection_name(text: &str) -> Result<String, String> {
-    let checked = siamese_index::check_collection_name(text);
-    checked.map_err(|error| error.to_string())?;
-    Ok(text.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn loopback_is_recognised_in_every_spelling() {
-        for url in [
-            "http://127.0.0.1:8080",
-            "http://localhost",
-            "http://[::1]:80/",
-        ] {
-            assert!(is_loopback(url), "{url}");
-        }
-        for url in ["http://192.168.1.2:8080", "https://localhost.example.org"] {
-            assert!(!is_loopback(url), "{url}");
-        }
-    }
-
-    #[test]
-    fn an_address_needs_a_scheme_and_a_host() {
-        assert!(address("http://search.internal:8080").is_ok());
-        assert!(address("search.internal").is_err());
-        assert!(address("ftp://search.internal").is_err());
-    }
-
-    #[test]
-    fn a_collections_name_cannot_change_the_path() {
-        assert!(collection_name("tickets-2025").is_ok());
-        for name in ["", "a/b", "a b", "..", "ä"] {
-            assert!(collection_name(name).is_err(), "{name}");
-        }
-    }
 
     #[test]
     fn a_problem_is_one_sentence_that_names_the_field() {

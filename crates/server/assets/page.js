@@ -55,7 +55,7 @@ async function call(path, body, signal) {
 
 async function reach(path, options) {
   try {
-    return await fetch(path, options);
+    return await fetchWithKey(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem({ title: "The server does not answer", detail: "Is it still running?", code: "unreachable" });
@@ -238,7 +238,7 @@ function footElement({ id, passage }, name) {
     children: [
       make("button", { class: "plain", type: "button", text: "More like this", "aria-label": `More like ${name}`, on: { click: like } }),
       ...explainButton(id, passage, name),
-      make("a", { href: collectionPath(`documents/${encodeURIComponent(id)}`), text: id, title: "The stored document, as JSON" }),
+      make("a", { href: collectionPath(`documents/${encodeURIComponent(id)}`), text: id, title: "The stored document, as JSON", on: { click: openWithKey } }),
     ],
   });
 }
@@ -418,7 +418,7 @@ const runCompare = latestOnly(async (signal) => {
   try {
     at("why").replaceChildren();
     const started = performance.now();
-    const { scores } = await call("similarity", { pairs: [[left, right]] }, signal);
+    const { scores } = await call(collectionPath("similarity"), { pairs: [[left, right]] }, signal);
     showSimilarity(scores[0], performance.now() - started);
   } catch (error) {
     if (error.name === "AbortError") throw error;
@@ -535,7 +535,9 @@ async function loadCollections() {
   const select = at("collection");
   const options = collections.map(({ name, documents }) => make("option", { value: name, text: `${name} (${count(documents)})` }));
   select.replaceChildren(...options);
-  if (!collections.some(({ name }) => name === view.collection)) view.collection = DEFAULT_COLLECTION;
+  const names = collections.map(({ name }) => name);
+  // A key may be for other collections than the default one.
+  if (!names.includes(view.collection)) view.collection = names.includes(DEFAULT_COLLECTION) ? DEFAULT_COLLECTION : names[0] ?? DEFAULT_COLLECTION;
   select.value = view.collection;
   select.hidden = collections.length < 2;
   await loadGenerations();
@@ -644,6 +646,7 @@ function onSubmit(id, task) {
 }
 
 function listen() {
+  listenForKey();
   at("query").addEventListener("input", queryTyped);
   at("filter").addEventListener("input", filterTyped);
   at("top-k").addEventListener("change", () => { view.topK = Number(at("top-k").value); remember("replace"); search.now(); });

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use siamese_index::{Cancel, Collection, Index, Reader, Writer};
 use tokio::sync::watch;
 
+use crate::access::{Access, CollectionName};
 use crate::answer::{AnswerBudget, Room};
 use crate::body_budget::BodyBudget;
 use crate::config::{Limits, Settings};
@@ -26,6 +27,7 @@ pub(crate) struct App(Arc<Inner>);
 #[derive(Debug)]
 pub(crate) struct Inner {
     settings: Settings,
+    access: Access,
     /// Set once, when model and index are loaded.
     engine: OnceLock<Engine>,
     connections: Connections,
@@ -56,12 +58,13 @@ pub(crate) struct Engine {
 
 impl App {
     /// A service that is not ready yet.
-    pub(crate) fn new(settings: Settings, limits: ConnectionLimits) -> Self {
+    pub(crate) fn new(settings: Settings, limits: ConnectionLimits, access: Access) -> Self {
         let body_budget = BodyBudget::new(settings.limits.max_bodies_in_flight_bytes);
         let answers = Arc::new(AnswerBudget::new(&settings.limits));
         Self(Arc::new(Inner {
             answers,
             settings,
+            access,
             connections: Connections::new(limits),
             engine: OnceLock::new(),
             stopping: watch::Sender::new(false),
@@ -88,6 +91,11 @@ impl Inner {
 
     pub(crate) fn limits(&self) -> &Limits {
         &self.settings.limits
+    }
+
+    /// Who may use the service.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
     }
 
     /// All open connections.
@@ -162,7 +170,7 @@ impl Engine {
     ///
     /// # Errors
     /// 404 when there is none.
-    pub(crate) fn reader(&self, name: &str) -> Result<Arc<Reader>, ApiError> {
+    pub(crate) fn reader(&self, name: &CollectionName) -> Result<Arc<Reader>, ApiError> {
         Ok(Arc::clone(self.collection(name)?.reader()))
     }
 
@@ -172,7 +180,7 @@ impl Engine {
     /// 404 when there is no such collection or generation.
     pub(crate) fn reader_of(
         &self,
-        name: &str,
+        name: &CollectionName,
         generation: Option<u32>,
     ) -> Result<Arc<Reader>, ApiError> {
         let Some(number) = generation else {
@@ -187,15 +195,18 @@ impl Engine {
     ///
     /// # Errors
     /// 404 when there is none.
-    pub(crate) fn writer(&self, name: &str) -> Result<Arc<Writer>, ApiError> {
+    pub(crate) fn writer(&self, name: &CollectionName) -> Result<Arc<Writer>, ApiError> {
         Ok(Arc::clone(self.collection(name)?.writer()))
     }
 
-    fn collection(&self, name: &str) -> Result<Arc<Collection>, ApiError> {
+    fn collection(&self, name: &CollectionName) -> Result<Arc<Collection>, ApiError> {
         self.index.collection(name).map_err(|_| {
             ApiError::new(
                 ErrorCode::CollectionNotFound,
-                format!("no collection is called {name:?}; PUT /collections/{{name}} makes one"),
+                format!(
+                    "no collection is called {:?}; PUT /collections/{{name}} makes one",
+                    &**name
+                ),
             )
         })
     }

@@ -4,6 +4,7 @@
 //! which asks the `queue` for vectors and the index for documents. Handlers never block: whatever
 //! may take long runs on a blocking thread.
 
+pub mod access;
 pub mod config;
 
 mod answer;

@@ -216,7 +216,7 @@ fn describe_connections() {
     );
     describe_counter!(
         DOORS_CLOSED,
-        "Requests refused for their host or their origin, by code"
+        "Requests refused for their host, their origin or their key, by code"
     );
     describe_counter!(
         ACCEPT_FAILURES,
@@ -266,14 +266,24 @@ fn start_at_zero() {
     }
 }
 
-/// The codes of requests that are refused for their host or their origin.
-const DOOR_CODES: [(ErrorCode, &str); 3] = [
+/// The codes of requests that are refused for their host, their origin or their key.
+const DOOR_CODES: [(ErrorCode, &str); 10] = [
     (ErrorCode::BadHost, "bad_host"),
     (ErrorCode::HostNotAllowed, "host_not_allowed"),
     (ErrorCode::OriginNotAllowed, "origin_not_allowed"),
+    (ErrorCode::KeyMissing, "key_missing"),
+    (ErrorCode::KeyInvalid, "key_invalid"),
+    (ErrorCode::KeyExpired, "key_expired"),
+    (ErrorCode::KeyInAddress, "key_in_address"),
+    (ErrorCode::ScopeMissing, "scope_missing"),
+    (
+        ErrorCode::CollectionNotPermitted,
+        "collection_not_permitted",
+    ),
+    (ErrorCode::BudgetExceeded, "budget_exceeded"),
 ];
 
-/// A request that was refused for its host or its origin.
+/// A request that was refused for its host, its origin or its key.
 pub(crate) fn door_closed(code: ErrorCode) {
     if let Some((_, label)) = DOOR_CODES.iter().find(|(known, _)| *known == code) {
         counter!(DOORS_CLOSED, "code" => *label).increment(1);

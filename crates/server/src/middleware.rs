@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -14,6 +14,7 @@ use tower_http::request_id::{MakeRequestId, RequestId};
 use tracing::Span;
 use uuid::Uuid;
 
+use crate::access::{RATE_LIMIT, RATE_LIMIT_POLICY, logged_path};
 use crate::config::ServerSettings;
 use crate::connections::{Connection, Connections, HoldingBody};
 use crate::error::{ApiError, ErrorCode};
@@ -70,7 +71,7 @@ pub(crate) fn request_span(request: &Request) -> Span {
     tracing::info_span!(
         "request",
         method = %request.method(),
-        path = request.uri().path(),
+        path = logged_path(request.uri().path()),
         request_id = request_id(request.headers()).unwrap_or_default(),
     )
 }
@@ -100,15 +101,22 @@ pub(crate) async fn problem_documents(request: Request, next: Next) -> Response 
         Some(error) => error.clone(),
         None => bare_error(status, &path),
     };
-    // What may be asked for instead.
-    let kept = [header::ALLOW, header::ACCEPT_ENCODING].map(|name| {
-        let value = response.headers().get(&name).cloned();
-        value.map(|value| (name, value))
-    });
     let mut rendered = error.render(id, Dialect::of(&path));
-    rendered.headers_mut().extend(kept.into_iter().flatten());
+    for name in KEPT_HEADERS {
+        for value in response.headers().get_all(&name) {
+            rendered.headers_mut().append(&name, value.clone());
+        }
+    }
     rendered
 }
+
+/// What an error says beside its document: what may be asked for instead, and what is left of a key's budgets.
+const KEPT_HEADERS: [HeaderName; 4] = [
+    header::ALLOW,
+    header::ACCEPT_ENCODING,
+    RATE_LIMIT,
+    RATE_LIMIT_POLICY,
+];
 
 /// An error for a status that a router or a layer made without one.
 fn bare_error(status: StatusCode, path: &str) -> ApiError {

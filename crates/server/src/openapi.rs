@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
+use crate::access::{self, Need, Scope};
 use crate::error::Problem;
 use crate::router::described_routes;
 use crate::routes::dialect::{
@@ -50,15 +51,38 @@ pub(crate) fn head() -> utoipa::openapi::OpenApi {
 /// # Errors
 /// When it cannot be serialised.
 pub fn yaml() -> Result<String, DescribeError> {
-    to_yaml(&described(None)?)
+    to_yaml(&described(&COMMITTED)?)
+}
+
+/// What is true of services in general.
+const COMMITTED: Served = Served {
+    dimensions: None,
+    asks_for_keys: true,
+};
+
+/// What a description says of one service.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Served {
+    /// The length of vectors, once the encoder is open.
+    pub(crate) dimensions: Option<usize>,
+    pub(crate) asks_for_keys: bool,
+}
+
+impl Served {
+    /// Descriptions of one service differ by whether its encoder is open, and whether it asks for keys.
+    const FORMS: usize = 4;
+
+    fn form(&self) -> usize {
+        2 * usize::from(self.asks_for_keys) + usize::from(self.dimensions.is_some())
+    }
 }
 
 /// The description of a running service. It takes some milliseconds to make and does not change, so each form of
-/// it is made once: until the encoder is loaded, and with the length of its vectors.
+/// it is made once.
 #[derive(Debug, Default)]
 pub(crate) struct ServedDescription {
-    yaml: [OnceLock<Bytes>; 2],
-    json: [OnceLock<Bytes>; 2],
+    yaml: [OnceLock<Bytes>; Served::FORMS],
+    json: [OnceLock<Bytes>; Served::FORMS],
 }
 
 impl ServedDescription {
@@ -66,30 +90,30 @@ impl ServedDescription {
     ///
     /// # Errors
     /// When it cannot be serialised.
-    pub(crate) fn yaml(&self, dimensions: Option<usize>) -> Result<Bytes, DescribeError> {
-        made_once(&self.yaml, dimensions, to_yaml)
+    pub(crate) fn yaml(&self, served: &Served) -> Result<Bytes, DescribeError> {
+        made_once(&self.yaml, served, to_yaml)
     }
 
     /// As JSON.
     ///
     /// # Errors
     /// When it cannot be serialised.
-    pub(crate) fn json(&self, dimensions: Option<usize>) -> Result<Bytes, DescribeError> {
+    pub(crate) fn json(&self, served: &Served) -> Result<Bytes, DescribeError> {
         let to_json = |value: &Value| serde_json::to_string(value).map_err(DescribeError::new);
-        made_once(&self.json, dimensions, to_json)
+        made_once(&self.json, served, to_json)
     }
 }
 
 fn made_once(
-    forms: &[OnceLock<Bytes>; 2],
-    dimensions: Option<usize>,
+    forms: &[OnceLock<Bytes>; Served::FORMS],
+    served: &Served,
     write: impl Fn(&Value) -> Result<String, DescribeError>,
 ) -> Result<Bytes, DescribeError> {
-    let form = &forms[usize::from(dimensions.is_some())];
+    let form = &forms[served.form()];
     if let Some(made) = form.get() {
         return Ok(made.clone());
     }
-    let made = Bytes::from(write(&described(dimensions)?)?);
+    let made = Bytes::from(write(&described(served)?)?);
     Ok(form.get_or_init(|| made).clone())
 }
 
@@ -108,13 +132,16 @@ impl DescribeError {
     }
 }
 
-fn described(dimensions: Option<usize>) -> Result<Value, DescribeError> {
+fn described(served: &Served) -> Result<Value, DescribeError> {
     let mut value = serde_json::to_value(described_routes()).map_err(DescribeError::new)?;
     describe_collection_routes(&mut value);
+    if served.asks_for_keys {
+        describe_keys(&mut value);
+    }
     describe_rests_of_paths(&mut value);
     describe_dialects(&mut value);
     require_one_form(&mut value);
-    describe_vectors(&mut value, dimensions);
+    describe_vectors(&mut value, served.dimensions);
     describe_filters(&mut value);
     // Without a body a collection gets the default settings, a generation those of the active one, and a
     // comparison the queries that were kept.
@@ -155,6 +182,58 @@ fn describe_collection_routes(value: &mut Value) {
             if let Some(parameters) = parameters.as_array_mut() {
                 parameters.insert(0, collection_parameter());
             }
+        }
+    }
+}
+
+/// Which key each operation needs, and what is answered to another one. Where no keys are asked for, nothing of this
+/// is true.
+fn describe_keys(value: &mut Value) {
+    value["components"]["securitySchemes"] = json!({
+        "bearer": { "type": "http", "scheme": "bearer", "description": "A key of `siamese key create`" },
+        "x-api-key": { "type": "apiKey", "in": "header", "name": "x-api-key", "description": "The same key" },
+    });
+    let retry_after = json!({ "Retry-After": {
+        "description": "Seconds after which to try again", "schema": { "type": "string" }
+    }});
+    let problem = |description: &str| {
+        json!({ "description": description, "content": { "application/problem+json": {
+            "schema": { "$ref": "#/components/schemas/Problem" }
+        }}})
+    };
+    let mut used_up =
+        problem("`budget_exceeded`: the requests or the tokens of the key are used up");
+    used_up["headers"] = retry_after;
+    let refusals = json!({
+        "KeyRefused": problem("`key_missing`, `key_invalid` or `key_expired`"),
+        "NotPermitted": problem("`scope_missing` or `collection_not_permitted`: the key is not for this"),
+        "BudgetExceeded": used_up,
+    });
+    value["components"]["responses"] = refusals;
+    let Some(paths) = value["paths"].as_object_mut() else {
+        return;
+    };
+    for (path, item) in paths {
+        for (method, operation) in item.as_object_mut().into_iter().flatten() {
+            let need = access::need_of(&method.to_uppercase(), path);
+            if let Some(Need::Scope(scope, _)) = need {
+                describe_key(operation, scope);
+            }
+        }
+    }
+}
+
+fn describe_key(operation: &mut Value, scope: Scope) {
+    operation["security"] = json!([{ "bearer": [] }, { "x-api-key": [] }]);
+    operation["x-scope"] = json!(scope);
+    for (status, response) in [
+        ("401", "KeyRefused"),
+        ("403", "NotPermitted"),
+        ("429", "BudgetExceeded"),
+    ] {
+        let response = json!({ "$ref": format!("#/components/responses/{response}") });
+        if let Some(responses) = operation["responses"].as_object_mut() {
+            responses.entry(status).or_insert(response);
         }
     }
 }
@@ -362,7 +441,7 @@ mod tests {
 
     #[test]
     fn every_collection_route_exists_in_both_places_with_its_own_operation_id() {
-        let value = described(None).unwrap();
+        let value = described(&COMMITTED).unwrap();
         assert!(value["paths"]["/search"]["post"].is_object());
         assert!(value["paths"]["/collections/{collection}/search"]["post"].is_object());
         let ids: Vec<_> = operations(&value)
@@ -374,7 +453,7 @@ mod tests {
 
     #[test]
     fn every_error_code_is_described() {
-        let codes = &described(None).unwrap()["components"]["schemas"]["ErrorCode"];
+        let codes = &described(&COMMITTED).unwrap()["components"]["schemas"]["ErrorCode"];
         let text = codes.to_string();
         for code in ErrorCode::ALL {
             let name = serde_json::to_string(&code).unwrap();
@@ -384,7 +463,7 @@ mod tests {
 
     #[test]
     fn requests_refuse_unknown_fields_in_the_description_too() {
-        let schemas = &described(None).unwrap()["components"]["schemas"];
+        let schemas = &described(&COMMITTED).unwrap()["components"]["schemas"];
         for name in [
             "SearchRequest",
             "SearchBatchRequest",

@@ -10,6 +10,7 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use tower_http::cors::{AllowHeaders, AllowOrigin, AllowPrivateNetwork, CorsLayer};
 
+use crate::access::{RATE_LIMIT, RATE_LIMIT_POLICY};
 use crate::error::{ApiError, ErrorCode};
 use crate::middleware::REQUEST_ID;
 
@@ -77,7 +78,13 @@ impl AllowedOrigins {
             Method::PATCH,
             Method::DELETE,
         ];
-        let exposed = [header::RETRY_AFTER, HeaderName::from_static(REQUEST_ID)];
+        let exposed = [
+            header::RETRY_AFTER,
+            header::WWW_AUTHENTICATE,
+            RATE_LIMIT,
+            RATE_LIMIT_POLICY,
+            HeaderName::from_static(REQUEST_ID),
+        ];
         Some(
             CorsLayer::new()
                 .allow_origin(AllowOrigin::predicate(allows))

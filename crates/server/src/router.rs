@@ -20,6 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use crate::access;
 use crate::app::App;
 use crate::body_budget;
 use crate::body_encoding;
@@ -28,9 +29,9 @@ use crate::openapi;
 use crate::origin::AllowedOrigins;
 use crate::routes::{
     aliases, clusters, cohere, collections, comparison, docs, documents, duplicates, embed,
-    embed_all, encoder, explanation, export, feedback, generations, health, info, jobs, main_task,
-    predict, recent_queries, rerank, reranker, search, search_batch, search_query, similarity,
-    snapshots, tokenize, train, training_pairs, v1,
+    embed_all, encoder, explanation, export, feedback, generations, health, info, job_result, jobs,
+    main_task, predict, recent_queries, rerank, reranker, search, search_batch, search_query,
+    similarity, snapshots, tokenize, train, training_pairs, v1,
 };
 use crate::tidy_path::tidy_path;
 
@@ -39,19 +40,24 @@ const COLLECTION_PREFIX: &str = "/collections/{collection}";
 
 /// The whole service.
 pub(crate) fn router(app: App) -> Router {
-    let routes = documented_routes(Bounds::of(&app)).merge(untimed_routes());
-    let (routes, _) = routes.split_for_parts();
-    let routes = routes
-        .route("/page.css", get(docs::page_style))
-        .route("/page.js", get(docs::page_script))
-        .route("/generations.js", get(docs::generations_script))
-        .route("/openapi.yaml", get(docs::openapi_yaml))
-        .route("/openapi.json", get(docs::openapi_json))
-        .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")));
-    let routes = layered(routes, &app).with_state(app);
+    let routes = layered(all_routes(&app), &app).with_state(app);
     // A layer of a router runs after the route was chosen.
     let tidied = ServiceBuilder::new().map_request(tidy_path).service(routes);
     Router::new().fallback_service(tidied)
+}
+
+/// Every route, without the layers around all of them.
+pub(crate) fn all_routes(app: &App) -> Router<App> {
+    let routes = documented_routes(Bounds::of(app)).merge(untimed_routes());
+    let (routes, _) = routes.split_for_parts();
+    routes
+        .route("/page.css", get(docs::page_style))
+        .route("/page.js", get(docs::page_script))
+        .route("/key.js", get(docs::key_script))
+        .route("/generations.js", get(docs::generations_script))
+        .route("/openapi.yaml", get(docs::openapi_yaml))
+        .route("/openapi.json", get(docs::openapi_json))
+        .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")))
 }
 
 /// The description of every documented route, before [`openapi`] refines it.
@@ -138,7 +144,7 @@ fn quick_routes() -> OpenApiRouter<App> {
         .routes(routes!(snapshots::download, snapshots::delete))
         .routes(routes!(jobs::list, jobs::start))
         .routes(routes!(jobs::get, jobs::delete))
-        .routes(routes!(jobs::result))
+        .routes(routes!(job_result::get))
 }
 
 /// Routes that work on the texts of their JSON body alone.
@@ -217,8 +223,8 @@ fn streaming_routes(bounds: Bounds) -> OpenApiRouter<App> {
         .merge(OpenApiRouter::new().routes(routes!(export::get)))
 }
 
-/// From the outside in: request id, trace, problem documents, panics, admission; time and size are
-/// bounded route by route.
+/// From the outside in: request id, trace, problem documents, panics, keys, admission; at the route, what its key
+/// allows. Time and size are bounded route by route.
 fn layered(routes: Router<App>, app: &App) -> Router<App> {
     let settings = app.settings();
     let compressible = DefaultPredicate::new()
@@ -255,6 +261,10 @@ fn layered(routes: Router<App>, app: &App) -> Router<App> {
             doors,
             middleware::guard_doors,
         ))
+        .layer(axum::middleware::from_fn_with_state(
+            app.access().clone(),
+            access::authenticate,
+        ))
         .layer(axum::middleware::from_fn(middleware::slow_uploads))
         .layer(axum::middleware::from_fn_with_state(
             room,
@@ -268,6 +278,10 @@ fn layered(routes: Router<App>, app: &App) -> Router<App> {
         .route_layer(axum::middleware::from_fn_with_state(
             app.clone(),
             body_budget::hold_body,
+        ))
+        .route_layer(axum::middleware::from_fn_with_state(
+            app.access().clone(),
+            access::authorize,
         ))
         .route_layer(axum::middleware::from_fn(middleware::measure))
         .layer(layers)

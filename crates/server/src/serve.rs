@@ -9,6 +9,7 @@ use siamese_encoder::{Encoder, Reranker};
 use siamese_index::{CollectionSettings, Index, IndexOptions, SnapshotOptions};
 use tokio::net::{TcpListener, TcpSocket};
 
+use crate::access::{Access, AccessError};
 use crate::app::{App, Engine};
 use crate::config::Settings;
 use crate::connections::{ConnectionLimits, HttpServer};
@@ -65,6 +66,9 @@ pub enum ServeError {
         /// What is wrong with it.
         source: siamese_index::Error,
     },
+    /// The keys cannot be read, or there are none where they are needed.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The operating system failed.
     #[error("the server failed: {0}")]
     Io(#[from] std::io::Error),
@@ -81,20 +85,22 @@ pub enum ServeError {
 /// should end the process.
 ///
 /// # Errors
-/// When the port, the model or the data folder cannot be opened.
+/// When the port, the keys, the model or the data folder cannot be opened, or keys are needed and there are none.
 pub async fn serve(
     settings: Settings,
     models: ModelFolders,
     on_listening: impl FnOnce(SocketAddr) + Send,
     end: fn(ForcedEnd),
 ) -> Result<(), ServeError> {
+    let access = Access::open(&settings)?;
     let mut signal = StopSignal::listen(settings.server.shutdown_grace, end)?;
     let limits = ConnectionLimits::new(&settings.server, open_files::raise_limit());
     let address = settings.server.listen;
     let listener = listen(address).map_err(|source| ServeError::Listen { address, source })?;
     on_listening(listener.local_addr()?);
     metrics::exporter();
-    let app = App::new(settings, limits);
+    access.watch()?;
+    let app = App::new(settings, limits, access);
     let server = HttpServer::new(router(app.clone()), app.connections().clone());
     let accepting = tokio::spawn(server.clone().accept(listener, app.stopping()));
     let outcome = run(&app, &models, &mut signal).await;
@@ -105,6 +111,8 @@ pub async fn serve(
         Err(_) => Instant::now(),
     };
     end_requests(&app, server, requests_until).await;
+    let access = app.access().clone();
+    tokio::task::spawn_blocking(move || access.finish()).await?;
     match outcome? {
         (_, Some(encoder_threads)) => finish(app, encoder_threads).await,
         (_, None) => Ok(()),

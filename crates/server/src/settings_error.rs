@@ -6,11 +6,13 @@ use figment::error::{Actual, Kind};
 use figment::{Error, Source};
 
 /// Settings that a flag of the command line can set.
-const FLAGS: [(&str, &str); 4] = [
+const FLAGS: [(&str, &str); 6] = [
     ("server.listen", "--listen"),
     ("storage.data_dir", "--data"),
     ("encoder.model", "--model"),
     ("reranker.model", "--reranker"),
+    ("access.insecure", "--insecure"),
+    ("access.keys_file", "--keys-file"),
 ];
 
 /// Why settings were refused.

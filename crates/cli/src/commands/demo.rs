@@ -15,7 +15,7 @@ use siamese_server::config::{Overrides, Settings, parse_listen_address};
 
 use super::search::{hits, shortened};
 use super::serve::end_process;
-use crate::client::{Connection, Service};
+use crate::client::{Address, Service};
 use crate::sender::Sender;
 use crate::{logging, model};
 
@@ -49,6 +49,9 @@ pub(crate) struct Demo {
     /// Path of a sentence-transformers folder, or a name in the models folder
     #[arg(long, value_name = "DIR|NAME")]
     model: Option<String>,
+    /// Serve everybody when others can reach the address
+    #[arg(long)]
+    insecure: bool,
 }
 
 impl Demo {
@@ -59,6 +62,7 @@ impl Demo {
             listen: Some(listen.to_string()),
             data_dir: Some(folder.path().to_owned()),
             model: self.model.clone(),
+            insecure: self.insecure,
             ..Overrides::default()
         })?;
         "warn".clone_into(&mut settings.log.filter);
@@ -68,11 +72,7 @@ impl Demo {
 
         let server = Server::start(settings, models)?;
         let url = format!("http://{}", server.address);
-        let connection = Connection {
-            url: url.clone(),
-            collection: "default".to_owned(),
-        };
-        let service = Service::new(&connection);
+        let service = Service::at(&Address::of(&*url));
         server.wait_until_ready(&service)?;
         tour(&service)?;
         how_to_go_on(&url)?;
@@ -276,6 +276,7 @@ mod tests {
             exit: true,
             listen,
             model: None,
+            insecure: false,
         };
         assert_ne!(demo.free_address().unwrap().port(), listen.port());
     }

@@ -14,7 +14,7 @@ use siamese_index::{
 };
 
 use crate::account::Place;
-use crate::client::{Connection, Service, collection_name};
+use crate::client::{Address, Service, collection_name};
 use crate::export_file::ExportFile;
 use crate::sender::{Sender, progress};
 
@@ -37,14 +37,8 @@ pub(crate) struct Import {
     /// Collection to store into; the one it came from when absent
     #[arg(long, value_parser = collection_name)]
     collection: Option<String>,
-    /// Address of the service
-    #[arg(
-        long,
-        env = "SIAMESE_URL",
-        default_value = "http://127.0.0.1:8080",
-        value_parser = crate::client::address
-    )]
-    url: String,
+    #[command(flatten)]
+    address: Address,
 }
 
 impl Import {
@@ -106,10 +100,7 @@ impl Import {
         collection: String,
         bar: &ProgressBar,
     ) -> Result<ExitCode> {
-        let service = Service::new(&Connection {
-            url: self.url.clone(),
-            collection,
-        });
+        let service = Service::new(&self.address.collection(collection));
         bar.suspend(|| {
             eprintln!(
                 "the texts are encoded again; with --data DIR, vectors are stored as they are"

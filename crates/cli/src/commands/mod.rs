@@ -11,6 +11,7 @@ mod generation;
 mod healthcheck;
 mod import;
 mod ingest;
+mod key;
 mod mode;
 mod model;
 mod openapi;
@@ -53,6 +54,7 @@ enum Command {
     Reencode(generation::Reencode),
     Snapshot(snapshot::Snapshot),
     Compact(compact::Compact),
+    Key(key::Key),
     Model(model::Model),
     Bench(bench::Bench),
     AcceptLoss(accept_loss::AcceptLoss),
@@ -85,6 +87,7 @@ impl Arguments {
             Command::Reencode(command) => command.run(),
             Command::Snapshot(command) => command.run(),
             Command::Compact(command) => command.run(),
+            Command::Key(command) => command.run(),
             Command::Model(command) => command.run(),
             Command::Bench(command) => command.run(),
             Command::AcceptLoss(command) => command.run(),

@@ -3,6 +3,7 @@
 //! [`Settings::load`] is the only place where raw values are read. What it returns has been
 //! checked, so the rest of the crate never meets a limit of zero or an unknown key.
 
+mod access;
 mod limits;
 mod models;
 mod server;
@@ -19,6 +20,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::Deserialize;
 use siamese_index::{DEFAULT_ENCODER, check_collection_name};
 
+pub use self::access::AccessSettings;
 pub use self::limits::Limits;
 pub use self::models::{
     Device, EncoderPrecision, EncoderSettings, ModelsSettings, NamedEncoderSettings,
@@ -48,6 +50,10 @@ pub struct Overrides {
     pub model: Option<String>,
     /// `reranker.model`.
     pub reranker: Option<PathBuf>,
+    /// `access.insecure`, when it is to be true.
+    pub insecure: bool,
+    /// `access.keys_file`.
+    pub keys_file: Option<PathBuf>,
 }
 
 /// Checked settings of one service.
@@ -56,6 +62,8 @@ pub struct Overrides {
 pub struct Settings {
     /// Address, timeouts, concurrency.
     pub server: ServerSettings,
+    /// Who may use the service.
+    pub access: AccessSettings,
     /// Where the data is and how much room it may take.
     pub storage: StorageSettings,
     /// How vectors are indexed in the background.
@@ -219,6 +227,12 @@ impl Overrides {
         }
         if let Some(reranker) = &self.reranker {
             figment = figment.merge(Serialized::default("reranker.model", reranker));
+        }
+        if self.insecure {
+            figment = figment.merge(Serialized::default("access.insecure", true));
+        }
+        if let Some(keys_file) = &self.keys_file {
+            figment = figment.merge(Serialized::default("access.keys_file", keys_file));
         }
         figment
     }

@@ -28,6 +28,20 @@ pub(crate) enum ErrorCode {
     HostNotAllowed,
     /// A web page of another site may not change anything.
     OriginNotAllowed,
+    /// The service asks for a key, and the request has none.
+    KeyMissing,
+    /// The key is not known here.
+    KeyInvalid,
+    /// The time of the key is over.
+    KeyExpired,
+    /// The key stands in the address, where it ends up in logs.
+    KeyInAddress,
+    /// The key does not have the scope that the route needs.
+    ScopeMissing,
+    /// The key is not for this collection, or not for all of them.
+    CollectionNotPermitted,
+    /// The requests or the tokens of the key are used up; try again after `Retry-After` seconds.
+    BudgetExceeded,
     /// No such route.
     NotFound,
     /// No such document in the collection.
@@ -92,6 +106,13 @@ impl ErrorCode {
         Self::BadHost,
         Self::HostNotAllowed,
         Self::OriginNotAllowed,
+        Self::KeyMissing,
+        Self::KeyInvalid,
+        Self::KeyExpired,
+        Self::KeyInAddress,
+        Self::ScopeMissing,
+        Self::CollectionNotPermitted,
+        Self::BudgetExceeded,
         Self::NotFound,
         Self::DocumentNotFound,
         Self::CollectionNotFound,
@@ -118,79 +139,92 @@ impl ErrorCode {
         Self::Internal,
     ];
 
-    /// The one table of status and title.
-    pub(crate) fn status_and_title(self) -> (StatusCode, &'static str) {
+    /// The status of this code.
+    pub(crate) fn status(self) -> StatusCode {
         match self {
-            Self::MalformedJson => (StatusCode::BAD_REQUEST, "The body is not valid JSON"),
-            Self::InvalidRequest => (StatusCode::UNPROCESSABLE_ENTITY, "The request is not valid"),
-            Self::LexicalDisabled => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "The words of the collection are not indexed",
-            ),
-            Self::NotExplainable => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "The scores of this model cannot be explained",
-            ),
-            Self::UnsupportedMediaType => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "The content type is not supported",
-            ),
-            Self::PayloadTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"),
-            Self::ResponseTooLarge => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "The answer would be too large",
-            ),
-            Self::BadHost => (StatusCode::BAD_REQUEST, "The host is missing or not valid"),
-            Self::HostNotAllowed => (
-                StatusCode::MISDIRECTED_REQUEST,
-                "The service does not answer to this host",
-            ),
-            Self::OriginNotAllowed => (
-                StatusCode::FORBIDDEN,
-                "Pages of this origin may not change anything",
-            ),
-            Self::NotFound => (StatusCode::NOT_FOUND, "There is nothing at this address"),
-            Self::DocumentNotFound => (StatusCode::NOT_FOUND, "There is no such document"),
-            Self::CollectionNotFound => (StatusCode::NOT_FOUND, "There is no such collection"),
-            Self::ModelNotFound => (StatusCode::NOT_FOUND, "There is no such model"),
-            Self::TrainingDisabled => (StatusCode::FORBIDDEN, "The service trains no models"),
-            Self::RerankerNotFound => (StatusCode::NOT_FOUND, "There is no reranker"),
-            Self::SnapshotNotFound => (StatusCode::NOT_FOUND, "There is no such snapshot"),
-            Self::JobNotFound => (StatusCode::NOT_FOUND, "There is no such job"),
-            Self::AliasNotFound => (StatusCode::NOT_FOUND, "There is no such alias"),
-            Self::GenerationNotFound => (StatusCode::NOT_FOUND, "There is no such generation"),
-            Self::CursorExpired => (StatusCode::GONE, "The cursor has expired"),
-            Self::MethodNotAllowed => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "The method is not allowed here",
-            ),
-            Self::Conflict => (
-                StatusCode::CONFLICT,
-                "The request conflicts with what is stored",
-            ),
-            Self::Timeout => (StatusCode::GATEWAY_TIMEOUT, "The request took too long"),
-            Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "The body came too slowly"),
-            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "The server is busy"),
-            Self::ModelUnavailable => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "A model cannot be used now",
-            ),
-            Self::NotReady => (StatusCode::SERVICE_UNAVAILABLE, "The server is not ready"),
-            Self::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "The disk is full"),
-            Self::MemoryFull => (StatusCode::INSUFFICIENT_STORAGE, "The memory is full"),
-            Self::StorageFailed => (StatusCode::INTERNAL_SERVER_ERROR, "The disk failed"),
-            Self::StorageMoved => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The data folder is not in its place",
-            ),
-            Self::StorageStalled => (StatusCode::SERVICE_UNAVAILABLE, "The disk does not answer"),
-            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "The server failed"),
+            Self::MalformedJson | Self::BadHost | Self::KeyInAddress => StatusCode::BAD_REQUEST,
+            Self::InvalidRequest
+            | Self::LexicalDisabled
+            | Self::NotExplainable
+            | Self::ResponseTooLarge => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::HostNotAllowed => StatusCode::MISDIRECTED_REQUEST,
+            Self::OriginNotAllowed
+            | Self::ScopeMissing
+            | Self::CollectionNotPermitted
+            | Self::TrainingDisabled => StatusCode::FORBIDDEN,
+            Self::KeyMissing | Self::KeyInvalid | Self::KeyExpired => StatusCode::UNAUTHORIZED,
+            Self::BudgetExceeded => StatusCode::TOO_MANY_REQUESTS,
+            Self::NotFound
+            | Self::DocumentNotFound
+            | Self::CollectionNotFound
+            | Self::ModelNotFound
+            | Self::RerankerNotFound
+            | Self::SnapshotNotFound
+            | Self::JobNotFound
+            | Self::AliasNotFound
+            | Self::GenerationNotFound => StatusCode::NOT_FOUND,
+            Self::CursorExpired => StatusCode::GONE,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Conflict => StatusCode::CONFLICT,
+            Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Overloaded
+            | Self::ModelUnavailable
+            | Self::NotReady
+            | Self::StorageMoved
+            | Self::StorageStalled => StatusCode::SERVICE_UNAVAILABLE,
+            Self::StorageFull | Self::MemoryFull => StatusCode::INSUFFICIENT_STORAGE,
+            Self::StorageFailed | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
-    /// The status of this code.
-    pub(crate) fn status(self) -> StatusCode {
-        self.status_and_title().0
+    /// The sentence of this code, which is the same in every case.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::MalformedJson => "The body is not valid JSON",
+            Self::InvalidRequest => "The request is not valid",
+            Self::LexicalDisabled => "The words of the collection are not indexed",
+            Self::NotExplainable => "The scores of this model cannot be explained",
+            Self::UnsupportedMediaType => "The content type is not supported",
+            Self::PayloadTooLarge => "The body is too large",
+            Self::ResponseTooLarge => "The answer would be too large",
+            Self::BadHost => "The host is missing or not valid",
+            Self::HostNotAllowed => "The service does not answer to this host",
+            Self::OriginNotAllowed => "Pages of this origin may not change anything",
+            Self::KeyMissing => "A key is needed",
+            Self::KeyInvalid => "The key is not known",
+            Self::KeyExpired => "The key has expired",
+            Self::KeyInAddress => "A key does not belong into an address",
+            Self::ScopeMissing => "The key does not have this scope",
+            Self::CollectionNotPermitted => "The key is not for this collection",
+            Self::BudgetExceeded => "The budget of the key is used up",
+            Self::NotFound => "There is nothing at this address",
+            Self::DocumentNotFound => "There is no such document",
+            Self::CollectionNotFound => "There is no such collection",
+            Self::ModelNotFound => "There is no such model",
+            Self::TrainingDisabled => "The service trains no models",
+            Self::RerankerNotFound => "There is no reranker",
+            Self::SnapshotNotFound => "There is no such snapshot",
+            Self::JobNotFound => "There is no such job",
+            Self::AliasNotFound => "There is no such alias",
+            Self::GenerationNotFound => "There is no such generation",
+            Self::CursorExpired => "The cursor has expired",
+            Self::MethodNotAllowed => "The method is not allowed here",
+            Self::Conflict => "The request conflicts with what is stored",
+            Self::Timeout => "The request took too long",
+            Self::BodyTooSlow => "The body came too slowly",
+            Self::Overloaded => "The server is busy",
+            Self::ModelUnavailable => "A model cannot be used now",
+            Self::NotReady => "The server is not ready",
+            Self::StorageFull => "The disk is full",
+            Self::MemoryFull => "The memory is full",
+            Self::StorageFailed => "The disk failed",
+            Self::StorageMoved => "The data folder is not in its place",
+            Self::StorageStalled => "The disk does not answer",
+            Self::Internal => "The server failed",
+        }
     }
 
     /// The code that fits a bare status made by a router or a layer.
@@ -214,10 +248,8 @@ mod tests {
 
     #[test]
     fn every_code_has_an_error_status_and_its_own_title() {
-        let titles: std::collections::BTreeSet<_> = ErrorCode::ALL
-            .iter()
-            .map(|code| code.status_and_title().1)
-            .collect();
+        let titles: std::collections::BTreeSet<_> =
+            ErrorCode::ALL.iter().map(|code| code.title()).collect();
         assert_eq!(titles.len(), ErrorCode::ALL.len());
         assert!(
             ErrorCode::ALL

@@ -1,12 +1,14 @@
 //! Every way a request can fail, and how that looks on the wire (RFC 9457).
 //!
-//! Handlers return [`ApiError`]. Its code decides title and status in one table, [`ErrorCode`].
+//! Handlers return [`ApiError`]. Its code decides title and status, in the tables of [`ErrorCode`].
 //! What the caller cannot act on becomes a fixed 500 body; the cause goes to the log, once.
 
 mod code;
 
+use std::time::Duration;
+
 use axum::Json;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,6 +19,8 @@ use crate::routes::dialect::{Dialect, Members};
 /// The longest sentence or pointer of a problem document, bytes. What quotes more of the request than
 /// this is cut in its middle.
 const MAX_QUOTING_BYTES: usize = 2048;
+/// How a caller without a key is told to bring one.
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"siamese\"");
 /// What `Retry-After` says while a write makes no progress: the disk may come back, or a restart.
 const STALL_RETRY_AFTER_S: u64 = 10;
 
@@ -98,6 +102,14 @@ impl ApiError {
         Self {
             retry_after_s: Some(retry_after_s),
             ..Self::new(ErrorCode::Overloaded, what)
+        }
+    }
+
+    /// What a key may ask for in a minute is used up, until `wait` is over.
+    pub(crate) fn budget_exceeded(detail: impl Into<String>, wait: Duration) -> Self {
+        Self {
+            retry_after_s: Some(wait.as_secs_f64().ceil().max(1.0) as u64),
+            ..Self::new(ErrorCode::BudgetExceeded, detail)
         }
     }
 
@@ -224,11 +236,10 @@ impl ApiError {
 
     /// The problem document of this error.
     pub(crate) fn problem(&self, request_id: Option<String>) -> Problem {
-        let (status, title) = self.code.status_and_title();
         Problem {
             kind: "about:blank",
-            title,
-            status: status.as_u16(),
+            title: self.code.title(),
+            status: self.code.status().as_u16(),
             detail: self.detail.clone(),
             code: self.code,
             pointer: self.pointer.clone(),
@@ -248,6 +259,9 @@ impl ApiError {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
+        if self.code.status() == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
+        }
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -294,6 +308,22 @@ mod tests {
             ApiError::new(ErrorCode::Internal, limit.clone()).detail,
             limit
         );
+    }
+
+    #[test]
+    fn a_caller_without_a_key_is_told_how_to_show_one_and_one_over_its_budget_when_to_come_back() {
+        let response = ApiError::new(ErrorCode::KeyMissing, "a key").into_response();
+        assert_eq!(response.status(), 401);
+        assert_eq!(
+            response.headers()[header::WWW_AUTHENTICATE],
+            "Bearer realm=\"siamese\""
+        );
+        for (wait_ms, seconds) in [(0, "1"), (1000, "1"), (1001, "2")] {
+            let wait = Duration::from_millis(wait_ms);
+            let response = ApiError::budget_exceeded("used up", wait).into_response();
+            assert_eq!(response.status(), 429);
+            assert_eq!(response.headers()[header::RETRY_AFTER], seconds);
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 use tower::ServiceExt;
 
+use crate::access::Access;
 use crate::app::App;
 use crate::config::{Limits, Overrides, Settings};
 use crate::connections::ConnectionLimits;
@@ -19,7 +20,8 @@ fn app(change: impl FnOnce(&mut Limits)) -> Router {
     let mut settings = Settings::load(&Overrides::default()).unwrap();
     change(&mut settings.limits);
     let connections = ConnectionLimits::new(&settings.server, None);
-    crate::router(App::new(settings, connections))
+    let access = Access::open(&settings).unwrap();
+    crate::router(App::new(settings, connections, access))
 }
 
 async fn answer(app: &Router, path: &str, body: impl Into<Body>) -> (Value, Response<()>) {

@@ -22,7 +22,7 @@ pub(crate) use json_value::parse_json;
 pub(crate) use json_value::{pointer_token, present};
 pub(crate) use object::from_object_only;
 pub(crate) use params::{
-    ApiPath, ApiQuery, CollectionName, DEFAULT_COLLECTION, DocumentId, query_pairs,
+    ApiPath, ApiQuery, DEFAULT_COLLECTION, DocumentId, GenerationNumber, query_pairs,
 };
 pub(crate) use prefer::{RESPOND_ASYNC, RespondAsync};
 pub(crate) use whole_number::whole_number;

@@ -1,7 +1,5 @@
 //! Path and query parameters.
 
-use std::ops::Deref;
-
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequestParts, Path, Query, RawPathParams};
 use axum::http::Uri;
@@ -48,27 +46,6 @@ impl<T: DeserializeOwned> FromRequestParts<App> for ApiQuery<T> {
     }
 }
 
-/// The collection of a route: `{collection}` of the path, else `default`.
-#[derive(Debug)]
-pub(crate) struct CollectionName(String);
-
-impl Deref for CollectionName {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromRequestParts<App> for CollectionName {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let name = path_param(parts, app, "collection").await?;
-        Ok(Self(name.unwrap_or_else(|| DEFAULT_COLLECTION.to_owned())))
-    }
-}
-
 /// The parameters of an address, in their order.
 ///
 /// # Errors
@@ -111,6 +88,19 @@ impl FromRequestParts<App> for DocumentId {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let id = path_param(parts, app, "id").await?;
         Ok(Self(id.unwrap_or_else(|| SHADOWED_ID.to_owned())))
+    }
+}
+
+/// The `{generation}` of a path; what is no number leads nowhere.
+#[derive(Debug)]
+pub(crate) struct GenerationNumber(pub(crate) u32);
+
+impl FromRequestParts<App> for GenerationNumber {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let ApiPath((_, number)) = ApiPath::<(String, u32)>::from_request_parts(parts, app).await?;
+        Ok(Self(number))
     }
 }
 

@@ -65,6 +65,9 @@ pub(crate) struct JobRecord {
     pub(crate) kind: JobKind,
     /// The collection that it is about, if it is about one.
     pub(crate) collection: Option<String>,
+    /// The id of the key that has started it.
+    #[serde(default)]
+    pub(crate) owner: Option<String>,
     pub(crate) state: JobState,
     /// What its progress is counted in.
     pub(crate) unit: String,

@@ -8,5 +8,5 @@ mod registry;
 mod run;
 
 pub(crate) use job::{JobFailure, JobKind, JobRecord, JobState, OnCancel};
-pub(crate) use registry::{Jobs, NewJob};
+pub(crate) use registry::{Jobs, NewJob, job_not_found};
 pub(crate) use run::JobRun;

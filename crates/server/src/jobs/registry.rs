@@ -95,12 +95,12 @@ impl Jobs {
     }
 
     /// Writes a job down and starts it, or lets it wait for another one of its kind. This writes to the
-    /// disk.
+    /// disk. The owner is the id of the key that asks for it.
     ///
     /// # Errors
     /// 503 when as many wait as may or the service is stopping, 409 for one that does not wait for another of its
     /// kind, and what the disk fails with.
-    pub(crate) fn start(&self, new: NewJob) -> Result<JobRecord, ApiError> {
+    pub(crate) fn start(&self, new: NewJob, owner: Option<String>) -> Result<JobRecord, ApiError> {
         let mut state = self.0.lock();
         if state.is_stopping {
             return Err(ApiError::not_ready("the service is stopping"));
@@ -115,7 +115,7 @@ impl Jobs {
             state.check_alone(new.kind)?;
         }
         self.0.make_room(&mut state)?;
-        let record = new.record();
+        let record = new.record(owner);
         let id = record.id.clone();
         self.0.save(&record)?;
         let job = Arc::new(Job::new(record, new.on_cancel));
@@ -146,7 +146,7 @@ impl Jobs {
     /// 404 when there is none, and what the disk fails with.
     pub(crate) fn delete(&self, id: &str) -> Result<Option<JobRecord>, ApiError> {
         let mut state = self.0.lock();
-        let job = Arc::clone(state.jobs.get(id).ok_or_else(|| not_found(id))?);
+        let job = Arc::clone(state.jobs.get(id).ok_or_else(|| job_not_found(id))?);
         if job.state().is_final() {
             self.0.index.jobs().remove(id)?;
             state.jobs.remove(id);
@@ -192,7 +192,7 @@ impl Jobs {
 
     fn job(&self, id: &str) -> Result<Arc<Job>, ApiError> {
         let state = self.0.lock();
-        state.jobs.get(id).cloned().ok_or_else(|| not_found(id))
+        state.jobs.get(id).cloned().ok_or_else(|| job_not_found(id))
     }
 }
 
@@ -215,11 +215,12 @@ impl State {
 }
 
 impl NewJob {
-    fn record(&self) -> JobRecord {
+    fn record(&self, owner: Option<String>) -> JobRecord {
         JobRecord {
             id: Uuid::now_v7().to_string(),
             kind: self.kind,
             collection: self.collection.clone(),
+            owner,
             state: JobState::Queued,
             unit: self.unit.to_owned(),
             created_at_ms: now_ms(),
@@ -399,7 +400,8 @@ fn interrupt(index: &Index, job: &Job) {
     }
 }
 
-fn not_found(id: &str) -> ApiError {
+/// What is answered for a job that is not there, or that the caller may not know of.
+pub(crate) fn job_not_found(id: &str) -> ApiError {
     ApiError::new(ErrorCode::JobNotFound, format!("no job has the id {id:?}"))
 }
 

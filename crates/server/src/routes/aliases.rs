@@ -14,6 +14,7 @@ use super::problems::{
     AliasProblems, BodyProblems, CollectionProblems, ConflictProblems, EngineProblems,
     ParameterProblems, WriteProblems,
 };
+use crate::access::Principal;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
@@ -67,15 +68,21 @@ pub(crate) struct AliasList {
     aliases: Vec<AliasDescription>,
 }
 
-/// List all aliases.
+/// List the aliases, with a key those that it is for.
 #[utoipa::path(
     get, path = "/aliases", operation_id = "list_aliases", tag = "collections",
     responses((status = 200, body = AliasList), EngineProblems)
 )]
-pub(crate) async fn list(State(app): State<App>) -> Result<Json<AliasList>, ApiError> {
+pub(crate) async fn list(
+    State(app): State<App>,
+    principal: Principal,
+) -> Result<Json<AliasList>, ApiError> {
     let aliases = app.engine()?.index.aliases().into_iter();
     Ok(Json(AliasList {
-        aliases: aliases.map(Into::into).collect(),
+        aliases: aliases
+            .filter(|alias| principal.sees(&alias.name))
+            .map(Into::into)
+            .collect(),
     }))
 }
 
@@ -93,12 +100,16 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<AliasList>, ApiE
 )]
 pub(crate) async fn put(
     State(app): State<App>,
+    principal: Principal,
     ApiPath(alias): ApiPath<String>,
     ApiJson(collection): ApiJson<AliasRequest>,
 ) -> Result<Response, ApiError> {
+    principal.collection(&alias)?;
     check_collection_name(&alias)?;
+    let allowed = principal.collection(&collection);
+    let allowed = allowed.map_err(|error| error.at("/collection"))?;
     let engine = app.engine()?;
-    engine.reader(&collection)?;
+    engine.reader(&allowed)?;
     let index = Arc::clone(&engine.index);
     blocking_write(move || {
         let status = match index.put_alias(&alias, &collection)? {
@@ -118,8 +129,10 @@ pub(crate) async fn put(
 )]
 pub(crate) async fn get(
     State(app): State<App>,
+    principal: Principal,
     ApiPath(alias): ApiPath<String>,
 ) -> Result<Json<AliasDescription>, ApiError> {
+    principal.collection(&alias)?;
     check_collection_name(&alias)?;
     let index = Arc::clone(&app.engine()?.index);
     blocking(move || Ok(Json(index.alias(&alias)?.into()))).await
@@ -136,8 +149,10 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn delete(
     State(app): State<App>,
+    principal: Principal,
     ApiPath(alias): ApiPath<String>,
 ) -> Result<StatusCode, ApiError> {
+    principal.collection(&alias)?;
     check_collection_name(&alias)?;
     let index = Arc::clone(&app.engine()?.index);
     blocking_write(move || {

@@ -14,13 +14,12 @@ use super::filter::FilterShape;
 use super::jobs::{PreferHeader, StartedJob, started};
 use super::problems::{AnswerProblems, BodyProblems, CollectionProblems, EngineProblems};
 use super::search::in_range;
+use crate::access::{CollectionName, Principal};
 use crate::answer;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{
-    ApiJson, CollectionName, JsonBody, RespondAsync, from_object_only, present, whole_number,
-};
+use crate::extract::{ApiJson, JsonBody, RespondAsync, from_object_only, present, whole_number};
 use crate::jobs::{JobKind, JobRun, NewJob};
 use crate::service::blocking_steps;
 
@@ -161,6 +160,7 @@ impl From<FormShape> for ClusterForm {
 )]
 pub(crate) async fn post(
     State(app): State<App>,
+    principal: Principal,
     name: CollectionName,
     RespondAsync(is_wanted_later): RespondAsync,
     ApiJson((options, limit)): ApiJson<ClustersRequest>,
@@ -168,7 +168,7 @@ pub(crate) async fn post(
     let collection = app.engine()?.reader(&name)?;
     if is_wanted_later || is_too_long(&app, &collection, &options.alike()).await? {
         let job = job(collection.name().to_owned(), collection, options, limit);
-        return started(&app, job, is_wanted_later).await;
+        return started(&app, &principal, job, is_wanted_later).await;
     }
     let room = app.room();
     blocking_steps(move |cancel| {

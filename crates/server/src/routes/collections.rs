@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use siamese_index::{
-    CollectionEncoder, CollectionSettings, DEFAULT_ENCODER, Error, GraphSettings, Language,
-    PutOutcome, Reader, WordSettings, check_collection_name,
+    AliasError, CollectionEncoder, CollectionSettings, DEFAULT_ENCODER, Error, GraphSettings,
+    Language, PutOutcome, Reader, WordSettings, check_collection_name,
 };
 use utoipa::ToSchema;
 
@@ -21,10 +21,11 @@ use super::problems::{
     WriteProblems,
 };
 use super::timestamp::rfc3339;
+use crate::access::{CollectionName, Principal};
 use crate::app::{App, Engine};
 use crate::config::Limits;
-use crate::error::ApiError;
-use crate::extract::{ApiPath, JsonBody, OptionalJson, from_object_only, present, whole_number};
+use crate::error::{ApiError, ErrorCode};
+use crate::extract::{JsonBody, OptionalJson, from_object_only, present, whole_number};
 use crate::service::{blocking, blocking_write, default_chunking};
 
 /// Characters of an unknown language that are repeated in the error.
@@ -268,18 +269,22 @@ impl From<&Reader> for CollectionDescription {
     }
 }
 
-/// List all collections.
+/// List the collections, with a key those that it is for.
 #[utoipa::path(
     get, path = "/collections", operation_id = "list_collections", tag = "collections",
     responses((status = 200, body = CollectionList), EngineProblems)
 )]
-pub(crate) async fn list(State(app): State<App>) -> Result<Json<CollectionList>, ApiError> {
+pub(crate) async fn list(
+    State(app): State<App>,
+    principal: Principal,
+) -> Result<Json<CollectionList>, ApiError> {
     let index = Arc::clone(&app.engine()?.index);
     blocking(move || {
         let collections = index.collections();
         Ok(Json(CollectionList {
             collections: collections
                 .iter()
+                .filter(|collection| principal.sees(collection.name()))
                 .map(|collection| (&**collection.reader()).into())
                 .collect(),
         }))
@@ -300,7 +305,7 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Json<CollectionList>,
 )]
 pub(crate) async fn put(
     State(app): State<App>,
-    ApiPath(name): ApiPath<String>,
+    name: CollectionName,
     OptionalJson(request): OptionalJson<CollectionRequest>,
 ) -> Result<Response, ApiError> {
     check_name(&name)?;
@@ -356,7 +361,7 @@ pub(crate) async fn put(
 )]
 pub(crate) async fn get(
     State(app): State<App>,
-    ApiPath(name): ApiPath<String>,
+    name: CollectionName,
 ) -> Result<Json<CollectionDescription>, ApiError> {
     check_name(&name)?;
     let collection = app.engine()?.reader(&name)?;
@@ -374,18 +379,31 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn delete(
     State(app): State<App>,
-    ApiPath(name): ApiPath<String>,
+    principal: Principal,
+    name: CollectionName,
 ) -> Result<StatusCode, ApiError> {
     check_name(&name)?;
     let engine: &Engine = app.engine()?;
     engine.reader(&name)?;
     let (index, kept) = (Arc::clone(&engine.index), app.clone());
     blocking_write(move || {
-        index.delete_collection(&name)?;
+        let deleted = index.delete_collection(&name);
+        deleted.map_err(|error| without_hidden_alias(error, &principal))?;
         kept.engine()?.recent_queries.forget(&name, 0);
         Ok(StatusCode::NO_CONTENT)
     })
     .await
+}
+
+/// An alias that the key is not for is not named.
+fn without_hidden_alias(error: Error, principal: &Principal) -> ApiError {
+    match &error {
+        Error::Alias(AliasError::StandsFor { alias, name }) if !principal.sees(alias) => {
+            let detail = format!("an alias stands for the collection {name:?}");
+            ApiError::new(ErrorCode::Conflict, detail)
+        }
+        _ => error.into(),
+    }
 }
 
 pub(super) fn graph_settings(request: IndexRequest) -> Result<GraphSettings, ApiError> {

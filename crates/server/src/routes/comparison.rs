@@ -1,12 +1,13 @@
 //! `POST /collections/{collection}/generations/{generation}/compare`: what would change.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Deserializer, de};
-use siamese_index::Fusion;
+use siamese_index::{Fusion, Reader};
 use tokio::runtime::Handle;
 use utoipa::ToSchema;
 
@@ -18,12 +19,13 @@ use super::problems::{
     AnswerProblems, BodyProblems, ConflictProblems, EngineProblems, GenerationProblems,
 };
 use super::search::in_range;
+use crate::access::{CollectionName, Principal};
 use crate::answer;
 use crate::app::{App, Engine};
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{
-    ApiPath, JsonBody, ListLimit, OptionalJson, RespondAsync, from_object_only, present,
+    GenerationNumber, JsonBody, ListLimit, OptionalJson, RespondAsync, from_object_only, present,
     whole_number,
 };
 use crate::jobs::{JobKind, JobRun, NewJob};
@@ -256,19 +258,23 @@ impl Judgement {
 )]
 pub(crate) async fn post(
     State(app): State<App>,
-    ApiPath((name, number)): ApiPath<(String, u32)>,
+    principal: Principal,
+    name: CollectionName,
+    GenerationNumber(number): GenerationNumber,
     RespondAsync(is_wanted_later): RespondAsync,
     OptionalJson(mut task): OptionalJson<ComparisonRequest>,
 ) -> Result<Response, ApiError> {
     let engine = app.engine()?;
     let (named, collection) = (app.clone(), engine.reader(&name)?);
-    let of = move || ComparedGenerations::of(named.engine()?, collection.name(), number);
+    let compared = Arc::clone(&collection);
+    let of = move || ComparedGenerations::of(named.engine()?, compared.name(), number);
     let generations = blocking(of).await?;
     if task.queries.is_empty() {
-        task.queries = recent(engine, generations.name(), app.limits())?;
+        task.queries = recent(engine, &collection, app.limits())?;
     }
     if is_wanted_later || task.queries.len() > app.limits().max_compared_queries_at_once {
-        return started(&app, job(&app, generations, task), is_wanted_later).await;
+        let job = job(&app, generations, task);
+        return started(&app, &principal, job, is_wanted_later).await;
     }
     let (mode, top_k) = (task.mode, task.top_k);
     let comparison = Comparison::begin(engine, generations, task).await?;
@@ -282,8 +288,12 @@ pub(crate) async fn post(
 }
 
 /// The queries that the collection has kept.
-fn recent(engine: &Engine, name: &str, limits: &Limits) -> Result<Vec<ComparedQuery>, ApiError> {
-    let mut texts = engine.recent_queries.of(&*engine.reader(name)?);
+fn recent(
+    engine: &Engine,
+    collection: &Reader,
+    limits: &Limits,
+) -> Result<Vec<ComparedQuery>, ApiError> {
+    let mut texts = engine.recent_queries.of(collection);
     if texts.is_empty() {
         let detail = "the collection has kept no queries; give queries or judgements, or have it keep some by its setting keep_queries";
         return Err(ApiError::invalid("/queries", detail));

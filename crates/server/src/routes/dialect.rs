@@ -122,7 +122,7 @@ pub(crate) struct CohereProblem {
 
 fn error_type(code: ErrorCode) -> &'static str {
     match code {
-        ErrorCode::Overloaded => "Overloaded",
+        ErrorCode::Overloaded | ErrorCode::BudgetExceeded => "Overloaded",
         ErrorCode::NotReady => "Unhealthy",
         ErrorCode::RerankerNotFound => "Backend",
         code if code.status().is_client_error() => "Validation",

@@ -6,6 +6,7 @@ use axum::response::{Html, IntoResponse, Response};
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::openapi::Served;
 
 /// What the pages may load and do: what comes from this service, and no inline scripts or styles.
 const PAGE_POLICY: &str = "default-src 'none'; connect-src 'self'; img-src 'self' data:; \
@@ -18,22 +19,25 @@ pub(crate) const DOCS_POLICY: &str = "default-src 'none'; connect-src 'self'; im
 
 /// `GET /openapi.yaml`.
 pub(crate) async fn openapi_yaml(State(app): State<App>) -> Result<Response, ApiError> {
-    let yaml = app.description().yaml(dimensions(&app));
+    let yaml = app.description().yaml(&served(&app));
     let yaml = yaml.map_err(ApiError::internal)?;
     Ok(([(header::CONTENT_TYPE, "application/yaml")], yaml).into_response())
 }
 
 /// `GET /openapi.json`.
 pub(crate) async fn openapi_json(State(app): State<App>) -> Result<Response, ApiError> {
-    let json = app.description().json(dimensions(&app));
+    let json = app.description().json(&served(&app));
     let json = json.map_err(ApiError::internal)?;
     Ok(([(header::CONTENT_TYPE, "application/json")], json).into_response())
 }
 
-fn dimensions(app: &App) -> Option<usize> {
-    app.engine()
-        .ok()
-        .map(|engine| engine.models.encoder().info().dimensions)
+/// What the description says of this service.
+fn served(app: &App) -> Served {
+    let engine = app.engine().ok();
+    Served {
+        dimensions: engine.map(|engine| engine.models.encoder().info().dimensions),
+        asks_for_keys: app.access().is_closed(),
+    }
 }
 
 /// A page to search with.
@@ -58,6 +62,12 @@ pub(crate) async fn page_style() -> Response {
 pub(crate) async fn page_script() -> Response {
     let headers = [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")];
     (headers, include_str!("../../assets/page.js")).into_response()
+}
+
+/// `GET /key.js`.
+pub(crate) async fn key_script() -> Response {
+    let headers = [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")];
+    (headers, include_str!("../../assets/key.js")).into_response()
 }
 
 /// `GET /generations.js`.

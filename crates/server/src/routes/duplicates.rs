@@ -19,13 +19,12 @@ use super::jobs::{PreferHeader, StartedJob, started};
 use super::lines::{NDJSON, wants_lines};
 use super::problems::{AnswerProblems, BodyProblems, CollectionProblems, EngineProblems};
 use super::search::in_range;
+use crate::access::{CollectionName, Principal};
 use crate::answer::{self, Pieces, Room};
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{
-    ApiJson, CollectionName, JsonBody, RespondAsync, from_object_only, present, whole_number,
-};
+use crate::extract::{ApiJson, JsonBody, RespondAsync, from_object_only, present, whole_number};
 use crate::jobs::{JobKind, JobRun, NewJob};
 use crate::service::{blocking, blocking_steps};
 
@@ -231,6 +230,7 @@ impl From<AlikeModeShape> for AlikeMode {
 )]
 pub(crate) async fn post(
     State(app): State<App>,
+    principal: Principal,
     name: CollectionName,
     RespondAsync(is_wanted_later): RespondAsync,
     headers: HeaderMap,
@@ -239,7 +239,7 @@ pub(crate) async fn post(
     let collection = app.engine()?.reader(&name)?;
     if is_wanted_later || is_too_long(&app, &collection, &options).await? {
         let job = job(collection.name().to_owned(), collection, options);
-        return started(&app, job, is_wanted_later).await;
+        return started(&app, &principal, job, is_wanted_later).await;
     }
     let (mut room, as_lines) = (app.room(), wants_lines(&headers));
     blocking_steps(move |cancel| {

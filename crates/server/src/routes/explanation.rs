@@ -14,11 +14,12 @@ use super::duplicates::SpanShape;
 use super::item::{PlainText, TextItem, check_compared_text};
 use super::problems::{AnswerProblems, BodyProblems, DocumentProblems, EngineProblems};
 use super::search::in_range;
+use crate::access::CollectionName;
 use crate::answer;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, CollectionName, JsonBody, from_object_only, present, whole_number};
+use crate::extract::{ApiJson, JsonBody, from_object_only, present, whole_number};
 use crate::service::{
     DEFAULT_PAIRS, ExplainTask, ExplainedItem, ExplainedSide, Explanation, blocking_steps, explain,
 };

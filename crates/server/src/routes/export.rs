@@ -18,10 +18,11 @@ use super::documents::DocumentDescription;
 use super::lines::{LineSource, streamed, written};
 use super::on_duplicate::DuplicateSettingShape;
 use super::problems::{CollectionProblems, EngineProblems, ParameterProblems};
+use crate::access::CollectionName;
 use crate::answer::{Room, WrittenPieces};
 use crate::app::App;
 use crate::error::ApiError;
-use crate::extract::{ApiQuery, CollectionName};
+use crate::extract::ApiQuery;
 
 /// Version of the lines.
 const VERSION: u32 = 1;

@@ -28,13 +28,12 @@ use super::problems::{
     ParameterProblems, WriteProblems,
 };
 use super::timestamp::rfc3339;
+use crate::access::CollectionName;
 use crate::answer::{self, Room, WrittenPieces};
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::{ApiError, ErrorCode};
-use crate::extract::{
-    ApiJson, ApiQuery, CollectionName, JsonBody, ListLimit, from_object_only, present,
-};
+use crate::extract::{ApiJson, ApiQuery, JsonBody, ListLimit, from_object_only, present};
 use crate::service::{blocking_steps, blocking_write};
 
 /// Judgements that are read at once for lines.

@@ -21,10 +21,11 @@ use super::problems::{
     ParameterProblems, WriteProblems,
 };
 use super::timestamp::rfc3339;
+use crate::access::{CollectionName, Principal};
 use crate::app::{App, Engine};
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiPath, JsonBody, OptionalJson, from_object_only, present};
+use crate::extract::{GenerationNumber, JsonBody, OptionalJson, from_object_only, present};
 use crate::service::{blocking, blocking_write, default_chunking, fill_job, window};
 
 /// Settings of a generation. What is left out is as in the active one.
@@ -207,7 +208,7 @@ pub(crate) struct GenerationWarning {
 )]
 pub(crate) async fn list(
     State(app): State<App>,
-    ApiPath(name): ApiPath<String>,
+    name: CollectionName,
 ) -> Result<Json<GenerationList>, ApiError> {
     let index = Arc::clone(&app.engine()?.index);
     blocking(move || {
@@ -234,7 +235,8 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn post(
     State(app): State<App>,
-    ApiPath(name): ApiPath<String>,
+    principal: Principal,
+    name: CollectionName,
     OptionalJson(request): OptionalJson<GenerationRequest>,
 ) -> Result<Response, ApiError> {
     let engine = app.engine()?;
@@ -265,7 +267,7 @@ pub(crate) async fn post(
     });
     let Generation { number, state, .. } = begun.await?;
     if state.lacks_documents() {
-        return start_filling(&app, name, number, warnings).await;
+        return start_filling(&app, &principal, name, number, warnings).await;
     }
     let there = StartedGeneration {
         generation: number,
@@ -360,7 +362,9 @@ fn passage_size(chunking: Chunking) -> Option<PassageSize> {
 )]
 pub(crate) async fn resume(
     State(app): State<App>,
-    ApiPath((name, number)): ApiPath<(String, u32)>,
+    principal: Principal,
+    name: CollectionName,
+    GenerationNumber(number): GenerationNumber,
 ) -> Result<Response, ApiError> {
     let engine = app.engine()?;
     // An alias may stand for another collection before the job has ended.
@@ -371,17 +375,19 @@ pub(crate) async fn resume(
         Ok(index.resume_generation(&of, number)?)
     })
     .await?;
-    start_filling(&app, name, number, Vec::new()).await
+    start_filling(&app, &principal, name, number, Vec::new()).await
 }
 
 async fn start_filling(
     app: &App,
+    principal: &Principal,
     name: String,
     number: u32,
     warnings: Vec<GenerationWarning>,
 ) -> Result<Response, ApiError> {
     let (jobs, job) = (app.engine()?.jobs.clone(), fill_job(app, name, number));
-    let record = blocking_write(move || jobs.start(job)).await?;
+    let owner = principal.id().map(ToOwned::to_owned);
+    let record = blocking_write(move || jobs.start(job, owner)).await?;
     let location = HeaderValue::from_str(&format!("/jobs/{}", record.id));
     let location = location.map_err(ApiError::internal)?;
     let started = StartedGeneration {
@@ -410,7 +416,8 @@ async fn start_filling(
 )]
 pub(crate) async fn get(
     State(app): State<App>,
-    ApiPath((name, number)): ApiPath<(String, u32)>,
+    name: CollectionName,
+    GenerationNumber(number): GenerationNumber,
 ) -> Result<Json<GenerationDescription>, ApiError> {
     let index = Arc::clone(&app.engine()?.index);
     blocking(move || Ok(Json(index.generation(&name, number)?.into()))).await
@@ -432,7 +439,8 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn activate(
     State(app): State<App>,
-    ApiPath((name, number)): ApiPath<(String, u32)>,
+    name: CollectionName,
+    GenerationNumber(number): GenerationNumber,
 ) -> Result<Json<GenerationDescription>, ApiError> {
     let engine = app.engine()?;
     let index = Arc::clone(&engine.index);
@@ -462,7 +470,8 @@ pub(crate) async fn activate(
 )]
 pub(crate) async fn delete(
     State(app): State<App>,
-    ApiPath((name, number)): ApiPath<(String, u32)>,
+    name: CollectionName,
+    GenerationNumber(number): GenerationNumber,
 ) -> Result<StatusCode, ApiError> {
     let index = Arc::clone(&app.engine()?.index);
     blocking_write(move || {

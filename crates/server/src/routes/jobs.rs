@@ -1,43 +1,25 @@
-//! Jobs: start, list, look at, end, and read what they have found.
-
-#![expect(
-    unused_qualifications,
-    reason = "utoipa writes parameter types with a path"
-)]
-
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+//! Jobs: start, list, look at, end.
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_json::value::RawValue;
-use siamese_index::Index;
 use utoipa::{IntoParams, ToSchema};
 
-use super::lines::{NDJSON, wants_lines};
 use super::problems::{
-    BodyProblems, ConflictProblems, EngineProblems, JobProblems, ParameterProblems, WriteProblems,
+    BodyProblems, EngineProblems, JobProblems, ParameterProblems, WriteProblems,
 };
 use super::timestamp::rfc3339;
+use crate::access::Principal;
 use crate::answer;
 use crate::app::App;
 use crate::config::Limits;
-use crate::error::{ApiError, ErrorCode};
-use crate::extract::{ApiJson, ApiPath, ApiQuery, JsonBody, RESPOND_ASYNC, from_object_only};
-use crate::jobs::{JobFailure, JobKind, JobRecord, JobState, NewJob};
-use crate::service::{blocking, blocking_steps, blocking_write, file_stream};
-
-/// Lines of a page unless the client says otherwise.
-const DEFAULT_PAGE_LINES: usize = 100;
-/// Most lines of a page.
-const MAX_PAGE_LINES: usize = 10_000;
-/// Bytes of a page after which it ends, and the longest line.
-const MAX_PAGE_BYTES: usize = 1 << 20;
+use crate::error::ApiError;
+use crate::extract::{ApiJson, ApiPath, JsonBody, RESPOND_ASYNC, from_object_only};
+use crate::jobs::{JobFailure, JobKind, JobRecord, JobState, Jobs, NewJob, job_not_found};
+use crate::service::{blocking, blocking_steps, blocking_write};
 
 /// Work that goes on without a request.
 #[derive(Debug, Serialize, ToSchema)]
@@ -208,11 +190,13 @@ pub(crate) struct PreferHeader {
 /// 503 when as many jobs wait as may.
 pub(super) async fn started(
     app: &App,
+    principal: &Principal,
     new: NewJob,
     is_preferred: bool,
 ) -> Result<Response, ApiError> {
     let jobs = app.engine()?.jobs.clone();
-    let record = blocking_write(move || jobs.start(new)).await?;
+    let owner = principal.id().map(ToOwned::to_owned);
+    let record = blocking_write(move || jobs.start(new, owner)).await?;
     let mut headers = HeaderMap::new();
     let location = HeaderValue::from_str(&format!("/jobs/{}", record.id));
     headers.insert(header::LOCATION, location.map_err(ApiError::internal)?);
@@ -239,6 +223,7 @@ pub(super) async fn started(
 )]
 pub(crate) async fn start(
     State(app): State<App>,
+    principal: Principal,
     ApiJson(kind): ApiJson<JobRequest>,
 ) -> Result<Response, ApiError> {
     let index = std::sync::Arc::clone(&app.engine()?.index);
@@ -257,18 +242,24 @@ pub(crate) async fn start(
             }),
         },
     };
-    started(&app, new, false).await
+    started(&app, &principal, new, false).await
 }
 
-/// List all jobs, the newest first: those that wait or run, and up to `jobs.max_finished` that have ended.
+/// List the jobs, the newest first: those that wait or run, and up to `jobs.max_finished` that have ended.
+/// With a key, only those that it has started or administers.
 #[utoipa::path(
     get, path = "/jobs", operation_id = "list_jobs", tag = "operations",
     responses((status = 200, body = JobList), EngineProblems)
 )]
-pub(crate) async fn list(State(app): State<App>) -> Result<Response, ApiError> {
+pub(crate) async fn list(
+    State(app): State<App>,
+    principal: Principal,
+) -> Result<Response, ApiError> {
     let (jobs, room) = (app.engine()?.jobs.clone(), app.room());
     blocking_steps(move |cancel| {
-        let jobs = jobs.list().into_iter().map(Into::into).collect();
+        let jobs = jobs.list().into_iter();
+        let jobs = jobs.filter(|job| principal.sees_job(job));
+        let jobs = jobs.map(Into::into).collect();
         answer::json(room.until(cancel), &JobList { jobs })
     })
     .await
@@ -282,10 +273,11 @@ pub(crate) async fn list(State(app): State<App>) -> Result<Response, ApiError> {
 )]
 pub(crate) async fn get(
     State(app): State<App>,
+    principal: Principal,
     ApiPath(id): ApiPath<String>,
 ) -> Result<Json<JobDescription>, ApiError> {
     let jobs = app.engine()?.jobs.clone();
-    blocking(move || Ok(Json(jobs.get(&id)?.into()))).await
+    blocking(move || Ok(Json(visible(&jobs, &principal, &id)?.into()))).await
 }
 
 /// End a job that waits or runs, which is kept as `cancelled`; or remove one that has ended, with what it
@@ -301,150 +293,31 @@ pub(crate) async fn get(
 )]
 pub(crate) async fn delete(
     State(app): State<App>,
+    principal: Principal,
     ApiPath(id): ApiPath<String>,
 ) -> Result<Response, ApiError> {
     let jobs = app.engine()?.jobs.clone();
-    let ending = blocking_write(move || jobs.delete(&id)).await?;
+    let ending = blocking_write(move || {
+        visible(&jobs, &principal, &id)?;
+        jobs.delete(&id)
+    });
+    let ending = ending.await?;
     Ok(match ending {
         Some(record) => (StatusCode::ACCEPTED, Json(JobDescription::from(record))).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),
     })
 }
 
-/// Which part of a result.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct ResultQuery {
-    /// Most lines of the page, 1 to 10000. A page of long lines ends after 1 MiB.
-    #[param(inline, minimum = 1, maximum = 10_000, default = 100)]
-    limit: Option<usize>,
-    /// `next_cursor` of the page before.
-    #[param(inline)]
-    cursor: Option<String>,
-}
-
-/// A part of what a job has found.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ResultPage {
-    /// What it has found, best first; what an item holds depends on the kind of the job.
-    #[schema(value_type = Vec<Object>)]
-    items: Vec<Box<RawValue>>,
-    /// What gives the next page, if there is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_cursor: Option<String>,
-}
-
-/// Read what a job has found: a page of it, or with `Accept: application/x-ndjson` all of it, a line for
-/// each item.
-#[utoipa::path(
-    get, path = "/jobs/{id}/result", operation_id = "get_job_result", tag = "operations",
-    params(("id" = String, Path, min_length = 1), ResultQuery),
-    responses(
-        (status = 200, content((ResultPage = "application/json"), (String = "application/x-ndjson"))),
-        JobProblems, ConflictProblems, ParameterProblems, EngineProblems
-    )
-)]
-pub(crate) async fn result(
-    State(app): State<App>,
-    ApiPath(id): ApiPath<String>,
-    ApiQuery(query): ApiQuery<ResultQuery>,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    let limit = query.limit.unwrap_or(DEFAULT_PAGE_LINES);
-    if !(1..=MAX_PAGE_LINES).contains(&limit) {
-        let detail = format!("limit is {limit}, and must be 1 to {MAX_PAGE_LINES}");
-        return Err(ApiError::new(ErrorCode::InvalidRequest, detail));
-    }
-    let engine = app.engine()?;
-    let (jobs, index) = (engine.jobs.clone(), std::sync::Arc::clone(&engine.index));
-    if wants_lines(&headers) {
-        let (file, bytes) = blocking(move || found(&index, &jobs.get(&id)?)).await?;
-        let headers = [
-            (header::CONTENT_TYPE, NDJSON.to_owned()),
-            (header::CONTENT_LENGTH, bytes.to_string()),
-        ];
-        return Ok((headers, Body::from_stream(file_stream(file))).into_response());
-    }
-    let room = app.room();
-    blocking_steps(move |cancel| {
-        cancel.step()?;
-        let (file, bytes) = found(&index, &jobs.get(&id)?)?;
-        let page = page(file, bytes, limit, query.cursor.as_deref())?;
-        answer::json(room.until(cancel), &page)
-    })
-    .await
-}
-
-/// The file of what a job has found, and its size.
+/// A job that the caller may know of.
 ///
 /// # Errors
-/// 409 for a job without a result.
-pub(super) fn found(index: &Index, record: &JobRecord) -> Result<(File, u64), ApiError> {
-    let conflict = |detail: String| Err(ApiError::new(ErrorCode::Conflict, detail));
-    match record.state {
-        JobState::Done => {}
-        JobState::Queued | JobState::Running => {
-            return conflict(
-                "the job has not ended yet; GET /jobs/{id} says how far it is".to_owned(),
-            );
-        }
-        JobState::Failed | JobState::Cancelled | JobState::Interrupted => {
-            return conflict("the job has ended without a result".to_owned());
-        }
+/// 404 when there is none, and the same for one that is others'.
+pub(super) fn visible(jobs: &Jobs, principal: &Principal, id: &str) -> Result<JobRecord, ApiError> {
+    let job = jobs.get(id)?;
+    match principal.sees_job(&job) {
+        true => Ok(job),
+        false => Err(job_not_found(id)),
     }
-    match index.jobs().result(&record.id)? {
-        Some(found) => Ok(found),
-        None => conflict("a job of this kind says all it has to say in GET /jobs/{id}".to_owned()),
-    }
-}
-
-/// The lines from a place on, which `cursor` names.
-fn page(
-    file: File,
-    bytes: u64,
-    limit: usize,
-    cursor: Option<&str>,
-) -> Result<ResultPage, ApiError> {
-    let mut at = start_of_page(&file, bytes, cursor)?;
-    let mut reader = BufReader::new(file);
-    reader
-        .seek(SeekFrom::Start(at))
-        .map_err(ApiError::internal)?;
-    let (first, mut items) = (at, Vec::new());
-    while items.len() < limit && at < bytes && at - first < MAX_PAGE_BYTES as u64 {
-        let mut line = String::new();
-        let read = reader.read_line(&mut line).map_err(ApiError::internal)?;
-        if read == 0 {
-            break;
-        }
-        at += read as u64;
-        items.push(RawValue::from_string(line.trim_end().to_owned()).map_err(ApiError::internal)?);
-    }
-    let next_cursor = (at < bytes).then(|| at.to_string());
-    Ok(ResultPage { items, next_cursor })
-}
-
-/// A cursor is the place of a line's first byte, so it is checked that a line begins there.
-fn start_of_page(mut file: &File, bytes: u64, cursor: Option<&str>) -> Result<u64, ApiError> {
-    let Some(cursor) = cursor else {
-        return Ok(0);
-    };
-    let begins_a_line = |at: u64, file: &mut &File| {
-        let mut before = [0];
-        at == 0
-            || (file.seek(SeekFrom::Start(at - 1)).is_ok()
-                && file.read_exact(&mut before).is_ok()
-                && before == *b"\n")
-    };
-    cursor
-        .parse()
-        .ok()
-        .filter(|at| *at <= bytes && begins_a_line(*at, &mut file))
-        .ok_or_else(|| {
-            let detail = "cursor is not a next_cursor of this result";
-            ApiError::new(ErrorCode::InvalidRequest, detail)
-        })
 }
 
 #[cfg(test)]
@@ -458,6 +331,7 @@ mod tests {
             id: "j".to_owned(),
             kind: JobKind::Generation,
             collection: None,
+            owner: None,
             state: JobState::Running,
             unit: "documents".to_owned(),
             created_at_ms: 0,

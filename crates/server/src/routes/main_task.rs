@@ -11,6 +11,7 @@ use super::problems::{AnswerProblems, BodyProblems, EngineProblems, RerankerProb
 use super::rerank::{self, RerankRequest};
 use super::similarity::{self, Comparison, Inputs};
 use super::truncation::TruncationDirection;
+use crate::access::Principal;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
@@ -147,12 +148,14 @@ impl JsonBody for MainTaskRequest {
 )]
 pub(crate) async fn post(
     State(app): State<App>,
+    principal: Principal,
     ApiJson(task): ApiJson<MainTaskRequest>,
 ) -> Result<Response, ApiError> {
     match task {
         MainTask::Embed(task) => embed::answer(&app, task).await,
         MainTask::Compare(comparison) => {
-            similarity::compare(&app, DEFAULT_COLLECTION, comparison, false).await
+            let collection = principal.collection(DEFAULT_COLLECTION)?;
+            similarity::compare(&app, &collection, comparison, false).await
         }
         MainTask::Rerank(request) => rerank::answer(&app, request).await,
     }

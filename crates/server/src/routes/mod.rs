@@ -27,6 +27,7 @@ pub(crate) mod health;
 pub(crate) mod hits;
 pub(crate) mod info;
 mod item;
+pub(crate) mod job_result;
 pub(crate) mod jobs;
 mod lines;
 pub(crate) mod main_task;

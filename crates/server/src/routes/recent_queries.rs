@@ -7,10 +7,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::problems::{AnswerProblems, CollectionProblems, EngineProblems, ParameterProblems};
+use crate::access::CollectionName;
 use crate::answer;
 use crate::app::App;
 use crate::error::ApiError;
-use crate::extract::ApiPath;
 use crate::service::blocking_steps;
 
 /// What was searched for last.
@@ -32,7 +32,7 @@ pub(crate) struct RecentQueryList {
 )]
 pub(crate) async fn list(
     State(app): State<App>,
-    ApiPath(name): ApiPath<String>,
+    name: CollectionName,
 ) -> Result<Response, ApiError> {
     let engine = app.engine()?;
     let queries = engine.recent_queries.of(&*engine.reader(&name)?);
@@ -52,7 +52,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn delete(
     State(app): State<App>,
-    ApiPath(name): ApiPath<String>,
+    name: CollectionName,
 ) -> Result<StatusCode, ApiError> {
     let engine = app.engine()?;
     engine

@@ -17,13 +17,12 @@ use super::item::Item;
 use super::mode::ModeShape;
 use super::problems::{BodyProblems, CursorProblems, EngineProblems, SearchProblems};
 use super::rerank::RerankWish;
+use crate::access::CollectionName;
 use crate::answer;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{
-    ApiJson, CollectionName, JsonBody, ListLimit, from_object_only, present, whole_number,
-};
+use crate::extract::{ApiJson, JsonBody, ListLimit, from_object_only, present, whole_number};
 use crate::service::{
     self, Attempt, Choice, ExplainFirst, Grouping, Mode, Page, QueryInput, Search, SearchIn,
 };
@@ -247,13 +246,13 @@ pub(crate) async fn post(
 /// 404 for a collection or a document that is not there, and as [`service::search`].
 pub(super) async fn answer(
     app: &App,
-    collection: &str,
+    collection: &CollectionName,
     search: Search,
     layout: Layout,
 ) -> Result<Response, ApiError> {
     let started_at = Instant::now();
     let engine = app.engine()?;
-    let called = collection.into();
+    let called = (**collection).into();
     let collection = engine.reader_of(collection, search.generation)?;
     let (answering, of) = (app.clone(), Arc::clone(&collection));
     let render = move |pages: Vec<Page>, attempt: Attempt| {

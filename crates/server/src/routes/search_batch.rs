@@ -12,11 +12,12 @@ use super::hits::{HitReader, Layout, SearchResponse};
 use super::problems::{BodyProblems, CursorProblems, EngineProblems, SearchProblems};
 use super::rerank::check_together;
 use super::search::SearchRequest;
+use crate::access::CollectionName;
 use crate::answer;
 use crate::app::{App, Engine};
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, CollectionName, JsonBody, ListLimit, from_object_only};
+use crate::extract::{ApiJson, JsonBody, ListLimit, from_object_only};
 use crate::service::{self, Attempt, Page, Search, SearchIn};
 
 /// Where the searches stand in the request.
@@ -132,9 +133,13 @@ impl SearchBatchRequest {
 }
 
 /// The searches, each with the generation that it is about.
-fn placed(engine: &Engine, name: &str, searches: Vec<Search>) -> Result<Vec<SearchIn>, ApiError> {
+fn placed(
+    engine: &Engine,
+    name: &CollectionName,
+    searches: Vec<Search>,
+) -> Result<Vec<SearchIn>, ApiError> {
     engine.reader(name)?;
-    let called: Arc<str> = name.into();
+    let called: Arc<str> = (**name).into();
     let searches = searches.into_iter().enumerate();
     let placed = searches.map(|(nth, search)| {
         let collection = engine.reader_of(name, search.generation);

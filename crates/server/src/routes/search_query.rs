@@ -14,9 +14,10 @@ use utoipa::IntoParams;
 use super::hits::SearchResponse;
 use super::problems::{CursorProblems, EngineProblems, ParameterProblems, SearchProblems};
 use super::search::{self, SearchRequest};
+use crate::access::CollectionName;
 use crate::app::App;
 use crate::error::ApiError;
-use crate::extract::{CollectionName, parse_body, query_pairs};
+use crate::extract::{parse_body, query_pairs};
 
 /// A search, as parameters. All fields of the body of `POST /search` are parameters of the
 /// same names; lists and objects are JSON.

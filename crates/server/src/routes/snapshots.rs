@@ -17,6 +17,7 @@ use super::problems::{
     WriteProblems,
 };
 use super::timestamp::rfc3339;
+use crate::access::Principal;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
@@ -170,6 +171,7 @@ impl JsonBody for SnapshotRequest {
 )]
 pub(crate) async fn create(
     State(app): State<App>,
+    principal: Principal,
     headers: HeaderMap,
     RespondAsync(is_wanted_later): RespondAsync,
     OptionalJson(SnapshotRequest {}): OptionalJson<SnapshotRequest>,
@@ -177,7 +179,7 @@ pub(crate) async fn create(
     require_json(&headers)?;
     let index = Arc::clone(&app.engine()?.index);
     if is_wanted_later {
-        return started(&app, job(index), true).await;
+        return started(&app, &principal, job(index), true).await;
     }
     let ending = app.ending().clone();
     blocking(move || {

@@ -14,6 +14,7 @@ use super::problems::{
     BodyProblems, ConflictProblems, EngineProblems, TrainingProblems, WriteProblems,
 };
 use super::training_pairs::PairsRequest;
+use crate::access::Principal;
 use crate::app::App;
 use crate::config::{Device, Limits};
 use crate::error::{ApiError, ErrorCode};
@@ -218,6 +219,7 @@ impl FromRequestParts<App> for TrainedId {
 )]
 pub(crate) async fn post(
     State(app): State<App>,
+    principal: Principal,
     TrainedId(id): TrainedId,
     ApiJson(wanted): ApiJson<TrainRequest>,
 ) -> Result<Response, ApiError> {
@@ -226,7 +228,8 @@ pub(crate) async fn post(
         return Err(disabled());
     }
     let max_time = max_time(&app, wanted.max_minutes)?;
-    let collection = engine.reader(&wanted.collection);
+    let named = principal.collection(&wanted.collection);
+    let collection = named.and_then(|name| engine.reader(&name));
     let collection = collection.map_err(|error| error.at("/collection"))?;
     let (place, name) = (app.clone(), wanted.name.clone());
     let base = blocking(move || {
@@ -256,7 +259,7 @@ pub(crate) async fn post(
         },
         max_time,
     };
-    started(&app, train_job(&app, task), false).await
+    started(&app, &principal, train_job(&app, task), false).await
 }
 
 fn max_time(app: &App, minutes: Option<u64>) -> Result<Duration, ApiError> {

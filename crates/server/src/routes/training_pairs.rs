@@ -12,11 +12,12 @@ use utoipa::ToSchema;
 use super::lines::{LineSource, streamed, written};
 use super::problems::{BodyProblems, CollectionProblems, EngineProblems};
 use super::search::in_range;
+use crate::access::CollectionName;
 use crate::answer::{Room, WrittenPieces};
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, CollectionName, JsonBody, from_object_only, present, whole_number};
+use crate::extract::{ApiJson, JsonBody, from_object_only, present, whole_number};
 use crate::service::{PairLine, PairPlan, PairSources, blocking_steps, plan};
 
 /// Pairs of one value unless the request says otherwise.

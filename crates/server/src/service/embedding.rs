@@ -6,6 +6,7 @@ use std::time::Duration;
 use siamese_encoder::{Encoder, InputKind, TokenizedText};
 
 use super::{blocking_steps, in_steps};
+use crate::access::{charge_tokens, check_tokens, refund_tokens};
 use crate::app::Engine;
 use crate::error::ApiError;
 use crate::metrics;
@@ -118,7 +119,8 @@ impl Engine {
     /// Encodes texts, in order.
     ///
     /// # Errors
-    /// 503 when the lane is full or the server is stopping, 500 when the encoder fails.
+    /// 503 when the lane is full or the server is stopping, 429 when the tokens of the caller's key are used up, 500
+    /// when the encoder fails.
     pub(super) async fn embed(
         &self,
         encoder: &Arc<Encoder>,
@@ -130,6 +132,7 @@ impl Engine {
         if texts.is_empty() {
             return Ok(Vec::new());
         }
+        check_tokens()?;
         let tokenizer = Arc::clone(encoder);
         let tokenize = move |texts: &[String]| {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -194,8 +197,14 @@ impl Engine {
         metrics::truncated(texts.iter().filter(|text| text.is_truncated()).count());
         let unknown = texts.iter().map(Vocabulary::of);
         metrics::mostly_unknown(unknown.filter(|known| known.is_mostly_unknown()).count());
+        // What is given up later has been paid for: it has kept its place in the queue from others.
+        let tokens = texts.iter().map(TokenizedText::tokens_kept).sum();
+        charge_tokens(tokens)?;
         let encoded = self.queue.encode(model, texts, lane, admission).await;
-        encoded.map_err(|error| self.queue_error(error))
+        encoded.map_err(|error| {
+            refund_tokens(tokens);
+            self.queue_error(error)
+        })
     }
 
     fn queue_error(&self, error: QueueError) -> ApiError {

@@ -99,7 +99,7 @@ pub(crate) fn resume_all(app: &App) {
                     generation.number,
                     fill_job(app, name.to_owned(), generation.number),
                 );
-                match engine.jobs.start(job) {
+                match engine.jobs.start(job, None) {
                     Ok(_) => {
                         tracing::info!(collection = name, number, "filling a generation goes on")
                     }
@@ -270,6 +270,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::access::{Access, CollectionName};
     use crate::config::{Overrides, Settings};
     use crate::connections::ConnectionLimits;
     use crate::models::ModelFolders;
@@ -303,10 +304,11 @@ mod tests {
         let folders = ModelFolders::new(model, |name| Err(name.to_owned()));
         let (engine, threads) = load(&settings, &folders).unwrap();
         let limits = ConnectionLimits::new(&settings.server, None);
-        let app = App::new(settings, limits);
+        let access = Access::open(&settings).unwrap();
+        let app = App::new(settings, limits, access);
         app.set_engine(engine);
         let engine = app.engine().unwrap();
-        let writer = engine.writer(NAME).unwrap();
+        let writer = engine.writer(&CollectionName::of_job(NAME)).unwrap();
         let before = drafts(&["a", "b", "c"], "A cat sleeps.");
         ingest(engine, &writer, before, None, Admission::Wait)
             .await
@@ -322,7 +324,7 @@ mod tests {
         let begun = engine.index.begin_generation(NAME, &settings, &encoder);
         let filled = begun.unwrap();
         let job = fill_job(&app, NAME.to_owned(), filled.number);
-        engine.jobs.start(job).unwrap();
+        engine.jobs.start(job, None).unwrap();
         let state = || engine.index.generation(NAME, 2).unwrap().state;
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(state(), GenerationState::Filling);

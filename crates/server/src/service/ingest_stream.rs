@@ -15,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Cancel;
 use super::ingest::{self, DocumentOutcome, Drafts, Prepared, WriteStatus};
 use super::lines::{End, Line, LineReader, ROOM_PATIENCE};
+use crate::access::metered;
 use crate::app::App;
 use crate::body_budget::BodyShare;
 use crate::error::{ApiError, ErrorCode};
@@ -321,9 +322,9 @@ struct PreparedWindow {
 async fn spawn_prepare((app, collection): (App, Arc<Writer>), window: Window) -> PreparedWindow {
     let drafts: Drafts = window.drafts.into();
     let shared = Arc::clone(&drafts);
-    let task = AbortOnDropHandle::new(tokio::spawn(async move {
-        ingest::prepare(app.engine()?, &collection, shared, Admission::Wait).await
-    }));
+    let preparing =
+        async move { ingest::prepare(app.engine()?, &collection, shared, Admission::Wait).await };
+    let task = AbortOnDropHandle::new(tokio::spawn(metered(preparing)));
     let prepared = task
         .await
         .unwrap_or_else(|error| Err(ApiError::internal(error)));

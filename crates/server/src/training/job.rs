@@ -12,6 +12,7 @@ use super::folder::move_to_place;
 use super::order::{Learning, TrainingMessage, TrainingOrder};
 use super::process::{Bounds, Trained};
 use super::progress::TrainingProgress;
+use crate::access::CollectionName;
 use crate::app::App;
 use crate::error::{ApiError, ErrorCode};
 use crate::jobs::{JobKind, JobRun, NewJob};
@@ -59,7 +60,7 @@ fn train(app: &App, task: &TrainTask, run: &JobRun<'_>) -> Result<Value, ApiErro
     training.models.check_room(model_bytes, reserve_bytes)?;
     run.tell(json!({"phase": "choosing_pairs"}));
     let examples = scratch.path().join("pairs.jsonl");
-    let collection = engine.reader(&task.collection)?;
+    let collection = engine.reader(&CollectionName::of_job(&task.collection))?;
     let pairs = write_pairs(&collection, &task.sources, run, &examples)?;
     let order = TrainingOrder {
         model: std::path::absolute(&task.base.1).map_err(ApiError::internal)?,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::pace::{MAX_DOCUMENTS_PER_MINUTE, Pace};
 use super::{percentile, ratio};
-use crate::client::{Connection, Service};
+use crate::client::{Address, Service};
 
 /// Documents of one bulk request.
 const BULK_DOCUMENTS: usize = 32;
@@ -42,9 +42,8 @@ pub(crate) struct HttpBench {
     /// Words of a document; with the default model about as many tokens
     #[arg(long, value_name = "N", default_value = "250", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     words: u16,
-    /// Address of the service
-    #[arg(long, env = "SIAMESE_URL", default_value = "http://127.0.0.1:8080")]
-    url: String,
+    #[command(flatten)]
+    address: Address,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -52,10 +51,7 @@ pub(crate) struct HttpBench {
 
 impl HttpBench {
     pub(crate) fn run(self) -> Result<ExitCode> {
-        let service = Service::new(&Connection {
-            url: self.url.clone(),
-            collection: "bench-http".to_owned(),
-        });
+        let service = Service::new(&self.address.collection("bench-http"));
         service.put_collection(&json!({ "chunking": { "mode": "off" } }))?;
         let measured = self.measure(&service);
         service.delete_collection()?;

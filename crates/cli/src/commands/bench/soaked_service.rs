@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::client::{Connection, Service};
+use crate::client::{Address, Service};
 
 /// Loading the model takes a moment, more on a busy machine.
 const READY_TIMEOUT: Duration = Duration::from_secs(120);
@@ -46,10 +46,7 @@ impl SoakedService {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()?;
-        let service = Service::new(&Connection {
-            url: format!("http://{address}"),
-            collection: "default".to_owned(),
-        });
+        let service = Service::at(&Address::of(format!("http://{address}")));
         let mut running = Self {
             child,
             service,

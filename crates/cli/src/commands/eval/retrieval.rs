@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
 use super::progress;
-use crate::client::{Connection, Service, address, collection_name};
+use crate::client::{Address, Service, collection_name};
 use crate::commands::mode::Mode;
 use crate::eval::{DataSet, Query};
 use crate::sender::Sender;
@@ -54,14 +54,8 @@ pub(crate) struct Retrieval {
     /// Print the figures as JSON
     #[arg(long)]
     json: bool,
-    /// Address of the service
-    #[arg(
-        long,
-        env = "SIAMESE_URL",
-        default_value = "http://127.0.0.1:8080",
-        value_parser = address
-    )]
-    url: String,
+    #[command(flatten)]
+    address: Address,
 }
 
 /// Settings of the collection, when it is made for this.
@@ -137,10 +131,8 @@ impl Retrieval {
 
     fn service(&self, data: &DataSet) -> Service {
         let collection = self.collection.clone();
-        Service::new(&Connection {
-            url: self.url.clone(),
-            collection: collection.unwrap_or_else(|| collection_of(&data.name())),
-        })
+        let collection = collection.unwrap_or_else(|| collection_of(&data.name()));
+        Service::new(&self.address.collection(collection))
     }
 
     fn modes(&self, capabilities: Capabilities) -> Result<Vec<Mode>> {

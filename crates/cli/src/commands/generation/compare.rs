@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::judged::Judged;
 use super::report;
-use crate::client::{Address, Connection, Service, collection_name};
+use crate::client::{Address, Service, collection_name};
 use crate::commands::mode::Mode;
 
 /// Compare a generation with the active one: what it finds, how good that is, and what it costs
@@ -44,10 +44,7 @@ pub(crate) struct Compare {
 impl Compare {
     pub(super) fn run(self) -> Result<()> {
         let queries = self.judged.read()?.unwrap_or_default();
-        let service = Service::new(&Connection {
-            url: self.address.url,
-            collection: self.collection,
-        });
+        let service = Service::new(&self.address.collection(self.collection));
         let options = json!({
             "mode": self.mode.to_string(),
             "top_k": self.top_k,

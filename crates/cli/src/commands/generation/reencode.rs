@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::judged::Judged;
 use super::{activate, compare, create, report};
-use crate::client::{Address, Connection, Service, collection_name};
+use crate::client::{Address, Service, collection_name};
 
 /// How the command ends when the new generation is not better, and so not active.
 const NOT_BETTER: u8 = 3;
@@ -80,10 +80,7 @@ impl Reencode {
     pub(crate) fn run(self) -> Result<ExitCode> {
         // What is wrong with the file is said before hours of encoding.
         let queries = self.judged.read()?;
-        let service = Service::new(&Connection {
-            url: self.address.url,
-            collection: self.collection,
-        });
+        let service = Service::new(&self.address.collection(self.collection));
         let filled = create(&service, &json!({"encoder": self.encoder}))?;
         if filled.is_active {
             filled.tell()?;

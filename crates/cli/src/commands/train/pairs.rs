@@ -110,10 +110,7 @@ impl OfCollection {
             );
             return Ok(None);
         };
-        let service = Service::new(&Connection {
-            url: self.address.url.clone(),
-            collection: collection.clone(),
-        });
+        let service = Service::new(&self.address.collection(collection));
         let lines = service.training_pairs(&self.sources.request(seed))?;
         let mut file = tempfile::Builder::new().suffix(".jsonl").tempfile()?;
         copy(lines, file.as_file_mut())?;

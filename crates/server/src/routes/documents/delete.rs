@@ -12,15 +12,17 @@ use utoipa::ToSchema;
 use super::IdQuery;
 use super::duplicates::Duplicates;
 use super::input::check_id;
+use crate::access::{CollectionName, Principal};
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{
-    ApiJson, ApiQuery, CollectionName, DocumentId, JsonBody, ListLimit, from_object_only, present,
+    ApiJson, ApiQuery, DocumentId, JsonBody, ListLimit, from_object_only, present,
 };
 use crate::jobs::Jobs;
 use crate::metrics;
 use crate::routes::filter::FilterShape;
+use crate::routes::jobs::visible;
 use crate::routes::problems::{
     BodyProblems, CollectionProblems, DocumentProblems, EngineProblems, ParameterProblems,
     WriteProblems,
@@ -61,7 +63,11 @@ pub(crate) async fn one_by_query(
     delete_one(&app, &collection, id).await
 }
 
-async fn delete_one(app: &App, collection: &str, id: String) -> Result<StatusCode, ApiError> {
+async fn delete_one(
+    app: &App,
+    collection: &CollectionName,
+    id: String,
+) -> Result<StatusCode, ApiError> {
     let writer = app.engine()?.writer(collection)?;
     blocking_write(move || {
         let deleted = writer.delete(std::slice::from_ref(&id))?;
@@ -135,6 +141,7 @@ pub(crate) struct DeleteResponse {
 )]
 pub(crate) async fn many(
     State(app): State<App>,
+    principal: Principal,
     collection: CollectionName,
     ApiJson((selection, dry_run)): ApiJson<DeleteRequest>,
 ) -> Result<Json<DeleteResponse>, ApiError> {
@@ -143,7 +150,7 @@ pub(crate) async fn many(
     let (index, jobs) = (Arc::clone(&engine.index), engine.jobs.clone());
     blocking_write(move || {
         let collection = writer.reader();
-        let selection = selection.read(collection.name(), &index, &jobs)?;
+        let selection = selection.read(collection.name(), &principal, &index, &jobs)?;
         if dry_run {
             let deleted = selection.count(collection)?;
             return Ok(Json(DeleteResponse { deleted }));
@@ -172,10 +179,17 @@ pub(crate) enum Selected {
 }
 
 impl Selected {
-    fn read(self, collection: &str, index: &Index, jobs: &Jobs) -> Result<Selection, ApiError> {
+    fn read(
+        self,
+        collection: &str,
+        principal: &Principal,
+        index: &Index,
+        jobs: &Jobs,
+    ) -> Result<Selection, ApiError> {
         match self {
             Self::Now(selection) => Ok(selection),
-            Self::ClustersOf(job) => Duplicates::of_job(&job, collection, index, jobs)
+            Self::ClustersOf(job) => visible(jobs, principal, &job)
+                .and_then(|job| Duplicates::of_job(&job, collection, index))
                 .map(Selection::Duplicates)
                 .map_err(|error| error.or_at("/clusters/job")),
         }

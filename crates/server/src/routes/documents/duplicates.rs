@@ -7,8 +7,8 @@ use serde::Deserialize;
 use siamese_index::{Index, Reader, Writer};
 
 use crate::error::{ApiError, ErrorCode};
-use crate::jobs::{JobKind, Jobs};
-use crate::routes::jobs::found;
+use crate::jobs::{JobKind, JobRecord};
+use crate::routes::job_result::found;
 
 /// Documents deleted in one batch: bounds how long other writers wait.
 const DOCUMENTS_PER_BATCH: usize = 1000;
@@ -37,20 +37,18 @@ impl Duplicates {
     /// Those that a job has found in a collection.
     ///
     /// # Errors
-    /// 404 for a job that is not there, 409 for one without a result, and 422 for one of another kind or
+    /// 409 for a job without a result, and 422 for one of another kind or
     /// about another collection.
     pub(super) fn of_job(
-        job: &str,
+        record: &JobRecord,
         collection: &str,
         index: &Index,
-        jobs: &Jobs,
     ) -> Result<Self, ApiError> {
-        let record = jobs.get(job)?;
         if record.kind != JobKind::Clusters || record.collection.as_deref() != Some(collection) {
             let detail = format!("the job is not one of POST /clusters in {collection:?}");
             return Err(ApiError::new(ErrorCode::InvalidRequest, detail));
         }
-        let (file, _) = found(index, &record)?;
+        let (file, _) = found(index, record)?;
         Ok(Self {
             groups: BufReader::new(file),
             since_ms: record.started_at_ms.unwrap_or(record.created_at_ms),

@@ -8,10 +8,11 @@ use utoipa::ToSchema;
 
 use super::input::check_metadata;
 use super::{DocumentDescription, IdQuery};
+use crate::access::CollectionName;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, ApiQuery, CollectionName, DocumentId, JsonBody, from_object_only};
+use crate::extract::{ApiJson, ApiQuery, DocumentId, JsonBody, from_object_only};
 use crate::routes::problems::{BodyProblems, DocumentProblems, EngineProblems, WriteProblems};
 use crate::service::blocking_write;
 
@@ -75,7 +76,7 @@ pub(crate) async fn patch_by_query(
 
 async fn merge(
     app: &App,
-    collection: &str,
+    collection: &CollectionName,
     id: String,
     metadata: Map<String, Value>,
 ) -> Result<Json<DocumentDescription>, ApiError> {

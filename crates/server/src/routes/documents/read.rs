@@ -15,10 +15,11 @@ use siamese_index::{Reader, StoredDocument, StoredPassage};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{DocumentDescription, PassageDescription};
+use crate::access::CollectionName;
 use crate::answer;
 use crate::app::App;
 use crate::error::{ApiError, ErrorCode};
-use crate::extract::{ApiQuery, CollectionName, DocumentId};
+use crate::extract::{ApiQuery, DocumentId};
 use crate::routes::page_limit::page_limit;
 use crate::routes::problems::{
     AnswerProblems, DocumentProblems, EngineProblems, ParameterProblems,
@@ -65,7 +66,7 @@ pub(crate) async fn get(
 /// A document, with the embeddings of its passages or without them.
 async fn read_one(
     app: &App,
-    collection: &str,
+    collection: &CollectionName,
     id: String,
     with_vectors: bool,
 ) -> Result<Response, ApiError> {

@@ -16,6 +16,7 @@ use super::super::lines::NDJSON;
 use super::input::DocumentInput;
 use super::unread::{Omitted, buffered};
 use super::write::DocumentResult;
+use crate::access::CollectionName;
 use crate::app::App;
 use crate::connections::Connection;
 use crate::error::{ApiError, Problem};
@@ -71,7 +72,7 @@ pub(crate) fn is_ndjson(media_type: &str) -> bool {
 /// 404 and 503 before the first line is read; later failures are lines of the answer.
 pub(super) async fn write(
     app: App,
-    collection: &str,
+    collection: &CollectionName,
     on_duplicate: DuplicateRule,
     request: Request,
 ) -> Result<Response, ApiError> {

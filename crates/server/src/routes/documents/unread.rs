@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
+use crate::access::metered;
 use crate::connections::{Connection, InTurns};
 use crate::service::{StreamEvent, WriteStatus};
 
@@ -141,7 +142,7 @@ pub(super) fn buffered(
 ) -> impl Stream<Item = Bytes> + Send + 'static {
     let unread = Arc::new(Unread::default());
     let filling = fill(Arc::clone(&unread), events, line, omitted_line);
-    let filling = filling.instrument(tracing::Span::current());
+    let filling = metered(filling).instrument(tracing::Span::current());
     let filling = match connection {
         Some(connection) => tokio::spawn(InTurns::new(filling, connection)),
         None => tokio::spawn(filling),

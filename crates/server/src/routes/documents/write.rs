@@ -18,11 +18,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::input::DocumentInput;
 use super::stream;
+use crate::access::CollectionName;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::{ApiError, ErrorCode};
 use crate::extract::{
-    ApiJson, ApiQuery, CollectionName, JsonBody, ListLimit, from_object_only, media_type, present,
+    ApiJson, ApiQuery, JsonBody, ListLimit, from_object_only, media_type, present,
 };
 use crate::queue::Admission;
 use crate::routes::on_duplicate::{OnDuplicateShape, rule};

@@ -15,11 +15,12 @@ use super::item::{Item, PlainText};
 use super::lines::{streamed, wants_lines};
 use super::problems::{AnswerProblems, BodyProblems, DocumentProblems, EngineProblems};
 use super::truncation::TruncationDirection;
+use crate::access::CollectionName;
 use crate::answer;
 use crate::app::App;
 use crate::config::Limits;
 use crate::error::ApiError;
-use crate::extract::{ApiJson, CollectionName, JsonBody, ListLimit, from_object_only, present};
+use crate::extract::{ApiJson, JsonBody, ListLimit, from_object_only, present};
 use crate::service::{Compared, Metric, Operand, blocking_steps, compared};
 
 /// How two vectors are compared. All vectors are scaled to length 1 first.
@@ -169,7 +170,7 @@ pub(crate) async fn post(
 /// 404 for a collection or a document that is not there, and as [`compared`].
 pub(super) async fn compare(
     app: &App,
-    collection: &str,
+    collection: &CollectionName,
     comparison: Comparison,
     as_lines: bool,
 ) -> Result<Response, ApiError> {

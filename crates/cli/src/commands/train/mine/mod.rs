@@ -14,7 +14,7 @@ use siamese_train::{Belonging, Examples, MiningRules, RankedPair, TextId, Traini
 
 use self::collection::ServiceNeighbours;
 use self::files::FileNeighbours;
-use crate::client::{Connection, Service};
+use crate::client::{Address, Service};
 
 /// Negatives that an example may have.
 const MAX_NEGATIVES: usize = 16;
@@ -43,14 +43,8 @@ pub(super) struct Mine {
     /// Look in this collection of a running service instead
     #[arg(long, value_name = "NAME")]
     collection: Option<String>,
-    /// Address of the service
-    #[arg(
-        long,
-        env = "SIAMESE_URL",
-        default_value = "http://127.0.0.1:8080",
-        value_name = "URL"
-    )]
-    url: String,
+    #[command(flatten)]
+    address: Address,
     /// Negatives of a pair, 1 to 16
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=MAX_NEGATIVES as i64))]
     negatives: u8,
@@ -95,10 +89,7 @@ impl Mine {
         let candidates = usize::from(self.candidates) + self.skip;
         let mut neighbours: Box<dyn Neighbours> = match &self.collection {
             Some(collection) => Box::new(ServiceNeighbours::new(
-                Service::new(&Connection {
-                    url: self.url.clone(),
-                    collection: collection.clone(),
-                }),
+                Service::new(&self.address.collection(collection)),
                 candidates,
             )),
             None => Box::new(FileNeighbours::open(
