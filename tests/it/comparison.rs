@@ -277,6 +277,7 @@ fn a_comparison_ends_when_its_time_is_up_or_its_job_is_or_a_generation_goes() {
     assert_eq!(job["state"], "cancelled", "{job}");
     let job = ended(&|_| assert_eq!(client.delete(&format!("{PATH}/2")).status, 204));
     assert_eq!(job["error"]["code"], "generation_not_found", "{job}");
+    assert!(number(&job["progress"]["done"]) < 5000.0, "{job}");
 }
 
 #[test]
@@ -318,7 +319,9 @@ fn a_collection_keeps_its_last_queries_when_told_to_and_is_compared_by_them() {
         refused.problem(422, "invalid_request")["pointer"],
         "/keep_queries"
     );
+    // What was forgotten does not come back.
     keep(5);
+    assert_eq!(kept(), json!([]));
     ask("cat");
     server.terminate();
     // They are on no disk; the setting is.
