@@ -65,7 +65,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             loss: None,
-            epochs: 1,
+            epochs: 3,
             batch_size: 32,
             max_pass_bytes: 3 << 29,
             mini_batch_size: None,

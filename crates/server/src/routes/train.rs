@@ -24,7 +24,7 @@ use crate::training::{Learning, TrainTask, disabled, train_job};
 
 /// What the path ends with, behind the model's id.
 const TRAIN: &str = "/train";
-const DEFAULT_EPOCHS: usize = 1;
+const DEFAULT_EPOCHS: usize = 3;
 /// Passes take this part of the memory that a training may take; weights and what the optimizer knows take more.
 const PASS_SHARE: u64 = 4;
 /// With more for passes, nothing is faster.
@@ -50,7 +50,7 @@ pub(crate) struct TrainRequest {
     pairs: PairsRequest,
     /// How often each pair is learned from.
     #[serde(default, deserialize_with = "whole_number")]
-    #[schema(minimum = 1, maximum = 100, default = 1)]
+    #[schema(minimum = 1, maximum = 100, default = 3)]
     epochs: Option<usize>,
     /// Pairs of a step. More make the task harder.
     #[serde(default, deserialize_with = "whole_number")]
