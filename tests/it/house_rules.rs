@@ -20,10 +20,17 @@ fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
+/// The names of the folders under `crates`.
+fn crates() -> Vec<String> {
+    let folders = fs_err::read_dir(root().join("crates")).unwrap();
+    let names = folders.map(|folder| folder.unwrap().file_name().into_string().unwrap());
+    names.collect()
+}
+
 /// Source files of all crates in which `word` is used as a crate's name.
 fn files_that_name(word: &str) -> Vec<String> {
     let mut files = Vec::new();
-    for name in ["kernels", "encoder", "index", "server", "cli"] {
+    for name in crates() {
         sources(&root().join("crates").join(name).join("src"), &mut files);
     }
     let names = |path: &PathBuf| {
@@ -92,7 +99,7 @@ fn axum_and_tokio_are_known_to_the_server_and_the_binary_only() {
 fn encoder_and_index_do_not_know_each_other() {
     only_under(
         "siamese_encoder",
-        &["crates/server/src/", "crates/cli/src/"],
+        &["crates/train/src/", "crates/server/src/", "crates/cli/src/"],
     );
     only_under("siamese_index", &["crates/server/src/", "crates/cli/src/"]);
 }
@@ -103,4 +110,18 @@ fn kernels_are_known_to_encoder_and_index_only() {
         "siamese_kernels",
         &["crates/encoder/src/", "crates/index/src/"],
     );
+}
+
+/// The image builds dependencies before it copies the sources, so it names each crate.
+#[test]
+fn the_image_is_built_from_all_crates() {
+    let image = fs_err::read_to_string(root().join("Dockerfile")).unwrap();
+    let empty = image.split("for crate in ").nth(1).unwrap();
+    let empty: Vec<_> = empty.split(';').next().unwrap().split(' ').collect();
+    for name in crates() {
+        let manifest = format!("COPY crates/{name}/Cargo.toml crates/{name}/Cargo.toml\n");
+        assert!(image.contains(&manifest), "{name}");
+        // The binary's source is made beside those of the libraries.
+        assert!(name == "cli" || empty.contains(&name.as_str()), "{name}");
+    }
 }
