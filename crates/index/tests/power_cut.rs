@@ -25,7 +25,7 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use siamese_index::Error;
-use support::disk::{Disk, EVERY_KEPT, Event, events};
+use support::disk::{Disk, EVERY_KEPT, Event, events, whole_lines};
 use support::workload::{self, Story};
 use support::{Dice, open, setting};
 
@@ -99,8 +99,16 @@ fn recorded(folder: &Path, shim: &Path) -> Vec<Event> {
             number % 2 == 1 || status.success(),
             "session {number}: {status}"
         );
+        end_with_a_whole_line(&log);
     }
     events(&fs_err::read(log).unwrap())
+}
+
+/// Takes away the part of a line that a killed program has left, so that the next one does not write behind it.
+fn end_with_a_whole_line(log: &Path) {
+    let whole = whole_lines(&fs_err::read(log).unwrap());
+    let log = fs_err::OpenOptions::new().write(true).open(log).unwrap();
+    log.set_len(whole as u64).unwrap();
 }
 
 /// Moments for cuts: half of them just before an fsync, half anywhere.
@@ -228,5 +236,23 @@ fn what_was_acknowledged_survives_a_power_cut_at_any_moment() {
 fn keep_for_inspection(folder: &Path, number: usize) {
     if let Ok(target) = std::env::var("SIAMESE_POWER_KEEP") {
         support::copy(folder, &Path::new(&target).join(number.to_string()));
+    }
+}
+
+#[test]
+fn the_part_of_a_line_that_a_killed_program_left_is_no_line() {
+    let line = |text: &[u8]| {
+        let head = [
+            &[6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0][..],
+            &[text.len() as u8, 0, 0, 0],
+        ];
+        [&head.concat()[..], text].concat()
+    };
+    let whole = [line(b"/a"), line(b"")].concat();
+    assert_eq!(whole_lines(&whole), whole.len());
+    let third = line(b"/bc");
+    for length in 1..third.len() {
+        let log = [&whole[..], &third[..length]].concat();
+        assert_eq!(whole_lines(&log), whole.len(), "{length}");
     }
 }

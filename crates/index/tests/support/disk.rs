@@ -54,6 +54,19 @@ pub(crate) enum Event {
     },
 }
 
+/// Bytes of the lines at the start of a record that are whole.
+pub(crate) fn whole_lines(log: &[u8]) -> usize {
+    let mut rest = log;
+    while let Some((head, after)) = rest.split_first_chunk::<17>() {
+        let length = u32::from_le_bytes(head[13..17].try_into().unwrap()) as usize;
+        let Some(after) = after.get(length..) else {
+            break;
+        };
+        rest = after;
+    }
+    log.len() - rest.len()
+}
+
 /// Reads a record.
 pub(crate) fn events(log: &[u8]) -> Vec<Event> {
     let mut rest = log;
