@@ -419,6 +419,8 @@ mod tests {
         let (slots, _) = slots(Room {
             max_bytes,
             pinned_bytes: 7,
+            // The thread that opened a model holds it for a moment after it has told so.
+            max_wait: Duration::from_secs(2),
             ..ROOM
         });
         for name in [MODELS[0], MODELS[1], MODELS[0]] {
