@@ -1,8 +1,10 @@
 //! A server process on a free port.
 
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -325,11 +327,26 @@ impl Drop for Server {
     }
 }
 
-/// A port nobody listens on right now.
+/// Ports of servers that tests start: below those that the system gives to whoever asks for any, so that neither a
+/// connection nor another program comes by one between this test's look and its server's start.
+const PORTS: Range<u32> = 20_000..32_000;
+
+/// A port nobody listens on right now, and that no other test of this process has been given.
 ///
 /// # Panics
 /// When there is none.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("an address").port()
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    // Test programs that run at the same time begin in different places.
+    let begin = std::process::id().wrapping_mul(31);
+    let count = PORTS.end - PORTS.start;
+    for _ in 0..count {
+        let given = GIVEN.fetch_add(1, Ordering::Relaxed);
+        let port = PORTS.start + begin.wrapping_add(given) % count;
+        let port = u16::try_from(port).expect("a port");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no port is free");
 }
