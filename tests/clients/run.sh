@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Has clients of other services, as they are on PyPI, talk to the real binary.
+# Has our own client for Python and those of other services, as they are on PyPI, talk to the real binary.
 #
 #   tests/clients/run.sh [BINARY]
 #
@@ -27,5 +27,10 @@ for _ in $(seq 60); do
 done
 
 # A proxy and a hub's offline mode would keep clients from this machine, too.
-env -u HF_HUB_OFFLINE NO_PROXY=127.0.0.1 SIAMESE_URL="http://127.0.0.1:$port" \
-    "$venv/bin/python" -W ignore -m unittest -v test_clients
+export NO_PROXY=127.0.0.1 SIAMESE_URL="http://127.0.0.1:$port"
+unset HF_HUB_OFFLINE
+"$venv/bin/python" -W ignore -m unittest -v test_clients
+
+cd ../../clients/python
+"$venv/bin/mypy"
+PYTHONPATH=src "$venv/bin/python" -m pytest -q -p no:cacheprovider
