@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-use siamese_tests::{binary, tiny_model_dir};
+use serde_json::{Value, json};
+use siamese_tests::{ServerOptions, binary, tiny_model_dir};
 
 fn train(folder: &Path, arguments: &[&str]) -> Output {
     command(folder, arguments).output().unwrap()
@@ -361,4 +361,46 @@ fn hard_negatives_are_found_among_the_pairs_and_do_not_belong_to_the_anchor() {
     // What was written can be learned from.
     let learned = ["--data", "mined.jsonl", "--output", "made"];
     report(&train(folder, &learned));
+}
+
+#[test]
+fn hard_negatives_are_found_in_a_collection_of_a_running_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs_err::write(folder.join("pairs.jsonl"), pairs()).unwrap();
+    let server = ServerOptions::tiny(&folder.join("data")).start();
+    let mut texts: Vec<String> = (0..40).map(|n| format!("something else {n}")).collect();
+    texts.push("grinds flour".to_owned());
+    let documents: Vec<Value> = texts
+        .iter()
+        .enumerate()
+        .map(|(n, text)| json!({"id": format!("d{n}"), "text": text}))
+        .collect();
+    let body = json!({ "documents": documents });
+    server.client().post("/documents", body).ok();
+    let url = format!("http://127.0.0.1:{}", server.port());
+    let mut arguments = vec!["mined.jsonl", "--collection", "default", "--url", &url];
+    arguments.extend(["--negatives", "2", "--relative-margin", "0"]);
+    let output = mine(folder, &arguments);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    let rows = mined(folder, "mined.jsonl");
+    assert_eq!(rows.len(), 96);
+    let mut found = 0;
+    for row in &rows {
+        for name in ["negative", "negative_1", "negative_2"] {
+            let Some(negative) = row.get(name).and_then(Value::as_str) else {
+                continue;
+            };
+            found += 1;
+            assert!(texts.iter().any(|text| text == negative), "{row}");
+            assert_ne!(Some(negative), row["positive"].as_str(), "{row}");
+        }
+    }
+    assert!(found > 20, "{said}");
+    arguments[0] = "other.jsonl";
+    arguments[2] = "nothing";
+    let said = refused(&mine(folder, &arguments));
+    assert!(said.contains("nothing"), "{said}");
+    assert!(!folder.join("other.jsonl").exists());
 }

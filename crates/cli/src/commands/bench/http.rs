@@ -159,7 +159,7 @@ fn documents(first: usize, count: usize, length: usize) -> Value {
 }
 
 /// A query of [`QUERY_WORDS`] words, another one for each number below 2^32.
-fn query(number: usize) -> String {
+pub(super) fn query(number: usize) -> String {
     // Neighbouring numbers share few words; four bits choose each.
     let bits = (number as u32).wrapping_mul(0x9e37_79b1);
     let word = |place: usize| WORDS[(bits >> (4 * place)) as usize % WORDS.len()];
@@ -172,7 +172,8 @@ fn words(seed: usize, count: usize) -> String {
     (0..count).map(word).collect::<Vec<_>>().join(" ")
 }
 
-fn latencies(mut times: Vec<Duration>) -> Value {
+/// Number and percentiles of times.
+pub(super) fn latencies(mut times: Vec<Duration>) -> Value {
     times.sort_unstable();
     let at = |percent| percentile(&times, percent);
     json!({ "queries": times.len(), "p50_ms": at(50), "p95_ms": at(95), "p99_ms": at(99) })

@@ -8,6 +8,7 @@ mod encoder;
 mod filters;
 mod http;
 mod index;
+mod load;
 mod pace;
 mod soak;
 mod soaked_service;
@@ -39,6 +40,7 @@ enum BenchCommand {
     #[cfg(any(feature = "measure", test))]
     Duplicates(duplicates::DuplicatesBench),
     Http(http::HttpBench),
+    Load(load::LoadBench),
     #[cfg(any(feature = "measure", test))]
     Storage(storage::Storage),
     Soak(soak::Soak),
@@ -54,6 +56,7 @@ impl Bench {
             #[cfg(any(feature = "measure", test))]
             BenchCommand::Duplicates(bench) => bench.run(),
             BenchCommand::Http(bench) => bench.run(),
+            BenchCommand::Load(bench) => bench.run(),
             #[cfg(any(feature = "measure", test))]
             BenchCommand::Storage(bench) => bench.run(),
             BenchCommand::Soak(bench) => bench.run(),

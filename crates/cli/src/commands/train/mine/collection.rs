@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use siamese_train::{TextId, TrainingData};
 
@@ -44,6 +44,12 @@ impl Neighbours for ServiceNeighbours {
             let results = answer["results"]
                 .as_array_mut()
                 .context("the answer has no results")?;
+            ensure!(
+                results.len() == anchors.len(),
+                "the answer has {} results for {} searches",
+                results.len(),
+                anchors.len()
+            );
             for (anchor, result) in anchors.iter().zip(results) {
                 let hits = search::hits(result.take())?.into_iter();
                 let hits =
@@ -71,6 +77,12 @@ impl Neighbours for ServiceNeighbours {
             let answer = self.service.post_patiently("similarity", &request)?;
             let scores: Vec<f32> = serde_json::from_value(answer["scores"].clone())
                 .context("the answer has no scores")?;
+            ensure!(
+                scores.len() == pairs.len(),
+                "the answer has {} scores for {} pairs",
+                scores.len(),
+                pairs.len()
+            );
             self.told.extend(pairs.iter().copied().zip(scores));
         }
         Ok(pairs.iter().map(|pair| self.told[pair]).collect())
