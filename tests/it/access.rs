@@ -152,7 +152,9 @@ fn keys_are_made_listed_and_revoked_while_the_service_runs() {
     client.get("/documents").problem(401, "key_missing");
     client.get("/livez").ok();
     client.get("/readyz").ok();
-    assert!(client.get("/").text.contains("key.js"));
+    assert!(client.get("/").text.contains("page/main.js"));
+    assert_eq!(client.get("/page/key.js").status, 200);
+    client.get("/page/nothing.js").problem(404, "not_found");
 }
 
 /// A service with collections and aliases, of which a key is for some; clients of its administrator and of that key.

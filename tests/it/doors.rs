@@ -130,9 +130,8 @@ fn browsers_are_told_to_load_nothing_and_frame_nothing() {
     };
     for path in [
         "/",
-        "/page.js",
-        "/generations.js",
-        "/page.css",
+        "/page/main.js",
+        "/page/page.css",
         "/docs/",
         "/docs/swagger-ui.css",
         "/documents",

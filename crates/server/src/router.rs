@@ -30,7 +30,7 @@ use crate::origin::AllowedOrigins;
 use crate::routes::{
     aliases, clusters, cohere, collections, comparison, docs, documents, duplicates, embed,
     embed_all, encoder, explanation, export, feedback, generations, health, info, job_result, jobs,
-    main_task, predict, recent_queries, rerank, reranker, search, search_batch, search_query,
+    main_task, page, predict, recent_queries, rerank, reranker, search, search_batch, search_query,
     similarity, snapshots, tokenize, train, training_pairs, v1,
 };
 use crate::tidy_path::tidy_path;
@@ -51,10 +51,7 @@ pub(crate) fn all_routes(app: &App) -> Router<App> {
     let routes = documented_routes(Bounds::of(app)).merge(untimed_routes());
     let (routes, _) = routes.split_for_parts();
     routes
-        .route("/page.css", get(docs::page_style))
-        .route("/page.js", get(docs::page_script))
-        .route("/key.js", get(docs::key_script))
-        .route("/generations.js", get(docs::generations_script))
+        .route("/page/{*rest}", get(page::page_file))
         .route("/openapi.yaml", get(docs::openapi_yaml))
         .route("/openapi.json", get(docs::openapi_json))
         .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")))
@@ -115,7 +112,7 @@ fn documented_routes(bounds: Bounds) -> OpenApiRouter<App> {
 /// Routes that read no body, or a small one.
 fn quick_routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::head())
-        .routes(routes!(docs::page))
+        .routes(routes!(page::page))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))

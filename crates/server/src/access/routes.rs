@@ -38,10 +38,7 @@ type Entry = (&'static str, &'static str, Need);
 /// what a probe has to know.
 const SERVICE_ROUTES: &[Entry] = &[
     ("GET", "/", Nothing),
-    ("GET", "/page.css", Nothing),
-    ("GET", "/page.js", Nothing),
-    ("GET", "/key.js", Nothing),
-    ("GET", "/generations.js", Nothing),
+    ("GET", "/page/{*rest}", Nothing),
     ("GET", "/openapi.json", Nothing),
     ("GET", "/openapi.yaml", Nothing),
     ("GET", "/docs", Nothing),
@@ -281,7 +278,7 @@ mod tests {
             "/",
             "/livez",
             "/readyz",
-            "/page.js",
+            "/page/main.js",
             "/docs",
             "/docs/",
             "/docs/a.css",

@@ -1,18 +1,15 @@
-//! The API's description and the page to search with.
+//! The API's description.
 
 use axum::extract::State;
 use axum::http::header;
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
 use crate::error::ApiError;
 use crate::openapi::Served;
 
-/// What the pages may load and do: what comes from this service, and no inline scripts or styles.
-const PAGE_POLICY: &str = "default-src 'none'; connect-src 'self'; img-src 'self' data:; \
-     script-src 'self'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-/// The same for Swagger UI, which puts one style into its page; the hash is that of its text.
+/// What Swagger UI may load and do: as the page to search with, and the one style that it puts into its page; the hash is
+/// that of its text.
 pub(crate) const DOCS_POLICY: &str = "default-src 'none'; connect-src 'self'; img-src 'self' data:; \
      script-src 'self'; style-src 'self' 'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -38,40 +35,4 @@ fn served(app: &App) -> Served {
         dimensions: engine.map(|engine| engine.models.encoder().info().dimensions),
         asks_for_keys: app.access().is_closed(),
     }
-}
-
-/// A page to search with.
-///
-/// It needs nothing from elsewhere.
-#[utoipa::path(
-    get, path = "/", operation_id = "page", tag = "operations",
-    responses((status = 200, body = String, content_type = "text/html"))
-)]
-pub(crate) async fn page() -> Response {
-    let headers = [(header::CONTENT_SECURITY_POLICY, PAGE_POLICY)];
-    (headers, Html(include_str!("../../assets/index.html"))).into_response()
-}
-
-/// `GET /page.css`.
-pub(crate) async fn page_style() -> Response {
-    let headers = [(header::CONTENT_TYPE, "text/css; charset=utf-8")];
-    (headers, include_str!("../../assets/page.css")).into_response()
-}
-
-/// `GET /page.js`.
-pub(crate) async fn page_script() -> Response {
-    let headers = [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")];
-    (headers, include_str!("../../assets/page.js")).into_response()
-}
-
-/// `GET /key.js`.
-pub(crate) async fn key_script() -> Response {
-    let headers = [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")];
-    (headers, include_str!("../../assets/key.js")).into_response()
-}
-
-/// `GET /generations.js`.
-pub(crate) async fn generations_script() -> Response {
-    let headers = [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")];
-    (headers, include_str!("../../assets/generations.js")).into_response()
 }

@@ -33,6 +33,7 @@ mod lines;
 pub(crate) mod main_task;
 mod mode;
 mod on_duplicate;
+pub(crate) mod page;
 mod page_limit;
 mod pointers;
 pub(crate) mod predict;

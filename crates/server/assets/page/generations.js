@@ -1,17 +1,20 @@
-"use strict";
+// Two generations of a collection side by side, and what moves between them.
 
-// Two generations of a collection side by side, and what moves between them. Uses what page.js defines.
+import { call, collectionPath } from "./api.js";
+import { at, make } from "./element.js";
+import { barElement, passageElements, scoreElement, scoreTitle, shareOf } from "./hit.js";
+import { amend, view, visit } from "./view.js";
 
 let generations = [];
 
 /** Offers the generations beside the active one; without any there is nothing to choose. */
-async function loadGenerations() {
+export async function loadGenerations() {
   const path = `collections/${encodeURIComponent(view.collection)}/generations`;
   ({ generations } = await call(path).catch(() => ({ generations: [] })));
   const others = generations.filter(({ state }) => state !== "active");
   const options = others.map((other) => make("option", { value: String(other.generation), text: generationName(other) }));
   at("beside").replaceChildren(make("option", { value: "", text: "nothing" }), ...options);
-  if (!others.some(({ generation }) => String(generation) === view.beside)) view.beside = "";
+  if (!others.some(({ generation }) => String(generation) === view.beside)) amend({ beside: "" });
   at("beside").value = view.beside;
   at("beside-label").hidden = others.length === 0;
 }
@@ -21,21 +24,19 @@ function generationName({ generation, encoder, chunking, state }) {
   return `${generation}: ${encoder.model}, ${passages}, ${state}`;
 }
 
-function chooseBeside() {
-  view.beside = at("beside").value;
-  remember("push");
-  search.now();
+export function listenForBeside() {
+  at("beside").addEventListener("change", () => visit({ beside: at("beside").value }));
 }
 
 /** The same search in the active generation and in the one beside it. */
-async function searchBoth(question, signal) {
+export async function searchBoth(question, signal) {
   const searches = [{ ...question }, { ...question, generation: Number(view.beside) }];
   const { results } = await call(collectionPath("search/batch"), { searches }, signal);
   return results;
 }
 
-function showBoth([active, other]) {
-  clearAnswer();
+/** Shows both lists, and returns what has moved between them in a line. */
+export function showBoth([active, other]) {
   const ranks = [active, other].map(({ hits }) => new Map(hits.map(({ id }, place) => [id, place + 1])));
   const named = (wanted) => generations.find(wanted);
   const columns = [
@@ -45,11 +46,10 @@ function showBoth([active, other]) {
   at("columns").replaceChildren(...columns);
   at("columns").hidden = false;
   document.body.classList.add("wide");
-  at("status").textContent = movesLine(other.hits, ranks);
-  if (active.hits.length + other.hits.length === 0) showNothingFound();
+  return movesLine(other.hits, ranks);
 }
 
-function hideColumns() {
+export function hideColumns() {
   at("columns").hidden = true;
   at("columns").replaceChildren();
   document.body.classList.remove("wide");
@@ -107,7 +107,7 @@ function besideElement(hit, rank, { kind, text }, best) {
         children: [make("span", { class: "rank", text: `${rank}` }), make("h2", { text: name }), mark, scoreElement(hit.score, scoreTitle(hit))],
       }),
       barElement(shareOf(hit, best)),
-      ...textElements(hit.passage?.text ?? ""),
+      ...passageElements(hit.passage, hit.highlights),
     ],
   });
 }

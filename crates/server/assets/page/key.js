@@ -1,15 +1,16 @@
-"use strict";
+// The key for a service that asks for one. It is kept for this tab only, and sent in a header.
 
-// The key for a service that asks for one. It is kept for this tab only, and sent in a header. Uses what page.js defines.
+import { at } from "./element.js";
 
 const KEY_ENTRY = "siamese-key";
 let asked = null;
 let declined = false;
 
 const keptKey = () => sessionStorage.getItem(KEY_ENTRY);
+export const hasKey = () => Boolean(keptKey());
 
 /** As fetch, with the key. When another one is needed, it asks for it and tries again. */
-async function fetchWithKey(path, options = {}) {
+export async function fetchWithKey(path, options = {}) {
   for (;;) {
     const key = keptKey();
     const headers = { ...options.headers, ...(key ? { authorization: `Bearer ${key}` } : {}) };
@@ -47,13 +48,13 @@ function showKeyButton() {
 }
 
 /** Forgets the key, or asks for one; either way the page begins again. */
-function changeKey() {
+export function changeKey() {
   sessionStorage.removeItem(KEY_ENTRY);
   location.reload();
 }
 
 /** Shows what an address has that needs a key, which a link does not send. */
-async function openWithKey(event) {
+export async function openWithKey(event) {
   if (!keptKey()) return;
   event.preventDefault();
   const response = await fetchWithKey(event.currentTarget.href);
@@ -61,7 +62,7 @@ async function openWithKey(event) {
   open(address, "_blank");
 }
 
-function listenForKey() {
+export function listenForKey() {
   at("key-form").addEventListener("submit", (event) => { event.preventDefault(); at("key-dialog").close(); });
   at("key-cancel").addEventListener("click", () => { at("key-input").value = ""; at("key-dialog").close(); });
   at("key-dialog").addEventListener("cancel", () => { at("key-input").value = ""; });
