@@ -35,6 +35,7 @@ mod jobs;
 mod kill;
 mod kill_generations;
 mod kill_mixed;
+mod map;
 mod memory;
 mod modes;
 mod numbers;

@@ -37,7 +37,10 @@ class Walk(unittest.TestCase):
         self.page = context.new_page()
         self.complaints, self.hosts = [], set()
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", lambda message: self.complaints.append(message.text) if message.type == "error" else None)
+        self.page.on(
+            "console",
+            lambda message: self.complaints.append(message.text) if message.type == "error" else None,
+        )
         self.page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
 
     def tearDown(self):
@@ -50,7 +53,11 @@ class Walk(unittest.TestCase):
         return self.page
 
     def hits(self):
-        return self.page.get_by_role("list", name="Results").get_by_role("listitem").filter(has=self.page.get_by_role("heading"))
+        return (
+            self.page.get_by_role("list", name="Results")
+            .get_by_role("listitem")
+            .filter(has=self.page.get_by_role("heading"))
+        )
 
     def address(self):
         return {name: values[0] for name, values in parse_qs(urlsplit(self.page.url).query).items()}
@@ -67,14 +74,14 @@ class Searching(Walk):
         expect(self.hits()).to_have_count(10)
         expect(self.hits().first).to_contain_text(re.compile("night", re.I))
         self.assertEqual(self.address(), {"q": "the picture is foggy at night"})
-        page.get_by_label("By").select_option("both")
+        page.get_by_role("combobox", name="By").select_option("both")
         expect(page).to_have_url(re.compile("mode=hybrid"))
         expect(page.locator("mark").first).to_be_visible()
 
     def test_an_address_shows_what_it_says_and_back_goes_back(self):
         page = self.open("?q=battery&mode=lexical&top_k=20")
         expect(page.get_by_role("searchbox", name="Search")).to_have_value("battery")
-        expect(page.get_by_label("By")).to_have_value("lexical")
+        expect(page.get_by_role("combobox", name="By")).to_have_value("lexical")
         expect(self.hits().first).to_contain_text(re.compile("batter", re.I))
         first = self.hits().first.get_by_role("heading").text_content()
         self.hits().first.get_by_role("button", name=re.compile("More like")).click()
@@ -89,7 +96,7 @@ class Searching(Walk):
     def test_links_of_earlier_versions_still_lead_there(self):
         page = self.open("#q=battery&by=lexical&k=20")
         expect(page.get_by_role("searchbox", name="Search")).to_have_value("battery")
-        expect(page.get_by_label("By")).to_have_value("lexical")
+        expect(page.get_by_role("combobox", name="By")).to_have_value("lexical")
 
     def test_a_value_of_the_metadata_narrows_down_and_is_taken_away_again(self):
         page = self.open("?q=battery")
@@ -147,12 +154,16 @@ class Comparing(Walk):
         page = self.open("?tab=duplicates")
         page.get_by_label("Least cosine").fill("0.7")
         page.get_by_role("button", name="Compare all").click()
-        expect(page.locator("#duplicates-status")).to_contain_text(re.compile(r"\d+ pairs among 340 documents"))
+        expect(page.locator("#duplicates-status")).to_contain_text(
+            re.compile(r"\d+ pairs among 340 documents")
+        )
         first = page.get_by_role("list", name="What is alike").get_by_role("listitem").first
         first.get_by_role("button", name=re.compile("^Explain")).click()
         expect(first).to_contain_text("Words are shaded")
         # As a larger collection would be compared: by a job, whose address can be opened again.
-        started = page.request.post(f"{OPEN}/clusters", data={"min_score": 0.6}, headers={"prefer": "respond-async"})
+        started = page.request.post(
+            f"{OPEN}/clusters", data={"min_score": 0.6}, headers={"prefer": "respond-async"}
+        )
         self.open(f"?tab=duplicates&find=components&job={started.json()['job']}")
         expect(page.locator("#duplicates-status")).to_contain_text(re.compile(r"\d+ groups of \d+ documents"))
 
@@ -162,6 +173,47 @@ class Comparing(Walk):
         page.locator(".field-values", has_text="status").get_by_role("button", name="open").click()
         expect(page).to_have_url(re.compile("filter="))
         self.assertEqual(self.address()["filter"], '{"status":"open"}')
+
+
+class Wandering(Walk):
+    def test_the_map_is_coloured_walked_and_opened_by_the_keyboard(self):
+        page = self.open("?tab=map")
+        expect(page.locator("#map-status")).to_contain_text("340 documents")
+        page.get_by_label("Colour by").select_option("status")
+        expect(page.get_by_role("list", name="Colours")).to_contain_text("open 32")
+        expect(page).to_have_url(re.compile("colour=status"))
+        canvas = page.locator("#map-canvas")
+        canvas.focus()
+        page.keyboard.press("ArrowRight")
+        expect(page.locator("#map-chosen")).not_to_be_empty()
+        chosen = page.locator("#map-chosen").text_content()
+        page.keyboard.press("ArrowLeft")
+        expect(page.locator("#map-chosen")).not_to_have_text(chosen)
+        page.keyboard.press("Enter")
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_role("region", name="Text")).not_to_be_empty()
+        dialog.get_by_role("button", name="More like this").click()
+        expect(self.hits()).to_have_count(10)
+        page.go_back()
+        expect(page.get_by_label("Colour by")).to_have_value("status")
+
+    def test_the_map_is_walked_with_the_mouse(self):
+        page = self.open('?tab=map&filter={"status":"open"}')
+        expect(page.locator("#map-status")).to_contain_text("32 documents")
+        box = page.locator("#map-canvas").bounding_box()
+        found = False
+        for row in range(8, int(box["height"]), 16):
+            for column in range(8, int(box["width"]), 16):
+                page.mouse.move(box["x"] + column, box["y"] + row)
+                found = found or page.locator("#map-tip").is_visible()
+                if found:
+                    break
+            if found:
+                break
+        self.assertTrue(found, "no point has a title")
+        page.mouse.down()
+        page.mouse.up()
+        expect(page.get_by_role("dialog").get_by_role("region", name="Text")).not_to_be_empty()
 
 
 class Signing(Walk):
@@ -181,11 +233,17 @@ class Signing(Walk):
     def test_files_are_uploaded_and_wrong_lines_are_named(self):
         page = self.give("ADMIN_KEY")
         page.get_by_role("tab", name="Add").click()
-        rows = "id;title;text;price\nr-1;Lamp;The lamp flickers;19.90\nr-2;Door\nr-3;Hub;\"The hub\nis offline\";5\n"
+        rows = 'id;title;text;price\nr-1;Lamp;The lamp flickers;19.90\nr-2;Door\nr-3;Hub;"The hub\nis offline";5\n'
         lines = '{"id": "l-1", "body": "A siren in the night", "tags": ["loud"]}\nnonsense\n' + "".join(
-            json.dumps({"id": f"n-{n}", "text": f"Ticket number {n} about nothing"}) + "\n" for n in range(150)
+            json.dumps({"id": f"n-{n}", "text": f"Ticket number {n} about nothing"}) + "\n"
+            for n in range(150)
         )
-        files = [("rows.csv", rows), ("lines.jsonl", lines), ("note.md", "# Heading\n\nText of a note.\n"), ("x.pdf", "%PDF")]
+        files = [
+            ("rows.csv", rows),
+            ("lines.jsonl", lines),
+            ("note.md", "# Heading\n\nText of a note.\n"),
+            ("x.pdf", "%PDF"),
+        ]
         page.get_by_label("Files").set_input_files(
             [{"name": name, "mimeType": "text/plain", "buffer": text.encode()} for name, text in files]
         )
@@ -226,8 +284,13 @@ class Signing(Walk):
 
 
 VIEWS = {
-    "start": "", "search": "?q=bulb+flickers&mode=hybrid", "compare": "?tab=compare", "duplicates": "?tab=duplicates",
-    "statistics": "?tab=statistics", "add": "?tab=add",
+    "start": "",
+    "search": "?q=bulb+flickers&mode=hybrid",
+    "compare": "?tab=compare",
+    "duplicates": "?tab=duplicates",
+    "map": "?tab=map&colour=status",
+    "statistics": "?tab=statistics",
+    "add": "?tab=add",
 }
 
 
@@ -238,7 +301,9 @@ class Looking(Walk):
         for address in VIEWS.values():
             self.open(address)
             expect(page.locator("#encoder")).not_to_be_empty()
-            self.assertLessEqual(page.evaluate("document.documentElement.scrollWidth"), PHONE["width"], address)
+            self.assertLessEqual(
+                page.evaluate("document.documentElement.scrollWidth"), PHONE["width"], address
+            )
             nameless = """[...document.querySelectorAll("main button, main input, main select, main textarea")]
                 .filter((field) => field.checkVisibility())
                 .filter((field) => !(field.labels?.length || field.textContent.trim() || field.ariaLabel)).map((field) => field.outerHTML)"""

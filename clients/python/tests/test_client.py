@@ -9,13 +9,34 @@ import httpx
 import pytest
 
 import siamese_client
-from siamese_client import ApiError, AsyncClient, Client, JobFailed, KeyRefused, NotFound, Unavailable, Unreachable
+from siamese_client import (
+    ApiError,
+    AsyncClient,
+    Client,
+    JobFailed,
+    KeyRefused,
+    NotFound,
+    Unavailable,
+    Unreachable,
+)
 
 URL = os.environ["SIAMESE_URL"]
 DOCUMENTS = [
-    {"id": "password", "text": "Use the link in the mail to reset a forgotten password.", "metadata": {"area": "account"}},
-    {"id": "invoice", "text": "Invoices are sent on the first day of each month.", "metadata": {"area": "money"}},
-    {"id": "printer", "text": "The printer on the second floor is out of paper.", "metadata": {"area": "office"}},
+    {
+        "id": "password",
+        "text": "Use the link in the mail to reset a forgotten password.",
+        "metadata": {"area": "account"},
+    },
+    {
+        "id": "invoice",
+        "text": "Invoices are sent on the first day of each month.",
+        "metadata": {"area": "money"},
+    },
+    {
+        "id": "printer",
+        "text": "The printer on the second floor is out of paper.",
+        "metadata": {"area": "office"},
+    },
 ]
 QUESTION = "I cannot sign in, I forgot my secret word"
 
@@ -35,7 +56,11 @@ def test_documents_are_stored_read_changed_and_deleted(client):
     assert "vector" in client.get("invoice", include_vectors=True)["passages"][0]
     assert client.update_metadata("invoice", {"paid": True, "area": None})["metadata"] == {"paid": True}
     assert client.page(limit=2)["next_cursor"]
-    assert [document["id"] for document in client.iterate(page_size=1, include_text=True)] == ["invoice", "password", "printer"]
+    assert [document["id"] for document in client.iterate(page_size=1, include_text=True)] == [
+        "invoice",
+        "password",
+        "printer",
+    ]
     client.delete("invoice")
     with pytest.raises(NotFound) as caught:
         client.get("invoice")
@@ -47,7 +72,9 @@ def test_documents_are_stored_read_changed_and_deleted(client):
 
 def test_many_documents_go_in_batches_and_ids_that_no_path_can_carry_work(client):
     many = [{"id": f"n-{n}", "text": f"Text number {n}"} for n in range(7)]
-    assert [result["id"] for result in client.upsert(iter(many), batch_size=3)] == [document["id"] for document in many]
+    assert [result["id"] for result in client.upsert(iter(many), batch_size=3)] == [
+        document["id"] for document in many
+    ]
     for id in ("..", "a/b", "ä ?#"):
         client.upsert([{"id": id, "text": "An odd id"}])
         assert client.get(id)["id"] == id
@@ -55,12 +82,17 @@ def test_many_documents_go_in_batches_and_ids_that_no_path_can_carry_work(client
 
 
 def test_searches_take_all_parameters(client):
-    found = client.search(QUESTION, top_k=2, facets=["area"], include=["text", "metadata", "passages", "highlights"])
+    found = client.search(
+        QUESTION, top_k=2, facets=["area"], include=["text", "metadata", "passages", "highlights"]
+    )
     assert found["hits"][0]["id"] == "password"
     assert len(found["hits"]) == 2
     assert {"value": "money", "count": 1} in found["facets"]["area"]
     assert client.search("printers", mode="lexical")["hits"][0]["id"] == "printer"
-    assert client.search(QUESTION, mode="hybrid", alpha=0.5, filter={"area": "money"})["hits"][0]["id"] == "invoice"
+    assert (
+        client.search(QUESTION, mode="hybrid", alpha=0.5, filter={"area": "money"})["hits"][0]["id"]
+        == "invoice"
+    )
     vector = client.embed([QUESTION], input_type="query")[0]
     assert client.search(vector=vector)["hits"][0]["id"] == "password"
     assert client.search(positive=["paper"], negative=[{"id": "invoice"}])["hits"][0]["id"] == "printer"
@@ -72,7 +104,9 @@ def test_texts_are_compared_and_encoded(client):
     same, other = client.similarity([(QUESTION, {"id": "password"}), (QUESTION, "paper")])
     assert same > other
     assert client.similarity_matrix(["a cat", "a kitten"])[0][0] == pytest.approx(1, abs=1e-5)
-    assert client.explain("a cat", "a kitten")["score"] == pytest.approx(client.similarity([("a cat", "a kitten")])[0], abs=1e-5)
+    assert client.explain("a cat", "a kitten")["score"] == pytest.approx(
+        client.similarity([("a cat", "a kitten")])[0], abs=1e-5
+    )
     vectors = client.embed(["a cat", "a kitten"], dimensions=8)
     assert [len(vector) for vector in vectors] == [8, 8]
 
@@ -82,6 +116,12 @@ def test_duplicates_and_groups_come_from_jobs(client):
     assert [{pair["a"], pair["b"]} for pair in client.duplicates(0.95)] == [{"printer", "copy"}]
     assert client.clusters(0.95)[0]["size"] == 2
     assert client.jobs()[0]["state"] == "done"
+
+
+def test_documents_have_places_on_a_map(client):
+    found = client.map_documents(field="area", limit=2)
+    assert (len(found["points"]), found["documents"]) == (2, 3)
+    assert {point["value"] for point in found["points"]} <= {"account", "money", "office"}
 
 
 def test_an_error_has_code_pointer_and_detail(client):
@@ -158,7 +198,11 @@ def test_the_key_is_sent_and_shown_to_nobody(monkeypatch):
 def test_both_clients_have_the_same_methods():
     def methods(kind):
         found = inspect.getmembers(kind, inspect.isfunction)
-        return {name: str(inspect.signature(method).parameters) for name, method in found if not name.startswith("_")}
+        return {
+            name: str(inspect.signature(method).parameters)
+            for name, method in found
+            if not name.startswith("_")
+        }
 
     own, other = methods(Client), methods(AsyncClient)
     assert own.pop("close") == other.pop("aclose")
@@ -173,7 +217,11 @@ def test_the_async_client_does_the_same():
             found, listed = await asyncio.gather(client.search(QUESTION), client.page())
             assert found["hits"][0]["id"] == "password"
             assert len(listed["documents"]) == 3
-            assert [document["id"] async for document in client.iterate(page_size=2)] == ["invoice", "password", "printer"]
+            assert [document["id"] async for document in client.iterate(page_size=2)] == [
+                "invoice",
+                "password",
+                "printer",
+            ]
             assert await client.duplicates(0.99) == []
             with pytest.raises(NotFound):
                 await client.collection("nowhere").describe()

@@ -49,7 +49,9 @@ def test_it_retrieves_with_filters_modes_and_scores(client):
 
 def test_titles_and_passages(client):
     store = SiameseVectorStore(client, content="passage", title_key="title")
-    long = " ".join(f"Sentence {n} is about nothing in particular and goes on for some words." for n in range(40))
+    long = " ".join(
+        f"Sentence {n} is about nothing in particular and goes on for some words." for n in range(40)
+    )
     text = f"{long} The siren howls at midnight. {long}"
     store.add_documents([Document(id="1", page_content=text, metadata={"title": "Noise"})])
     found = store.similarity_search("an alarm in the night", k=1)[0]

@@ -39,7 +39,9 @@ def store():
 def filled(store):
     nodes = [
         TextNode(
-            id_=id, text=text, metadata={"area": id, "length": len(text), "tags": [id, "all"]},
+            id_=id,
+            text=text,
+            metadata={"area": id, "length": len(text), "tags": [id, "all"]},
             relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=f"file-{id}")},
         )
         for id, text in TEXTS.items()
@@ -65,7 +67,10 @@ def test_nodes_come_back_as_they_were(filled):
     node = filled.get_nodes(["paper", "nobody"])[0]
     assert (node.node_id, node.text, node.ref_doc_id) == ("paper", TEXTS["paper"], "file-paper")
     assert node.metadata == {"area": "paper", "length": len(TEXTS["paper"]), "tags": ["paper", "all"]}
-    assert filled.query(VectorStoreQuery(query_str=QUESTION, similarity_top_k=1)).nodes[0].metadata["area"] == "login"
+    assert (
+        filled.query(VectorStoreQuery(query_str=QUESTION, similarity_top_k=1)).nodes[0].metadata["area"]
+        == "login"
+    )
 
 
 def test_modes(filled):

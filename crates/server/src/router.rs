@@ -30,8 +30,8 @@ use crate::origin::AllowedOrigins;
 use crate::routes::{
     aliases, clusters, cohere, collections, comparison, docs, documents, duplicates, embed,
     embed_all, encoder, explanation, export, feedback, generations, health, info, job_result, jobs,
-    main_task, page, predict, recent_queries, rerank, reranker, search, search_batch, search_query,
-    similarity, snapshots, tokenize, train, training_pairs, v1,
+    main_task, map, page, predict, recent_queries, rerank, reranker, search, search_batch,
+    search_query, similarity, snapshots, tokenize, train, training_pairs, v1,
 };
 use crate::tidy_path::tidy_path;
 
@@ -184,6 +184,7 @@ fn json_routes(bounds: Bounds) -> OpenApiRouter<App> {
         .routes(routes!(similarity::post))
         .routes(routes!(duplicates::post))
         .routes(routes!(clusters::post))
+        .routes(routes!(map::post))
         .routes(routes!(feedback::post, feedback::list, feedback::delete))
         .routes(routes!(training_pairs::post))
         .layer(bounds.bulk());

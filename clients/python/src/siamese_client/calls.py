@@ -10,8 +10,22 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from siamese_client.shapes import (
-    Alike, Collection, CollectionSettings, Document, DocumentPage, DocumentResult, Filter, Grouping, Item, Job,
-    Json, OnDuplicate, Search, SearchResponse, StoredDocument,
+    Alike,
+    Collection,
+    CollectionSettings,
+    Document,
+    DocumentMap,
+    DocumentPage,
+    DocumentResult,
+    Filter,
+    Grouping,
+    Item,
+    Job,
+    Json,
+    OnDuplicate,
+    Search,
+    SearchResponse,
+    StoredDocument,
 )
 
 Answer = TypeVar("Answer")
@@ -55,7 +69,11 @@ class Calls:
         return Call("GET", f"{self._prefix}/documents", params=params)
 
     def page(self, limit: int, cursor: str | None, include_text: bool) -> Call[DocumentPage]:
-        params = {"limit": str(limit), **({"cursor": cursor} if cursor else {}), **({"include": "text"} if include_text else {})}
+        params = {
+            "limit": str(limit),
+            **({"cursor": cursor} if cursor else {}),
+            **({"include": "text"} if include_text else {}),
+        }
         return Call("GET", f"{self._prefix}/documents", params=params)
 
     def update_metadata(self, id: str, changes: Mapping[str, Any]) -> Call[StoredDocument]:
@@ -83,7 +101,9 @@ class Calls:
         body = {"pairs": [list(pair) for pair in pairs]}
         return Call("POST", f"{self._prefix}/similarity", body, read=lambda answer: answer["scores"])
 
-    def similarity_matrix(self, left: Sequence[Item], right: Sequence[Item] | None) -> Call[list[list[float]]]:
+    def similarity_matrix(
+        self, left: Sequence[Item], right: Sequence[Item] | None
+    ) -> Call[list[list[float]]]:
         body = _given(left=[*left], right=None if right is None else [*right])
         return Call("POST", f"{self._prefix}/similarity", body, read=lambda answer: answer["matrix"])
 
@@ -99,7 +119,16 @@ class Calls:
     def _comparison(self, noun: str, min_score: float, wishes: Mapping[str, Any]) -> Call[Json]:
         # As a job in any case, so that both clients have one way to its result, however long it takes.
         body = {"min_score": min_score, **wishes}
-        return Call("POST", f"{self._prefix}/{noun}", body, headers={"prefer": "respond-async"}, read=lambda answer: answer["job"])
+        return Call(
+            "POST",
+            f"{self._prefix}/{noun}",
+            body,
+            headers={"prefer": "respond-async"},
+            read=lambda answer: answer["job"],
+        )
+
+    def map_documents(self, filter: Filter | None, limit: int | None, field: str | None) -> Call[DocumentMap]:
+        return Call("POST", f"{self._prefix}/map", _given(filter=filter, limit=limit, field=field))
 
     # The collection
 
@@ -113,9 +142,18 @@ class Calls:
         return Call("DELETE", self._own)
 
 
-def embed(texts: Sequence[str], input_type: str, model: str | None, dimensions: int | None) -> Call[list[list[float]]]:
-    body = _given(input=[*texts], input_type=input_type, model=model, dimensions=dimensions, encoding_format="base64")
-    return Call("POST", "/v1/embeddings", body, read=lambda answer: [_vector(item["embedding"]) for item in answer["data"]])
+def embed(
+    texts: Sequence[str], input_type: str, model: str | None, dimensions: int | None
+) -> Call[list[list[float]]]:
+    body = _given(
+        input=[*texts], input_type=input_type, model=model, dimensions=dimensions, encoding_format="base64"
+    )
+    return Call(
+        "POST",
+        "/v1/embeddings",
+        body,
+        read=lambda answer: [_vector(item["embedding"]) for item in answer["data"]],
+    )
 
 
 def _vector(text: str) -> list[float]:
@@ -160,4 +198,3 @@ def batches(documents: Iterable[Document], size: int) -> Iterator[list[Document]
 
 def _given(**fields: Any) -> Json:
     return {name: value for name, value in fields.items() if value is not None}
-

@@ -14,8 +14,25 @@ from siamese_client.calls import Call, Calls
 from siamese_client.errors import JobFailed, Unreachable, of_response
 from siamese_client.settings import Settings
 from siamese_client.shapes import (
-    Alike, Cluster, Collection, CollectionSettings, Document, DocumentPage, DocumentResult, Filter, Grouping, Item, Job,
-    Json, OnDuplicate, Pair, Search, SearchOptions, SearchResponse, StoredDocument,
+    Alike,
+    Cluster,
+    Collection,
+    CollectionSettings,
+    Document,
+    DocumentMap,
+    DocumentPage,
+    DocumentResult,
+    Filter,
+    Grouping,
+    Item,
+    Job,
+    Json,
+    OnDuplicate,
+    Pair,
+    Search,
+    SearchOptions,
+    SearchResponse,
+    StoredDocument,
 )
 
 Answer = TypeVar("Answer")
@@ -114,7 +131,9 @@ class Client:
         """Reads a document; `NotFound` if it is not there."""
         return self._send(self._calls.get(id, include_vectors))
 
-    def page(self, *, limit: int = 100, cursor: str | None = None, include_text: bool = False) -> DocumentPage:
+    def page(
+        self, *, limit: int = 100, cursor: str | None = None, include_text: bool = False
+    ) -> DocumentPage:
         """Reads a page of documents, ordered by id; `next_cursor` leads to the next."""
         return self._send(self._calls.page(limit, cursor, include_text))
 
@@ -158,16 +177,25 @@ class Client:
         """The cosine of each pair of texts or stored documents (`{"id": ".."}`)."""
         return self._send(self._calls.similarity(pairs))
 
-    def similarity_matrix(self, left: Sequence[Item], right: Sequence[Item] | None = None) -> list[list[float]]:
+    def similarity_matrix(
+        self, left: Sequence[Item], right: Sequence[Item] | None = None
+    ) -> list[list[float]]:
         """The cosine of each item of `left` with each of `right`, or with each of `left` itself."""
         return self._send(self._calls.similarity_matrix(left, right))
 
-    def explain(self, a: str | Mapping[str, Any], b: str | Mapping[str, Any], *, matrix: bool = False) -> Json:
+    def explain(
+        self, a: str | Mapping[str, Any], b: str | Mapping[str, Any], *, matrix: bool = False
+    ) -> Json:
         """What each word of two texts gives to their cosine."""
         return self._send(self._calls.explain(a, b, matrix))
 
     def embed(
-        self, texts: Sequence[str], *, input_type: str = "document", model: str | None = None, dimensions: int | None = None
+        self,
+        texts: Sequence[str],
+        *,
+        input_type: str = "document",
+        model: str | None = None,
+        dimensions: int | None = None,
     ) -> list[list[float]]:
         """The vectors of texts; `input_type` is `document` or `query`, which some models tell apart."""
         return self._send(calls.embed(texts, input_type, model, dimensions))
@@ -183,6 +211,12 @@ class Client:
         job: Any = self._send(self._calls.clusters(min_score, wishes))
         self.wait(job)
         return list(self.job_result(job))
+
+    def map_documents(
+        self, *, filter: Filter | None = None, limit: int | None = None, field: str | None = None
+    ) -> DocumentMap:
+        """Documents as points of the plane in which their vectors differ most; each has the value of `field`."""
+        return self._send(self._calls.map_documents(filter, limit, field))
 
     # Collections
 

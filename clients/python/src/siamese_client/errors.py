@@ -62,7 +62,12 @@ class Unavailable(ApiError):
 
 
 _BY_STATUS: dict[int, type[ApiError]] = {
-    401: KeyRefused, 403: KeyRefused, 404: NotFound, 409: ConflictError, 429: Unavailable, 503: Unavailable,
+    401: KeyRefused,
+    403: KeyRefused,
+    404: NotFound,
+    409: ConflictError,
+    429: Unavailable,
+    503: Unavailable,
 }
 
 

@@ -26,7 +26,9 @@ class SiameseVectorStore(VectorStore):
     Every search takes the parameters of the service as keywords: `filter`, `mode`, `min_score`, `rerank` and so on.
     """
 
-    def __init__(self, client: Client, *, content: Content = "document", title_key: str | None = None) -> None:
+    def __init__(
+        self, client: Client, *, content: Content = "document", title_key: str | None = None
+    ) -> None:
         self._client = client
         self._content = content
         self._title_key = title_key
@@ -95,18 +97,24 @@ class SiameseVectorStore(VectorStore):
                 stored = self._client.get(id)
             except NotFound:
                 continue
-            found.append(Document(id=stored["id"], page_content=stored.get("text", ""), metadata=stored["metadata"]))
+            found.append(
+                Document(id=stored["id"], page_content=stored.get("text", ""), metadata=stored["metadata"])
+            )
         return found
 
     def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
         """The `k` best documents for a text."""
         return [document for document, _ in self.similarity_search_with_score(query, k, **kwargs)]
 
-    def similarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> list[tuple[Document, float]]:
+    def similarity_search_with_score(
+        self, query: str, k: int = 4, **kwargs: Any
+    ) -> list[tuple[Document, float]]:
         """The same with scores: cosines, unless `mode` or `rerank` say otherwise."""
         return self._found(self._client.search(query, **self._options(k, kwargs))["hits"])
 
-    def similarity_search_by_vector(self, embedding: list[float], k: int = 4, **kwargs: Any) -> list[Document]:
+    def similarity_search_by_vector(
+        self, embedding: list[float], k: int = 4, **kwargs: Any
+    ) -> list[Document]:
         """The `k` best documents for a vector of the collection's encoder."""
         hits = self._client.search(**self._options(k, {**kwargs, "vector": embedding}))["hits"]
         return [document for document, _ in self._found(hits)]

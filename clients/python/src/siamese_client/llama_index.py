@@ -31,9 +31,17 @@ _MODES: dict[VectorStoreQueryMode, Mode] = {
     VectorStoreQueryMode.SEMANTIC_HYBRID: "hybrid",
 }
 _OPERATORS = {
-    FilterOperator.EQ: "$eq", FilterOperator.NE: "$ne", FilterOperator.GT: "$gt", FilterOperator.GTE: "$gte",
-    FilterOperator.LT: "$lt", FilterOperator.LTE: "$lte", FilterOperator.IN: "$in", FilterOperator.NIN: "$nin",
-    FilterOperator.ANY: "$in", FilterOperator.CONTAINS: "$contains", FilterOperator.TEXT_MATCH: "$contains",
+    FilterOperator.EQ: "$eq",
+    FilterOperator.NE: "$ne",
+    FilterOperator.GT: "$gt",
+    FilterOperator.GTE: "$gte",
+    FilterOperator.LT: "$lt",
+    FilterOperator.LTE: "$lte",
+    FilterOperator.IN: "$in",
+    FilterOperator.NIN: "$nin",
+    FilterOperator.ANY: "$in",
+    FilterOperator.CONTAINS: "$contains",
+    FilterOperator.TEXT_MATCH: "$contains",
 }
 
 
@@ -121,7 +129,11 @@ def _document(node: BaseNode) -> Document:
     metadata = node_to_metadata_dict(node, remove_text=True, flat_metadata=False)
     # By this, nodes of a filter can be told apart.
     metadata["_node_id"] = node.node_id
-    return {"id": node.node_id, "text": node.get_content(metadata_mode=MetadataMode.NONE), "metadata": metadata}
+    return {
+        "id": node.node_id,
+        "text": node.get_content(metadata_mode=MetadataMode.NONE),
+        "metadata": metadata,
+    }
 
 
 def _node(hit: Hit) -> BaseNode:

@@ -50,8 +50,12 @@ class Settings:
 def request(http: httpx.Client | httpx.AsyncClient, call: Call[Any], settings: Settings) -> httpx.Request:
     """The request that a call is."""
     return http.build_request(
-        call.method, settings.url + call.path, json=call.json, params=call.params or None,
-        headers={**settings.headers(), **call.headers}, timeout=settings.timeout_s,
+        call.method,
+        settings.url + call.path,
+        json=call.json,
+        params=call.params or None,
+        headers={**settings.headers(), **call.headers},
+        timeout=settings.timeout_s,
     )
 
 

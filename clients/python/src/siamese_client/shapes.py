@@ -174,6 +174,24 @@ class Cluster(TypedDict):
     members: list[Json]
 
 
+class Point(TypedDict):
+    """Where a document is on a map; `value` is that of the field that was asked for."""
+
+    id: str
+    x: float
+    y: float
+    title: NotRequired[str]
+    value: NotRequired[Any]
+
+
+class DocumentMap(TypedDict):
+    """Documents in the plane in which their vectors differ most."""
+
+    points: list[Point]
+    documents: int
+    shares: list[float]
+
+
 class Rerank(TypedDict, total=False):
     """How a search's hits are scored again."""
 

@@ -246,7 +246,7 @@ impl Reader {
         Ok(Body::from_bytes(&bytes))
     }
 
-    fn body_without_text(&self, record: &DocumentRecord) -> Result<Option<Body>, Error> {
+    pub(super) fn body_without_text(&self, record: &DocumentRecord) -> Result<Option<Body>, Error> {
         let Some(mut body) = BodyPieces::open(self, record)? else {
             return Ok(None);
         };

@@ -40,7 +40,8 @@ use std::sync::Arc;
 
 pub use alike::{
     Alike, AlikeMode, AlikeOptions, AlikePair, AlikeScope, AlikeSide, AlikeSides, Cluster,
-    ClusterForm, ClusterMember, ClusterOptions, Clusters, document_vector,
+    ClusterForm, ClusterMember, ClusterOptions, Clusters, DocumentMap, MapOptions, MapPoint,
+    document_vector,
 };
 pub use best_passages::ScoredPassage;
 pub use change::UpsertStatus;

@@ -37,13 +37,20 @@ export async function sampleDocuments(signal) {
 }
 
 async function foundDocuments(signal) {
-  const answer = await call(collectionPath("search"), { query: "all", top_k: SAMPLE_DOCUMENTS }, signal)
+  const answer = await call(collectionPath("search"), { vector: someVector(), top_k: SAMPLE_DOCUMENTS }, signal)
     .catch((error) => { if (error.name === "AbortError") throw error; return { hits: [] }; });
   return answer.hits;
 }
 
+/** What finds all documents in some order: nobody has typed it, so nothing is encoded, and no query is remembered. */
+export function someVector() {
+  const { dimensions } = chosenCollection().encoder;
+  return Array.from({ length: dimensions }, (_, place) => (place === 0 ? 1 : 0));
+}
+
 /** Paths of the fields that have few values, and those more than once: by them one can filter. */
 export async function filterFields(signal) {
+  if (!chosenCollection()) return [];
   if (fields.collection !== view.collection) {
     const collection = view.collection;
     // The first ids are often of one kind, and so are the hits of one query.

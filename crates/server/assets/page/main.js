@@ -10,6 +10,7 @@ import { at } from "./element.js";
 import { listenForFacets } from "./facets.js";
 import { listenForBeside, loadGenerations } from "./generations.js";
 import { listenForKey } from "./key.js";
+import { listenForMap, showMap } from "./map.js";
 import { listenForSearch, showSearch } from "./search.js";
 import { showStatistics } from "./statistics.js";
 import { listenForUpload } from "./upload.js";
@@ -17,7 +18,7 @@ import { TABS, onVisit, recall, view, visit } from "./view.js";
 
 const RETRY_MS = 1500;
 const FIRST_FIELD = { search: "query", compare: "left", duplicates: "find", add: "doc-text" };
-const SHOW = { search: showSearch, duplicates: showDuplicates, statistics: showStatistics };
+const SHOW = { search: showSearch, duplicates: showDuplicates, map: showMap, statistics: showStatistics };
 
 let shown = { tab: "", collection: "" };
 
@@ -68,7 +69,7 @@ function submitByKeys(event) {
 
 function listen() {
   const parts = [
-    listenForKey, listenForSearch, listenForFacets, listenForBeside, listenForCollection, listenForCompare, listenForDuplicates,
+    listenForKey, listenForSearch, listenForFacets, listenForBeside, listenForCollection, listenForCompare, listenForDuplicates, listenForMap,
     listenForAdd, listenForUpload, listenForDocument,
   ];
   for (const listenForPart of parts) listenForPart();

@@ -96,7 +96,13 @@ export function showSearch() {
   at("top-k").value = view.top_k;
   at("mode").value = view.mode;
   if (view.like) showLike();
+  const isInHits = document.activeElement.closest(".hit");
   search.now();
+  // The hit that was chosen goes away with the others.
+  if (view.like && isInHits) {
+    at("like-clear").focus({ preventScroll: true });
+    scrollTo(0, 0);
+  }
 }
 
 async function showLike() {

@@ -1,7 +1,7 @@
 // What a collection holds, and what is being done to it.
 
 import { call, collectionPath, latestOnly, showProblem } from "./api.js";
-import { filterFields } from "./collections.js";
+import { filterFields, someVector } from "./collections.js";
 import { moment } from "./document.js";
 import { at, bytesIn, count, counted, documentsIn, make, plainButton, plainText } from "./element.js";
 import { filterText } from "./facets.js";
@@ -64,7 +64,7 @@ function index({ index: it, lexical }) {
 async function valuesOf({ documents }, signal) {
   const fields = documents ? await filterFields(signal) : [];
   if (fields.length === 0) return [];
-  const answer = await call(collectionPath("search"), { query: "all", top_k: 1, facets: fields, include: [] }, signal);
+  const answer = await call(collectionPath("search"), { vector: someVector(), top_k: 1, facets: fields, include: [] }, signal);
   return fields.map((path) => fieldElement(path, answer.facets[path], answer.facets_other[path], documents));
 }
 

@@ -7,7 +7,7 @@ const USUAL = {
   find: "pairs", min_score: "0.9", scope: "documents", job: "", colour: "",
 };
 const CHOICES = {
-  tab: ["search", "compare", "duplicates", "statistics", "add"],
+  tab: ["search", "compare", "duplicates", "map", "statistics", "add"],
   mode: ["semantic", "lexical", "hybrid"],
   top_k: ["10", "20", "50"],
   find: ["pairs", "components", "communities"],

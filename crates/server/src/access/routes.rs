@@ -132,6 +132,7 @@ const COLLECTION_ROUTES: &[Entry] = &[
     ("POST", "/similarity/explain", SEARCH_IN),
     ("POST", "/duplicates", SEARCH_IN),
     ("POST", "/clusters", SEARCH_IN),
+    ("POST", "/map", SEARCH_IN),
     ("GET", "/documents", SEARCH_IN),
     ("GET", "/documents/{id}", SEARCH_IN),
     ("POST", "/documents", WRITE_IN),

@@ -94,6 +94,8 @@ pub struct Limits {
     #[serde(deserialize_with = "at_least_one")]
     pub max_comparisons_at_once: usize,
     #[serde(deserialize_with = "at_least_one")]
+    pub max_map_points: usize,
+    #[serde(deserialize_with = "at_least_one")]
     pub max_training_pairs: usize,
     #[serde(deserialize_with = "at_least_one")]
     pub max_compared_queries: usize,

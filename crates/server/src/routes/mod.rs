@@ -31,6 +31,7 @@ pub(crate) mod job_result;
 pub(crate) mod jobs;
 mod lines;
 pub(crate) mod main_task;
+pub(crate) mod map;
 mod mode;
 mod on_duplicate;
 pub(crate) mod page;

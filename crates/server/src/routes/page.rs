@@ -50,7 +50,9 @@ const FILES: &[PageFile] = &[
     script!("job.js"),
     script!("key.js"),
     script!("main.js"),
+    script!("map.js"),
     script!("rows.js"),
+    script!("scatter.js"),
     script!("search.js"),
     script!("statistics.js"),
     script!("table.js"),
@@ -92,7 +94,7 @@ mod tests {
     #[test]
     fn every_file_of_the_page_is_served() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/page");
-        let there: BTreeSet<String> = std::fs::read_dir(folder)
+        let there: BTreeSet<String> = fs_err::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
