@@ -49,7 +49,8 @@ serve open
 OPEN_URL=$url
 "$binary" ingest --url "$OPEN_URL" ../../crates/cli/demo/corpus.jsonl >/dev/null
 ADMIN_KEY=$("$binary" key create admin --scope admin --data "$scratch/closed")
+WRITE_KEY=$("$binary" key create write --scope write --data "$scratch/closed")
 SEARCH_KEY=$("$binary" key create search --scope search --data "$scratch/closed")
 serve closed
-export OPEN_URL ADMIN_KEY SEARCH_KEY CLOSED_URL=$url
+export OPEN_URL ADMIN_KEY SEARCH_KEY WRITE_KEY CLOSED_URL=$url
 NO_PROXY=127.0.0.1 "$venv/bin/python" -m unittest -v test_page

@@ -234,9 +234,11 @@ class Signing(Walk):
         page = self.give("ADMIN_KEY")
         page.get_by_role("tab", name="Add").click()
         rows = 'id;title;text;price\nr-1;Lamp;The lamp flickers;19.90\nr-2;Door\nr-3;Hub;"The hub\nis offline";5\n'
+        numbered = [{"id": f"n-{n}", "text": f"Ticket number {n} about nothing"} for n in range(150)]
+        # The service refuses this one, in the second batch.
+        numbered.append({"id": "x" * 600, "text": "A document whose id is too long"})
         lines = '{"id": "l-1", "body": "A siren in the night", "tags": ["loud"]}\nnonsense\n' + "".join(
-            json.dumps({"id": f"n-{n}", "text": f"Ticket number {n} about nothing"}) + "\n"
-            for n in range(150)
+            json.dumps(document) + "\n" for document in numbered
         )
         files = [
             ("rows.csv", rows),
@@ -248,9 +250,14 @@ class Signing(Walk):
             [{"name": name, "mimeType": "text/plain", "buffer": text.encode()} for name, text in files]
         )
         result = page.locator("#upload-result")
-        expect(result).to_contain_text("4 files: 154 created, 3 failed", timeout=60_000)
+        expect(result).to_contain_text("4 files: 154 created, 4 failed", timeout=60_000)
         failures = page.get_by_role("list", name="What failed")
-        for failure in ("rows.csv:3: 2 values, where the header has 4.", "lines.jsonl:2: ", "x.pdf:1: "):
+        for failure in (
+            "rows.csv:3: 2 values, where the header has 4.",
+            "lines.jsonl:2: ",
+            "lines.jsonl:153: ",
+            "x.pdf:1: ",
+        ):
             expect(failures).to_contain_text(failure)
         headers = {"authorization": f"Bearer {os.environ['ADMIN_KEY']}"}
         stored = page.request.get(f"{CLOSED}/documents/r-1", headers=headers).json()
@@ -273,6 +280,15 @@ class Signing(Walk):
         expect(page.get_by_role("alert").filter(has_text="write")).to_contain_text("scope_missing")
         page.get_by_role("button", name="Use another key").click()
         expect(page.get_by_role("dialog", name="This service asks for a key")).to_be_visible()
+
+    def test_a_key_that_may_write_only_can_do_that(self):
+        page = self.give("WRITE_KEY")
+        expect(page.get_by_role("alert").filter(has_text="search")).to_contain_text("scope_missing")
+        page.get_by_role("tab", name="Add").click()
+        expect(page.get_by_role("alert").filter(has_text="scope_missing")).to_be_hidden()
+        page.get_by_label("Text", exact=True).fill("A text of a writer")
+        page.get_by_role("button", name="Add document").click()
+        expect(page.locator("#added")).to_contain_text("created")
 
     def test_a_key_that_was_given_is_kept_and_forgotten_on_demand(self):
         page = self.give("SEARCH_KEY")

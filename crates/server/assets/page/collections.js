@@ -9,12 +9,25 @@ const MAX_FIELDS = 8;
 const MAX_VALUES = 30;
 
 let collections = [];
+// Why they are not known: a key that may write need not be one that may read.
+let refusal = null;
 let fields = { collection: null, known: [] };
 
-export const chosenCollection = () => collections.find(({ name }) => name === view.collection);
+/** The collection that is looked at; nothing where the address names one that is not there. */
+export function chosenCollection() {
+  if (refusal) throw refusal;
+  return collections.find(({ name }) => name === view.collection);
+}
 
 export async function loadCollections() {
-  ({ collections } = await call("collections"));
+  try {
+    ({ collections } = await call("collections"));
+  } catch (error) {
+    if (error.status !== 403) throw error;
+    refusal = error;
+    return;
+  }
+  refusal = null;
   const options = collections.map(({ name, documents }) => make("option", { value: name, text: `${name} (${count(documents)})` }));
   at("collection").replaceChildren(...options);
   const names = collections.map(({ name }) => name);

@@ -16,9 +16,9 @@ const NEXT_QUESTION_MS = 2000;
 const runSearch = latestOnly(async (signal) => {
   at("like").hidden = !view.like;
   at("search-problem").replaceChildren();
-  if (!view.like && !view.q.trim()) return showStart(signal);
   at("hits").setAttribute("aria-busy", "true");
   try {
+    if (!view.like && !view.q.trim()) return await showStart(signal);
     const question = await questionOf(signal);
     if (view.beside) showSides(await searchBoth(question, signal));
     else showAnswer(await call(collectionPath("search"), question, signal));
@@ -26,8 +26,9 @@ const runSearch = latestOnly(async (signal) => {
     if (error.name === "AbortError") throw error;
     clearAnswer();
     showProblem(at("search-problem"), error);
+  } finally {
+    if (!signal.aborted) at("hits").removeAttribute("aria-busy");
   }
-  at("hits").removeAttribute("aria-busy");
 });
 
 const search = afterPause(() => runSearch());
