@@ -86,7 +86,7 @@ function footElement({ id, passage }, name) {
   return make("div", {
     class: "foot",
     children: [
-      plainButton("More like this", () => moreLike(id), { "aria-label": `More like ${name}` }),
+      plainButton("More like this", () => moreLike(id), { "aria-label": `More like this: ${name}` }),
       ...(isCosine() || view.mode === "hybrid" ? [explainButton(asked, { id, passage: span }, name, ".hit")] : []),
       plainButton(id, () => showDocument(id), { class: "plain id", title: "Show the stored document", "aria-label": `Show the document ${id}` }),
     ],
