@@ -27,9 +27,9 @@ for _ in $(seq 60); do
 done
 
 # A proxy and a hub's offline mode would keep clients from this machine, too.
-export NO_PROXY=127.0.0.1 SIAMESE_URL="http://127.0.0.1:$port"
+export NO_PROXY=127.0.0.1 SIAMESE_URL="http://127.0.0.1:$port" SIAMESE_BINARY="$binary"
 unset HF_HUB_OFFLINE
-"$venv/bin/python" -W ignore -m unittest -v test_clients
+"$venv/bin/python" -W ignore -m unittest -v test_clients test_mcp
 
 cd ../../clients/python
 "$venv/bin/mypy"
