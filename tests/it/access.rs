@@ -192,6 +192,13 @@ fn a_key_for_some_collections_finds_no_others_in_any_list() {
     assert_eq!(names(aliases, "aliases", "alias"), ["tickets"]);
     let aliases = admin.get("/aliases").ok();
     assert_eq!(names(aliases, "aliases", "alias").len(), 2);
+    let stats = acme.get("/stats").ok();
+    assert!(
+        stats["service"].is_null() && stats["documents"] == 1,
+        "{stats}"
+    );
+    assert_eq!(names(stats, "collections", "name"), ["acme-docs"]);
+    assert!(admin.get("/stats").ok()["service"].is_object());
     acme.get("/metrics").problem(403, "scope_missing");
     for path in [
         "/collections",
@@ -388,21 +395,16 @@ fn what_was_changed_is_written_down_and_no_log_has_a_key_or_a_text() {
         .collect();
     let told = |line: &Value| {
         let field = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
-        format!(
-            "{} {} {} {}",
-            field("name"),
-            field("method"),
-            field("path"),
-            line["status"]
-        )
+        let fields = ["name", "peer", "method", "path"].map(field).join(" ");
+        format!("{fields} {}", line["status"])
     };
     let told: Vec<String> = lines.iter().map(told).collect();
     assert_eq!(
         told,
         [
-            "ci POST /documents 200",
-            "ci DELETE /documents/z 204",
-            "ci GET /export 403"
+            "ci 127.0.0.1 POST /documents 200",
+            "ci 127.0.0.1 DELETE /documents/z 204",
+            "ci 127.0.0.1 GET /export 403"
         ]
     );
     assert!(writer.contains(lines[0]["key"].as_str().unwrap()));

@@ -5,6 +5,10 @@ use std::time::Duration;
 use serde_json::Value;
 use ureq::Agent;
 use ureq::http::{HeaderMap, Method, Request};
+use ureq::tls::TlsConfig;
+
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Speaks to one server.
 #[derive(Debug, Clone)]
@@ -79,13 +83,23 @@ impl Answer {
 impl Client {
     /// A client for `base_url`, such as `http://127.0.0.1:8080`.
     pub fn new(base_url: impl Into<String>) -> Self {
-        Self::with_patience(base_url, Duration::from_secs(120))
+        Self::with_patience(base_url, PATIENCE)
     }
 
     /// A client that waits for an answer no longer than this.
     pub fn with_patience(base_url: impl Into<String>, patience: Duration) -> Self {
+        Self::with(base_url, patience, TlsConfig::default())
+    }
+
+    /// A client that speaks TLS so.
+    pub fn with_tls(base_url: impl Into<String>, tls: TlsConfig) -> Self {
+        Self::with(base_url, PATIENCE, tls)
+    }
+
+    fn with(base_url: impl Into<String>, patience: Duration, tls: TlsConfig) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
+            .tls_config(tls)
             .timeout_global(Some(patience));
         Self {
             agent: config.build().into(),

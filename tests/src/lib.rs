@@ -10,7 +10,9 @@
 )]
 
 mod binary;
+mod certificates;
 mod client;
+mod collector;
 mod dice;
 mod io_shim;
 mod raw;
@@ -19,7 +21,9 @@ mod small_disk;
 mod stream;
 
 pub use binary::{binary, model_dir, tiny_model_dir};
+pub use certificates::{Authority, Identity};
 pub use client::{Answer, Client};
+pub use collector::Collector;
 pub use dice::{Dice, setting};
 pub use io_shim::io_shim;
 pub use raw::RawConnection;

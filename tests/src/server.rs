@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use ureq::tls::TlsConfig;
 
+use crate::certificates::Identity;
 use crate::client::Client;
 use crate::{binary, model_dir, tiny_model_dir};
 
@@ -34,6 +36,7 @@ pub struct ServerOptions {
     environment: Vec<(String, String)>,
     log: Option<PathBuf>,
     max_open_files: Option<usize>,
+    tls: Option<TlsConfig>,
 }
 
 impl ServerOptions {
@@ -48,6 +51,7 @@ impl ServerOptions {
             environment: Vec::new(),
             log: None,
             max_open_files: None,
+            tls: None,
         }
     }
 
@@ -62,6 +66,7 @@ impl ServerOptions {
             environment: Vec::new(),
             log: None,
             max_open_files: None,
+            tls: None,
         }
     }
 
@@ -118,6 +123,14 @@ impl ServerOptions {
     pub fn log_to(mut self, file: &Path) -> Self {
         self.log = Some(file.to_owned());
         self
+    }
+
+    /// Lets the server speak TLS with this certificate, and its client so.
+    #[must_use]
+    pub fn tls(mut self, identity: &Identity, client: TlsConfig) -> Self {
+        self.tls = Some(client);
+        self.setting("SERVER__TLS__CERTIFICATE", identity.certificate.display())
+            .setting("SERVER__TLS__KEY", identity.key.display())
     }
 
     /// Allows the server so many open files, which it cannot raise again.
@@ -177,7 +190,10 @@ impl ServerOptions {
             .stdout(Stdio::null())
             .spawn()
             .expect("start the server");
-        let client = Client::new(format!("http://127.0.0.1:{}", self.port));
+        let client = match self.tls {
+            None => Client::new(format!("http://127.0.0.1:{}", self.port)),
+            Some(tls) => Client::with_tls(format!("https://127.0.0.1:{}", self.port), tls),
+        };
         Server {
             child,
             port: self.port,

@@ -2,6 +2,7 @@
 
 mod address;
 mod jobs;
+mod tools;
 
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
@@ -286,6 +287,15 @@ impl Service {
             Err(ServiceError::Refused { status: 404, .. }) => Ok(None),
             outcome => self.json(outcome?).map(Some),
         }
+    }
+
+    /// How much there is of everything.
+    ///
+    /// # Errors
+    /// When the service refuses, or its answer is not JSON.
+    pub(crate) fn stats(&self) -> Result<Value> {
+        let get = self.agent.get(format!("{}/stats", self.url));
+        self.json(self.checked(get.call())?)
     }
 
     /// The service's OpenAPI description.

@@ -54,10 +54,11 @@ pub use aliases::{Alias, AliasError};
 pub use cancel::Cancel;
 pub use collection::{
     Alike, AlikeMode, AlikeOptions, AlikePair, AlikeScope, AlikeSide, AlikeSides, Cluster,
-    ClusterForm, ClusterMember, ClusterOptions, Clusters, Collection, CollectionStats, DocumentMap,
-    Facet, FacetRequest, FacetValue, Fusion, Hit, HitContent, HitParts, HitScores, HitSet,
-    MapOptions, MapPoint, Moment, PlannedGenerations, Query, Reader, ScoredPassage, SearchOptions,
-    SearchResults, Total, UpsertStatus, Upserted, WritePlan, Writer, document_vector,
+    ClusterForm, ClusterMember, ClusterOptions, Clusters, Collection, CollectionMemory,
+    CollectionStats, DocumentMap, Facet, FacetRequest, FacetValue, Fusion, Hit, HitContent,
+    HitParts, HitScores, HitSet, MapOptions, MapPoint, Moment, PlannedGenerations, Query, Reader,
+    ScoredPassage, SearchOptions, SearchResults, Total, UpsertStatus, Upserted, WritePlan, Writer,
+    document_vector,
 };
 pub use collections::{DEFAULT_COLLECTION, PutOutcome};
 pub use compaction::{CompactionReport, compact};

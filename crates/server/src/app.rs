@@ -17,6 +17,7 @@ use crate::models::Models;
 use crate::openapi::ServedDescription;
 use crate::queue::EncodeQueue;
 use crate::service::{Cursors, QueryCache, RecentQueries};
+use crate::telemetry::Traces;
 use crate::training::Training;
 
 /// The service's state; cloning is cheap.
@@ -28,6 +29,7 @@ pub(crate) struct App(Arc<Inner>);
 pub(crate) struct Inner {
     settings: Settings,
     access: Access,
+    traces: Option<Traces>,
     /// Set once, when model and index are loaded.
     engine: OnceLock<Engine>,
     connections: Connections,
@@ -58,13 +60,19 @@ pub(crate) struct Engine {
 
 impl App {
     /// A service that is not ready yet.
-    pub(crate) fn new(settings: Settings, limits: ConnectionLimits, access: Access) -> Self {
+    pub(crate) fn new(
+        settings: Settings,
+        limits: ConnectionLimits,
+        access: Access,
+        traces: Option<Traces>,
+    ) -> Self {
         let body_budget = BodyBudget::new(settings.limits.max_bodies_in_flight_bytes);
         let answers = Arc::new(AnswerBudget::new(&settings.limits));
         Self(Arc::new(Inner {
             answers,
             settings,
             access,
+            traces,
             connections: Connections::new(limits),
             engine: OnceLock::new(),
             stopping: watch::Sender::new(false),
@@ -96,6 +104,11 @@ impl Inner {
     /// Who may use the service.
     pub(crate) fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// Where traces go, if anywhere.
+    pub(crate) fn traces(&self) -> Option<&Traces> {
+        self.traces.as_ref()
     }
 
     /// All open connections.

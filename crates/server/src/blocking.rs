@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 
 use crate::body_budget::held_share;
 use crate::error::{ApiError, ErrorCode};
+use crate::telemetry::{Clock, Step};
 use crate::turns::{Next, Turns};
 
 /// Jobs that may run at the same time; others wait, at most one or two for each of
@@ -183,6 +184,7 @@ where
     T: Send + 'static,
     F: FnOnce() -> Result<T, ApiError> + Send + 'static,
 {
+    let _clock = Clock::start(Step::Write);
     run_in(&WRITES, move |_| work()).await
 }
 

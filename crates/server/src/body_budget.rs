@@ -26,16 +26,24 @@ const RETRY_AFTER_S: u64 = 2;
 #[derive(Debug)]
 pub(crate) struct BodyBudget {
     units: Arc<Semaphore>,
+    max_units: usize,
     max_bytes: usize,
 }
 
 impl BodyBudget {
     pub(crate) fn new(max_bytes: usize) -> Self {
-        let units = (max_bytes / UNIT_BYTES).min(Semaphore::MAX_PERMITS);
+        let max_units = (max_bytes / UNIT_BYTES).min(Semaphore::MAX_PERMITS);
+        let max_units = max_units.min(u32::MAX as usize);
         Self {
-            units: Arc::new(Semaphore::new(units.min(u32::MAX as usize))),
+            units: Arc::new(Semaphore::new(max_units)),
+            max_units,
             max_bytes,
         }
+    }
+
+    /// What all shares take, bytes.
+    pub(crate) fn in_flight_bytes(&self) -> usize {
+        (self.max_units - self.units.available_permits()) * UNIT_BYTES
     }
 
     /// A share of nothing yet.

@@ -73,6 +73,7 @@ pub(crate) fn request_span(request: &Request) -> Span {
         method = %request.method(),
         path = logged_path(request.uri().path()),
         request_id = request_id(request.headers()).unwrap_or_default(),
+        trace_id = tracing::field::Empty,
     )
 }
 
@@ -94,7 +95,8 @@ pub(crate) async fn problem_documents(request: Request, next: Next) -> Response 
     let path = request.uri().path().to_owned();
     let response = next.run(request).await;
     let status = response.status();
-    if !(status.is_client_error() || status.is_server_error()) {
+    let is_error = status.is_client_error() || status.is_server_error();
+    if !is_error || response.extensions().get::<KeepsItsBody>().is_some() {
         return response;
     }
     let error = match response.extensions().get::<ApiError>() {
@@ -109,6 +111,10 @@ pub(crate) async fn problem_documents(request: Request, next: Next) -> Response 
     }
     rendered
 }
+
+/// Marks an answer that says what is wrong in the words of another protocol.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeepsItsBody;
 
 /// What an error says beside its document: what may be asked for instead, and what is left of a key's budgets.
 const KEPT_HEADERS: [HeaderName; 4] = [

@@ -1,11 +1,12 @@
 //! Every route of the service, and the layers around them.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::routing::{MethodRouter, get, post};
+use axum::{Extension, Router};
 use tower::ServiceBuilder;
 use tower_http::CompressionLevel;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -24,15 +25,17 @@ use crate::access;
 use crate::app::App;
 use crate::body_budget;
 use crate::body_encoding;
+use crate::mcp::Mcp;
 use crate::middleware;
 use crate::openapi;
 use crate::origin::AllowedOrigins;
 use crate::routes::{
     aliases, clusters, cohere, collections, comparison, docs, documents, duplicates, embed,
     embed_all, encoder, explanation, export, feedback, generations, health, info, job_result, jobs,
-    main_task, map, page, predict, recent_queries, rerank, reranker, search, search_batch,
-    search_query, similarity, snapshots, tokenize, train, training_pairs, v1,
+    main_task, map, mcp, page, predict, recent_queries, rerank, reranker, search, search_batch,
+    search_query, similarity, snapshots, stats, tokenize, train, training_pairs, v1,
 };
+use crate::telemetry::{Observers, observed};
 use crate::tidy_path::tidy_path;
 
 /// Where the routes of one collection live a second time.
@@ -40,7 +43,9 @@ const COLLECTION_PREFIX: &str = "/collections/{collection}";
 
 /// The whole service.
 pub(crate) fn router(app: App) -> Router {
-    let routes = layered(all_routes(&app), &app).with_state(app);
+    let mcp = Mcp::new(routes_of_tools(&app), app.limits().max_body_bytes);
+    let routes = all_routes(&app).layer(Extension(mcp));
+    let routes = layered(routes, &app).with_state(app);
     // A layer of a router runs after the route was chosen.
     let tidied = ServiceBuilder::new().map_request(tidy_path).service(routes);
     Router::new().fallback_service(tidied)
@@ -52,9 +57,37 @@ pub(crate) fn all_routes(app: &App) -> Router<App> {
     let (routes, _) = routes.split_for_parts();
     routes
         .route("/page/{*rest}", get(page::page_file))
+        .route("/mcp", mcp_route(Bounds::of(app)))
         .route("/openapi.yaml", get(docs::openapi_yaml))
         .route("/openapi.json", get(docs::openapi_json))
         .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")))
+}
+
+/// A message of a client may call a tool that encodes much.
+fn mcp_route(bounds: Bounds) -> MethodRouter<App> {
+    let layers = ServiceBuilder::new()
+        .layer(bounds.bulk())
+        .layer(RequestBodyLimitLayer::new(bounds.max_body_bytes));
+    post(mcp::post).layer::<_, Infallible>(layers)
+}
+
+/// The routes that tools ask, in the name of somebody who has been let in: what each needs is looked at again.
+fn routes_of_tools(app: &App) -> Router {
+    let (routes, _) = documented_routes(Bounds::of(app)).split_for_parts();
+    let layers = ServiceBuilder::new()
+        .layer(axum::middleware::from_fn(middleware::problem_documents))
+        .layer(CatchPanicLayer::custom(middleware::panic_answer));
+    routes
+        .route_layer(axum::middleware::from_fn_with_state(
+            app.clone(),
+            body_budget::hold_body,
+        ))
+        .route_layer(axum::middleware::from_fn_with_state(
+            app.access().clone(),
+            access::authorize,
+        ))
+        .layer(layers)
+        .with_state(app.clone())
 }
 
 /// The description of every documented route, before [`openapi`] refines it.
@@ -125,6 +158,7 @@ fn quick_routes() -> OpenApiRouter<App> {
         .routes(routes!(v1::models::get))
         .routes(routes!(v1::models::get_without_version, train::post))
         .routes(routes!(info::info))
+        .routes(routes!(stats::get))
         .routes(routes!(collections::list))
         .routes(routes!(
             collections::put,
@@ -221,7 +255,7 @@ fn streaming_routes(bounds: Bounds) -> OpenApiRouter<App> {
         .merge(OpenApiRouter::new().routes(routes!(export::get)))
 }
 
-/// From the outside in: request id, trace, problem documents, panics, keys, admission; at the route, what its key
+/// From the outside in: request id, log, observers of its time, problem documents, panics, keys, admission; at the route, what its key
 /// allows. Time and size are bounded route by route.
 fn layered(routes: Router<App>, app: &App) -> Router<App> {
     let settings = app.settings();
@@ -244,6 +278,10 @@ fn layered(routes: Router<App>, app: &App) -> Router<App> {
                 .on_failure(()),
         )
         .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(axum::middleware::from_fn_with_state(
+            Arc::new(Observers::new(&settings.log, app.traces().cloned())),
+            observed,
+        ))
         // A gzip encoder takes 300 kB for each answer on its way; one of brotli takes megabytes.
         .layer(
             CompressionLayer::new()

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use crate::access::{Access, AccessError};
 use crate::app::{App, Engine};
 use crate::config::Settings;
-use crate::connections::{ConnectionLimits, HttpServer};
+use crate::connections::{ConnectionLimits, HttpServer, Tls};
 use crate::exit::{ForcedEnd, Stop, StopSignal};
 use crate::jobs::Jobs;
 use crate::models::{
@@ -20,6 +20,8 @@ use crate::models::{
 };
 use crate::queue::{EncodeQueue, EncoderThreads};
 use crate::service::{Cursors, QueryCache, RecentQueries, default_chunking, resume_all};
+use crate::telemetry::{TelemetryError, Traces};
+use crate::tls::{Certificates, TlsError};
 use crate::training::Training;
 use crate::{metrics, open_files, router, stall_watch};
 
@@ -69,6 +71,12 @@ pub enum ServeError {
     /// The keys cannot be read, or there are none where they are needed.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// The certificate or its key cannot be used.
+    #[error("cannot speak TLS: {0}")]
+    Tls(#[from] TlsError),
+    /// Traces cannot be sent.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
     /// The operating system failed.
     #[error("the server failed: {0}")]
     Io(#[from] std::io::Error),
@@ -85,7 +93,7 @@ pub enum ServeError {
 /// should end the process.
 ///
 /// # Errors
-/// When the port, the keys, the model or the data folder cannot be opened, or keys are needed and there are none.
+/// When the port, the keys, the certificate, the model or the data folder cannot be opened, or keys are needed and there are none.
 pub async fn serve(
     settings: Settings,
     models: ModelFolders,
@@ -93,6 +101,8 @@ pub async fn serve(
     end: fn(ForcedEnd),
 ) -> Result<(), ServeError> {
     let access = Access::open(&settings)?;
+    let tls = open_tls(&settings)?;
+    let traces = Traces::open(&settings.telemetry)?;
     let mut signal = StopSignal::listen(settings.server.shutdown_grace, end)?;
     let limits = ConnectionLimits::new(&settings.server, open_files::raise_limit());
     let address = settings.server.listen;
@@ -100,8 +110,11 @@ pub async fn serve(
     on_listening(listener.local_addr()?);
     metrics::exporter();
     access.watch()?;
-    let app = App::new(settings, limits, access);
-    let server = HttpServer::new(router(app.clone()), app.connections().clone());
+    if let Some(tls) = &tls {
+        tls.certificates.watch()?;
+    }
+    let app = App::new(settings, limits, access, traces);
+    let server = HttpServer::new(router(app.clone()), app.connections().clone(), tls);
     let accepting = tokio::spawn(server.clone().accept(listener, app.stopping()));
     let outcome = run(&app, &models, &mut signal).await;
     app.stop();
@@ -111,12 +124,30 @@ pub async fn serve(
         Err(_) => Instant::now(),
     };
     end_requests(&app, server, requests_until).await;
-    let access = app.access().clone();
-    tokio::task::spawn_blocking(move || access.finish()).await?;
+    let told = app.clone();
+    tokio::task::spawn_blocking(move || {
+        told.access().finish();
+        if let Some(traces) = told.traces() {
+            traces.finish();
+        }
+    })
+    .await?;
     match outcome? {
         (_, Some(encoder_threads)) => finish(app, encoder_threads).await,
         (_, None) => Ok(()),
     }
+}
+
+/// The service's end of TLS, if it is to speak it.
+fn open_tls(settings: &Settings) -> Result<Option<Tls>, TlsError> {
+    let tls = &settings.server.tls;
+    let Some(files) = tls.files() else {
+        return Ok(None);
+    };
+    Ok(Some(Tls {
+        certificates: Certificates::open(files)?,
+        handshake_timeout: tls.handshake_timeout,
+    }))
 }
 
 /// Binds the address.

@@ -60,6 +60,28 @@ pub enum SettingsError {
         /// What was given.
         name: String,
     },
+    /// What should be the address of a collector is none.
+    #[error(
+        "settings: telemetry.otlp_endpoint is {endpoint:?}, and must be an address such as \"http://localhost:4318\""
+    )]
+    OtlpEndpoint {
+        /// What was given.
+        endpoint: String,
+    },
+    /// More than all requests cannot be traced, nor less than none.
+    #[error("settings: telemetry.traced_part is {part}, and must be 0 to 1")]
+    TracedPart {
+        /// What was given.
+        part: f64,
+    },
+    /// TLS is half set.
+    #[error(
+        "settings: server.tls.{missing} is missing; TLS needs server.tls.certificate and server.tls.key, and server.tls.client_ca is nothing without them"
+    )]
+    TlsPart {
+        /// The key in `[server.tls]`.
+        missing: &'static str,
+    },
     /// What should name the pages of a site does not.
     #[error(
         "settings: server.allowed_origins has {origin:?}, which is neither an origin such as \"https://search.example.org\" nor \"*\""

@@ -6,8 +6,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use siamese_server::config::{Overrides, Settings};
+use siamese_server::config::{Overrides, Settings, TlsSettings};
 use ureq::Agent;
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, TlsConfig, parse_pem};
+
+use super::serve::scheme;
 
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -29,8 +32,10 @@ impl Healthcheck {
             listen: self.listen,
             ..Overrides::default()
         })?;
-        let url = format!("http://{}/readyz", reachable(settings.server.listen));
+        let address = reachable(settings.server.listen);
+        let url = format!("{}://{address}/readyz", scheme(&settings));
         let config = Agent::config_builder()
+            .tls_config(tls(&settings.server.tls)?)
             .proxy(None)
             .http_status_as_error(false)
             .timeout_global(Some(TIMEOUT));
@@ -41,6 +46,26 @@ impl Healthcheck {
             Err(error) => bail!("{url} did not answer: {error}"),
         }
     }
+}
+
+/// The certificate is for the names that others use, and an address of this machine is none of them, so it is not
+/// compared. Where clients need a certificate, the service's own is shown.
+fn tls(settings: &TlsSettings) -> Result<TlsConfig> {
+    let config = TlsConfig::builder().disable_verification(true);
+    let (Some(_), Some(certificate), Some(key)) =
+        (settings.client_ca(), settings.certificate(), settings.key())
+    else {
+        return Ok(config.build());
+    };
+    let chain = fs_err::read(certificate)?;
+    let chain = parse_pem(&chain).filter_map(|item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(certificate),
+        _ => None,
+    });
+    let chain: Vec<Certificate<'static>> = chain.collect();
+    let key = PrivateKey::from_pem(&fs_err::read(key)?)?;
+    let certificate = ClientCert::new_with_certs(&chain, key);
+    Ok(config.client_cert(Some(certificate)).build())
 }
 
 /// An address to connect to for one that is listened on: "every address" is reached by loopback.

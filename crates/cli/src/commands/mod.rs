@@ -12,6 +12,7 @@ mod healthcheck;
 mod import;
 mod ingest;
 mod key;
+mod mcp;
 mod mode;
 mod model;
 mod openapi;
@@ -20,6 +21,7 @@ mod search;
 mod serve;
 mod similarity;
 mod snapshot;
+mod stats;
 mod train;
 mod train_job;
 
@@ -53,8 +55,10 @@ enum Command {
     Generation(generation::Generation),
     Reencode(generation::Reencode),
     Snapshot(snapshot::Snapshot),
+    Stats(stats::Stats),
     Compact(compact::Compact),
     Key(key::Key),
+    Mcp(mcp::Mcp),
     Model(model::Model),
     Bench(bench::Bench),
     AcceptLoss(accept_loss::AcceptLoss),
@@ -86,8 +90,10 @@ impl Arguments {
             Command::Generation(command) => command.run(),
             Command::Reencode(command) => command.run(),
             Command::Snapshot(command) => command.run(),
+            Command::Stats(command) => command.run(),
             Command::Compact(command) => command.run(),
             Command::Key(command) => command.run(),
+            Command::Mcp(command) => command.run(),
             Command::Model(command) => command.run(),
             Command::Bench(command) => command.run(),
             Command::AcceptLoss(command) => command.run(),

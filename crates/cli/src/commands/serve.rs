@@ -59,13 +59,22 @@ impl Serve {
         }
         freed_memory::give_back();
         let runtime = siamese_server::runtime()?;
-        let on_listening = |address| tracing::info!(%address, "listening on http://{address}");
+        let scheme = scheme(&settings);
+        let on_listening = |address| tracing::info!(%address, "listening on {scheme}://{address}");
         let served = siamese_server::serve(settings, models, on_listening, end_process);
         let outcome = runtime.block_on(served);
         // Work that nobody waits for any more, such as loading a model, must not keep the process.
         runtime.shutdown_background();
         outcome?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// How the service is spoken to.
+pub(super) fn scheme(settings: &Settings) -> &'static str {
+    match settings.server.tls.certificate() {
+        Some(_) => "https",
+        None => "http",
     }
 }
 

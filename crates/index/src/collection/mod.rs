@@ -57,7 +57,7 @@ pub use planned_generations::{PlannedGenerations, Upserted};
 pub use query::{Fusion, Query};
 pub use reader::Reader;
 pub use search::{SearchOptions, SearchResults, Total};
-pub use stats::CollectionStats;
+pub use stats::{CollectionMemory, CollectionStats};
 pub(crate) use sweep::sweep;
 pub use write::WritePlan;
 pub use writer::Writer;

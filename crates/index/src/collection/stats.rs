@@ -37,7 +37,29 @@ pub struct CollectionStats {
     pub is_rebuilding_words: bool,
 }
 
+/// About the memory that a collection takes beside files that are mapped, by part, bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CollectionMemory {
+    /// Vectors that no segment holds yet, and which passages are alive.
+    pub vectors: u64,
+    /// Words that no segment holds yet.
+    pub words: u64,
+    /// The index of metadata.
+    pub metadata: u64,
+}
+
 impl Reader {
+    /// How much memory it takes, by part.
+    pub fn memory(&self) -> CollectionMemory {
+        let published = self.published.load();
+        let state = &published.state;
+        CollectionMemory {
+            vectors: state.vectors.bytes(),
+            words: state.words.bytes(),
+            metadata: state.metadata.bytes(),
+        }
+    }
+
     /// How much is in it.
     pub fn stats(&self) -> CollectionStats {
         let published = self.published.load();

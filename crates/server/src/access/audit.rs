@@ -3,6 +3,7 @@
 //! A line is a JSON object. The file is opened anew for each few lines, so that it may be moved away at any time.
 
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -44,6 +45,8 @@ pub(super) struct AuditEntry {
     /// The id of the key; nothing where no keys are asked for.
     key: Option<String>,
     name: Option<String>,
+    /// The address at the other end, which is a proxy's where there is one.
+    peer: Option<IpAddr>,
     method: String,
     path: String,
     request_id: Option<String>,
@@ -68,6 +71,7 @@ fn is_zero(lost: &u64) -> bool {
 impl AuditEntry {
     pub(super) fn new(
         principal: &Principal,
+        peer: Option<IpAddr>,
         method: &str,
         path: &str,
         request_id: Option<&str>,
@@ -77,6 +81,7 @@ impl AuditEntry {
             at: Timestamp::now().to_string(),
             key: principal.id().map(ToOwned::to_owned),
             name: principal.name().map(ToOwned::to_owned),
+            peer: peer.map(|peer| peer.to_canonical()),
             method: method.to_owned(),
             path: path[..end].to_owned(),
             request_id: request_id.map(ToOwned::to_owned),
@@ -173,7 +178,9 @@ mod tests {
         let path = folder.path().join("audit.jsonl");
         let log = AuditLog::open(&path).unwrap();
         let write = |id: &str| {
-            let entry = AuditEntry::new(&Principal::Anyone, "DELETE", "/documents/a", Some(id));
+            let peer = "::ffff:192.0.2.1".parse().ok();
+            let anyone = Principal::Anyone;
+            let entry = AuditEntry::new(&anyone, peer, "DELETE", "/documents/a", Some(id));
             log.write(&entry, StatusCode::NO_CONTENT);
             log.flush();
         };
@@ -187,6 +194,7 @@ mod tests {
         };
         assert_eq!(read("audit.1")["request_id"], "one");
         let line = read("audit.jsonl");
+        assert_eq!(line["peer"], "192.0.2.1");
         assert_eq!(
             (
                 &line["method"],
@@ -213,7 +221,7 @@ mod tests {
     #[test]
     fn a_long_path_is_cut() {
         let path = format!("/documents/{}", "é".repeat(4000));
-        let entry = AuditEntry::new(&Principal::Nobody, "DELETE", &path, None);
+        let entry = AuditEntry::new(&Principal::Nobody, None, "DELETE", &path, None);
         assert!(entry.path.len() <= MAX_PATH_BYTES);
     }
 }

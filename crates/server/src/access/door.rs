@@ -1,11 +1,14 @@
 //! Every request passes here twice: when its head has come, and at its route.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tower::ServiceExt;
 
 use super::audit::AuditEntry;
 use super::credential::{Credential, check_address, has_key_parameter};
@@ -14,6 +17,7 @@ use super::meter::paid_by;
 use super::principal::{Principal, missing_key};
 use super::routes::{Need, is_open, methods_of};
 use super::scope::Scope;
+use crate::connections::Connection;
 use crate::error::{ApiError, ErrorCode};
 use crate::metrics;
 use crate::middleware::REQUEST_ID;
@@ -50,6 +54,18 @@ pub(crate) async fn authenticate(
         budget.tell(response.headers_mut());
     }
     response
+}
+
+/// Asks routes in the name of somebody who has been let in, and whose key pays for it.
+pub(crate) async fn on_behalf_of(
+    principal: Principal,
+    routes: Router,
+    mut request: Request,
+) -> Response {
+    let budget = principal.budget().cloned();
+    request.extensions_mut().insert(principal);
+    let answered = paid_by(budget, routes.oneshot(request)).await;
+    answered.unwrap_or_else(|never| match never {})
 }
 
 fn principal(
@@ -143,8 +159,10 @@ fn is_written_down(method: &Method, need: Option<Need>) -> bool {
 
 fn entry(principal: &Principal, request: &Request) -> AuditEntry {
     let id = request.headers().get(REQUEST_ID);
+    let connection = request.extensions().get::<Arc<Connection>>();
     AuditEntry::new(
         principal,
+        connection.map(|connection| connection.address()),
         request.method().as_str(),
         request.uri().path(),
         id.and_then(|id| id.to_str().ok()),

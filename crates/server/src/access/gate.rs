@@ -4,16 +4,17 @@
 //! the file: a file that has vanished lets nobody in, and one that cannot be read leaves the keys as they were.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::audit::AuditLog;
 use super::key_ring::KeyRing;
 use super::keys_file::{KeysError, KeysFile};
 use super::routes::{Need, need_of};
 use crate::config::Settings;
+use crate::file_stamp::FileStamp;
 
 /// Between two looks at the file. A key that was revoked may be used for so long.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
@@ -65,32 +66,9 @@ struct Inner {
     /// Nothing while no keys are asked for.
     keys: RwLock<Option<Arc<KeyRing>>>,
     /// Which version of the file was read last.
-    stamp: Mutex<Option<Stamp>>,
+    stamp: Mutex<Option<FileStamp>>,
     open_metrics: bool,
     audit: Option<AuditLog>,
-}
-
-/// What changes when a file does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Stamp {
-    modified: Option<SystemTime>,
-    bytes: u64,
-    inode: u64,
-}
-
-impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let metadata = fs_err::metadata(path).ok()?;
-        #[cfg(unix)]
-        let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
-        #[cfg(not(unix))]
-        let inode = 0;
-        Some(Self {
-            modified: metadata.modified().ok(),
-            bytes: metadata.len(),
-            inode,
-        })
-    }
 }
 
 impl Access {
@@ -102,7 +80,7 @@ impl Access {
         let access = &settings.access;
         let file = settings.keys_file();
         let path = || file.path().to_owned();
-        let stamp = Stamp::of(file.path());
+        let stamp = FileStamp::of(file.path());
         let records = file.read()?;
         let address = settings.server.listen;
         let is_local = address.ip().to_canonical().is_loopback();
@@ -151,7 +129,7 @@ impl Access {
     /// Reads the keys if their file has changed.
     pub(super) fn look(&self) {
         let path = self.0.file.path();
-        let now = Stamp::of(path);
+        let now = FileStamp::of(path);
         let mut stamp = self.0.stamp.lock().unwrap_or_else(PoisonError::into_inner);
         if *stamp == now {
             return;
@@ -218,6 +196,8 @@ impl Access {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::access::{KeyCollections, NewKey, Scope};
     use crate::config::Overrides;

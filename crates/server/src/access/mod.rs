@@ -31,7 +31,7 @@ pub use self::scope::{Scope, ScopeError};
 pub(crate) use self::budget::{RATE_LIMIT, RATE_LIMIT_POLICY};
 pub(crate) use self::collection_name::CollectionName;
 pub(crate) use self::credential::logged_path;
-pub(crate) use self::door::{authenticate, authorize};
+pub(crate) use self::door::{authenticate, authorize, on_behalf_of};
 pub(crate) use self::gate::Access;
 pub(crate) use self::meter::{charge_tokens, check_tokens, metered, refund_tokens};
 pub(crate) use self::principal::Principal;

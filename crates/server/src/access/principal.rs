@@ -102,6 +102,11 @@ impl Principal {
         Ok(())
     }
 
+    /// Returns whether the caller may use a route.
+    pub(crate) fn may(&self, need: Need) -> bool {
+        matches!(self, Self::Anyone) || self.check(need).is_ok()
+    }
+
     fn has(&self, wanted: Scope) -> bool {
         match self {
             Self::Anyone => true,
@@ -110,7 +115,8 @@ impl Principal {
         }
     }
 
-    fn sees_everything(&self) -> bool {
+    /// Returns whether no collection is hidden from the caller.
+    pub(crate) fn sees_everything(&self) -> bool {
         match self {
             Self::Anyone => true,
             Self::Nobody => false,

@@ -53,6 +53,9 @@ const SERVICE_ROUTES: &[Entry] = &[
     ("GET", "/encoder", SEARCH),
     ("GET", "/reranker", SEARCH),
     ("GET", "/info", SEARCH),
+    ("GET", "/stats", SEARCH),
+    // What its tools do needs what their routes do, too.
+    ("POST", "/mcp", SEARCH),
     ("GET", "/models", SEARCH),
     ("GET", "/models/{*id}", SEARCH),
     ("GET", "/v1/models", SEARCH),

@@ -48,7 +48,7 @@ impl Service {
     fn app(&self) -> App {
         let limits = ConnectionLimits::new(&self.settings.server, None);
         let access = Access::open(&self.settings).unwrap();
-        App::new(self.settings.clone(), limits, access)
+        App::new(self.settings.clone(), limits, access, None)
     }
 
     fn router(&self) -> Router {

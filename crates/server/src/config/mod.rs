@@ -8,12 +8,15 @@ mod limits;
 mod models;
 mod server;
 mod storage;
+mod telemetry;
+mod tls;
 mod training;
 mod values;
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
@@ -28,6 +31,8 @@ pub use self::models::{
 };
 pub use self::server::ServerSettings;
 pub use self::storage::StorageSettings;
+pub use self::telemetry::TelemetrySettings;
+pub use self::tls::TlsSettings;
 pub use self::training::TrainingSettings;
 pub use crate::connections::{PeerNetwork, PeerNetworkError};
 pub use crate::listen_address::parse_listen_address;
@@ -90,6 +95,8 @@ pub struct Settings {
     pub training: TrainingSettings,
     /// What is logged and how.
     pub log: LogSettings,
+    /// Traces for a collector.
+    pub telemetry: TelemetrySettings,
 }
 
 /// `[index]`
@@ -140,6 +147,15 @@ pub struct LogSettings {
     pub filter: String,
     /// Lines for people or JSON for machines.
     pub format: LogFormat,
+    /// Queries that take so long are logged; 0 for none.
+    slow_query_ms: u64,
+}
+
+impl LogSettings {
+    /// Time after which a query is slow; nothing when none is.
+    pub fn slow_query(&self) -> Option<Duration> {
+        (self.slow_query_ms > 0).then(|| Duration::from_millis(self.slow_query_ms))
+    }
 }
 
 /// How log lines look.
@@ -171,6 +187,8 @@ impl Settings {
 
     fn check(&self) -> Result<(), SettingsError> {
         self.storage.check_ratios()?;
+        self.server.tls.check()?;
+        self.telemetry.check()?;
         let queue = &self.queue;
         let smallest = queue.max_query_tokens.min(queue.max_bulk_tokens);
         let smallest = smallest.min(queue.max_rerank_tokens).get();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::tls::TlsSettings;
 use super::values::{any_time_ms, time_ms};
 use crate::connections::PeerNetwork;
 use crate::listen_address;
@@ -55,4 +56,6 @@ pub struct ServerSettings {
     /// Time within which the process ends after it was told to.
     #[serde(rename = "shutdown_grace_ms", deserialize_with = "any_time_ms")]
     pub shutdown_grace: Duration,
+    /// Certificate and key.
+    pub tls: TlsSettings,
 }

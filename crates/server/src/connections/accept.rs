@@ -19,6 +19,8 @@ use tower::ServiceExt;
 
 use super::bodies::{AnswerBody, Exchange, PacedBody};
 use super::connection::Purpose;
+use super::handshake::Tls;
+use super::served_stream::ServedStream;
 use super::table::{Connections, Place};
 use super::turns_of_bulk::InTurns;
 use super::watched_stream::WatchedStream;
@@ -49,14 +51,16 @@ const LAST_ANSWERS: Duration = Duration::from_millis(100);
 pub(crate) struct HttpServer {
     router: Router,
     connections: Connections,
+    tls: Option<Tls>,
     tasks: TaskTracker,
 }
 
 impl HttpServer {
-    pub(crate) fn new(router: Router, connections: Connections) -> Self {
+    pub(crate) fn new(router: Router, connections: Connections, tls: Option<Tls>) -> Self {
         Self {
             router,
             connections,
+            tls,
             tasks: TaskTracker::new(),
         }
     }
@@ -113,10 +117,23 @@ impl HttpServer {
     fn spawn(&self, socket: TcpStream, place: Place) {
         let (router, connections) = (self.router.clone(), self.connections.clone());
         let (tasks, connection) = (self.tasks.clone(), Arc::clone(&place));
+        let tls = self.tls.clone();
         let driven = async move {
             // Only how soon small answers leave depends on it.
             drop(socket.set_nodelay(true));
-            drive(socket, router, &connections, &tasks, place).await;
+            let limits = connections.limits();
+            let stream = WatchedStream::new(socket, Arc::clone(&place), limits.download);
+            let stream = match tls {
+                None => ServedStream::Plain(stream),
+                Some(tls) => {
+                    let head_deadline = place.deadline(limits).map(|(deadline, _)| deadline);
+                    match tls.shake_hands(stream, &place, head_deadline).await {
+                        Some(stream) => ServedStream::Tls(Box::new(stream)),
+                        None => return,
+                    }
+                }
+            };
+            drive(stream, router, &connections, &tasks, place).await;
         };
         self.tasks.spawn(InTurns::new(driven, connection));
     }
@@ -124,7 +141,7 @@ impl HttpServer {
 
 /// Speaks HTTP on one connection until it ends, is closed, or has been silent for too long.
 async fn drive(
-    socket: TcpStream,
+    stream: ServedStream,
     router: Router,
     connections: &Connections,
     tasks: &TaskTracker,
@@ -132,7 +149,6 @@ async fn drive(
 ) {
     let limits = connections.limits();
     let connection = Arc::clone(&place);
-    let stream = WatchedStream::new(socket, Arc::clone(&connection), limits.download);
     let service = {
         let connection = Arc::clone(&connection);
         let (upload, download) = (limits.upload, limits.download);

@@ -1,6 +1,8 @@
 //! What is known about one open connection while others look at it.
 
 use std::cmp::Ordering;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering as AtomicOrdering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,12 +43,13 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(super) id: u64,
-    pub(super) peer: Peer,
+    address: IpAddr,
     pub(super) purpose: Purpose,
     /// Asks the task to drop the connection at once.
     pub(super) close: Notify,
     /// Asks the task to end the connection after the exchange in progress.
     pub(super) drain: Notify,
+    is_shaking_hands: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -96,6 +99,19 @@ pub(super) enum StreamEnd {
     GivenUp,
 }
 
+/// A handshake of TLS that has not ended.
+#[derive(Debug)]
+pub(super) struct HandshakeInProgress<'a>(&'a Connection);
+
+impl Drop for HandshakeInProgress<'_> {
+    fn drop(&mut self) {
+        let Self(connection) = self;
+        connection
+            .is_shaking_hands
+            .store(false, AtomicOrdering::Relaxed);
+    }
+}
+
 /// Streams that a connection may give up on top of those whose answer it takes: each has cost the work
 /// until then, and the next one is not refused as long as this one is in progress.
 const MAX_RESETS: u32 = 200;
@@ -108,14 +124,15 @@ const PROBE_HEADER_TIMEOUT: Duration = Duration::from_secs(2);
 const SLOW_AFTER: Duration = Duration::from_secs(1);
 
 impl Connection {
-    pub(super) fn new(id: u64, peer: Peer, purpose: Purpose) -> Self {
+    pub(super) fn new(id: u64, address: IpAddr, purpose: Purpose) -> Self {
         let now = Instant::now();
         Self {
             id,
-            peer,
+            address,
             purpose,
             close: Notify::new(),
             drain: Notify::new(),
+            is_shaking_hands: AtomicBool::new(false),
             state: Mutex::new(State {
                 phase: Phase::Waiting { since: now },
                 has_been_served: false,
@@ -132,9 +149,19 @@ impl Connection {
         }
     }
 
+    /// The address at the other end.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// The caller that it counts for.
+    pub(super) fn peer(&self) -> Peer {
+        Peer::of(self.address)
+    }
+
     /// Notes a request beside others of the same connection.
     pub(super) fn open_stream(&self, has_body: bool) -> Arc<Self> {
-        let stream = Arc::new(Self::new(self.id, self.peer, self.purpose));
+        let stream = Arc::new(Self::new(self.id, self.address, self.purpose));
         stream.begin_exchange(has_body);
         let mut state = self.lock();
         state.has_streams = true;
@@ -320,8 +347,18 @@ impl Connection {
         state.volume.add(bytes, now);
     }
 
-    /// Whether it has moved so much of late that it must take turns.
-    pub(super) fn moves_much(&self) -> bool {
+    /// Notes a handshake, until what is returned is dropped.
+    pub(super) fn begin_handshake(&self) -> HandshakeInProgress<'_> {
+        self.is_shaking_hands.store(true, AtomicOrdering::Relaxed);
+        HandshakeInProgress(self)
+    }
+
+    /// Whether it must take turns: it has moved much of late, or a handshake is to be computed.
+    pub(super) fn takes_turns(&self) -> bool {
+        self.is_shaking_hands.load(AtomicOrdering::Relaxed) || self.moves_much()
+    }
+
+    fn moves_much(&self) -> bool {
         self.lock().volume.is_much(Instant::now())
     }
 

@@ -63,6 +63,11 @@ impl Connections {
         }))
     }
 
+    /// How many are open.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().open.len()
+    }
+
     pub(super) fn limits(&self) -> &ConnectionLimits {
         &self.0.limits
     }
@@ -74,7 +79,7 @@ impl Connections {
         let purpose = table.purpose(address, self.limits());
         let id = table.next_id;
         table.next_id += 1;
-        let connection = Arc::new(Connection::new(id, Peer::of(address), purpose));
+        let connection = Arc::new(Connection::new(id, address, purpose));
         table.insert(Arc::clone(&connection));
         Place {
             connections: self.clone(),
@@ -142,7 +147,7 @@ impl Table {
         let of_peer = self.peers.get(&peer).copied().unwrap_or_default();
         if limits.counts(address) && of_peer >= limits.max_per_peer {
             let is_theirs = |connection: &Connection| {
-                connection.peer == peer && connection.purpose == Purpose::Everything
+                connection.peer() == peer && connection.purpose == Purpose::Everything
             };
             return self.evict(limits, evicted, |connection, _| is_theirs(connection));
         }
@@ -179,7 +184,7 @@ impl Table {
 
     fn insert(&mut self, connection: Arc<Connection>) {
         match connection.purpose {
-            Purpose::Everything => *self.peers.entry(connection.peer).or_default() += 1,
+            Purpose::Everything => *self.peers.entry(connection.peer()).or_default() += 1,
             Purpose::Probes => self.probes += 1,
         }
         self.open.insert(connection.id, connection);
@@ -193,10 +198,10 @@ impl Table {
         }
         match connection.purpose {
             Purpose::Everything => {
-                if let Some(count) = self.peers.get_mut(&connection.peer) {
+                if let Some(count) = self.peers.get_mut(&connection.peer()) {
                     *count -= 1;
                     if *count == 0 {
-                        self.peers.remove(&connection.peer);
+                        self.peers.remove(&connection.peer());
                     }
                 }
             }

@@ -83,7 +83,7 @@ impl<F: Future> Future for InTurns<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         // A turn is over when this returns, so nobody can keep one while it waits for something else.
-        let _turn = if self.is_waiting || self.connection.moves_much() {
+        let _turn = if self.is_waiting || self.connection.takes_turns() {
             self.is_waiting = true;
             let turn = ready!(self.turns.poll_acquire(context));
             self.is_waiting = false;
@@ -102,12 +102,11 @@ mod tests {
     use std::time::Duration;
 
     use super::super::connection::Purpose;
-    use super::super::peer::Peer;
     use super::*;
 
     fn connection() -> Arc<Connection> {
-        let peer = Peer::of(Ipv4Addr::LOCALHOST.into());
-        Arc::new(Connection::new(1, peer, Purpose::Everything))
+        let address = Ipv4Addr::LOCALHOST.into();
+        Arc::new(Connection::new(1, address, Purpose::Everything))
     }
 
     /// Of a connection that has just moved a megabyte, or nothing.

@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use crate::body_budget::{held_share, resize};
 use crate::body_encoding::Undecodable;
 use crate::error::{ApiError, ErrorCode};
+use crate::telemetry::{Clock, Step};
 
 /// Reads a whole body. Memory is taken from the budget as bytes arrive, whatever the header says.
 pub(super) async fn read_body(request: Request, max_bytes: usize) -> Result<Vec<u8>, ApiError> {
@@ -14,6 +15,7 @@ pub(super) async fn read_body(request: Request, max_bytes: usize) -> Result<Vec<
     if announced.is_some_and(|bytes| bytes > max_bytes as u64) {
         return Err(too_large(max_bytes));
     }
+    let _clock = Clock::start(Step::Body);
     let share = held_share();
     let mut chunks = request.into_body().into_data_stream();
     let mut body = Vec::new();

@@ -21,7 +21,7 @@ fn app(change: impl FnOnce(&mut Limits)) -> Router {
     change(&mut settings.limits);
     let connections = ConnectionLimits::new(&settings.server, None);
     let access = Access::open(&settings).unwrap();
-    crate::router(App::new(settings, connections, access))
+    crate::router(App::new(settings, connections, access, None))
 }
 
 async fn answer(app: &Router, path: &str, body: impl Into<Body>) -> (Value, Response<()>) {

@@ -86,6 +86,17 @@ pub(crate) async fn parse_body<T: JsonBody>(
     parse_on_thread(length, parse).await
 }
 
+/// Reads a body of JSON that somebody else parses, and counts what will be made of it.
+///
+/// # Errors
+/// As for a body.
+pub(crate) async fn read_counted(request: Request, limits: &Limits) -> Result<Vec<u8>, ApiError> {
+    let bytes = read_body(request, limits.max_body_bytes).await?;
+    let parsed_bytes = census(&bytes, &CensusLimits::new(limits, Vec::new()))?;
+    resize(held_share().as_ref(), bytes.len() + parsed_bytes)?;
+    Ok(bytes)
+}
+
 /// Parses JSON of so many bytes on a blocking thread.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ pub(crate) use body::{announced_bytes, too_large, undecodable};
 pub(crate) use census::ListLimit;
 pub(crate) use json::{
     ApiJson, JsonBody, OptionalJson, media_type, parse_body, parse_line, parse_on_thread,
-    require_json,
+    read_counted, require_json,
 };
 #[cfg(test)]
 pub(crate) use json_value::parse_json;

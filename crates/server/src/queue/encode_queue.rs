@@ -239,6 +239,11 @@ impl EncodeQueue {
         }
     }
 
+    /// Tokens that may wait or be encoded in `lane`.
+    pub(crate) fn max_tokens(&self, lane: Lane) -> usize {
+        self.room(lane).max_tokens
+    }
+
     /// Tokens that wait or are being encoded in `lane`.
     pub(crate) fn waiting_tokens(&self, lane: Lane) -> usize {
         let room = self.room(lane);

@@ -12,6 +12,7 @@ use super::problems::EngineProblems;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::metrics;
+use crate::process_memory;
 use crate::queue::Lane;
 use crate::service::blocking;
 
@@ -190,6 +191,7 @@ async fn refresh_gauges(app: &App) -> Result<String, ApiError> {
             .map(|collection| (collection.name().to_owned(), collection.stats()))
             .collect();
         metrics::data_memory(index.memory());
+        metrics::process_memory(process_memory::resident_bytes().unwrap_or_default());
         // A folder that was moved has no size, and the other figures are wanted then most of all.
         if let Ok(bytes) = index.disk_bytes() {
             metrics::disk_bytes(bytes);

@@ -10,6 +10,7 @@ use crate::app::Engine;
 use crate::error::{ApiError, ErrorCode};
 use crate::queue::{Admission, Lane};
 use crate::request_part::RequestPart;
+use crate::telemetry::{Clock, Step};
 
 /// What is put before each text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,6 +203,7 @@ async fn tokenized(
         pointer,
         ..
     } = task;
+    let _clock = Clock::start(Step::Tokenize);
     blocking_steps(move |cancel| {
         check_token_ids(&encoder, &texts, pointer)?;
         let tokenized = in_steps(&texts, TextInput::bytes, cancel, |texts| {

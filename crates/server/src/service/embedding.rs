@@ -1,7 +1,7 @@
 //! Texts to vectors through the queue.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use siamese_encoder::{Encoder, InputKind, TokenizedText};
 
@@ -12,6 +12,7 @@ use crate::error::ApiError;
 use crate::metrics;
 use crate::models::{Forward, Output};
 use crate::queue::{Admission, Encoded, Lane, QueueError};
+use crate::telemetry::{Clock, Step, timeline};
 
 /// Beyond so many texts a request is bulk work, which the cache of queries has no use for.
 const MAX_CACHED_TEXTS: usize = 64;
@@ -140,11 +141,13 @@ impl Engine {
             tokenized.map_err(ApiError::internal)
         };
         let bytes: usize = texts.iter().map(String::len).sum();
+        let clock = Clock::start(Step::Tokenize);
         let tokenized = if bytes <= MAX_TOKENIZED_AT_ONCE_BYTES {
             tokenize(&texts)?
         } else {
             blocking_steps(move |cancel| in_steps(&texts, String::len, cancel, tokenize)).await?
         };
+        drop(clock);
         self.embed_tokenized(encoder, tokenized, lane, admission)
             .await
     }
@@ -200,11 +203,14 @@ impl Engine {
         // What is given up later has been paid for: it has kept its place in the queue from others.
         let tokens = texts.iter().map(TokenizedText::tokens_kept).sum();
         charge_tokens(tokens)?;
+        let began_at = Instant::now();
         let encoded = self.queue.encode(model, texts, lane, admission).await;
-        encoded.map_err(|error| {
+        let encoded = encoded.map_err(|error| {
             refund_tokens(tokens);
             self.queue_error(error)
-        })
+        })?;
+        note_passes(lane, began_at, &encoded);
+        Ok(encoded)
     }
 
     fn queue_error(&self, error: QueueError) -> ApiError {
@@ -214,4 +220,22 @@ impl Engine {
             QueueError::Failed(cause) => ApiError::internal(cause),
         }
     }
+}
+
+/// Notes what became of the time of texts that went through a model together: until the first of them was taken up they
+/// waited, and from then on they were worked on.
+fn note_passes(lane: Lane, began_at: Instant, encoded: &[Encoded]) {
+    let (Some(timeline), Some(queued)) = (
+        timeline(),
+        encoded.iter().map(|encoded| encoded.queued).min(),
+    ) else {
+        return;
+    };
+    let pass = match lane {
+        Lane::Query | Lane::Bulk => Step::Encode,
+        Lane::Rerank => Step::Rerank,
+    };
+    timeline.note(Step::Queue, began_at, queued);
+    let took = began_at.elapsed().saturating_sub(queued);
+    timeline.note(pass, began_at + queued, took);
 }

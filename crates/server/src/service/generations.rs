@@ -305,7 +305,7 @@ mod tests {
         let (engine, threads) = load(&settings, &folders).unwrap();
         let limits = ConnectionLimits::new(&settings.server, None);
         let access = Access::open(&settings).unwrap();
-        let app = App::new(settings, limits, access);
+        let app = App::new(settings, limits, access, None);
         app.set_engine(engine);
         let engine = app.engine().unwrap();
         let writer = engine.writer(&CollectionName::of_job(NAME)).unwrap();

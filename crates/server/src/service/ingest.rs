@@ -17,6 +17,7 @@ use crate::error::ApiError;
 use crate::metrics;
 use crate::queue::{Admission, Lane};
 use crate::request_part::RequestPart;
+use crate::telemetry::{self, Clock};
 
 /// Documents that are stored together; whoever works on them shares them.
 pub(crate) type Drafts = Arc<[Arc<DocumentDraft>]>;
@@ -262,6 +263,7 @@ async fn plan(
 ) -> Result<Vec<Step>, ApiError> {
     let (collection, drafts) = (Arc::clone(collection), Arc::clone(drafts));
     let (encoder, max_passages) = (Arc::clone(encoder), engine.max_passages_per_document);
+    let _clock = Clock::start(telemetry::Step::Tokenize);
     blocking_steps(move |cancel| {
         let chunker = Chunker {
             cancel,

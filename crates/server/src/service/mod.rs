@@ -42,7 +42,7 @@ pub(crate) use generations::{fill_job, resume_all};
 pub(crate) use ingest::{DocumentOutcome, Drafts, Warning, WriteStatus, ingest};
 pub(crate) use ingest_stream::{StreamEvent, ingest_stream};
 pub(crate) use on_duplicate::DuplicateRule;
-pub(crate) use query_cache::QueryCache;
+pub(crate) use query_cache::{QueryCache, QueryCacheUse};
 pub(crate) use recent_queries::RecentQueries;
 pub(crate) use reranking::{OverWindow, PairScore, RerankTask, RerankTexts};
 pub(crate) use search::{

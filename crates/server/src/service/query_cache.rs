@@ -1,6 +1,7 @@
 //! Vectors of the texts that were asked for last: search boxes ask for the same text again and again.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
@@ -26,19 +27,55 @@ struct Key {
 pub(crate) struct QueryCache {
     /// `None` when nothing is to be kept.
     vectors: Option<Mutex<LruCache<Key, Embedding>>>,
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+/// How much of a cache is used, and how much use it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct QueryCacheUse {
+    pub(crate) texts: usize,
+    pub(crate) max_texts: usize,
+    /// Texts since the start whose vectors were known.
+    pub(crate) hits: u64,
+    /// Those that were not.
+    pub(crate) misses: u64,
 }
 
 impl QueryCache {
     /// A cache of at most so many texts; 0 keeps none.
     pub(crate) fn new(max_texts: usize) -> Self {
         let vectors = NonZeroUsize::new(max_texts).map(|max| Mutex::new(LruCache::new(max)));
-        Self { vectors }
+        Self {
+            vectors,
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+        }
+    }
+
+    /// How much of it is used.
+    pub(crate) fn usage(&self) -> QueryCacheUse {
+        let (texts, max_texts) = self
+            .lock()
+            .map_or((0, 0), |vectors| (vectors.len(), vectors.cap().get()));
+        QueryCacheUse {
+            texts,
+            max_texts,
+            hits: self.hits.load(Ordering::Relaxed),
+            misses: self.misses.load(Ordering::Relaxed),
+        }
     }
 
     /// The vector of a text, if it is known.
     pub(super) fn get(&self, encoder: &str, text: &str, kind: InputKind) -> Option<Embedding> {
         let key = key(encoder, text, kind)?;
         let found = self.lock()?.get(&key).cloned();
+        let counter = if found.is_some() {
+            &self.hits
+        } else {
+            &self.misses
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
         metrics::cached_query(found.is_some());
         found
     }

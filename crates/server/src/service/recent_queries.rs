@@ -55,6 +55,11 @@ impl RecentQueries {
         texts.take(max).collect()
     }
 
+    /// About the bytes of all queries that are kept.
+    pub(crate) fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
     /// Forgets the queries of a collection, but for the newest so many.
     pub(crate) fn forget(&self, name: &str, but_for: usize) {
         self.lock().forget(name, but_for);

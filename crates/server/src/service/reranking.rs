@@ -13,6 +13,7 @@ use crate::error::ApiError;
 use crate::models::{Forward, Output};
 use crate::queue::{Admission, Lane};
 use crate::request_part::RequestPart;
+use crate::telemetry::{Clock, Step};
 
 /// Texts that are tokenised together, bytes; at least one.
 const MAX_PORTION_BYTES: usize = 1 << 20;
@@ -85,6 +86,7 @@ impl Engine {
     ) -> Result<Vec<Vec<PairScore>>, ApiError> {
         let reranker = self.models.reranker_for(model).await?;
         let tokenizer = Arc::clone(&reranker);
+        let clock = Clock::start(Step::Tokenize);
         let tokenized: TokenizedTasks = blocking_steps(move |cancel| {
             let truncation = over_window.truncation();
             let tokenized = tasks
@@ -93,6 +95,7 @@ impl Engine {
             tokenized.collect()
         })
         .await?;
+        drop(clock);
         let sizes: Vec<usize> = tokenized.iter().map(Vec::len).collect();
         let pairs: Vec<TokenizedText> = tokenized.into_iter().flatten().collect();
         if over_window == OverWindow::Refuse {

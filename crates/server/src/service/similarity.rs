@@ -12,6 +12,7 @@ use crate::app::Engine;
 use crate::error::ApiError;
 use crate::queue::Lane;
 use crate::request_part::RequestPart;
+use crate::telemetry::{Clock, Step};
 
 /// How two vectors are compared; higher is always more alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,12 +67,14 @@ pub(crate) async fn compared(
 ) -> Result<Compared, ApiError> {
     let encoder = encoder(engine, collection, model, &operands).await?;
     let stored = Arc::clone(collection);
+    let clock = Clock::start(Step::Search);
     let (distinct, positions, vectors) = blocking_steps(move |cancel| {
         let (distinct, positions) = deduplicated(operands);
         let vectors = stored_vectors(&stored, &distinct, cancel)?;
         Ok((distinct, positions, vectors))
     })
     .await?;
+    drop(clock);
     Ok(Compared {
         vectors: with_texts(engine, encoder.as_ref(), distinct, vectors).await?,
         positions,

@@ -125,6 +125,13 @@ impl Cursors {
         Ok(Arc::clone(&issued.state))
     }
 
+    /// How many there are, and about the bytes of what they stand for.
+    pub(crate) fn usage(&self) -> (usize, usize) {
+        let mut kept = self.lock();
+        kept.drop_oldest(self.max_memory_bytes, self.lifetime);
+        (kept.cursors.len(), kept.memory_bytes)
+    }
+
     fn expired(&self) -> ApiError {
         let detail = format!(
             "the cursor is not known any more; cursors are kept for limits.cursor_lifetime_ms = {}, less when many are in use, and not over a restart. Search again without it",

@@ -29,6 +29,7 @@ use crate::answer::Room;
 use crate::app::Engine;
 use crate::error::ApiError;
 use crate::queue::Lane;
+use crate::telemetry::{Clock, Step, Timeline, timeline};
 
 pub(crate) use cursors::Cursors;
 pub(crate) use explained::ExplainFirst;
@@ -118,6 +119,7 @@ where
         stages,
         embeddings,
         room: Mutex::new(room),
+        timeline: timeline(),
     });
     let is_done = |stage: &Stage| stage.second.is_none() && stage.search.explain.is_none();
     if first_stage.stages.iter().all(is_done) {
@@ -132,6 +134,7 @@ where
         let answer;
         (answer, render) = blocking_steps(move |cancel| {
             first.keep_lists(&mut pages);
+            let _clock = Clock::of(first.timeline.as_ref(), Step::Answer);
             Ok((render(pages, Attempt::new(number, cancel))?, render))
         })
         .await?;
@@ -169,6 +172,8 @@ struct FirstStage {
     embeddings: Vec<Embedding>,
     /// Taken by the values of facets, which may be long texts.
     room: Mutex<Room>,
+    /// Of the request, for the threads that it goes on on.
+    timeline: Option<Arc<Timeline>>,
 }
 
 impl FirstStage {
@@ -181,6 +186,7 @@ impl FirstStage {
         for number in 1..=MAX_ATTEMPTS {
             let mut pages = self.pages(cancel)?;
             self.keep_lists(&mut pages);
+            let _clock = Clock::of(self.timeline.as_ref(), Step::Answer);
             if let Some(answer) = render(pages, Attempt::new(number, cancel))? {
                 return Ok(answer);
             }
@@ -189,6 +195,7 @@ impl FirstStage {
     }
 
     fn pages(&self, cancel: &Cancel) -> Result<Vec<Page>, ApiError> {
+        let _clock = Clock::of(self.timeline.as_ref(), Step::Search);
         let mut embeddings = self.embeddings.iter();
         let page = |(nth, stage): (usize, &Stage)| {
             cancel.step()?;

@@ -2,14 +2,22 @@
 //!
 //! All series exist from the start, at zero, so that a dashboard never waits for a first event.
 
+mod collections;
+mod connections;
+
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use axum::http::Method;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use siamese_index::{CollectionStats, HealthCondition, MemoryUse};
+use siamese_index::{HealthCondition, MemoryUse};
 
+pub(crate) use self::collections::collections_text;
+pub(crate) use self::connections::{
+    ConnectionEnd, Handshake, accept_failed, connection_ended, open_connections, tls_handshake,
+    tls_reloaded,
+};
 use crate::error::ErrorCode;
 use crate::jobs::{JobKind, JobRecord, JobState};
 use crate::queue::Lane;
@@ -28,63 +36,18 @@ const TRUNCATED: &str = "siamese_truncated_texts_total";
 const UNKNOWN: &str = "siamese_unknown_texts_total";
 const WRITTEN: &str = "siamese_documents_written_total";
 const DELETED: &str = "siamese_documents_deleted_total";
-const DOCUMENTS: &str = "siamese_documents";
-const PASSAGES: &str = "siamese_passages";
-const HEAD_PASSAGES: &str = "siamese_index_head_passages";
-const DEAD_PASSAGES: &str = "siamese_index_dead_passages";
-const SEGMENTS: &str = "siamese_index_segments";
-const SEGMENT_BYTES: &str = "siamese_index_segment_bytes";
-const LEXICAL_BYTES: &str = "siamese_index_lexical_bytes";
 const DISK_BYTES: &str = "siamese_data_dir_bytes";
 const ANSWER_BYTES: &str = "siamese_responses_in_flight_bytes";
+/// As every exporter of Prometheus calls it, so that dashboards for processes have it.
+const PROCESS_BYTES: &str = "process_resident_memory_bytes";
 const MEMORY_BYTES: &str = "siamese_data_memory_bytes";
 const MAX_MEMORY_BYTES: &str = "siamese_data_memory_limit_bytes";
 const READY: &str = "siamese_ready";
 const CONDITION: &str = "siamese_condition";
 const BACKGROUND_PANICS: &str = "siamese_background_panics_total";
-const OPEN_CONNECTIONS: &str = "siamese_connections";
-const CONNECTION_ENDS: &str = "siamese_connections_closed_total";
+const SPANS: &str = "siamese_trace_spans_total";
 const DOORS_CLOSED: &str = "siamese_refused_requests_total";
-const ACCEPT_FAILURES: &str = "siamese_accept_failures_total";
 
-/// Why the service closed a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ConnectionEnd {
-    /// No next request came.
-    Idle,
-    /// The head of a request did not come, or not to its end.
-    HeaderTimeout,
-    /// The body of a request came too slowly.
-    SlowBody,
-    /// An answer was not read.
-    WriteStall,
-    /// Another one needed its place.
-    Evicted,
-    /// It was over the limits, and another one came.
-    OverLimit,
-}
-
-impl ConnectionEnd {
-    const ALL: [Self; 6] = [
-        Self::Idle,
-        Self::HeaderTimeout,
-        Self::SlowBody,
-        Self::WriteStall,
-        Self::Evicted,
-        Self::OverLimit,
-    ];
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::HeaderTimeout => "header_timeout",
-            Self::SlowBody => "slow_body",
-            Self::WriteStall => "write_stall",
-            Self::Evicted => "evicted",
-            Self::OverLimit => "over_limit",
-        }
-    }
-}
 const JOBS_ENDED: &str = "siamese_jobs_total";
 const STALLED_SECONDS: &str = "siamese_storage_stalled_seconds";
 const STALLS: &str = "siamese_storage_stalls_total";
@@ -190,13 +153,29 @@ fn describe() {
         "Panics of background threads, by the part they belong to; each thread went on"
     );
     describe_memory();
-    describe_connections();
+    connections::describe();
+    describe_doors();
+}
+
+fn describe_doors() {
+    describe_counter!(
+        DOORS_CLOSED,
+        "Requests refused for their host, their origin or their key, by code"
+    );
+    describe_counter!(
+        SPANS,
+        "Spans for the collector of traces, by whether it took them"
+    );
 }
 
 fn describe_memory() {
     describe_gauge!(
         ANSWER_BYTES,
         "Size of answers that are being made or sent, those of one piece left out"
+    );
+    describe_gauge!(
+        PROCESS_BYTES,
+        "Memory of the process, mapped files included; 0 where the system does not say"
     );
     describe_gauge!(
         MEMORY_BYTES,
@@ -208,37 +187,38 @@ fn describe_memory() {
     );
 }
 
-fn describe_connections() {
-    describe_gauge!(OPEN_CONNECTIONS, "Open connections");
-    describe_counter!(
-        CONNECTION_ENDS,
-        "Connections closed by the service, by reason"
-    );
-    describe_counter!(
-        DOORS_CLOSED,
-        "Requests refused for their host, their origin or their key, by code"
-    );
-    describe_counter!(
-        ACCEPT_FAILURES,
-        "Times the system could not accept a connection"
-    );
-}
+/// Routes whose times are there from the start. Those of a route are twenty lines, and a service has a hundred routes,
+/// most of which nobody ever asks for.
+const MAIN_ROUTES: [(&str, &str); 6] = [
+    ("GET", "/search"),
+    ("POST", "/search"),
+    ("POST", "/collections/{collection}/search"),
+    ("POST", "/documents"),
+    ("POST", "/collections/{collection}/documents"),
+    ("POST", "/v1/embeddings"),
+];
 
 fn start_at_zero() {
+    for (method, route) in MAIN_ROUTES {
+        drop(histogram!(HTTP_SECONDS, "method" => method, "route" => route));
+        counter!(HTTP_REQUESTS, "method" => method, "route" => route, "status" => "200")
+            .absolute(0);
+    }
     gauge!(STALLED_SECONDS).set(0.0);
     counter!(STALLS).absolute(0);
-    for end in ConnectionEnd::ALL {
-        counter!(CONNECTION_ENDS, "reason" => end.label()).absolute(0);
-    }
     for code in DOOR_CODES {
         counter!(DOORS_CLOSED, "code" => code.1).absolute(0);
     }
-    counter!(ACCEPT_FAILURES).absolute(0);
-    gauge!(OPEN_CONNECTIONS).set(0.0);
+    connections::start_at_zero();
+    for result in ["sent", "failed"] {
+        counter!(SPANS, "result" => result).absolute(0);
+    }
     for lane in Lane::ALL {
         counter!(ENCODED_TEXTS, "lane" => lane.label()).absolute(0);
         counter!(ENCODED_TOKENS, "lane" => lane.label()).absolute(0);
         counter!(ENCODE_REFUSED, "lane" => lane.label()).absolute(0);
+        drop(histogram!(ENCODE_SECONDS, "lane" => lane.label()));
+        drop(histogram!(ENCODE_BATCH_TOKENS, "lane" => lane.label()));
         gauge!(QUEUE_TOKENS, "lane" => lane.label()).set(0.0);
     }
     for status in ["created", "updated", "unchanged", "rejected", "failed"] {
@@ -254,6 +234,8 @@ fn start_at_zero() {
     gauge!(DISK_BYTES).set(0.0);
     gauge!(ANSWER_BYTES).set(0.0);
     gauge!(MEMORY_BYTES).set(0.0);
+    gauge!(MAX_MEMORY_BYTES).set(0.0);
+    gauge!(PROCESS_BYTES).set(0.0);
     gauge!(READY).set(0.0);
     conditions(&[]);
     counter!(BACKGROUND_PANICS, "part" => "index").absolute(0);
@@ -319,21 +301,6 @@ pub(crate) fn http_request(method: &'static str, route: &str, status: u16, took:
         .increment(1);
 }
 
-/// A connection that the service closed.
-pub(crate) fn connection_ended(end: ConnectionEnd) {
-    counter!(CONNECTION_ENDS, "reason" => end.label()).increment(1);
-}
-
-/// The number of open connections.
-pub(crate) fn open_connections(connections: usize) {
-    gauge!(OPEN_CONNECTIONS).set(connections as f64);
-}
-
-/// The system could not accept a connection.
-pub(crate) fn accept_failed() {
-    counter!(ACCEPT_FAILURES).increment(1);
-}
-
 /// One forward pass.
 pub(crate) fn encoded_batch(lane: Lane, texts: usize, tokens: usize, took: Duration) {
     counter!(ENCODED_TEXTS, "lane" => lane.label()).increment(texts as u64);
@@ -356,6 +323,12 @@ pub(crate) fn encode_dropped(texts: usize) {
 pub(crate) fn cached_query(is_hit: bool) {
     let result = if is_hit { "hit" } else { "miss" };
     counter!(CACHED_QUERIES, "result" => result).increment(1);
+}
+
+/// Spans that the collector took, or did not.
+pub(crate) fn spans_exported(spans: usize, is_sent: bool) {
+    let result = if is_sent { "sent" } else { "failed" };
+    counter!(SPANS, "result" => result).increment(spans as u64);
 }
 
 /// The fill of one lane.
@@ -382,58 +355,6 @@ pub(crate) fn documents_written(status: &'static str, documents: usize) {
 pub(crate) fn documents_deleted(documents: usize) {
     counter!(DELETED).increment(documents as u64);
 }
-
-/// The sizes of collections as metrics in the text format. They are not in the recorder, which
-/// forgets no series: those of a deleted collection would stay for ever.
-pub(crate) fn collections_text(collections: &[(String, CollectionStats)]) -> String {
-    let mut text = String::new();
-    for (name, help, value) in COLLECTION_GAUGES {
-        text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n"));
-        for (collection, stats) in collections {
-            // Names of collections are letters, digits, - and _, so there is nothing to escape.
-            let value = value(stats);
-            text.push_str(&format!("{name}{{collection=\"{collection}\"}} {value}\n"));
-        }
-        text.push('\n');
-    }
-    text
-}
-
-type CollectionGauge = (&'static str, &'static str, fn(&CollectionStats) -> u64);
-
-const COLLECTION_GAUGES: [CollectionGauge; 7] = [
-    (DOCUMENTS, "Documents stored, by collection", |stats| {
-        stats.documents
-    }),
-    (PASSAGES, "Passages stored, by collection", |stats| {
-        stats.passages
-    }),
-    (
-        HEAD_PASSAGES,
-        "Passages that every search scores one by one until they become a segment, by collection",
-        |stats| stats.head_passages,
-    ),
-    (
-        DEAD_PASSAGES,
-        "Deleted passages that still take up space, by collection",
-        |stats| stats.dead_passages,
-    ),
-    (
-        SEGMENTS,
-        "Segments of the vector index, by collection",
-        |stats| stats.segments,
-    ),
-    (
-        SEGMENT_BYTES,
-        "Size of the segments' files, by collection",
-        |stats| stats.segment_bytes,
-    ),
-    (
-        LEXICAL_BYTES,
-        "Size of the files of the index over words, by collection",
-        |stats| stats.lexical_bytes,
-    ),
-];
 
 /// The size of the data folder.
 pub(crate) fn disk_bytes(bytes: u64) {
@@ -477,6 +398,11 @@ pub(crate) fn answers_in_flight(bytes: usize) {
     gauge!(ANSWER_BYTES).set(bytes as f64);
 }
 
+/// The memory of the process.
+pub(crate) fn process_memory(bytes: u64) {
+    gauge!(PROCESS_BYTES).set(bytes as f64);
+}
+
 /// The memory of the data.
 pub(crate) fn data_memory(memory: MemoryUse) {
     gauge!(MEMORY_BYTES).set(memory.used_bytes as f64);
@@ -491,4 +417,33 @@ pub(crate) fn data_memory(memory: MemoryUse) {
 /// Whether model and index are loaded.
 pub(crate) fn ready(is_ready: bool) {
     gauge!(READY).set(if is_ready { 1.0 } else { 0.0 });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names of metrics in a source file.
+    fn names(source: &str) -> impl Iterator<Item = &str> {
+        let constants = source.lines().filter_map(|line| {
+            let value = line.strip_prefix("const ")?.split_once(": &str = \"")?.1;
+            value.strip_suffix("\";")
+        });
+        constants.filter(|value| value.starts_with("siamese_") || value.starts_with("process_"))
+    }
+
+    #[test]
+    fn every_metric_is_there_from_the_start_with_its_help() {
+        let exporter = exporter().unwrap();
+        let text = exporter.render();
+        let own = names(include_str!("mod.rs")).chain(names(include_str!("connections.rs")));
+        let own: Vec<&str> = own.collect();
+        assert!(own.len() > 25, "{own:?}");
+        for name in own {
+            let has = |start: String| text.lines().any(|line| line.starts_with(&start));
+            assert!(has(format!("# HELP {name} ")), "{name} has no help");
+            let series = ["{", " ", "_bucket{"].map(|rest| has(format!("{name}{rest}")));
+            assert!(series.contains(&true), "{name} is not there:\n{text}");
+        }
+    }
 }
