@@ -137,6 +137,8 @@ fn a_connection_that_does_not_shake_hands_is_closed_and_keeps_nobody_out() {
     let (options, _) = options(folder.path(), &authority);
     let server = options
         .setting("SERVER__TLS__HANDSHAKE_TIMEOUT_MS", 500)
+        // So that no other limit closes them.
+        .setting("SERVER__HEADER_TIMEOUT_MS", 600_000)
         .setting("SERVER__MAX_CONNECTIONS", 8)
         .start();
     let silent = (0..4).map(|_| RawConnection::open(server.port()));
