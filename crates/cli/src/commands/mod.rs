@@ -3,6 +3,7 @@
 mod accept_loss;
 mod bench;
 mod compact;
+mod completions;
 mod dedup;
 mod demo;
 mod eval;
@@ -12,6 +13,7 @@ mod healthcheck;
 mod import;
 mod ingest;
 mod key;
+mod man_pages;
 mod mcp;
 mod mode;
 mod model;
@@ -64,6 +66,8 @@ enum Command {
     AcceptLoss(accept_loss::AcceptLoss),
     Healthcheck(healthcheck::Healthcheck),
     Openapi(openapi::Openapi),
+    Completions(completions::Completions),
+    ManPages(man_pages::ManPages),
     #[command(hide = true)]
     ReadPdf(read_pdf::ReadPdf),
     #[command(hide = true)]
@@ -99,6 +103,8 @@ impl Arguments {
             Command::AcceptLoss(command) => command.run(),
             Command::Healthcheck(command) => command.run(),
             Command::Openapi(command) => command.run(),
+            Command::Completions(command) => command.run(),
+            Command::ManPages(command) => command.run(),
             Command::ReadPdf(command) => command.run(),
             Command::TrainJob(command) => command.run(),
         }
