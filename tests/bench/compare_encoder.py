@@ -1,7 +1,7 @@
 """Encodes the same texts with siamese and with ONNX Runtime, in turns, and prints the ratios.
 
     python3 -m venv .venv && .venv/bin/pip install -r tests/bench/requirements.txt
-    cargo build --release
+    cargo build --profile dist
     .venv/bin/python tests/bench/compare_encoder.py
 
 Both sides tokenise inside the time, sort texts by length before batching, and use the same weights
@@ -85,7 +85,7 @@ def compare(cell, options, folder):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--siamese", type=pathlib.Path, default=ROOT / "target/release/siamese")
+    arguments.add_argument("--siamese", type=pathlib.Path, default=ROOT / "target/dist/siamese")
     arguments.add_argument("--model", type=pathlib.Path, help="model folder; the default model, pulled, without it")
     arguments.add_argument("--cells", type=pathlib.Path, help="folder of CELL.jsonl")
     arguments.add_argument("--only", nargs="*", default=list(BATCH_OF_CELL), choices=list(BATCH_OF_CELL))

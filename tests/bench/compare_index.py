@@ -1,7 +1,7 @@
 """Indexes the same vectors with siamese, hnswlib and faiss, in turns, and prints the ratios.
 
     python3 -m venv .venv && .venv/bin/pip install -r tests/bench/requirements.txt
-    cargo build --release
+    cargo build --profile dist
     .venv/bin/python tests/bench/compare_index.py
 
 Compared are queries a second of one thread at the first ef that reaches a recall@10, the time to
@@ -75,7 +75,7 @@ def report(name, figures, siamese, options):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--siamese", type=pathlib.Path, default=ROOT / "target/release/siamese")
+    arguments.add_argument("--siamese", type=pathlib.Path, default=ROOT / "target/dist/siamese")
     for name in ("base", "query", "truth"):
         arguments.add_argument("--" + name, type=pathlib.Path)
     arguments.add_argument("--count", type=int, default=100_000, help="vectors to make")

@@ -1,6 +1,6 @@
 """A training here beside sentence-transformers' own, on the same pairs.
 
-    python tests/bench/compare_training.py PAIRS.jsonl --model FOLDER [--siamese target/release/siamese]
+    python tests/bench/compare_training.py PAIRS.jsonl --model FOLDER [--siamese target/dist/siamese]
 
 The file has the columns anchor and positive, and may have negative and label. A tenth of the anchors is kept
 aside by this script and seen by neither: what belongs to an anchor among all positives (its own, and those of its label) is
@@ -20,7 +20,7 @@ import time
 parser = argparse.ArgumentParser()
 parser.add_argument("pairs")
 parser.add_argument("--model", required=True)
-parser.add_argument("--siamese", default="target/release/siamese")
+parser.add_argument("--siamese", default="target/dist/siamese")
 parser.add_argument("--epochs", type=int, default=3)
 parser.add_argument("--batch-size", type=int, default=32)
 parser.add_argument("--learning-rate", type=float, default=2e-5)
