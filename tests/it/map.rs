@@ -27,7 +27,7 @@ fn a_map_has_a_point_with_title_and_value_for_each_document() {
     let client = server.client();
     let empty = client.post("/map", json!({})).ok();
     assert_eq!((points(&empty).len(), &empty["documents"]), (0, &json!(0)));
-    fill(&client);
+    fill(client);
     let map = client.post("/map", json!({"field": "tags"})).ok();
     assert_eq!((points(&map).len(), &map["documents"]), (30, &json!(30)));
     for (n, point) in points(&map).iter().enumerate() {
@@ -50,7 +50,7 @@ fn a_map_is_of_what_passes_and_of_no_more_than_was_asked_for() {
         .setting("LIMITS__MAX_MAP_POINTS", "10")
         .start();
     let client = server.client();
-    fill(&client);
+    fill(client);
     let map = client.post("/map", json!({})).ok();
     assert_eq!((points(&map).len(), &map["documents"]), (10, &json!(30)));
     assert_eq!(points(&map)[1]["id"], "d-03");
