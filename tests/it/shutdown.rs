@@ -112,7 +112,7 @@ fn a_second_signal_ends_at_once() {
 fn a_full_queue_does_not_hold_up_the_end_and_what_was_not_stored_is_not_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let server = ServerOptions::new(folder.path())
-        .setting("SERVER__SHUTDOWN_GRACE_MS", 3000)
+        .setting("SERVER__SHUTDOWN_GRACE_MS", 10_000)
         .start();
     let requests: Vec<_> = (0..4)
         .map(|request| {
@@ -138,7 +138,8 @@ fn a_full_queue_does_not_hold_up_the_end_and_what_was_not_stored_is_not_acknowle
     let told_at = Instant::now();
     assert!(server.terminate().success());
     let took = told_at.elapsed();
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    // What waits would take minutes.
+    assert!(took < Duration::from_secs(20), "{took:?}");
     let acknowledged = requests
         .into_iter()
         .filter_map(|request| request.join().unwrap());
