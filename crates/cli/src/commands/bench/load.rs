@@ -122,8 +122,10 @@ impl LoadBench {
             });
             outcomes.collect::<Result<_>>()
         })?;
+        // Answers to what was due before the end may come after it.
+        let took = schedule.begin.elapsed().max(schedule.length);
         let due = schedule.queries_due();
-        Ok(described(name, self.seconds, rate, due, outcomes))
+        Ok(described(name, took, rate, due, outcomes))
     }
 
     /// Sends queries one after the other over one connection, until the time is over.
@@ -194,7 +196,7 @@ impl Outcome {
 
 fn described(
     name: &str,
-    seconds: u64,
+    took: Duration,
     rate: Option<f64>,
     due: Option<usize>,
     outcomes: Vec<Outcome>,
@@ -209,9 +211,9 @@ fn described(
     let sent = all.answered.len() + all.refused.len() + all.failed;
     json!({
         "loop": name,
-        "seconds": seconds,
+        "seconds": took.as_secs_f64(),
         "queries_per_second": rate,
-        "answered_per_second": all.answered.len() as f64 / seconds as f64,
+        "answered_per_second": all.answered.len() as f64 / took.as_secs_f64(),
         "answered": latencies(all.answered),
         "refused": latencies(all.refused),
         "failed": all.failed,
@@ -288,7 +290,13 @@ mod tests {
         outcome.add(Ok(Value::Null), Duration::from_millis(1));
         outcome.add(Err(busy.into()), Duration::from_millis(2));
         outcome.add(Err(anyhow!("gone")), Duration::from_millis(3));
-        let part = described("open", 1, Some(5.0), Some(5), vec![outcome]);
+        let part = described(
+            "open",
+            Duration::from_secs(1),
+            Some(5.0),
+            Some(5),
+            vec![outcome],
+        );
         assert_eq!(part["answered"]["queries"], 1);
         assert_eq!(part["refused"]["p99_ms"], 2.0);
         assert_eq!((&part["failed"], &part["not_sent"]), (&json!(1), &json!(2)));
