@@ -1,6 +1,6 @@
 """Changes the encoder of a collection under load, there and back, and looks at every document afterwards.
 
-    cargo build --release
+    cargo build --profile dist
     siamese model pull                                        # or --first FOLDER
     python3 tests/bench/change_of_encoder.py --second FOLDER  # such as all-mpnet-base-v2
 
@@ -36,7 +36,7 @@ EVERY_S = 0.02
 SAMPLE = 30
 
 parser = argparse.ArgumentParser(description="Changes the encoder of a collection under load.")
-parser.add_argument("--siamese", default=str(ROOT / "target/release/siamese"))
+parser.add_argument("--siamese", default=str(ROOT / "target/dist/siamese"))
 parser.add_argument("--first", help="model folder of the first encoder; the default model without it")
 parser.add_argument("--second", required=True, help="model folder of the second encoder")
 parser.add_argument("--texts", default=str(ROOT / "crates/cli/demo/corpus.jsonl"))

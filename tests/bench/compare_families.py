@@ -1,7 +1,7 @@
 """Encodes the same texts with siamese, with torch and with ONNX Runtime, for backbones of several families, and prints the ratios.
 
     python3 -m venv .venv && .venv/bin/pip install -r tests/bench/requirements.txt torch transformers sentence-transformers
-    cargo build --release
+    cargo build --profile dist
     .venv/bin/python tests/bench/compare_families.py
 
 The backbones have the sizes of ModernBERT-base, MPNet-base, ALBERT-base and Qwen3-0.6B, and random weights, which take as
@@ -31,7 +31,7 @@ FAMILIES = ["modernbert-base", "mpnet-base", "albert-base", "qwen3-0.6b"]
 WINDOW = 256
 
 parser = argparse.ArgumentParser(description="Compares backbones of several families with torch and ONNX Runtime.")
-parser.add_argument("--siamese", type=pathlib.Path, default=ROOT / "target/release/siamese")
+parser.add_argument("--siamese", type=pathlib.Path, default=ROOT / "target/dist/siamese")
 parser.add_argument("--only", nargs="*", default=FAMILIES, choices=FAMILIES)
 parser.add_argument("--texts", type=int, default=192)
 parser.add_argument("--threads", type=int, default=2)
