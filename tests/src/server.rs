@@ -338,6 +338,12 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Whether it answered wrongly or was gone is the first thing to know about a test that fails.
+            let ended = self.child.try_wait().expect("wait");
+            let how = ended.map_or_else(|| "runs".to_owned(), |status| format!("has ended: {status}"));
+            eprintln!("the server on port {} {how}", self.port);
+        }
         drop(self.child.kill());
         drop(self.child.wait());
     }

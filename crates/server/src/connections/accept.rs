@@ -229,7 +229,8 @@ async fn answer(
     let has_streams = request.version() >= Version::HTTP_2;
     let mut response = router.oneshot(request).await?;
     let is_refused = response.status().is_client_error() || response.status().is_server_error();
-    if is_refused && !has_streams && of.has_unread_request() {
+    let will_not_read = is_refused && of.has_unread_request() || of.has_unwanted_rest();
+    if will_not_read && !has_streams {
         // The connection ends then, and a client that is not told would send its next request on it.
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);

@@ -70,6 +70,12 @@ impl PacedBody {
     }
 }
 
+impl Drop for PacedBody {
+    fn drop(&mut self) {
+        self.connection.leave_rest_unread();
+    }
+}
+
 impl HttpBody for PacedBody {
     type Data = Bytes;
     type Error = axum::BoxError;

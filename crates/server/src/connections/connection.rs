@@ -69,6 +69,8 @@ struct State {
     is_upload_over: bool,
     /// All of the present request has come.
     is_request_complete: bool,
+    /// Nobody will read what has not come of it.
+    is_rest_unwanted: bool,
     /// Whether the connection speaks HTTP/2.
     has_streams: bool,
     /// Those with a request in progress.
@@ -142,6 +144,7 @@ impl Connection {
                 held: Vec::new(),
                 is_upload_over: false,
                 is_request_complete: false,
+                is_rest_unwanted: false,
                 has_streams: false,
                 streams: Vec::new(),
                 resets: 0,
@@ -268,11 +271,23 @@ impl Connection {
         state.download = Pace::default();
         state.is_upload_over = false;
         state.is_request_complete = !has_body;
+        state.is_rest_unwanted = false;
     }
 
     /// The last part of the request's body has come.
     pub(super) fn complete_request(&self) {
         self.lock().is_request_complete = true;
+    }
+
+    /// The request's body will not be read any further.
+    pub(super) fn leave_rest_unread(&self) {
+        self.lock().is_rest_unwanted = true;
+    }
+
+    /// Whether the handler has ended without having read all of the request.
+    pub(super) fn has_unwanted_rest(&self) -> bool {
+        let is_unwanted = self.lock().is_rest_unwanted;
+        is_unwanted && self.has_unread_request()
     }
 
     /// Whether a request has come to its end and its answer has not.
