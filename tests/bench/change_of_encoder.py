@@ -5,8 +5,8 @@
     python3 tests/bench/change_of_encoder.py --second FOLDER  # such as all-mpnet-base-v2
 
 Starts a service of its own in a temporary folder, with the texts of the demo corpus, or of --texts (JSON lines with
-`text`), until there are --documents. One client searches every 20 ms and one writes every 20 ms: it stores new documents,
-replaces and deletes. Meanwhile a generation with the second encoder is made, filled and activated, and then one with the
+`text`), until there are --documents. One client searches and one writes, each once in --every-ms: it stores new documents,
+replaces and deletes. That should be well within what the slower encoder does, or its queue grows without end. Meanwhile a generation with the second encoder is made, filled and activated, and then one with the
 first. Afterwards each generation is compared with what was acknowledged, document by document, and the vectors of a
 sample with those that its encoder makes of the same texts alone.
 
@@ -32,7 +32,6 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-EVERY_S = 0.02
 SAMPLE = 30
 
 parser = argparse.ArgumentParser(description="Changes the encoder of a collection under load.")
@@ -42,6 +41,7 @@ parser.add_argument("--second", required=True, help="model folder of the second 
 parser.add_argument("--texts", default=str(ROOT / "crates/cli/demo/corpus.jsonl"))
 parser.add_argument("--documents", type=int, default=2000)
 parser.add_argument("--seconds", type=float, default=15, help="of each phase in which nothing is filled")
+parser.add_argument("--every-ms", type=float, default=20, help="between two searches, and between two writes")
 parser.add_argument("--no-writes", action="store_true")
 parser.add_argument("--json", action="store_true", help="one line of JSON instead of a table")
 options = parser.parse_args()
@@ -67,7 +67,7 @@ class Client:
 
 
 class Load(threading.Thread):
-    """Does something every 20 ms until it is stopped, and notes how long after it was due it was done."""
+    """Does something every so often until it is stopped, and notes how long after it was due it was done."""
 
     def __init__(self, step):
         super().__init__(daemon=True)
@@ -77,7 +77,7 @@ class Load(threading.Thread):
     def run(self):
         due = time.perf_counter()
         while not self.stopping:
-            due += EVERY_S
+            due += options.every_ms / 1000
             time.sleep(max(0.0, due - time.perf_counter()))
             phase = self.phase
             try:
