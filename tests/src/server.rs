@@ -341,7 +341,10 @@ impl Drop for Server {
         if std::thread::panicking() {
             // Whether it answered wrongly or was gone is the first thing to know about a test that fails.
             let ended = self.child.try_wait().expect("wait");
-            let how = ended.map_or_else(|| "runs".to_owned(), |status| format!("has ended: {status}"));
+            let how = ended.map_or_else(
+                || "runs".to_owned(),
+                |status| format!("has ended: {status}"),
+            );
             eprintln!("the server on port {} {how}", self.port);
         }
         drop(self.child.kill());
