@@ -164,16 +164,16 @@ class BehindAProxy:
         self.assertIn('"created":6', received)
 
     def test_lines_of_a_slow_stream_are_answered_in_http_2_as_well(self):
-        lines = "".join(f'echo \'{{"id":"h-{number}","text":"Line {number}"}}\'; sleep 1; ' for number in range(3))
+        lines = "".join(f'echo \'{{"id":"h-{number}","text":"Line {number}"}}\'; sleep 1; ' for number in range(5))
         request = shlex.join(self.curl("/documents", "--http2", "--no-progress-meter", "-X", "POST", "-T", ".", "-H",
                                        "content-type: application/x-ndjson"))
         stream = subprocess.Popen(f"({lines}) | {request}", shell=True, stdout=subprocess.PIPE, text=True)
         arrived = [(time.monotonic(), json.loads(line)) for line in stream.stdout]
         stream.stdout.close()
         self.assertEqual(stream.wait(DEADLINE_S), 0)
-        self.assertEqual([line.get("id") for _, line in arrived], ["h-0", "h-1", "h-2", None])
-        # The first answer came while the stream went on, which took more than two seconds after it.
-        self.assertGreater(arrived[-1][0] - arrived[0][0], 1.5)
+        self.assertEqual([line.get("id") for _, line in arrived], ["h-0", "h-1", "h-2", "h-3", "h-4", None])
+        # The first answer came while the stream, which takes five seconds, went on.
+        self.assertGreater(arrived[-1][0] - arrived[0][0], 1)
 
     def test_large_bodies_go_up_and_an_export_comes_down_whole(self):
         count = 20_000

@@ -1,4 +1,4 @@
-"""Every link between pages of the repository leads to a file, and to a heading in it."""
+"""Every link between pages of the repository leads to a file, and to a heading in it, and the book has all of docs/."""
 
 import re
 import subprocess
@@ -36,7 +36,10 @@ def main():
                 wrong.append(f"{name}: {target}: there is no such file")
             elif anchor and file.suffix == ".md" and anchor not in anchors(file):
                 wrong.append(f"{name}: {target}: there is no such heading")
-    print("\n".join([*wrong, f"links: {checked} looked at, {len(wrong)} lead nowhere"]))
+    book = (ROOT / "docs/SUMMARY.md").read_text()
+    wrong += [f"docs/SUMMARY.md has no {page.name}" for page in sorted(ROOT.glob("docs/*.md"))
+              if page.name != "SUMMARY.md" and f"]({page.name})" not in book]
+    print("\n".join([*wrong, f"links: {checked} looked at, {len(wrong)} wrong"]))
     return bool(wrong)
 
 
