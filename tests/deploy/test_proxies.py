@@ -94,7 +94,7 @@ class BehindAProxy:
         cls.certificate, cls.key_file = cls.folder / "tls.crt", cls.folder / "tls.key"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-             "-days", "2", "-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}",
+             "-days", "2", "-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}", "-addext", "basicConstraints=critical,CA:FALSE",
              "-keyout", cls.key_file, "-out", cls.certificate],
             check=True, capture_output=True)
         cls.port = free_port()
