@@ -1,5 +1,6 @@
 //! The encoder: a model folder, opened.
 
+use std::panic::resume_unwind;
 use std::path::Path;
 
 use rayon::ThreadPool;
@@ -7,13 +8,10 @@ use rayon::prelude::*;
 
 use crate::backbones::BackboneOptions;
 use crate::device::DevicePreference;
-use crate::encoder_id::{EncoderId, EncoderIdBuilder};
+use crate::encoder_id::{EncoderId, EncoderIdBuilder, hash_files};
 use crate::encoder_info::{EncoderInfo, SimilarityFunction};
-use crate::files;
 use crate::forward::{self, TextStates};
-use crate::model_folder::{
-    self, InputModule, ModelDescription, PromptSettings, Step, TowerDescription,
-};
+use crate::model_folder::{self, ModelDescription, PromptSettings};
 use crate::steps::OpenStep;
 use crate::tokenize::{TextInput, TextToken, TextTokenizer, TokenizedText, Truncation};
 use crate::tower::Tower;
@@ -84,8 +82,15 @@ impl Encoder {
         };
         let truncate = options.dimensions.or(prompts.truncate_dim);
         let model_type = towers.describe(|it| it.input.model_type().to_owned());
-        let opened = towers
-            .open(|tower, other| Tower::open(tower, truncate, options, &backbone_options, other))?;
+        let (opened, hashed) = beside(
+            || {
+                towers.open(|tower, other| {
+                    Tower::open(tower, truncate, options, &backbone_options, other)
+                })
+            },
+            || hash_files(towers),
+        );
+        let opened = opened?;
         let document = opened.document();
         if let Some(other) = opened
             .iter()
@@ -99,7 +104,7 @@ impl Encoder {
         check_similarity(prompts.similarity, &opened)?;
         let info = EncoderInfo {
             model: folder_name(model_dir),
-            id: identify(towers, &opened, prompts)?,
+            id: identify(hashed?, &opened, prompts),
             model_type,
             dimensions: document.dimensions,
             max_tokens: document.max_tokens,
@@ -405,16 +410,23 @@ pub(crate) fn window(
     })
 }
 
-/// Hashes what decides the vectors.
+/// Does two things at once. To read and pack the weights and to hash them take about equally long, and a service
+/// starts when both are done.
+fn beside<A, B: Send>(one: impl FnOnce() -> A, other: impl FnOnce() -> B + Send) -> (A, B) {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(other);
+        let one = one();
+        let other = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+        (one, other)
+    })
+}
+
+/// Adds what decides the vectors beside the files.
 fn identify(
-    described: &Towers<TowerDescription>,
+    mut id: EncoderIdBuilder,
     opened: &Towers<Tower>,
     prompts: &PromptSettings,
-) -> Result<EncoderId, Error> {
-    let mut id = EncoderIdBuilder::default();
-    for tower in described.iter() {
-        identify_tower(&mut id, tower)?;
-    }
+) -> EncoderId {
     for kind in [InputKind::Query, InputKind::Document] {
         id.part("prompt", prompts.prompt(kind).as_bytes());
     }
@@ -423,39 +435,7 @@ fn identify(
     }
     let dimensions = opened.document().dimensions;
     id.part("dimensions", &(dimensions as u64).to_le_bytes());
-    Ok(id.finish())
-}
-
-fn identify_tower(id: &mut EncoderIdBuilder, tower: &TowerDescription) -> Result<(), Error> {
-    let (folder, pooling) = (tower.input.folder(), tower.input.pooling());
-    let tokenizer = files::read(&folder.join("tokenizer.json"))?;
-    match &tower.input {
-        InputModule::Transformer { settings, .. } => {
-            id.part("config", &files::read(&folder.join("config.json"))?);
-            id.part("tokenizer", &tokenizer);
-            id.weights("weights", folder)?;
-            id.part("lower_case", &[u8::from(settings.do_lower_case)]);
-        }
-        InputModule::Static(settings) => {
-            id.part("tokenizer", &tokenizer);
-            id.weights("static weights", folder)?;
-            id.part("skips_unknown", &[u8::from(settings.skips_unknown)]);
-        }
-    }
-    for mode in &pooling.modes {
-        id.part("pooling", mode.to_string().as_bytes());
-    }
-    id.part("include_prompt", &[u8::from(pooling.include_prompt)]);
-    for step in &tower.steps {
-        match step {
-            Step::Normalize => id.part("normalize", &[]),
-            Step::Dense(folder, _) => {
-                id.part("dense", &files::read(&folder.join("config.json"))?);
-                id.weights("dense weights", folder)?;
-            }
-        }
-    }
-    Ok(())
+    id.finish()
 }
 
 /// The name of a model: that of its folder.

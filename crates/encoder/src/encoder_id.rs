@@ -6,9 +6,11 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::Error;
 use crate::checkpoint::Checkpoint;
 use crate::files::open;
+use crate::model_folder::{InputModule, Step, TowerDescription};
+use crate::towers::Towers;
+use crate::{Error, files};
 
 /// SHA-256 over everything that decides what vectors an encoder makes: weights, tokenizer,
 /// architecture, pooling, later modules, prompts, window, dimensions.
@@ -77,6 +79,50 @@ impl EncoderIdBuilder {
         let digest = self.0.finalize();
         EncoderId(digest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
+}
+
+/// Hashes what of the model's files decides the vectors.
+///
+/// # Errors
+/// When one is missing, damaged, or cannot be read.
+pub(crate) fn hash_files(described: &Towers<TowerDescription>) -> Result<EncoderIdBuilder, Error> {
+    let mut id = EncoderIdBuilder::default();
+    for tower in described.iter() {
+        identify_tower(&mut id, tower)?;
+    }
+    Ok(id)
+}
+
+fn identify_tower(id: &mut EncoderIdBuilder, tower: &TowerDescription) -> Result<(), Error> {
+    let (folder, pooling) = (tower.input.folder(), tower.input.pooling());
+    let tokenizer = files::read(&folder.join("tokenizer.json"))?;
+    match &tower.input {
+        InputModule::Transformer { settings, .. } => {
+            id.part("config", &files::read(&folder.join("config.json"))?);
+            id.part("tokenizer", &tokenizer);
+            id.weights("weights", folder)?;
+            id.part("lower_case", &[u8::from(settings.do_lower_case)]);
+        }
+        InputModule::Static(settings) => {
+            id.part("tokenizer", &tokenizer);
+            id.weights("static weights", folder)?;
+            id.part("skips_unknown", &[u8::from(settings.skips_unknown)]);
+        }
+    }
+    for mode in &pooling.modes {
+        id.part("pooling", mode.to_string().as_bytes());
+    }
+    id.part("include_prompt", &[u8::from(pooling.include_prompt)]);
+    for step in &tower.steps {
+        match step {
+            Step::Normalize => id.part("normalize", &[]),
+            Step::Dense(folder, _) => {
+                id.part("dense", &files::read(&folder.join("config.json"))?);
+                id.weights("dense weights", folder)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
