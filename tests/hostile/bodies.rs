@@ -82,6 +82,10 @@ const LISTS: &[Refused] = &[
             LARGEST,
         )
     }),
+    ("{} in arguments of a tool", "/mcp", || {
+        let head = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"add","arguments":{"documents":["#;
+        list(head, "{}", "]}}}", LARGEST)
+    }),
     ("ids to delete", "/documents/delete", || {
         list("{\"ids\":[", "\"\"", "]}", LARGEST)
     }),

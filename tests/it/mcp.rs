@@ -180,17 +180,20 @@ fn no_log_has_a_text_of_a_tool() {
 #[test]
 fn a_message_that_is_large_or_none_is_refused_and_the_service_goes_on() {
     let folder = tempfile::tempdir().unwrap();
-    let server = ServerOptions::tiny(folder.path())
-        .setting("LIMITS__MAX_JSON_VALUES", 1000)
-        .start();
+    let server = ServerOptions::tiny(folder.path()).start();
     let client = server.client();
-    let items: Vec<Value> = (0..2000).map(|_| json!({})).collect();
+    let items: Vec<Value> = (0..20_000).map(|_| json!({})).collect();
     let many = send(
         client,
         "tools/call",
         &json!({ "name": "add", "arguments": { "documents": items } }),
     );
-    assert_eq!(many.status, 422, "{}", many.text);
+    many.problem(422, "invalid_request");
+    assert!(many.text.contains("over 20000 keys"), "{}", many.text);
+    let long = json!({ "name": "search", "arguments": { "query": "x".repeat(4 << 20) } });
+    let long = send(client, "tools/call", &long);
+    long.problem(413, "payload_too_large");
+    assert!(long.text.contains("over 4194304 bytes"), "{}", long.text);
     let body = client.send(Method::POST, "/mcp", Some("application/json"), b"{");
     assert!((400..500).contains(&body.status), "{}", body.text);
     let accepts = client.send(Method::POST, "/mcp", Some("application/json"), b"{}");

@@ -1,7 +1,12 @@
-//! Which version of a file was looked at.
+//! Which version of a file was looked at, and looking again.
 
 use std::path::Path;
-use std::time::SystemTime;
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+/// Between two looks at files. What was revoked in one may be used for so long.
+const LOOK_PAUSE: Duration = Duration::from_millis(500);
 
 /// What changes when a file does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,4 +30,24 @@ impl FileStamp {
             inode,
         })
     }
+}
+
+/// Looks at files again and again, on a thread with this name, for as long as anybody else has `watched`.
+///
+/// # Errors
+/// When the operating system gives no thread.
+pub(crate) fn keep_looking<T: Send + Sync + 'static>(
+    name: &str,
+    watched: &Arc<T>,
+    look: impl Fn(Arc<T>) + Send + 'static,
+) -> std::io::Result<()> {
+    let watched = Arc::downgrade(watched);
+    let thread = thread::Builder::new().name(name.to_owned());
+    thread.spawn(move || {
+        while let Some(watched) = Weak::upgrade(&watched) {
+            look(watched);
+            thread::sleep(LOOK_PAUSE);
+        }
+    })?;
+    Ok(())
 }

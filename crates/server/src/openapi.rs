@@ -6,15 +6,12 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use crate::access::{self, Need, Scope};
+use crate::access::{self, COLLECTION_PREFIX, Need, Scope};
 use crate::error::Problem;
 use crate::router::described_routes;
 use crate::routes::dialect::{
     CohereProblem, Dialect, OpenAiProblem, TextEmbeddingsInferenceProblem,
 };
-
-/// Where the routes of one collection live a second time.
-const COLLECTION_PREFIX: &str = "/collections/{collection}/";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -164,7 +161,8 @@ fn describe_collection_routes(value: &mut Value) {
         return;
     };
     for (path, item) in paths {
-        if !path.starts_with(COLLECTION_PREFIX) {
+        let of_collection = path.strip_prefix(COLLECTION_PREFIX);
+        if !of_collection.is_some_and(|rest| rest.starts_with('/')) {
             continue;
         }
         for operation in item.as_object_mut().into_iter().flat_map(Map::values_mut) {

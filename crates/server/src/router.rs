@@ -21,7 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use crate::access;
+use crate::access::{self, COLLECTION_PREFIX};
 use crate::app::App;
 use crate::body_budget;
 use crate::body_encoding;
@@ -37,9 +37,6 @@ use crate::routes::{
 };
 use crate::telemetry::{Observers, observed};
 use crate::tidy_path::tidy_path;
-
-/// Where the routes of one collection live a second time.
-const COLLECTION_PREFIX: &str = "/collections/{collection}";
 
 /// The whole service.
 pub(crate) fn router(app: App) -> Router {

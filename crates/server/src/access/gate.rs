@@ -5,19 +5,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
-use std::thread;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::audit::AuditLog;
 use super::key_ring::KeyRing;
 use super::keys_file::{KeysError, KeysFile};
 use super::routes::{Need, need_of};
 use crate::config::Settings;
-use crate::file_stamp::FileStamp;
-
-/// Between two looks at the file. A key that was revoked may be used for so long.
-const LOOK_PAUSE: Duration = Duration::from_millis(500);
+use crate::file_stamp::{FileStamp, keep_looking};
 
 /// Why the service does not open its doors.
 #[derive(Debug, thiserror::Error)]
@@ -115,15 +110,7 @@ impl Access {
     /// # Errors
     /// When the operating system gives no thread.
     pub(crate) fn watch(&self) -> std::io::Result<()> {
-        let watched = Arc::downgrade(&self.0);
-        let thread = thread::Builder::new().name("keys".to_owned());
-        thread.spawn(move || {
-            while let Some(inner) = Weak::upgrade(&watched) {
-                Self(inner).look();
-                thread::sleep(LOOK_PAUSE);
-            }
-        })?;
-        Ok(())
+        keep_looking("keys", &self.0, |inner| Self(inner).look())
     }
 
     /// Reads the keys if their file has changed.

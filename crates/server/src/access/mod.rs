@@ -35,4 +35,4 @@ pub(crate) use self::door::{authenticate, authorize, on_behalf_of};
 pub(crate) use self::gate::Access;
 pub(crate) use self::meter::{charge_tokens, check_tokens, metered, refund_tokens};
 pub(crate) use self::principal::Principal;
-pub(crate) use self::routes::{Need, need_of};
+pub(crate) use self::routes::{COLLECTION_PREFIX, Need, need_of};

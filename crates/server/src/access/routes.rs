@@ -157,7 +157,7 @@ const COLLECTION_ROUTES: &[Entry] = &[
 ];
 
 /// Where routes of one collection live a second time.
-const COLLECTION_PREFIX: &str = "/collections/{collection}";
+pub(crate) const COLLECTION_PREFIX: &str = "/collections/{collection}";
 
 /// What a route needs, by its method and the pattern of its path. `HEAD` needs what `GET` does.
 pub(crate) fn need_of(method: &str, pattern: &str) -> Option<Need> {

@@ -60,7 +60,8 @@ impl ListLimit {
 /// What holds for every body, and for the lists of one.
 #[derive(Debug)]
 pub(super) struct CensusLimits {
-    max_values: usize,
+    /// The most keys and values, and what is said before that number.
+    max_values: (&'static str, usize),
     /// The longest string that any field may have, and the name of that limit.
     max_string: (&'static str, usize),
     lists: Vec<ListLimit>,
@@ -77,10 +78,18 @@ impl CensusLimits {
         ];
         let longest = strings.into_iter().rev().max_by_key(|(_, max)| *max);
         Self {
-            max_values: limits.max_json_values,
+            max_values: ("limits.max_json_values = ", limits.max_json_values),
             max_string: longest.unwrap_or(strings[0]),
             lists,
         }
+    }
+
+    /// The same with fewer keys and values, unless the settings allow fewer still.
+    pub(super) fn with_values(mut self, max_values: usize) -> Self {
+        if max_values < self.max_values.1 {
+            self.max_values = ("", max_values);
+        }
+        self
     }
 }
 
@@ -183,13 +192,11 @@ impl<'a> Census<'a> {
     /// Counts a value or a key that begins here; a plain one is a number or a literal.
     fn value(&mut self, is_plain: bool) -> Result<(), ApiError> {
         self.values += 1;
-        if self.values > self.limits.max_values {
+        let (limit, max_values) = self.limits.max_values;
+        if self.values > max_values {
             return Err(ApiError::new(
                 ErrorCode::InvalidRequest,
-                format!(
-                    "the body has over limits.max_json_values = {} keys and values; send it in parts",
-                    self.limits.max_values
-                ),
+                format!("the body has over {limit}{max_values} keys and values; send it in parts"),
             ));
         }
         let Some(level) = self.levels.last_mut() else {
@@ -360,7 +367,7 @@ mod tests {
             ..list("/e", 2)
         };
         CensusLimits {
-            max_values,
+            max_values: ("limits.max_json_values = ", max_values),
             max_string: ("limits.max_text_bytes", max_string),
             lists: vec![list("/a", 2), list("/b/c", 1), list("/d/*", 2), texts],
         }

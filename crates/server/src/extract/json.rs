@@ -86,15 +86,38 @@ pub(crate) async fn parse_body<T: JsonBody>(
     parse_on_thread(length, parse).await
 }
 
-/// Reads a body of JSON that somebody else parses, and counts what will be made of it.
+/// Reads a body of JSON that somebody else parses, on the worker that it comes to, and counts what will be made of it.
+/// It may have so many bytes, and so many keys and values, or what the settings allow if that is less.
 ///
 /// # Errors
 /// As for a body.
-pub(crate) async fn read_counted(request: Request, limits: &Limits) -> Result<Vec<u8>, ApiError> {
-    let bytes = read_body(request, limits.max_body_bytes).await?;
-    let parsed_bytes = census(&bytes, &CensusLimits::new(limits, Vec::new()))?;
-    resize(held_share().as_ref(), bytes.len() + parsed_bytes)?;
-    Ok(bytes)
+pub(crate) async fn read_counted(
+    request: Request,
+    app: &App,
+    max_bytes: usize,
+    max_values: usize,
+) -> Result<Vec<u8>, ApiError> {
+    let (app, share) = (app.clone(), held_share());
+    let max_body_bytes = app.limits().max_body_bytes;
+    let read = read_body(request, max_bytes.min(max_body_bytes)).await;
+    let bytes = read.map_err(|error| match error.code() {
+        ErrorCode::PayloadTooLarge if max_bytes < max_body_bytes => {
+            let detail = format!("the body is over {max_bytes} bytes; send it in parts");
+            ApiError::new(ErrorCode::PayloadTooLarge, detail)
+        }
+        _ => error,
+    })?;
+    let length = bytes.len();
+    let count = move || {
+        let limits = CensusLimits::new(app.limits(), Vec::new()).with_values(max_values);
+        let parsed_bytes = census(&bytes, &limits)?;
+        resize(share.as_ref(), bytes.len() + parsed_bytes)?;
+        Ok(bytes)
+    };
+    if length <= MAX_PARSED_AT_ONCE_BYTES {
+        return count();
+    }
+    parse_on_thread(length, count).await
 }
 
 /// Parses JSON of so many bytes on a blocking thread.

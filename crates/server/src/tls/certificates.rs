@@ -1,17 +1,12 @@
 //! The certificate that the service shows, and its successors.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
-use std::thread;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::error::TlsError;
 use super::files::{Handshakes, TlsFiles};
-use crate::file_stamp::FileStamp;
+use crate::file_stamp::{FileStamp, keep_looking};
 use crate::metrics;
-
-/// Between two looks at the files.
-const LOOK_PAUSE: Duration = Duration::from_millis(500);
 
 /// Certificate and key of the service, as they are in the files now. Clones are one.
 #[derive(Debug, Clone)]
@@ -64,15 +59,7 @@ impl Certificates {
     /// # Errors
     /// When the operating system gives no thread.
     pub(crate) fn watch(&self) -> std::io::Result<()> {
-        let watched = Arc::downgrade(&self.0);
-        let thread = thread::Builder::new().name("certificates".to_owned());
-        thread.spawn(move || {
-            while let Some(inner) = Weak::upgrade(&watched) {
-                Self(inner).look();
-                thread::sleep(LOOK_PAUSE);
-            }
-        })?;
-        Ok(())
+        keep_looking("certificates", &self.0, |inner| Self(inner).look())
     }
 
     /// Reads the files if they have changed. Certificate and key are replaced one after the other, so that they are left
