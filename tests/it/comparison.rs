@@ -397,6 +397,13 @@ fn a_command_encodes_anew_and_activates_only_what_is_better() {
     assert_eq!(code, Some(3), "{said} {errors}");
     assert!(said.contains("not activated: nDCG@10 is 0."), "{said}");
     assert!(said.contains("generation 2 is ready"), "{said}");
+    let command_json = format!("{command} --json");
+    let judgements = data_set(folder.path(), client, 1);
+    let arguments = ["--judgements", judgements.to_str().unwrap()];
+    let (code, said, _) = run(&server, &command_json, &arguments);
+    let report: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &report["state"]), (Some(3), &json!("ready")));
+    assert!(report["comparison"]["other"]["quality"]["ndcg_at_10"].is_number());
     let (code, said, _) = reencode(&data_set(folder.path(), client, 2));
     assert_eq!(code, Some(0), "{said}");
     let decided = "activated: nDCG@10 is 1.0000, and was 0.";

@@ -429,6 +429,12 @@ fn one_command_encodes_a_collection_anew_and_others_go_back_and_tidy_up() {
     ] {
         assert!(said.contains(part), "{said}");
     }
+    let parsed = |said: String| serde_json::from_str::<Value>(&said).unwrap();
+    let (_, said) = run(&["generation", "list", "--json"]);
+    assert_eq!(parsed(said), client.get(PATH).ok());
+    let again = ["reencode", "default", "--encoder", "dense", "--json"];
+    let (_, said) = run(&again);
+    assert_eq!(parsed(said), json!({"generation": 2, "state": "active"}));
     assert!(run(&["generation", "activate", "1"]).0);
     assert!(run(&["generation", "delete", "2"]).0);
     assert_eq!(exported(client).1, 36);

@@ -137,6 +137,9 @@ fn a_restored_snapshot_answers_as_the_service_it_was_taken_from() {
         created["bytes"].as_u64().unwrap()
     );
     assert!(succeeds(&["snapshot", "verify", text(&file)]).contains("22 documents"));
+    let contents = succeeds(&["snapshot", "verify", text(&file), "--json"]);
+    let contents: Value = serde_json::from_str(&contents).unwrap();
+    assert_eq!(contents["documents"], 22);
     assert_eq!(server.terminate().code(), Some(0));
 
     let restored = folder.path().join("restored");
@@ -175,6 +178,9 @@ fn snapshots_are_managed_by_commands_and_refused_with_problem_documents() {
         .to_owned();
     succeeds(&create);
     fails(&create, &["storage.max_snapshots = 2", "conflict"]);
+    let answer = succeeds(&["snapshot", "list", "--json", "--url", &url]);
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert!(answer["snapshots"].is_array(), "{answer}");
     let list = succeeds(&["snapshot", "list", "--url", &url]);
     assert_eq!(list.lines().count(), 2, "{list}");
     let damaged = folder.path().join("snapshots").join(&name);
@@ -290,7 +296,9 @@ fn an_export_with_vectors_is_imported_without_encoding_and_without_them_by_a_ser
         let stored = succeeds(&["import", text(file), "--data", text(&imported)]);
         assert!(stored.contains("11 documents stored"), "{stored}");
         // Again: what is there is replaced by the same.
-        succeeds(&["import", text(file), "--data", text(&imported)]);
+        let again = succeeds(&["import", text(file), "--data", text(&imported), "--json"]);
+        let again: Value = serde_json::from_str(&again).unwrap();
+        assert_eq!(again, json!({"stored": 11, "failed": 0}));
     }
     fails(
         &["import", text(&plain), "--data", text(&imported)],
@@ -382,6 +390,9 @@ fn a_folder_is_compacted_while_no_service_runs() {
     fails(&compact, &["in use"]);
     assert_eq!(server.terminate().code(), Some(0));
     assert!(succeeds(&compact).contains("entries"));
+    let figures = succeeds(&[&compact[..], &["--json"]].concat());
+    let figures: Value = serde_json::from_str(&figures).unwrap();
+    assert!(figures["live_bytes"].as_u64() <= figures["after_bytes"].as_u64());
     let server = Server::start(folder.path());
     assert_eq!(answers(server.client()), expected);
     fails(

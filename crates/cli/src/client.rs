@@ -4,7 +4,7 @@ mod address;
 mod jobs;
 mod tools;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -37,7 +37,7 @@ pub(crate) struct Service {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServiceError {
     /// Nothing answered, or the answer broke off.
-    #[error("no answer from {url} ({source}); start the service with: siamese serve")]
+    #[error("no answer from {url} ({source}){}", advice(source))]
     Unreachable {
         /// The service's address.
         url: String,
@@ -424,6 +424,16 @@ impl Service {
             url: self.url.clone(),
             source: Box::new(error),
         }
+    }
+}
+
+/// What to do about it, where nobody listens. A certificate that is refused comes from a service that runs.
+fn advice(error: &ureq::Error) -> &'static str {
+    match error {
+        ureq::Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            "; start the service with: siamese serve"
+        }
+        _ => "",
     }
 }
 

@@ -37,6 +37,9 @@ pub(crate) struct Import {
     /// Collection to store into; the one it came from when absent
     #[arg(long, value_parser = collection_name)]
     collection: Option<String>,
+    /// Print the figures as JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     address: Address,
 }
@@ -87,10 +90,13 @@ impl Import {
         }
         stored += store(&collection, &mut writes)?;
         bar.finish_and_clear();
-        writeln!(
-            stdout(),
-            "{stored} documents stored, none of them encoded again"
-        )?;
+        match self.json {
+            true => writeln!(stdout(), "{}", json!({ "stored": stored, "failed": 0 }))?,
+            false => writeln!(
+                stdout(),
+                "{stored} documents stored, none of them encoded again"
+            )?,
+        }
         Ok(ExitCode::SUCCESS)
     }
 
@@ -133,12 +139,16 @@ impl Import {
         sender.flush()?;
         let counts = sender.finish().documents;
         let stored = counts.created + counts.updated + counts.unchanged;
-        writeln!(
-            stdout(),
-            "{stored} documents stored, {} failed",
-            counts.failed
-        )?;
-        Ok(if counts.failed == 0 {
+        let failed = counts.failed;
+        match self.json {
+            true => writeln!(
+                stdout(),
+                "{}",
+                json!({ "stored": stored, "failed": failed })
+            )?,
+            false => writeln!(stdout(), "{stored} documents stored, {failed} failed")?,
+        }
+        Ok(if failed == 0 {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE

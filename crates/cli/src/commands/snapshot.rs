@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use siamese_index::{IndexOptions, SnapshotManifest, restore_snapshot, verify_snapshot};
 
 use crate::client::{Address, Service};
@@ -25,11 +26,17 @@ pub(crate) struct Snapshot {
 enum SnapshotCommand {
     /// Make a running service take a snapshot, while it goes on reading and writing
     Create {
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         address: Address,
     },
     /// List the snapshots of a running service
     List {
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         address: Address,
     },
@@ -55,6 +62,9 @@ enum SnapshotCommand {
     Verify {
         /// The file
         file: PathBuf,
+        /// Print what is in it as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Make a data folder of a snapshot, whole or not at all
     Restore {
@@ -79,7 +89,7 @@ struct Listed {
 struct ListedContents {
     documents: u64,
     passages: u64,
-    collections: Vec<serde_json::Value>,
+    collections: Vec<Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -90,13 +100,15 @@ struct List {
 impl Snapshot {
     pub(crate) fn run(self) -> Result<ExitCode> {
         match self.command {
-            SnapshotCommand::Create { address } => {
+            SnapshotCommand::Create { json, address } => {
                 let created = Service::at(&address).create_snapshot()?;
-                show(&serde_json::from_value(created)?)?;
+                match json {
+                    true => writeln!(stdout(), "{created}")?,
+                    false => show(&serde_json::from_value(created)?)?,
+                }
             }
-            SnapshotCommand::List { address } => {
-                let list: List = serde_json::from_value(Service::at(&address).snapshots()?)?;
-                list.snapshots.iter().try_for_each(show)?;
+            SnapshotCommand::List { json, address } => {
+                list(Service::at(&address).snapshots()?, json)?;
             }
             SnapshotCommand::Download {
                 name,
@@ -106,7 +118,13 @@ impl Snapshot {
             SnapshotCommand::Delete { name, address } => {
                 Service::at(&address).delete_snapshot(&name)?;
             }
-            SnapshotCommand::Verify { file } => describe(&verify_snapshot(&file)?, "is sound")?,
+            SnapshotCommand::Verify { file, json } => {
+                let manifest = verify_snapshot(&file)?;
+                match json {
+                    true => writeln!(stdout(), "{}", contents(&manifest))?,
+                    false => describe(&manifest, "is sound")?,
+                }
+            }
             SnapshotCommand::Restore { file, data } => {
                 crate::private_files::keep_to_this_user();
                 let manifest = restore_snapshot(&file, &data, &IndexOptions::default())?;
@@ -115,6 +133,15 @@ impl Snapshot {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn list(snapshots: Value, as_json: bool) -> Result<()> {
+    if as_json {
+        writeln!(stdout(), "{snapshots}")?;
+        return Ok(());
+    }
+    let list: List = serde_json::from_value(snapshots)?;
+    list.snapshots.iter().try_for_each(show)
 }
 
 fn show(snapshot: &Listed) -> Result<()> {
@@ -133,6 +160,21 @@ fn show(snapshot: &Listed) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What is in a snapshot, in the words of the service.
+fn contents(manifest: &SnapshotManifest) -> Value {
+    let collections = manifest
+        .collections
+        .iter()
+        .map(|it| json!({ "name": it.name, "documents": it.documents, "passages": it.passages }));
+    json!({
+        "encoder_id": manifest.encoder.id,
+        "model": manifest.encoder.name,
+        "documents": manifest.documents(),
+        "passages": manifest.passages(),
+        "collections": collections.collect::<Vec<_>>(),
+    })
 }
 
 fn describe(manifest: &SnapshotManifest, what: &str) -> Result<()> {

@@ -28,6 +28,9 @@ pub(crate) struct Generation {
 enum GenerationCommand {
     /// List the generations
     List {
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         connection: Connection,
     },
@@ -35,6 +38,9 @@ enum GenerationCommand {
     Create {
         #[command(flatten)]
         settings: GenerationSettings,
+        /// Print the generation's number and state as JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         connection: Connection,
     },
@@ -98,7 +104,7 @@ struct ListedEncoder {
 
 #[derive(Debug, Deserialize)]
 struct List {
-    generations: Vec<Listed>,
+    generations: Vec<Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -138,16 +144,19 @@ impl GenerationSettings {
 impl Generation {
     pub(crate) fn run(self) -> Result<ExitCode> {
         match self.command {
-            GenerationCommand::List { connection } => {
-                let list = Service::new(&connection).get("generations")?;
-                let list: List = serde_json::from_value(list)?;
-                list.generations.iter().try_for_each(show)?;
+            GenerationCommand::List { json, connection } => {
+                list(Service::new(&connection).get("generations")?, json)?;
             }
             GenerationCommand::Create {
                 settings,
+                json,
                 connection,
             } => {
-                create(&Service::new(&connection), &settings.to_json())?.tell()?;
+                let filled = create(&Service::new(&connection), &settings.to_json())?;
+                match json {
+                    true => writeln!(stdout(), "{}", filled.to_json())?,
+                    false => filled.tell()?,
+                }
             }
             GenerationCommand::Compare(compare) => compare.run()?,
             GenerationCommand::Resume { number, connection } => {
@@ -156,7 +165,7 @@ impl Generation {
                 filled(&service, started)?.tell()?;
             }
             GenerationCommand::Activate { number, connection } => {
-                activate(&Service::new(&connection), number)?;
+                show(activate(&Service::new(&connection), number)?)?;
             }
             GenerationCommand::Delete { number, connection } => {
                 Service::new(&connection).delete(&format!("generations/{number}"))?;
@@ -174,6 +183,11 @@ struct Filled {
 }
 
 impl Filled {
+    fn to_json(self) -> Value {
+        let state = if self.is_active { "active" } else { "ready" };
+        json!({ "generation": self.number, "state": state })
+    }
+
     fn tell(self) -> Result<()> {
         let Self { number, is_active } = self;
         match is_active {
@@ -226,19 +240,28 @@ fn warn(detail: &str) -> Result<()> {
     Ok(writeln!(stderr(), "warning: {detail}")?)
 }
 
-fn activate(service: &Service, number: u32) -> Result<()> {
-    let activated = service.post(&format!("generations/{number}/activate"), &json!({}))?;
-    show(&serde_json::from_value(activated).context("an answer of another form")?)
+/// Returns the generation, as the service describes it.
+fn activate(service: &Service, number: u32) -> Result<Value> {
+    service.post(&format!("generations/{number}/activate"), &json!({}))
 }
 
-fn show(generation: &Listed) -> Result<()> {
+fn list(generations: Value, as_json: bool) -> Result<()> {
+    if as_json {
+        writeln!(stdout(), "{generations}")?;
+        return Ok(());
+    }
+    let list: List = serde_json::from_value(generations)?;
+    list.generations.into_iter().try_for_each(show)
+}
+
+fn show(generation: Value) -> Result<()> {
     let Listed {
         generation,
         state,
         encoder,
         documents,
         passages,
-    } = generation;
+    } = serde_json::from_value(generation).context("an answer of another form")?;
     let ListedEncoder {
         name,
         model,

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use super::judged::Judged;
-use super::{activate, compare, create, report};
+use super::{activate, compare, create, report, show};
 use crate::client::{Address, Service, collection_name};
 
 /// How the command ends when the new generation is not better, and so not active.
@@ -31,6 +31,9 @@ pub(crate) struct Reencode {
     /// Activate it only if this figure is higher than that of the active one
     #[arg(long, value_enum, value_name = "METRIC", requires = "judgements")]
     activate_if_better: Option<Metric>,
+    /// Print one JSON object: the generation, whether it is active now, and the comparison if there was one
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     judged: Judged,
     #[command(flatten)]
@@ -83,48 +86,83 @@ impl Reencode {
         let service = Service::new(&self.address.collection(self.collection));
         let filled = create(&service, &json!({"encoder": self.encoder}))?;
         if filled.is_active {
-            filled.tell()?;
+            match self.json {
+                true => writeln!(stdout(), "{}", filled.to_json())?,
+                false => filled.tell()?,
+            }
             return Ok(ExitCode::SUCCESS);
         }
         let number = filled.number;
-        if let Some(queries) = queries {
-            let compared = compare::compare(&service, number, &queries, &json!({}))?;
-            report::print(&compared)?;
-            if let Some(metric) = self.activate_if_better {
-                let figures = metric.of(&compared);
-                if !is_better(metric, number, figures)? {
-                    return Ok(ExitCode::from(NOT_BETTER));
-                }
-            }
+        let compared = queries
+            .map(|queries| compare::compare(&service, number, &queries, &json!({})))
+            .transpose()?;
+        if let Some(compared) = compared.as_ref().filter(|_| !self.json) {
+            report::print(compared)?;
         }
-        activate(&service, number)?;
-        Ok(ExitCode::SUCCESS)
+        let decision = self.activate_if_better.zip(compared.as_ref());
+        let decision = decision.map(|(metric, compared)| decide(metric, metric.of(compared)));
+        let is_activated = decision.as_ref().is_none_or(|decision| decision.is_better);
+        let activated = match is_activated {
+            true => Some(activate(&service, number)?),
+            false => None,
+        };
+        if self.json {
+            let state = if is_activated { "active" } else { "ready" };
+            let report = json!({ "generation": number, "state": state, "comparison": compared });
+            writeln!(stdout(), "{report}")?;
+        } else {
+            tell(number, decision, activated)?;
+        }
+        Ok(match is_activated {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::from(NOT_BETTER),
+        })
     }
 }
 
-/// Says which generation it is to be.
-fn is_better(metric: Metric, number: u32, figures: Option<[f64; 2]>) -> Result<bool> {
+/// Whether the new generation is the better one, and why, in words.
+#[derive(Debug)]
+struct Decision {
+    is_better: bool,
+    reason: String,
+}
+
+fn decide(metric: Metric, figures: Option<[f64; 2]>) -> Decision {
     let name = metric.name();
     let Some([active, other]) = figures else {
-        writeln!(
-            stdout(),
-            "not activated: no query has a relevant document, so there is no {name}; generation {number} is ready"
-        )?;
-        return Ok(false);
+        return Decision {
+            is_better: false,
+            reason: format!("no query has a relevant document, so there is no {name}"),
+        };
     };
-    if other > active {
+    let is_better = other > active;
+    let before = if is_better {
+        format!("and was {active:.4}")
+    } else {
+        format!("and {active:.4} in the active generation")
+    };
+    Decision {
+        is_better,
+        reason: format!("{name} is {other:.4}, {before}"),
+    }
+}
+
+/// Says which generation is active now.
+fn tell(number: u32, decision: Option<Decision>, activated: Option<Value>) -> Result<()> {
+    let reason = decision.map(|decision| decision.reason);
+    let Some(activated) = activated else {
+        let reason = reason.unwrap_or_default();
         writeln!(
             stdout(),
-            "activated: {name} is {other:.4}, and was {active:.4}"
+            "not activated: {reason}; generation {number} is ready: siamese generation activate {number} lets searches see \
+             it all the same, and siamese generation delete {number} deletes it"
         )?;
-        return Ok(true);
+        return Ok(());
+    };
+    if let Some(reason) = reason {
+        writeln!(stdout(), "activated: {reason}")?;
     }
-    writeln!(
-        stdout(),
-        "not activated: {name} is {other:.4}, and {active:.4} in the active generation; generation {number} is ready: \
-         siamese generation activate {number} lets searches see it all the same, and siamese generation delete {number} deletes it"
-    )?;
-    Ok(false)
+    show(activated)
 }
 
 #[cfg(test)]
@@ -138,10 +176,10 @@ mod tests {
             Metric::Mrr.of(&json!({"active": side(active), "other": side(other)}))
         };
         for (active, other, better) in [(0.5, 0.6, true), (0.5, 0.5, false), (0.6, 0.5, false)] {
-            let decided = is_better(Metric::Mrr, 2, figures(active, other)).unwrap();
-            assert_eq!(decided, better, "{active} {other}");
+            let decided = decide(Metric::Mrr, figures(active, other));
+            assert_eq!(decided.is_better, better, "{active} {other}");
         }
         assert_eq!(Metric::Ndcg.of(&json!({"active": {}, "other": {}})), None);
-        assert!(!is_better(Metric::Ndcg, 2, None).unwrap());
+        assert!(!decide(Metric::Ndcg, None).is_better);
     }
 }
