@@ -39,9 +39,9 @@ pub struct EncoderOptions {
     pub max_tokens: Option<usize>,
     /// Threads of the forward pass on the CPU; one per core without it.
     pub threads: Option<usize>,
-    /// How the packed path keeps its weights.
+    /// How weights are kept and multiplied.
     pub precision: Precision,
-    /// Take the generic path through candle even where there is a faster one.
+    /// Take the generic path through candle, which GPUs take, even where there is a faster one.
     pub generic: bool,
 }
 

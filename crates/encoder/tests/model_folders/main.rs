@@ -55,8 +55,30 @@ fn every_model_encodes_as_sentence_transformers_does_alone_and_in_a_mixed_batch(
 fn the_generic_path_encodes_the_same() {
     for name in MODELS {
         let encoder = open(&model(name), &generic());
-        assert_eq!(encoder.info().path, "candle");
+        assert_eq!(encoder.info().path, "candle f32");
         assert_encodes(&encoder, name);
+    }
+}
+
+#[test]
+fn the_generic_path_stays_close_in_sixteen_bits_where_the_range_of_f16_is_enough() {
+    for name in MODELS {
+        let states_add_up = ["modernbert", "qwen3", "gemma3"].contains(&name);
+        for (precision, path, least_cosine) in [
+            (Precision::Int16, "candle f16", 0.9999),
+            (Precision::Bf16, "candle bf16", 0.998),
+        ] {
+            let options = EncoderOptions {
+                precision,
+                ..generic()
+            };
+            let path = match (precision, states_add_up) {
+                (Precision::Int16, true) => "candle f32",
+                _ => path,
+            };
+            assert_eq!(open(&model(name), &options).info().path, path, "{name}");
+            assert_stays_close(name, &options, least_cosine);
+        }
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) struct EncoderBench {
     /// How weights are kept
     #[arg(long, value_enum, default_value_t = PrecisionName::Int16)]
     precision: PrecisionName,
-    /// Take the generic path through candle
+    /// Take the generic path through candle, which GPUs take: in f16 where the precision is an integer
     #[arg(long)]
     generic: bool,
     /// Write the vectors here, raw little-endian f32

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use candle_core::{D, Device, IndexOp, Tensor};
+use candle_core::{D, DType, Device, IndexOp, Tensor};
 use candle_nn::Module;
 
 use super::linear::LinearLayer;
@@ -25,11 +25,13 @@ type Biases = BTreeMap<Option<usize>, Vec<Tensor>>;
 pub(crate) struct CandleBackbone {
     architecture: Architecture,
     device: Device,
+    /// What is computed with.
+    values: DType,
     weights: Weights,
 }
 
 impl CandleBackbone {
-    /// Reads the weights onto a device.
+    /// Reads the weights onto a device, as `values` to compute with.
     ///
     /// # Errors
     /// A damaged file, or a device without room.
@@ -37,10 +39,12 @@ impl CandleBackbone {
         architecture: Architecture,
         file: Checkpoint,
         device: &Device,
+        values: DType,
     ) -> Result<Self, Error> {
         Ok(Self {
-            weights: Weights::read(file, &architecture, device, None)?,
+            weights: Weights::read(file, &architecture, (device, values), None)?,
             device: device.clone(),
+            values,
             architecture,
         })
     }
@@ -62,8 +66,9 @@ impl CandleBackbone {
             return Err(Error::NotLearnable { what });
         }
         Ok(Self {
-            weights: Weights::read(file, &architecture, device, Some(learned))?,
+            weights: Weights::read(file, &architecture, (device, DType::F32), Some(learned))?,
             device: device.clone(),
+            values: DType::F32,
             architecture,
         })
     }
@@ -226,17 +231,31 @@ impl CandleBackbone {
         }
     }
 
-    /// What is added to scores that do not count: all that there is below.
+    /// What is added to scores that do not count. Their share is 0, and two of these are still finite: the share of
+    /// a row of which nothing counts, as padding far from a text, must be a number.
+    fn lowest(&self) -> f32 {
+        match self.values {
+            DType::F16 => -3e4,
+            _ => -1e38,
+        }
+    }
+
+    /// A bias of scores, as they are computed.
+    fn bias(&self, values: Vec<f32>, shape: [usize; 4]) -> candle_core::Result<Tensor> {
+        Tensor::from_vec(values, &shape, &self.device)?.to_dtype(self.values)
+    }
+
+    /// What is added to the scores of a query and a key that are outside of each other's sight.
     fn outside(
         &self,
         longest: usize,
         outside: impl Fn(usize, usize) -> bool,
     ) -> candle_core::Result<Tensor> {
         let mask = (0..longest * longest).map(|at| match outside(at / longest, at % longest) {
-            true => f32::MIN,
+            true => self.lowest(),
             false => 0.0,
         });
-        Tensor::from_iter(mask, &self.device)?.reshape((1, 1, longest, longest))
+        self.bias(mask.collect(), [1, 1, longest, longest])
     }
 
     /// What a linear layer makes of states, `[texts, heads, longest, head]`.
@@ -253,24 +272,22 @@ impl CandleBackbone {
         heads.transpose(1, 2)?.contiguous()
     }
 
-    /// Nothing for tokens and all that there is below for padding, then what depends on distances.
+    /// Nothing for tokens and the lowest for padding, then what depends on distances.
     fn biases(&self, batch: &PackedBatch) -> candle_core::Result<Biases> {
         let (texts, longest) = (batch.texts(), batch.longest());
-        let mut mask = vec![f32::MIN; texts * longest];
+        let mut mask = vec![self.lowest(); texts * longest];
         for (row, range) in mask.chunks_exact_mut(longest).zip(batch.ranges()) {
             row[..range.len()].fill(0.0);
         }
-        let mask = Tensor::from_vec(mask, (texts, 1, 1, longest), &self.device)?;
-        let mut everywhere = vec![mask];
+        let mut everywhere = vec![self.bias(mask, [texts, 1, 1, longest])?];
         if self.architecture.causal {
             everywhere.push(self.outside(longest, |query, key| key > query)?);
         }
         if let Some(bias) = &self.weights.relative_bias {
             let heads = self.architecture.heads;
             let row = |at| bias.row(at / longest, at % longest, longest).to_vec();
-            let rows = (0..heads * longest).flat_map(row);
-            let shape = (1, heads, longest, longest);
-            everywhere.push(Tensor::from_iter(rows, &self.device)?.reshape(shape)?);
+            let rows = (0..heads * longest).flat_map(row).collect();
+            everywhere.push(self.bias(rows, [1, heads, longest, longest])?);
         }
         let mut biases = BTreeMap::from([(None, everywhere.clone())]);
         for window in self.weights.layers.iter().filter_map(|layer| layer.window) {
@@ -307,7 +324,7 @@ fn for_each_query(heads: Tensor, queries: usize) -> candle_core::Result<Tensor> 
 impl Backbone for CandleBackbone {
     fn forward(&self, batch: &mut PackedBatch) -> Result<TokenStates, Error> {
         let states = self.tensor(batch, &Pass::Inference)?;
-        let states = states.to_device(&Device::Cpu)?;
+        let states = states.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
         let width = states.dim(D::Minus1)?;
         let mut values = Vec::with_capacity(batch.ids().len() * width);
         for (text, range) in batch.ranges().enumerate() {
@@ -318,7 +335,7 @@ impl Backbone for CandleBackbone {
     }
 
     fn path(&self) -> String {
-        "candle".to_owned()
+        format!("candle {}", self.values.as_str())
     }
 
     fn brings_threads(&self) -> bool {

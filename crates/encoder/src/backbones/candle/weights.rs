@@ -1,6 +1,6 @@
 //! Weights, read from the file onto a device.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use candle_nn::{Embedding, LayerNorm, Module, RmsNorm};
 
 use super::linear::LinearLayer;
@@ -68,12 +68,13 @@ impl Weights {
     pub(super) fn read(
         file: Checkpoint,
         architecture: &Architecture,
-        device: &Device,
+        (device, values): (&Device, DType),
         learned: Option<&mut Learned>,
     ) -> Result<Self, Error> {
         let mut reader = Reader {
             file,
             device,
+            values,
             architecture,
             learned,
         };
@@ -111,6 +112,7 @@ impl Weights {
 struct Reader<'a> {
     file: Checkpoint,
     device: &'a Device,
+    values: DType,
     architecture: &'a Architecture,
     /// Where tensors are to be put that may be learned.
     learned: Option<&'a mut Learned>,
@@ -124,7 +126,7 @@ impl Reader<'_> {
 
     /// Values of a tensor of the file, on the device.
     fn place(&mut self, name: &str, values: Vec<f32>, shape: &[usize]) -> Result<Tensor, Error> {
-        let tensor = Tensor::from_vec(values, shape, self.device)?;
+        let tensor = Tensor::from_vec(values, shape, self.device)?.to_dtype(self.values)?;
         match &mut self.learned {
             Some(learned) => Ok(learned.weight(name, tensor)?),
             None => Ok(tensor),
@@ -248,7 +250,10 @@ impl Reader<'_> {
     fn rotary(&self, rotation: Rotation) -> Result<(Tensor, Tensor), Error> {
         let Architecture { positions, .. } = *self.architecture;
         let rotary = Rotary::new(rotation, self.architecture.head, positions);
-        let tensor = |angles| Tensor::from_vec(angles, (positions, rotary.half), self.device);
+        let tensor = |angles| -> Result<Tensor, Error> {
+            let angles = Tensor::from_vec(angles, (positions, rotary.half), self.device)?;
+            Ok(angles.to_dtype(self.values)?)
+        };
         Ok((tensor(rotary.cosines)?, tensor(rotary.sines)?))
     }
 
