@@ -50,6 +50,7 @@ mod turns;
 pub use exit::ForcedEnd;
 pub use models::ModelFolders;
 pub use openapi::{DescribeError, yaml as openapi_yaml};
+pub use routes::snapshots::SnapshotContents;
 pub use runtime::runtime;
 pub use serve::{ServeError, open_encoder, serve};
 pub use telemetry::TelemetryError;

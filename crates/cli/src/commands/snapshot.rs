@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use siamese_index::{IndexOptions, SnapshotManifest, restore_snapshot, verify_snapshot};
+use siamese_server::SnapshotContents;
 
 use crate::client::{Address, Service};
 
@@ -62,7 +63,7 @@ enum SnapshotCommand {
     Verify {
         /// The file
         file: PathBuf,
-        /// Print what is in it as JSON
+        /// Print what is in it as JSON, as the service does
         #[arg(long)]
         json: bool,
     },
@@ -120,9 +121,11 @@ impl Snapshot {
             }
             SnapshotCommand::Verify { file, json } => {
                 let manifest = verify_snapshot(&file)?;
-                match json {
-                    true => writeln!(stdout(), "{}", contents(&manifest))?,
-                    false => describe(&manifest, "is sound")?,
+                if json {
+                    let contents = serde_json::to_string(&SnapshotContents::from(manifest))?;
+                    writeln!(stdout(), "{contents}")?;
+                } else {
+                    describe(&manifest, "is sound")?;
                 }
             }
             SnapshotCommand::Restore { file, data } => {
@@ -160,21 +163,6 @@ fn show(snapshot: &Listed) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// What is in a snapshot, in the words of the service.
-fn contents(manifest: &SnapshotManifest) -> Value {
-    let collections = manifest
-        .collections
-        .iter()
-        .map(|it| json!({ "name": it.name, "documents": it.documents, "passages": it.passages }));
-    json!({
-        "encoder_id": manifest.encoder.id,
-        "model": manifest.encoder.name,
-        "documents": manifest.documents(),
-        "passages": manifest.passages(),
-        "collections": collections.collect::<Vec<_>>(),
-    })
 }
 
 fn describe(manifest: &SnapshotManifest, what: &str) -> Result<()> {

@@ -45,7 +45,7 @@ pub(crate) struct SnapshotDescription {
 
 /// What a snapshot holds.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct SnapshotContents {
+pub struct SnapshotContents {
     /// The moment that it shows. RFC 3339, UTC.
     #[schema(format = DateTime)]
     created_at: String,
