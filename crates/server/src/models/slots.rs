@@ -396,6 +396,17 @@ mod tests {
         open.map(|account| account.name).collect()
     }
 
+    /// The thread that opened a model holds it for a moment after it has told so, and until then it is in use.
+    async fn until_nobody_uses(slots: &Slots, name: &str) {
+        let is_in_use = || match &slots.lock()[&key(name)].state {
+            SlotState::Open { model, .. } => model.is_in_use(),
+            _ => false,
+        };
+        while is_in_use() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     #[tokio::test]
     async fn uses_at_the_same_time_open_a_model_once_and_one_that_gives_up_stops_nobody() {
         let (slots, looked) = slots(ROOM);
@@ -419,12 +430,11 @@ mod tests {
         let (slots, _) = slots(Room {
             max_bytes,
             pinned_bytes: 7,
-            // The thread that opened a model holds it for a moment after it has told so.
-            max_wait: Duration::from_secs(2),
             ..ROOM
         });
         for name in [MODELS[0], MODELS[1], MODELS[0]] {
             drop(slots.get(&key(name)).await.unwrap().unwrap());
+            until_nobody_uses(&slots, name).await;
         }
         assert_eq!(
             open_ones(&slots),
@@ -440,6 +450,7 @@ mod tests {
         );
         assert_eq!(open_ones(&slots), ["bert-old-dialect", "roberta"]);
         drop(third);
+        until_nobody_uses(&slots, "roberta").await;
         assert!(slots.get(&key(MODELS[1])).await.unwrap().is_ok());
         assert_eq!(
             open_ones(&slots),
