@@ -47,6 +47,8 @@ pub struct ServerSettings {
     pub keep_alive_timeout: Duration,
     /// Bytes of a body that must move in each second of waiting for them.
     pub min_body_bytes_per_second: NonZeroU64,
+    /// Bytes of all bodies together that are read in a second.
+    pub max_body_bytes_per_second: NonZeroU64,
     /// Time of waiting after which the pace of a request's body is looked at.
     #[serde(rename = "body_grace_ms", deserialize_with = "time_ms")]
     pub body_grace: Duration,

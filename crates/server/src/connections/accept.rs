@@ -152,12 +152,15 @@ async fn drive(
     let service = {
         let connection = Arc::clone(&connection);
         let (upload, download) = (limits.upload, limits.download);
+        let intake = Arc::clone(connections.intake());
         service_fn(move |request: Request<Incoming>| {
             let has_body = !request.body().is_end_stream();
             let exchange = Exchange::begin(&connection, request.version(), has_body, download);
             let is_bound = !is_ndjson(&media_type(request.headers()));
             let of = Arc::clone(exchange.connection());
-            let request = request.map(|body| Body::new(PacedBody::new(body, of, upload, is_bound)));
+            let intake = Arc::clone(&intake);
+            let paced = |body| PacedBody::new(body, of, upload, is_bound, intake);
+            let request = request.map(|body| Body::new(paced(body)));
             answer(router.clone(), request, exchange)
         })
     };

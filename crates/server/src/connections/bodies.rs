@@ -12,6 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 
 use super::connection::{Connection, StreamEnd};
+use super::intake::{FREE_BYTES, Intake};
 use super::pace::{PaceLimit, Verdict};
 use crate::metrics::{self, ConnectionEnd};
 
@@ -33,7 +34,13 @@ pub(super) struct PacedBody {
     /// Whether a slow body is given up. Otherwise its pace is noted only, for the case that others
     /// need its place.
     is_bound: bool,
-    patience: Pin<Box<Sleep>>,
+    intake: Arc<Intake>,
+    /// What may still be read as it comes.
+    free_bytes: u64,
+    /// Whether it is read no further before `alarm`.
+    is_held: bool,
+    /// The end of patience with a sender, or of being held.
+    alarm: Pin<Box<Sleep>>,
 }
 
 impl PacedBody {
@@ -42,14 +49,27 @@ impl PacedBody {
         connection: Arc<Connection>,
         limit: PaceLimit,
         is_bound: bool,
+        intake: Arc<Intake>,
     ) -> Self {
         Self {
             body,
             connection,
             limit,
             is_bound,
-            patience: Box::pin(tokio::time::sleep(limit.window)),
+            intake,
+            free_bytes: FREE_BYTES,
+            is_held: false,
+            alarm: Box::pin(tokio::time::sleep(limit.window)),
         }
+    }
+
+    /// Takes the time for a piece. Returns the moment at which the next one may be read, unless that is now.
+    fn time_of(&mut self, bytes: u64) -> Option<Instant> {
+        let free = bytes.min(self.free_bytes);
+        self.free_bytes -= free;
+        let counted = bytes - free;
+        let moment = (counted > 0).then(|| self.intake.take(counted, Instant::now().into()));
+        moment.flatten().map(Into::into)
     }
 
     fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<UploadTooSlow> {
@@ -62,8 +82,8 @@ impl PacedBody {
                 }
                 Verdict::TooSlow => return Poll::Pending,
                 Verdict::LookAgainIn(pause) => {
-                    self.patience.as_mut().reset(Instant::now() + pause);
-                    ready!(self.patience.as_mut().poll(context));
+                    self.alarm.as_mut().reset(Instant::now() + pause);
+                    ready!(self.alarm.as_mut().poll(context));
                 }
             }
         }
@@ -84,6 +104,10 @@ impl HttpBody for PacedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.is_held {
+            ready!(self.alarm.as_mut().poll(context));
+            self.is_held = false;
+        }
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
             let error = ready!(self.poll_patience(context));
             return Poll::Ready(Some(Err(error.into())));
@@ -91,9 +115,14 @@ impl HttpBody for PacedBody {
         let data = frame
             .as_ref()
             .and_then(|frame| frame.as_ref().ok()?.data_ref());
-        self.connection.has_received(data.map_or(0, Bytes::len));
+        let bytes = data.map_or(0, Bytes::len);
+        self.connection.has_received(bytes);
+        let may_go_on_at = self.time_of(bytes as u64);
         if frame.is_none() || self.body.is_end_stream() {
             self.connection.complete_request();
+        } else if let Some(moment) = may_go_on_at {
+            self.is_held = true;
+            self.alarm.as_mut().reset(moment);
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }

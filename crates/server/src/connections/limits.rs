@@ -1,6 +1,7 @@
 //! The limits on connections, resolved from the settings and from what the system allows.
 
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::pace::PaceLimit;
@@ -17,6 +18,8 @@ pub(crate) struct ConnectionLimits {
     pub(super) keep_alive_timeout: Duration,
     pub(super) upload: PaceLimit,
     pub(super) download: PaceLimit,
+    /// Of bodies of requests, all together.
+    pub(super) max_bytes_per_second: NonZeroU64,
 }
 
 impl ConnectionLimits {
@@ -46,6 +49,7 @@ impl ConnectionLimits {
             keep_alive_timeout: settings.keep_alive_timeout,
             upload: pace(settings.body_grace),
             download: pace(settings.write_stall_timeout),
+            max_bytes_per_second: settings.max_body_bytes_per_second,
         }
     }
 

@@ -6,6 +6,7 @@ mod accept;
 mod bodies;
 mod connection;
 mod handshake;
+mod intake;
 mod limits;
 mod pace;
 mod peer;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::connection::{Connection, Dispensable, Phase, Purpose};
+use super::intake::Intake;
 use super::limits::ConnectionLimits;
 use super::peer::Peer;
 use crate::metrics::{self, ConnectionEnd};
@@ -23,6 +24,7 @@ pub(crate) struct Connections(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     limits: ConnectionLimits,
+    intake: Arc<Intake>,
     table: Mutex<Table>,
 }
 
@@ -58,6 +60,7 @@ impl Drop for Place {
 impl Connections {
     pub(crate) fn new(limits: ConnectionLimits) -> Self {
         Self(Arc::new(Inner {
+            intake: Arc::new(Intake::new(limits.max_bytes_per_second)),
             limits,
             table: Mutex::default(),
         }))
@@ -70,6 +73,10 @@ impl Connections {
 
     pub(super) fn limits(&self) -> &ConnectionLimits {
         &self.0.limits
+    }
+
+    pub(super) fn intake(&self) -> &Arc<Intake> {
+        &self.0.intake
     }
 
     /// A place for a new connection. When there are too many, one that does nothing or crawls is
@@ -213,6 +220,7 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
     use std::time::Duration;
 
     use super::*;
@@ -231,6 +239,7 @@ mod tests {
             keep_alive_timeout: Duration::from_secs(60),
             upload: pace,
             download: pace,
+            max_bytes_per_second: NonZeroU64::MAX,
         })
     }
 
