@@ -1,9 +1,12 @@
-//! Traces for a collector, which may be away.
+//! Traces and metrics for a collector, which may be away.
 
 use std::collections::HashSet;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use opentelemetry_proto::tonic::metrics::v1::Metric;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
 use serde_json::{Value, json};
 use siamese_tests::{Collector, ServerOptions, free_port};
 use ureq::http::Method;
@@ -103,6 +106,65 @@ fn who_calls_decides_whether_a_request_is_traced() {
     let spans = collector.until("GET /collections");
     let names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
     assert_eq!(names, ["GET /collections"]);
+}
+
+#[test]
+fn a_collector_gets_the_metrics_that_prometheus_would() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut collector = Collector::start();
+    let server = ServerOptions::tiny(folder.path())
+        .setting("TELEMETRY__OTLP_ENDPOINT", collector.address())
+        .setting("TELEMETRY__METRICS_PERIOD_MS", 100)
+        .start();
+    let documents = json!({ "documents": [{ "id": "a", "text": "a zebra" }, { "id": "b", "text": "a crane" }] });
+    server.client().post("/documents", documents).ok();
+    // Counters, by their labels.
+    let created = |metrics: &[Metric]| {
+        let written = metrics
+            .iter()
+            .find(|metric| metric.name == "siamese_documents_written_total");
+        let Some(Data::Sum(sum)) = written.and_then(|metric| metric.data.as_ref()) else {
+            return None;
+        };
+        assert!(sum.is_monotonic);
+        let labelled = sum.data_points.iter().find(|point| {
+            let label = point.attributes[0].value.as_ref();
+            format!("{label:?}").contains("\"created\"")
+        });
+        labelled.and_then(|point| point.value)
+    };
+    let metrics =
+        collector.until_metrics(|metrics| created(metrics) == Some(Number::AsDouble(2.0)));
+    let told: HashSet<&str> = metrics.iter().map(|metric| metric.name.as_str()).collect();
+    let text = server.client().get("/metrics").text;
+    let names = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let names: HashSet<&str> = names.collect();
+    assert!(names.len() > 30, "{names:?}");
+    assert_eq!(told, names);
+    let seconds = metrics
+        .iter()
+        .find(|metric| metric.name == "siamese_http_request_duration_seconds");
+    let Some(Data::Histogram(seconds)) = seconds.and_then(|metric| metric.data.as_ref()) else {
+        panic!("{seconds:?}");
+    };
+    for point in &seconds.data_points {
+        assert_eq!(point.bucket_counts.len(), point.explicit_bounds.len() + 1);
+        assert_eq!(point.bucket_counts.iter().sum::<u64>(), point.count);
+        assert!(point.start_time_unix_nano < point.time_unix_nano);
+    }
+    assert!(text.contains("siamese_metrics_exports_total{result=\"sent\"}"));
+
+    // What happens in the last moment is told at the end.
+    let gone = server.client().delete("/documents/b");
+    gone.ok();
+    assert!(server.terminate().success());
+    collector.until_metrics(|metrics| {
+        let deleted = metrics.iter().find(|metric| metric.name == "siamese_documents_deleted_total");
+        let data = deleted.and_then(|metric| metric.data.as_ref());
+        matches!(data, Some(Data::Sum(sum)) if sum.data_points[0].value == Some(Number::AsDouble(1.0)))
+    });
 }
 
 #[test]

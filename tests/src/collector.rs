@@ -1,23 +1,27 @@
-//! A collector of traces, as far as tests need one.
+//! A collector of traces and metrics, as far as tests need one.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 
 /// How long a test waits for a span.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Takes traces on a free port.
+/// Takes traces and metrics on a free port.
 #[derive(Debug)]
 pub struct Collector {
     port: u16,
     batches: Receiver<(String, Vec<u8>)>,
     spans: Vec<Span>,
+    /// The last that came.
+    metrics: Vec<Metric>,
     raw: Vec<u8>,
 }
 
@@ -40,6 +44,7 @@ impl Collector {
             port,
             batches,
             spans: Vec::new(),
+            metrics: Vec::new(),
             raw: Vec::new(),
         }
     }
@@ -52,18 +57,37 @@ impl Collector {
     /// Waits until it has a span of this name. Returns all spans that it has by then.
     ///
     /// # Panics
-    /// When none comes, or something else than traces.
+    /// When none comes, or something else than traces and metrics.
     #[track_caller]
     pub fn until(&mut self, name: &str) -> &[Span] {
+        let has = |this: &Self| this.spans.iter().any(|span| span.name == name);
+        self.wait(has, &format!("no span is called {name}"));
+        &self.spans
+    }
+
+    /// Waits for metrics of which this holds. Returns all that came with them.
+    ///
+    /// # Panics
+    /// When none come, or something else than traces and metrics.
+    #[track_caller]
+    pub fn until_metrics(&mut self, hold: impl Fn(&[Metric]) -> bool) -> &[Metric] {
+        self.wait(|this| hold(&this.metrics), "no such metrics come");
+        &self.metrics
+    }
+
+    #[track_caller]
+    fn wait(&mut self, is_there: impl Fn(&Self) -> bool, otherwise: &str) {
         let deadline = Instant::now() + PATIENCE;
-        while !self.spans.iter().any(|span| span.name == name) {
+        while !is_there(self) {
             let patience = deadline.saturating_duration_since(Instant::now());
             let batch = self.batches.recv_timeout(patience);
-            let (head, body) = batch.unwrap_or_else(|_| panic!("no span is called {name}"));
-            assert!(head.starts_with("POST /v1/traces HTTP/1.1"), "{head}");
-            self.add(&body);
+            let (head, body) = batch.unwrap_or_else(|_| panic!("{otherwise}"));
+            match head.lines().next() {
+                Some("POST /v1/traces HTTP/1.1") => self.add_spans(&body),
+                Some("POST /v1/metrics HTTP/1.1") => self.take_metrics(&body),
+                _ => panic!("{head}"),
+            }
         }
-        &self.spans
     }
 
     /// What it has been sent until now, as it came.
@@ -71,7 +95,17 @@ impl Collector {
         &self.raw
     }
 
-    fn add(&mut self, body: &[u8]) {
+    fn take_metrics(&mut self, body: &[u8]) {
+        let request = ExportMetricsServiceRequest::decode(body).expect("protobuf");
+        let mut services = request.resource_metrics.into_iter();
+        let of_service = services.next().expect("a service");
+        let resource = of_service.resource.expect("a resource");
+        assert!(resource.attributes.iter().any(|a| a.key == "service.name"));
+        let scopes = of_service.scope_metrics.into_iter();
+        self.metrics = scopes.flat_map(|scope| scope.metrics).collect();
+    }
+
+    fn add_spans(&mut self, body: &[u8]) {
         let request = ExportTraceServiceRequest::decode(body).expect("protobuf");
         for of_service in request.resource_spans {
             let resource = of_service.resource.expect("a resource");

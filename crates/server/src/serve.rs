@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use siamese_encoder::{Encoder, Reranker};
 use siamese_index::{CollectionSettings, Index, IndexOptions, SnapshotOptions};
@@ -19,8 +19,10 @@ use crate::models::{
     ModelFolders, Models, Pinned, default_encoder, default_reranker, identity_of, weights_bytes,
 };
 use crate::queue::{EncodeQueue, EncoderThreads};
-use crate::service::{Cursors, QueryCache, RecentQueries, default_chunking, resume_all};
-use crate::telemetry::{TelemetryError, Traces};
+use crate::service::{
+    Cursors, QueryCache, RecentQueries, default_chunking, metrics_text, resume_all,
+};
+use crate::telemetry::{MetricsExport, TelemetryError, Traces};
 use crate::tls::{Certificates, TlsError};
 use crate::training::Training;
 use crate::{metrics, open_files, router, stall_watch};
@@ -29,6 +31,8 @@ use crate::{metrics, open_files, router, stall_watch};
 /// tries again after a second; a thousand callers that connect at once are more than the usual 1 024.
 /// Linux makes it `net.core.somaxconn` when that is smaller.
 const MAX_WAITING_CONNECTIONS: u32 = 4096;
+/// Time for the last metrics when the service ends.
+const MAX_LAST_METRICS_TIME: Duration = Duration::from_secs(1);
 
 /// Why the service did not start or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +118,10 @@ pub async fn serve(
         tls.certificates.watch()?;
     }
     let app = App::new(settings, limits, access, traces);
+    let metrics_export = MetricsExport::open(&app.settings().telemetry).map(Arc::new);
+    if let Some(export) = &metrics_export {
+        tokio::spawn(export_metrics(app.clone(), Arc::clone(export)));
+    }
     let server = HttpServer::new(router(app.clone()), app.connections().clone(), tls);
     let accepting = tokio::spawn(server.clone().accept(listener, app.stopping()));
     let outcome = run(&app, &models, &mut signal).await;
@@ -124,6 +132,10 @@ pub async fn serve(
         Err(_) => Instant::now(),
     };
     end_requests(&app, server, requests_until).await;
+    if let Some(export) = &metrics_export {
+        let sent = send_metrics(&app, export);
+        let _too_late = tokio::time::timeout(MAX_LAST_METRICS_TIME, sent).await;
+    }
     let told = app.clone();
     tokio::task::spawn_blocking(move || {
         told.access().finish();
@@ -135,6 +147,25 @@ pub async fn serve(
     match outcome? {
         (_, Some(encoder_threads)) => finish(app, encoder_threads).await,
         (_, None) => Ok(()),
+    }
+}
+
+/// Sends metrics to the collector from time to time, until the service stops.
+async fn export_metrics(app: App, export: Arc<MetricsExport>) {
+    let mut stopping = app.stopping();
+    loop {
+        let stopped = stopping.wait_for(|stopping| *stopping);
+        if tokio::time::timeout(export.period, stopped).await.is_ok() {
+            return;
+        }
+        send_metrics(&app, &export).await;
+    }
+}
+
+async fn send_metrics(app: &App, export: &Arc<MetricsExport>) {
+    match metrics_text(app).await {
+        Ok(text) => export.send(text).await,
+        Err(error) => tracing::warn!(?error, "metrics cannot be sent now"),
     }
 }
 

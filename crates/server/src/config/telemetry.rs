@@ -1,11 +1,16 @@
-//! Traces for a collector.
+//! Traces and metrics for a collector.
+
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::SettingsError;
+use super::values::any_time_ms;
 
 /// Where a collector takes traces, below its address.
 const TRACES_PATH: &str = "/v1/traces";
+/// The same for metrics.
+const METRICS_PATH: &str = "/v1/metrics";
 
 /// `[telemetry]`
 #[derive(Debug, Clone, Deserialize)]
@@ -16,6 +21,8 @@ pub struct TelemetrySettings {
     pub service_name: String,
     /// The part of requests that are traced, 0 to 1, among those whose callers have no trace.
     pub traced_part: f64,
+    #[serde(rename = "metrics_period_ms", deserialize_with = "any_time_ms")]
+    metrics_period: Duration,
 }
 
 impl TelemetrySettings {
@@ -30,6 +37,19 @@ impl TelemetrySettings {
             false => TRACES_PATH,
         };
         Some(format!("{address}{path}"))
+    }
+
+    /// The address that metrics are sent to; nothing when there is no collector, or its address has a path that says
+    /// nothing of where metrics go.
+    pub fn metrics_endpoint(&self) -> Option<String> {
+        let traces = self.traces_endpoint()?;
+        let collector = traces.strip_suffix(TRACES_PATH)?;
+        Some(format!("{collector}{METRICS_PATH}"))
+    }
+
+    /// The time between two sendings of metrics; nothing when they are not to be sent.
+    pub fn metrics_period(&self) -> Option<Duration> {
+        (!self.metrics_period.is_zero()).then_some(self.metrics_period)
     }
 
     /// # Errors
@@ -54,22 +74,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn traces_go_to_the_usual_path_unless_the_address_has_one() {
+    fn the_usual_paths_are_taken_unless_the_address_has_one() {
         let endpoint = |address: &str| {
             let settings = TelemetrySettings {
                 otlp_endpoint: address.to_owned(),
                 service_name: String::new(),
                 traced_part: 1.0,
+                metrics_period: Duration::from_secs(60),
             };
             settings.check().ok()?;
-            settings.traces_endpoint()
+            Some((settings.traces_endpoint()?, settings.metrics_endpoint()))
         };
         assert_eq!(endpoint(""), None);
         assert_eq!(endpoint("localhost:4318"), None);
-        let usual = Some("http://localhost:4318/v1/traces".to_owned());
+        let paths = |base: &str| {
+            let metrics = Some(format!("{base}/v1/metrics"));
+            Some((format!("{base}/v1/traces"), metrics))
+        };
+        let usual = paths("http://localhost:4318");
         assert_eq!(endpoint("http://localhost:4318"), usual);
         assert_eq!(endpoint("http://localhost:4318/"), usual);
         let own = "https://collector.example/otlp/v1/traces";
-        assert_eq!(endpoint(own).as_deref(), Some(own));
+        assert_eq!(endpoint(own), paths("https://collector.example/otlp"));
+        let other = "https://collector.example/spans";
+        assert_eq!(endpoint(other), Some((other.to_owned(), None)));
     }
 }

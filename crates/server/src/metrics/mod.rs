@@ -46,6 +46,7 @@ const READY: &str = "siamese_ready";
 const CONDITION: &str = "siamese_condition";
 const BACKGROUND_PANICS: &str = "siamese_background_panics_total";
 const SPANS: &str = "siamese_trace_spans_total";
+const METRICS_EXPORTS: &str = "siamese_metrics_exports_total";
 const DOORS_CLOSED: &str = "siamese_refused_requests_total";
 
 const JOBS_ENDED: &str = "siamese_jobs_total";
@@ -166,6 +167,10 @@ fn describe_doors() {
         SPANS,
         "Spans for the collector of traces, by whether it took them"
     );
+    describe_counter!(
+        METRICS_EXPORTS,
+        "Sendings of all metrics to the collector, by whether it took them"
+    );
 }
 
 fn describe_memory() {
@@ -212,6 +217,7 @@ fn start_at_zero() {
     connections::start_at_zero();
     for result in ["sent", "failed"] {
         counter!(SPANS, "result" => result).absolute(0);
+        counter!(METRICS_EXPORTS, "result" => result).absolute(0);
     }
     for lane in Lane::ALL {
         counter!(ENCODED_TEXTS, "lane" => lane.label()).absolute(0);
@@ -329,6 +335,12 @@ pub(crate) fn cached_query(is_hit: bool) {
 pub(crate) fn spans_exported(spans: usize, is_sent: bool) {
     let result = if is_sent { "sent" } else { "failed" };
     counter!(SPANS, "result" => result).increment(spans as u64);
+}
+
+/// A sending of metrics that the collector took, or did not.
+pub(crate) fn metrics_exported(is_sent: bool) {
+    let result = if is_sent { "sent" } else { "failed" };
+    counter!(METRICS_EXPORTS, "result" => result).increment(1);
 }
 
 /// The fill of one lane.

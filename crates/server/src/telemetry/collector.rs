@@ -2,21 +2,14 @@
 
 use std::time::Duration;
 
-use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter as OtlpExporter};
 use opentelemetry_otlp::{Protocol, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
-use ureq::Agent;
-use ureq::tls::{RootCerts, TlsConfig};
 
+use super::sender::{EXPORT_TIMEOUT, Sender};
 use crate::metrics;
-
-/// Time for one batch. Meanwhile others wait, in bounded number.
-const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What a collector answers is a few bytes.
-const MAX_ANSWER_BYTES: u64 = 64 << 10;
 
 /// Sends spans, and counts what becomes of them.
 #[derive(Debug)]
@@ -68,31 +61,5 @@ impl SpanExporter for Collector {
 
     fn set_resource(&mut self, resource: &Resource) {
         self.inner.set_resource(resource);
-    }
-}
-
-/// Sends requests and waits for their answers, on the thread that spans are sent from.
-#[derive(Debug)]
-struct Sender(Agent);
-
-impl Sender {
-    fn new() -> Self {
-        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier);
-        let config = Agent::config_builder()
-            .tls_config(tls.build())
-            .http_status_as_error(false)
-            .timeout_global(Some(EXPORT_TIMEOUT));
-        Self(config.build().into())
-    }
-}
-
-#[async_trait::async_trait]
-impl HttpClient for Sender {
-    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let (head, body) = request.into_parts();
-        let answer = self.0.run(Request::from_parts(head, &*body))?;
-        let (head, mut body) = answer.into_parts();
-        let bytes = body.with_config().limit(MAX_ANSWER_BYTES).read_to_vec()?;
-        Ok(Response::from_parts(head, bytes.into()))
     }
 }

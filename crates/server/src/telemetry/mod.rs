@@ -1,18 +1,36 @@
-//! What a request's time goes into, and who is told: the slow-query log, and a collector of traces.
+//! What a request's time goes into, and who is told: the slow-query log, and a collector, which gets metrics as well.
 //!
 //! `observed` goes around every request and gives it a `Timeline`, on which the parts of the work note when they began
 //! and how long they took. They do so only where somebody is told.
 
 mod collector;
+mod exposition;
+mod metric_points;
+mod metrics_export;
 mod observed;
+mod sender;
 mod slow_queries;
 mod step;
 mod timeline;
 mod traces;
 
+pub(crate) use self::metrics_export::MetricsExport;
 pub(crate) use self::observed::{Observers, observed};
 pub(crate) use self::step::Step;
 pub use self::traces::TelemetryError;
 
 pub(crate) use self::timeline::{Clock, Timeline, timeline};
 pub(crate) use self::traces::Traces;
+
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::Resource;
+
+use crate::config::TelemetrySettings;
+
+/// What a collector is told of this service: its name and version, and what the environment adds.
+fn service_resource(settings: &TelemetrySettings) -> Resource {
+    let resource = Resource::builder()
+        .with_service_name(settings.service_name.clone())
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+    resource.build()
+}

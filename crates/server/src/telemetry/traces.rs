@@ -9,13 +9,13 @@ use opentelemetry::trace::{
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_http::HeaderExtractor;
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider,
 };
 
 use super::collector::Collector;
+use super::service_resource;
 use super::timeline::{Part, Parts};
 use crate::config::TelemetrySettings;
 
@@ -67,15 +67,12 @@ impl Traces {
             .with_scheduled_delay(GATHERING);
         let processor = BatchSpanProcessor::builder(Collector::at(&endpoint)?);
         let processor = processor.with_batch_config(config.build()).build();
-        let resource = Resource::builder()
-            .with_service_name(settings.service_name.clone())
-            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
         // Whoever calls has decided for the whole trace.
         let own = Sampler::TraceIdRatioBased(settings.traced_part);
         let provider = SdkTracerProvider::builder()
             .with_span_processor(processor)
             .with_sampler(Sampler::ParentBased(Box::new(own)))
-            .with_resource(resource.build())
+            .with_resource(service_resource(settings))
             .build();
         Ok(Some(Self {
             tracer: provider.tracer("siamese"),
