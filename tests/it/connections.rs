@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use siamese_tests::{Client, RawConnection, Server, ServerOptions};
+use ureq::http::Method;
 
 const HALF_HEAD: &str = "POST /search HTTP/1.1\r\nHost: localhost\r\nX-Half: ";
 const SEARCH: &str =
@@ -121,6 +122,54 @@ fn a_body_that_comes_too_slowly_is_answered_408() {
         answer.contains("server.min_body_bytes_per_second"),
         "{answer}"
     );
+}
+
+/// A query of so many bytes.
+fn long_query(bytes: usize) -> Value {
+    json!({ "query": "x".repeat(bytes) })
+}
+
+#[test]
+fn bodies_are_read_no_faster_than_all_together_may_come() {
+    const MAX_BYTES_PER_SECOND: usize = 400_000;
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerOptions::tiny(folder.path())
+        .setting("SERVER__MAX_BODY_BYTES_PER_SECOND", MAX_BYTES_PER_SECOND)
+        // Whoever is held by the service is not slow.
+        .setting("SERVER__BODY_GRACE_MS", 100)
+        .start();
+    let begun_at = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let answer = server.client().post("/search", long_query(700_000));
+                answer.problem(422, "invalid_request");
+            });
+        }
+    });
+    // Not all of a body counts: its beginning, and what comes with its end, are read at once.
+    let least = Duration::from_secs_f64(1_000_000.0 / MAX_BYTES_PER_SECOND as f64);
+    let took = begun_at.elapsed();
+    assert!(took > least, "{took:?}");
+}
+
+#[test]
+fn small_bodies_do_not_wait_for_large_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerOptions::tiny(folder.path())
+        .setting("SERVER__MAX_BODY_BYTES_PER_SECOND", 10_000)
+        .start();
+    let client = newcomer(&server);
+    // It takes over a minute.
+    let large =
+        std::thread::spawn(move || client.try_json(Method::POST, "/search", &long_query(800_000)));
+    for _ in 0..20 {
+        let small = newcomer(&server).post("/search", long_query(40_000));
+        small.problem(422, "invalid_request");
+    }
+    assert!(!large.is_finished());
+    server.kill();
+    assert!(large.join().unwrap().is_none());
 }
 
 /// An export of this is larger than what the system keeps for a reader that does not read.
