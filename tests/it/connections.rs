@@ -163,7 +163,7 @@ fn small_bodies_do_not_wait_for_large_ones() {
     // It takes over a minute.
     let large =
         std::thread::spawn(move || client.try_json(Method::POST, "/search", &long_query(800_000)));
-    for _ in 0..20 {
+    for _ in 0..40 {
         newcomer(&server).post("/search", long_query(40_000)).ok();
     }
     assert!(!large.is_finished());
