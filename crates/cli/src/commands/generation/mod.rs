@@ -49,6 +49,9 @@ enum GenerationCommand {
     Resume {
         /// Its number, as listed
         number: u32,
+        /// Print the generation's number and state as JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         connection: Connection,
     },
@@ -56,6 +59,9 @@ enum GenerationCommand {
     Activate {
         /// Its number, as listed
         number: u32,
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         connection: Connection,
     },
@@ -152,20 +158,28 @@ impl Generation {
                 json,
                 connection,
             } => {
-                let filled = create(&Service::new(&connection), &settings.to_json())?;
-                match json {
-                    true => writeln!(stdout(), "{}", filled.to_json())?,
-                    false => filled.tell()?,
-                }
+                create(&Service::new(&connection), &settings.to_json())?.tell(json)?;
             }
             GenerationCommand::Compare(compare) => compare.run()?,
-            GenerationCommand::Resume { number, connection } => {
+            GenerationCommand::Resume {
+                number,
+                json: as_json,
+                connection,
+            } => {
                 let service = Service::new(&connection);
                 let started = service.post(&format!("generations/{number}/resume"), &json!({}))?;
-                filled(&service, started)?.tell()?;
+                filled(&service, started)?.tell(as_json)?;
             }
-            GenerationCommand::Activate { number, connection } => {
-                show(activate(&Service::new(&connection), number)?)?;
+            GenerationCommand::Activate {
+                number,
+                json,
+                connection,
+            } => {
+                let activated = activate(&Service::new(&connection), number)?;
+                match json {
+                    true => writeln!(stdout(), "{activated}")?,
+                    false => show(activated)?,
+                }
             }
             GenerationCommand::Delete { number, connection } => {
                 Service::new(&connection).delete(&format!("generations/{number}"))?;
@@ -188,8 +202,12 @@ impl Filled {
         json!({ "generation": self.number, "state": state })
     }
 
-    fn tell(self) -> Result<()> {
+    fn tell(self, as_json: bool) -> Result<()> {
         let Self { number, is_active } = self;
+        if as_json {
+            writeln!(stdout(), "{}", self.to_json())?;
+            return Ok(());
+        }
         match is_active {
             true => writeln!(
                 stdout(),

@@ -86,10 +86,7 @@ impl Reencode {
         let service = Service::new(&self.address.collection(self.collection));
         let filled = create(&service, &json!({"encoder": self.encoder}))?;
         if filled.is_active {
-            match self.json {
-                true => writeln!(stdout(), "{}", filled.to_json())?,
-                false => filled.tell()?,
-            }
+            filled.tell(self.json)?;
             return Ok(ExitCode::SUCCESS);
         }
         let number = filled.number;
