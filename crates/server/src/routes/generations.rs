@@ -265,13 +265,24 @@ pub(crate) async fn post(
         }
         Ok(begun)
     });
-    let Generation { number, state, .. } = begun.await?;
+    let begun = begun.await?;
+    fill(&app, &principal, name, &begun, warnings).await
+}
+
+/// Starts the job that fills a generation, unless it holds every document.
+async fn fill(
+    app: &App,
+    principal: &Principal,
+    name: String,
+    Generation { number, state, .. }: &Generation,
+    warnings: Vec<GenerationWarning>,
+) -> Result<Response, ApiError> {
     if state.lacks_documents() {
-        return start_filling(&app, &principal, name, number, warnings).await;
+        return start_filling(app, principal, name, *number, warnings).await;
     }
     let there = StartedGeneration {
-        generation: number,
-        state: state.into(),
+        generation: *number,
+        state: (*state).into(),
         job: None,
         warnings: Vec::new(),
     };
@@ -357,6 +368,7 @@ fn passage_size(chunking: Chunking) -> Option<PassageSize> {
     ),
     responses(
         (status = 202, body = StartedGeneration, description = "Being filled"),
+        (status = 200, body = StartedGeneration, description = "It holds every document"),
         GenerationProblems, ParameterProblems, WriteProblems, EngineProblems
     )
 )]
@@ -370,12 +382,12 @@ pub(crate) async fn resume(
     // An alias may stand for another collection before the job has ended.
     let name = engine.reader(&name)?.name().to_owned();
     let (index, of) = (Arc::clone(&engine.index), name.clone());
-    blocking_write(move || {
-        index.generation(&of, number)?;
-        Ok(index.resume_generation(&of, number)?)
-    })
-    .await?;
-    start_filling(&app, &principal, name, number, Vec::new()).await
+    let resumed = blocking_write(move || {
+        index.resume_generation(&of, number)?;
+        Ok(index.generation(&of, number)?)
+    });
+    let resumed = resumed.await?;
+    fill(&app, &principal, name, &resumed, Vec::new()).await
 }
 
 async fn start_filling(
