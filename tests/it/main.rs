@@ -41,6 +41,7 @@ mod mcp;
 mod memory;
 mod modes;
 mod numbers;
+mod on_duplicate;
 mod overload;
 mod paging;
 mod parity;
