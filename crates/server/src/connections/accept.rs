@@ -122,7 +122,8 @@ impl HttpServer {
             // Only how soon small answers leave depends on it.
             drop(socket.set_nodelay(true));
             let limits = connections.limits();
-            let stream = WatchedStream::new(socket, Arc::clone(&place), limits.download);
+            let intake = Arc::clone(connections.intake());
+            let stream = WatchedStream::new(socket, Arc::clone(&place), limits.download, intake);
             let stream = match tls {
                 None => ServedStream::Plain(stream),
                 Some(tls) => {

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::connection::Connection;
+use super::intake::Intake;
 use super::pace::{PaceLimit, Verdict};
 use crate::metrics::{self, ConnectionEnd};
 
@@ -32,7 +33,11 @@ pub(super) struct WatchedStream {
     socket: TcpStream,
     connection: Arc<Connection>,
     limit: PaceLimit,
-    patience: Pin<Box<Sleep>>,
+    intake: Arc<Intake>,
+    /// The end of patience with the other side, or of being held.
+    alarm: Pin<Box<Sleep>>,
+    /// Whether nothing more is thrown away before `alarm`.
+    is_held: bool,
     /// The other side has said that it sends no more; the time it still gets.
     after_half_close: Option<Pin<Box<Sleep>>>,
     /// The time the other side still gets to read a refusal.
@@ -44,12 +49,19 @@ pub(super) struct WatchedStream {
 }
 
 impl WatchedStream {
-    pub(super) fn new(socket: TcpStream, connection: Arc<Connection>, limit: PaceLimit) -> Self {
+    pub(super) fn new(
+        socket: TcpStream,
+        connection: Arc<Connection>,
+        limit: PaceLimit,
+        intake: Arc<Intake>,
+    ) -> Self {
         Self {
             socket,
             connection,
             limit,
-            patience: Box::pin(tokio::time::sleep(limit.window)),
+            intake,
+            alarm: Box::pin(tokio::time::sleep(limit.window)),
+            is_held: false,
             after_half_close: None,
             lingering: None,
             is_given_up: false,
@@ -90,6 +102,10 @@ impl WatchedStream {
         }
         let mut unread = [0; LINGER_BUFFER_BYTES];
         loop {
+            if self.is_held {
+                ready!(self.alarm.as_mut().poll(context));
+                self.is_held = false;
+            }
             ready!(self.poll_burst(context));
             let mut buffer = ReadBuf::new(&mut unread);
             let read = ready!(Pin::new(&mut self.socket).poll_read(context, &mut buffer));
@@ -99,6 +115,10 @@ impl WatchedStream {
             }
             self.burst += bytes;
             self.connection.has_thrown_away(bytes);
+            if let Some(moment) = self.intake.take(bytes as u64, Instant::now().into()) {
+                self.is_held = true;
+                self.alarm.as_mut().reset(moment.into());
+            }
         }
     }
 
@@ -126,8 +146,8 @@ impl WatchedStream {
                 }
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             };
-            self.patience.as_mut().reset(Instant::now() + pause);
-            ready!(self.patience.as_mut().poll(context));
+            self.alarm.as_mut().reset(Instant::now() + pause);
+            ready!(self.alarm.as_mut().poll(context));
         }
     }
 }
