@@ -1,5 +1,6 @@
 //! Text to token ids, with an account of what did not fit.
 
+mod lower_case;
 mod pieces;
 mod text;
 mod tokenizer;

@@ -233,6 +233,22 @@ fn tokens_stand_where_the_text_has_them() {
 }
 
 #[test]
+fn tokens_of_a_lower_cased_text_stand_where_the_text_has_them() {
+    let folder = Copy::of("bert-old-dialect");
+    folder.change("sentence_bert_config.json", |config| {
+        config["do_lower_case"] = true.into();
+    });
+    let encoder = folder.open().unwrap();
+    // In lower case the first letter is two characters.
+    let text = "İ RAIN";
+    let tokens = encoder.text_tokens(text, false).unwrap();
+    let last = tokens.last().unwrap().span.clone().unwrap();
+    assert_eq!(last.end, text.chars().count());
+    let spans = encoder.token_spans(text).unwrap();
+    assert_eq!(&text[spans[0].clone()], "İ");
+}
+
+#[test]
 fn the_states_of_all_tokens_are_returned_where_they_are_wanted() {
     let encoder = open(&model("bert-old-dialect"), &EncoderOptions::default());
     let text = encoder.tokenize("rain falls", InputKind::Query).unwrap();

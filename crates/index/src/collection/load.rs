@@ -47,7 +47,8 @@ pub(super) fn vectors(
     }
     let is_complete = found.is_complete();
     let (list, survivors) = (found.list, found.manifest.survivors);
-    if !is_complete || survivors.removed_passages != counters.removed_passages {
+    let is_known = is_complete && survivors.are_among(&list.passages());
+    if !is_known || survivors.removed_passages != counters.removed_passages {
         return source.reconciled(list, counters);
     }
     source.with_rest(list, survivors)

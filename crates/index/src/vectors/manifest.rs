@@ -28,6 +28,18 @@ pub(crate) struct Survivors {
     pub(crate) documents: RoaringBitmap,
 }
 
+impl Survivors {
+    /// Returns whether they can be those of segments with these passages.
+    pub(crate) fn are_among(&self, passages: &RoaringBitmap) -> bool {
+        let Self {
+            removed_passages: _,
+            dead,
+            documents,
+        } = self;
+        dead.is_subset(passages) && documents.is_subset(passages) && dead.is_disjoint(documents)
+    }
+}
+
 impl Manifest for VectorManifest {
     const VERSION: u8 = 1;
 
@@ -78,6 +90,20 @@ fn bitmap(reader: &mut ValueReader<'_>) -> Option<RoaringBitmap> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn survivors_of_other_segments_are_told() {
+        let passages: RoaringBitmap = (5..10).collect();
+        let survivors = |dead: [u32; 1], documents: [u32; 1]| Survivors {
+            removed_passages: 1,
+            dead: dead.into(),
+            documents: documents.into(),
+        };
+        assert!(survivors([5], [9]).are_among(&passages));
+        assert!(!survivors([4], [9]).are_among(&passages));
+        assert!(!survivors([5], [10]).are_among(&passages));
+        assert!(!survivors([5], [5]).are_among(&passages));
+    }
 
     #[test]
     fn a_manifest_is_read_as_it_was_written_and_not_when_damaged() {

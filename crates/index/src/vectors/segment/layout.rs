@@ -62,30 +62,33 @@ impl Header {
 }
 
 impl Layout {
+    /// Where the parts would be by a header that may say anything: what is beyond all bytes ends with the last of
+    /// them, where no file does.
     pub(super) fn of(header: &Header) -> Self {
         let rows = header.rows();
-        let word = size_of::<u32>();
         let mut end = HEADER_BYTES;
-        let mut part = |bytes: usize| {
-            let start = end;
-            end += bytes.next_multiple_of(LINE_BYTES);
-            start..start + bytes
+        let mut part = |rows: usize, row_bytes: usize| {
+            let (start, bytes) = (end, rows.saturating_mul(row_bytes));
+            let lines = bytes.checked_next_multiple_of(LINE_BYTES);
+            end = end.saturating_add(lines.unwrap_or(usize::MAX));
+            start..start.saturating_add(bytes)
         };
-        let neighbours = part(rows * header.bottom_width() * word);
-        let codes = part(rows * header.code_stride());
+        let word = size_of::<u32>();
+        let neighbours = part(rows, header.bottom_width() * word);
+        let codes = part(rows, header.code_stride());
         let [steps, passages, documents, ordered_passages, by_passage] =
-            [(); 5].map(|()| part(rows * word));
-        let islands = part(header.islands as usize * word);
+            [(); 5].map(|()| part(rows, word));
+        let islands = part(header.islands as usize, word);
         let upper_rows = header.level_rows[1..MAX_LEVELS].iter();
         let upper = upper_rows
             .map(|rows| *rows as usize)
             .take_while(|rows| *rows > 0)
             .map(|rows| UpperLayout {
-                below: part(rows * word),
-                neighbours: part(rows * header.upper_width() * word),
+                below: part(rows, word),
+                neighbours: part(rows, header.upper_width() * word),
             })
             .collect();
-        let vectors = part(rows * header.vector_stride() * word);
+        let vectors = part(rows, header.vector_stride() * word);
         Self {
             neighbours,
             codes,
@@ -99,5 +102,24 @@ impl Layout {
             vectors,
             end,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_that_says_more_than_there_can_be_leads_beyond_every_file() {
+        // Twice as many neighbours of four bytes: 2^66 bytes, which would be 0 of 64 bits.
+        let mut header = Header {
+            dimensions: 1,
+            m: 1 << 31,
+            ..Header::default()
+        };
+        header.level_rows[0] = 1 << 31;
+        assert_eq!(Layout::of(&header).end, usize::MAX);
+        header.level_rows[0] = 1;
+        assert!(Layout::of(&header).end < 1 << 40);
     }
 }
