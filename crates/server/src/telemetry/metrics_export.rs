@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 
 use super::exposition::families;
 use super::metric_points::{Period, request};
+use super::resource::service_resource;
 use super::sender::Sender;
-use super::service_resource;
 use crate::config::TelemetrySettings;
 use crate::metrics;
 

@@ -8,6 +8,7 @@ mod exposition;
 mod metric_points;
 mod metrics_export;
 mod observed;
+mod resource;
 mod sender;
 mod slow_queries;
 mod step;
@@ -21,16 +22,3 @@ pub use self::traces::TelemetryError;
 
 pub(crate) use self::timeline::{Clock, Timeline, timeline};
 pub(crate) use self::traces::Traces;
-
-use opentelemetry::KeyValue;
-use opentelemetry_sdk::Resource;
-
-use crate::config::TelemetrySettings;
-
-/// What a collector is told of this service: its name and version, and what the environment adds.
-fn service_resource(settings: &TelemetrySettings) -> Resource {
-    let resource = Resource::builder()
-        .with_service_name(settings.service_name.clone())
-        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
-    resource.build()
-}

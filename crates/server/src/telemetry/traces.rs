@@ -15,7 +15,7 @@ use opentelemetry_sdk::trace::{
 };
 
 use super::collector::Collector;
-use super::service_resource;
+use super::resource::service_resource;
 use super::timeline::{Part, Parts};
 use crate::config::TelemetrySettings;
 
