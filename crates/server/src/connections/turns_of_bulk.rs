@@ -62,6 +62,8 @@ impl Volume {
 pub(crate) struct InTurns<F> {
     inner: Pin<Box<F>>,
     connection: Arc<Connection>,
+    /// However much the connection moves: a few bytes a line can be dear.
+    is_always: bool,
     turns: PollSemaphore,
     /// It has asked for a turn, which is kept for it until it takes it.
     is_waiting: bool,
@@ -72,8 +74,17 @@ impl<F> InTurns<F> {
         Self {
             inner: Box::pin(inner),
             connection,
+            is_always: false,
             turns: PollSemaphore::new(Arc::clone(&TURNS)),
             is_waiting: false,
+        }
+    }
+
+    /// The same in turns at all times.
+    pub(crate) fn always(inner: F, connection: Arc<Connection>) -> Self {
+        Self {
+            is_always: true,
+            ..Self::new(inner, connection)
         }
     }
 }
@@ -83,7 +94,7 @@ impl<F: Future> Future for InTurns<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         // A turn is over when this returns, so nobody can keep one while it waits for something else.
-        let _turn = if self.is_waiting || self.connection.takes_turns() {
+        let _turn = if self.is_waiting || self.is_always || self.connection.takes_turns() {
             self.is_waiting = true;
             let turn = ready!(self.turns.poll_acquire(context));
             self.is_waiting = false;
@@ -116,6 +127,7 @@ mod tests {
         InTurns {
             inner: Box::pin(inner),
             connection,
+            is_always: false,
             turns: PollSemaphore::new(Arc::clone(turns)),
             is_waiting: false,
         }
@@ -147,8 +159,13 @@ mod tests {
         let mut light = in_turns(async { 2 }, 0, &turns);
         assert_eq!(polled(&mut heavy), Poll::Pending);
         assert_eq!(polled(&mut light), Poll::Ready(2));
+        let mut always = in_turns(async { 3 }, 0, &turns);
+        always.is_always = true;
+        assert_eq!(polled(&mut always), Poll::Pending);
         drop(taken);
         assert_eq!(polled(&mut heavy), Poll::Ready(1));
+        drop(heavy);
+        assert_eq!(polled(&mut always), Poll::Ready(3));
     }
 
     #[test]

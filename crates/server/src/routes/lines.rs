@@ -101,8 +101,10 @@ impl<L: LineSource> Sending<L> {
         for wait in 0..=ROOM_WAITS {
             let room = self.app.stream_room();
             let next = blocking_steps(move |cancel| {
-                // Too many long jobs are as no room: the lines go on later.
-                let lines = cancel.step().and_then(|()| source.next(room.until(cancel)));
+                // Each takes some milliseconds. Too many long jobs are as no room: the lines go on later.
+                let lines = cancel
+                    .long_step()
+                    .and_then(|()| source.next(room.until(cancel)));
                 Ok((lines, source))
             })
             .await;

@@ -132,8 +132,7 @@ impl State {
     }
 }
 
-/// Has `events` go on whether their answers are read or not, in turns while their connection moves much. Ends
-/// them when it is dropped.
+/// Has `events` go on whether their answers are read or not, in turns of what moves much. Ends them when it is dropped.
 pub(super) fn buffered(
     connection: Option<Arc<Connection>>,
     events: impl Stream<Item = StreamEvent> + Send + 'static,
@@ -144,7 +143,7 @@ pub(super) fn buffered(
     let filling = fill(Arc::clone(&unread), events, line, omitted_line);
     let filling = metered(filling).instrument(tracing::Span::current());
     let filling = match connection {
-        Some(connection) => tokio::spawn(InTurns::new(filling, connection)),
+        Some(connection) => tokio::spawn(InTurns::always(filling, connection)),
         None => tokio::spawn(filling),
     };
     let state = (unread, AbortOnDropHandle::new(filling));
