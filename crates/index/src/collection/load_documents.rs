@@ -343,6 +343,8 @@ fn next_passages(
     while let Some(entry) = entries.next_if(own) {
         let (key, value) = entry?;
         let passage = key.passage_number().zip(PassageRecord::from_bytes(&value));
+        // The last number of all has no next one, and none was ever given.
+        let passage = passage.filter(|(number, _)| *number < u32::MAX);
         let passage = passage.ok_or_else(|| store.corrupt("a passage's record cannot be read"))?;
         passages.push(passage);
     }

@@ -90,13 +90,15 @@ impl SnapshotManifest {
     /// Documents of all collections.
     pub fn documents(&self) -> u64 {
         let collections = self.collections.iter();
-        collections.map(|counts| counts.documents).sum()
+        let documents = collections.map(|counts| counts.documents);
+        documents.fold(0, u64::saturating_add)
     }
 
     /// Passages of all collections.
     pub fn passages(&self) -> u64 {
         let collections = self.collections.iter();
-        collections.map(|counts| counts.passages).sum()
+        let passages = collections.map(|counts| counts.passages);
+        passages.fold(0, u64::saturating_add)
     }
 
     pub(super) fn to_json(&self) -> Vec<u8> {
