@@ -14,6 +14,7 @@ pub trait Number: Copy + Default + 'static {}
 impl Number for f32 {}
 impl Number for u16 {}
 impl Number for i8 {}
+impl Number for i32 {}
 impl Number for u8 {}
 
 /// A slice of numbers on the heap that begins at a cache line.

@@ -5,11 +5,14 @@
 //! group one lane adds up in one step. Weights are coded once, rows of the left matrix when they
 //! are used.
 //!
-//! 8-bit codes: a row is `(code - zero) * scale`, codes from 0 to 255 over the row's own range; a
-//! column of weights is `code * scale`, codes from -127 to 127. Sums over codes are exact; scales
-//! and the row's zero come in at the end:
-//! `c = scale_row * scale_column * (sum - zero * sum of the column's codes) + bias`.
-//! 16-bit codes have scales only, a row one for each block of depth; bfloat16 has neither scale nor zero.
+//! 8-bit codes: a block of 128 values of a row, and of a column of weights, is `code * scale`, codes from -127 to
+//! 127, with 128 added in rows, since the instruction multiplies bytes with and without a sign. Both are mixed
+//! before by a Hadamard matrix, which changes no product, as it is its own inverse but for a factor: a value that is
+//! far larger than all others, as some of a transformer's states are, would leave the others few codes, and mixed it
+//! is a small part of each. (QuIP: Chee et al., arXiv:2307.13304; QuaRot: Ashkboos et al., arXiv:2404.00456.)
+//! Sums over codes are exact; scales come in at the end of a block. What a column's 8 bits leave out can have codes of
+//! its own, as if the weights had 16 bits.
+//! 16-bit codes have a scale for each block of a row, and for each column; bfloat16 has none.
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod bf16_avx512;
@@ -33,7 +36,6 @@ pub(super) use panels::CodedPanels;
 pub struct CodedRows {
     codes: AlignedVec<u8>,
     scales: AlignedVec<f32>,
-    zeros: AlignedVec<f32>,
 }
 
 /// Where the rows of a [`CodedRows`] are; shared by threads that have rows of their own.
@@ -41,15 +43,14 @@ pub struct CodedRows {
 pub struct CodedView {
     codes: *mut u8,
     scales: *mut f32,
-    zeros: *mut f32,
 }
 
 impl CodedRows {
     /// Makes room for `rows` of at most `width` codes.
     pub fn reserve(&mut self, rows: usize, width: usize) {
-        self.codes.reserve(rows * Code::Bf16.bytes(width));
-        self.scales.reserve(rows * Code::Int16.scales(width));
-        self.zeros.reserve(rows);
+        let bytes = Code::Bf16.bytes(width).max(Code::Int8.bytes(width));
+        self.codes.reserve(rows * bytes);
+        self.scales.reserve(rows * Code::Int8.scales(width));
     }
 
     /// Where they are.
@@ -57,12 +58,11 @@ impl CodedRows {
         CodedView {
             codes: self.codes.as_mut_ptr(),
             scales: self.scales.as_mut_ptr(),
-            zeros: self.zeros.as_mut_ptr(),
         }
     }
 }
 
-/// Where one row of codes goes. bfloat16 has neither scale nor zero, 16-bit codes have no zero.
+/// Where one row of codes goes. bfloat16 has no scales.
 #[cfg_attr(
     not(target_arch = "x86_64"),
     expect(dead_code, reason = "other CPUs have no products of codes yet")
@@ -71,7 +71,6 @@ impl CodedRows {
 struct CodedRow {
     codes: *mut u8,
     scales: *mut f32,
-    zero: *mut f32,
 }
 
 /// Some rows of codes times one panel of coded weights.
@@ -89,10 +88,13 @@ struct CodedTile {
     scales: *const f32,
     /// Scales from one row to the next.
     scales_stride: usize,
-    zeros: *const f32,
     b: *const u8,
+    /// By block of 8-bit codes.
     column_scales: *const f32,
-    column_sums: *const f32,
+    /// What sums of 8-bit codes begin with, by block.
+    column_offsets: *const i32,
+    /// Times that a row meets the panel, whose second codes are what the first have left out.
+    passes: usize,
     bias: *const f32,
     c: *mut f32,
     c_stride: usize,
@@ -125,7 +127,6 @@ impl CodedKernels {
             let to = CodedRow {
                 codes: to.codes.add(row * self.code.bytes(width)),
                 scales: to.scales.add(row * self.code.scales(width)),
-                zero: to.zeros.add(row),
             };
             (self.code_row)(values, width, &to);
         }
@@ -146,6 +147,7 @@ impl CodedKernels {
     ) {
         let stride = self.code.bytes(width);
         let scales_stride = self.code.scales(width);
+        let panel = weights.panel(column);
         for range in split(product.rows, self.tiles.len()) {
             let Range { start, .. } = range;
             // SAFETY: the rows are inside the view and `c`, the panel inside the weights.
@@ -156,10 +158,10 @@ impl CodedKernels {
                     a_stride: stride,
                     scales: rows.scales.add(start * scales_stride),
                     scales_stride,
-                    zeros: rows.zeros.add(start),
-                    b: weights.panel(column),
-                    column_scales: weights.scales.as_ptr().add(column),
-                    column_sums: weights.sums.as_ptr().add(column),
+                    b: panel.codes,
+                    column_scales: panel.scales,
+                    column_offsets: panel.offsets,
+                    passes: panel.passes,
                     bias,
                     c: product.c.add(start * product.c_stride + column),
                     c_stride: product.c_stride,
@@ -197,7 +199,7 @@ mod tests {
         let weights = numbers(depth * columns, 1);
         for rows in 1..=30 {
             let a: Vec<f32> = (0..rows).flat_map(|row| numbers(depth, row + 2)).collect();
-            let c = multiply(kernels, coded, &a, &weights, rows);
+            let c = multiply(kernels, coded, &a, &weights, rows, false);
             for (at, value) in c.iter().enumerate() {
                 let (row, column) = (at / columns, at % columns);
                 let exact: f32 = (0..depth)
@@ -220,6 +222,7 @@ mod tests {
         a: &[f32],
         weights: &[f32],
         rows: usize,
+        is_fine: bool,
     ) -> Vec<f32> {
         let depth = a.len() / rows;
         let columns = weights.len() / depth;
@@ -227,6 +230,9 @@ mod tests {
         let mut packed = PackedMatrix::zeros(kernels, Precision::F32, depth, columns);
         for (at, weight) in weights.iter().enumerate() {
             packed.set(at / columns, at % columns, *weight);
+        }
+        if is_fine {
+            (0..columns).for_each(|column| packed.set_fine(column));
         }
         let packed = packed.coded(coded);
         let mut filled_up = vec![0.0; rows * width];
@@ -265,7 +271,7 @@ mod tests {
                 continue;
             };
             let weights = vec![1.0; depth * kernels.panel];
-            for value in multiply(kernels, coded, &weights[..depth], &weights, 1) {
+            for value in multiply(kernels, coded, &weights[..depth], &weights, 1, false) {
                 assert!((value / depth as f32 - 1.0).abs() < 1e-3, "{value}");
             }
         }
@@ -273,8 +279,62 @@ mod tests {
 
     #[test]
     fn a_product_of_codes_is_close_to_the_product_of_numbers() {
-        check(Precision::Int8, 0.2);
+        check(Precision::Int8, 0.4);
         check(Precision::Bf16, 0.1);
         check(Precision::Int16, 0.005);
+    }
+
+    #[test]
+    fn one_large_value_does_not_leave_the_others_few_8_bit_codes() {
+        let depth = 2 * code::INT8_BLOCK;
+        let mut row = numbers(depth, 1);
+        row[3] = 60.0;
+        for kernels in Kernels::available() {
+            let Some(coded) = kernels
+                .coded(Precision::Int8)
+                .filter(|it| it.name == "int8")
+            else {
+                continue;
+            };
+            let mut weights = numbers(depth * kernels.panel, 2);
+            // What the large value is worth in the product says nothing of what is left of the others.
+            weights[3 * kernels.panel..][..kernels.panel].fill(0.0);
+            let c = multiply(kernels, coded, &row, &weights, 1, true);
+            for (column, value) in c.into_iter().enumerate() {
+                let steps = row
+                    .iter()
+                    .zip(weights[column..].iter().step_by(kernels.panel));
+                let exact: f32 = steps.map(|(value, weight)| value * weight).sum();
+                assert!((value - exact).abs() < 0.25, "{value}, not {exact}");
+            }
+        }
+    }
+
+    #[test]
+    fn fine_columns_of_8_bit_codes_leave_out_next_to_nothing() {
+        let depth = 300;
+        for kernels in Kernels::available() {
+            let Some(coded) = kernels
+                .coded(Precision::Int8)
+                .filter(|it| it.name == "int8")
+            else {
+                continue;
+            };
+            let weights = numbers(depth * kernels.panel, 2);
+            // A single value, mixed, is 1 or -1 everywhere, which is coded exactly.
+            let mut row = vec![0.0; depth];
+            row[200] = 1.0;
+            let off = |is_fine| {
+                let c = multiply(kernels, coded, &row, &weights, 1, is_fine);
+                let exact = &weights[200 * kernels.panel..];
+                let off = c
+                    .iter()
+                    .zip(exact)
+                    .map(|(value, exact)| (value - exact).abs());
+                off.fold(0.0, f32::max)
+            };
+            assert!(off(false) > 0.001, "{}", off(false));
+            assert!(off(true) < 0.0002, "{}", off(true));
+        }
     }
 }

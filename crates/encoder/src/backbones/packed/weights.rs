@@ -244,6 +244,10 @@ impl Reader<'_> {
             };
             let scale = if part == 0 { scale } else { 1.0 };
             place(&mut qkv, weights, biases, identity, column, scale);
+            if part == 2 {
+                // What is left out of V is left out of all tokens alike, and no mean takes it away.
+                (0..biases.len()).for_each(|output| qkv.set_fine(column(output)));
+            }
         };
         let sizes = [queries, keys, keys];
         match &names.qkv {
