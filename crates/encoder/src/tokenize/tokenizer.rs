@@ -1,6 +1,7 @@
 //! The tokenizer of a model folder.
 
 use std::ops::Range;
+use std::panic::catch_unwind;
 use std::path::Path;
 
 use tokenizers::{
@@ -57,8 +58,10 @@ impl TextTokenizer {
             (Error::MissingFile { path }, Some(found)) => Error::MissingTokenizer { path, found },
             (error, _) => error,
         })?;
-        let mut tokenizer =
-            Tokenizer::from_bytes(&bytes).map_err(|error| Error::damaged(&path, error))?;
+        // The reader takes some parts to be strings that can be read without looking whether they are.
+        let mut tokenizer = catch_unwind(|| Tokenizer::from_bytes(&bytes))
+            .map_err(|_| Error::damaged(&path, "one of its parts cannot be read"))?
+            .map_err(|error| Error::damaged(&path, error))?;
         let unknown = unknown_token(&tokenizer, &bytes);
         let own_window = tokenizer.get_truncation().map(|it| it.max_length);
         tokenizer.with_padding(None);

@@ -50,6 +50,20 @@ fn a_file_cut_short_anywhere_is_named_and_panics_nowhere() {
 }
 
 #[test]
+fn a_tokenizer_at_which_its_reader_panics_is_named() {
+    let folder = Copy::of("bert-dense-prompts");
+    let path = folder.path().join("tokenizer.json");
+    let mut bytes = fs_err::read(&path).unwrap();
+    let prefix = br###""prefix": "##"###;
+    let place = bytes.windows(prefix.len()).position(|it| it == prefix);
+    // No UTF-8 begins with that.
+    bytes[place.unwrap() + prefix.len() - 1] = 0xff;
+    fs_err::write(&path, &bytes).unwrap();
+    let error = folder.error().to_string();
+    assert!(error.contains("tokenizer.json"), "{error}");
+}
+
+#[test]
 fn weights_of_another_shape_are_an_error_that_names_the_tensor() {
     for (name, key, value, tensor) in [
         ("bert-old-dialect", "hidden_size", 48, "word_embeddings"),
