@@ -93,6 +93,10 @@ impl VectorSegment {
         let mut passages =
             RoaringBitmap::from_sorted_iter(passages).map_err(|_| Damage::Content("passages"))?;
         passages.optimize();
+        // The last number of all has no next one, and none was ever given.
+        if passages.contains(u32::MAX) {
+            return Err(Damage::Content("passages"));
+        }
         Ok(passages)
     }
 }
