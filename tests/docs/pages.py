@@ -34,7 +34,7 @@ MODELS = ROOT / "crates/encoder/tests/fixtures/models"
 BLOCK_DEADLINE_S = 120
 ITEM = re.compile(r"^<!--(?P<comment>.*?)-->|^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 # Compilers, containers, other packages of Python, the tests themselves, and what measures for minutes.
-LEFT_OUT = re.compile(r"^(\w+=\S+ )*(cargo|docker|(python3|\.venv\S*|SIAMESE_HOSTILE\S*|tests/\S*|WITH_KEY\S*|siamese bench)\b)")
+LEFT_OUT = re.compile(r"^(\w+=\S+ )*(cargo|docker|(python3|\.venv\S*|SIAMESE_HOSTILE\S*|tests/\S*|fuzz/\S*|WITH_KEY\S*|siamese bench)\b)")
 # What no two runs have in common.
 CHANGING = {"job", "took_ms", "queue_ms", "encode_ms", "search_ms"}
 # In a binary that is built with --features measure only.

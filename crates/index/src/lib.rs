@@ -23,6 +23,8 @@ mod error;
 mod feedback;
 mod file_identity;
 mod filter;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod generations;
 mod health;
 mod index;

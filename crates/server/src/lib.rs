@@ -17,6 +17,8 @@ mod error;
 mod exit;
 mod extract;
 mod file_stamp;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod host;
 mod index_error;
 mod jobs;

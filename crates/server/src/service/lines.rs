@@ -17,7 +17,7 @@ const MAX_KEPT_BUFFER_BYTES: usize = 64 << 10;
 
 /// One line of the body, without its end.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(crate) enum Line {
     /// The bytes of line `number`, counted from 1.
     Text { number: u64, bytes: Bytes },
     /// Line `number` was longer than allowed and has been skipped.
@@ -26,7 +26,7 @@ pub(super) enum Line {
 
 /// Why no more lines come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// The client sent everything.
     Complete,
     /// The client hung up or broke the protocol.
@@ -43,7 +43,7 @@ pub(super) enum End {
 
 /// Reads lines; cancelling [`Self::next`] loses nothing.
 #[derive(Debug)]
-pub(super) struct LineReader {
+pub(crate) struct LineReader {
     body: BodyDataStream,
     buffer: BytesMut,
     /// How much of the buffer is known to hold no line end.
@@ -59,7 +59,7 @@ pub(super) struct LineReader {
 }
 
 impl LineReader {
-    pub(super) fn new(
+    pub(crate) fn new(
         body: Body,
         max_line_bytes: usize,
         idle_timeout: Duration,
@@ -81,7 +81,7 @@ impl LineReader {
     }
 
     /// The next line that is not blank.
-    pub(super) async fn next(&mut self) -> Result<Line, End> {
+    pub(crate) async fn next(&mut self) -> Result<Line, End> {
         loop {
             if let Some(line) = self.buffered_line() {
                 return Ok(line);

@@ -42,6 +42,8 @@ pub(crate) use file_stream::file_stream;
 pub(crate) use generations::{fill_job, resume_all};
 pub(crate) use ingest::{DocumentOutcome, Drafts, Warning, WriteStatus, ingest};
 pub(crate) use ingest_stream::{StreamEvent, ingest_stream};
+#[cfg(any(test, fuzzing))]
+pub(crate) use lines::{End, Line, LineReader};
 pub(crate) use metrics_text::metrics_text;
 pub(crate) use on_duplicate::DuplicateRule;
 pub(crate) use query_cache::{QueryCache, QueryCacheUse};

@@ -7,6 +7,8 @@ pub(crate) mod write;
 
 mod duplicates;
 mod input;
+#[cfg(any(test, fuzzing))]
+pub(crate) use input::DocumentInput;
 pub(crate) use input::{check_id, check_text};
 mod stream;
 mod unread;
