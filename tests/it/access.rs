@@ -11,13 +11,13 @@ use ureq::http::Method;
 /// Time in which a change of the keys is noticed, with room for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn siamese(arguments: &[&str]) -> Output {
+pub(crate) fn siamese(arguments: &[&str]) -> Output {
     let mut command = Command::new(binary());
     command.args(arguments).env_remove("SIAMESE_API_KEY");
     command.output().unwrap()
 }
 
-fn told(output: &Output) -> String {
+pub(crate) fn told(output: &Output) -> String {
     assert!(
         output.status.success(),
         "{}",
@@ -28,7 +28,7 @@ fn told(output: &Output) -> String {
 
 /// Makes a key, as people do.
 #[track_caller]
-fn key(data: &Path, name: &str, scopes: &str, more: &[&str]) -> String {
+pub(crate) fn key(data: &Path, name: &str, scopes: &str, more: &[&str]) -> String {
     let data = data.to_str().unwrap();
     let arguments = [
         &["key", "create", name, "--scope", scopes, "--data", data],
@@ -38,7 +38,7 @@ fn key(data: &Path, name: &str, scopes: &str, more: &[&str]) -> String {
     told(&siamese(&arguments))
 }
 
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
         assert!(Instant::now() < deadline, "{what}");
@@ -303,53 +303,6 @@ fn jobs_are_seen_by_who_has_started_them_and_by_who_administers_their_collection
         one.post("/collections/a/documents/delete", delete).ok()["deleted"],
         1
     );
-}
-
-#[test]
-fn tokens_of_a_key_are_used_up_by_texts_in_every_way_that_they_come() {
-    let folder = tempfile::tempdir().unwrap();
-    let admin = key(folder.path(), "admin", "admin", &[]);
-    let few = ["--tokens-per-minute", "40"];
-    let keys =
-        ["json", "stream", "texts"].map(|name| key(folder.path(), name, "search,write", &few));
-    let server = ServerOptions::tiny(folder.path()).start();
-    let [by_json, by_stream, by_texts] = keys.each_ref().map(|key| server.client().with_key(key));
-    let text = "a lamp that blinks at night ".repeat(20);
-    let documents = json!({ "documents": [{ "id": "a", "text": text }] });
-    by_json.post("/documents", documents).ok();
-    let refused = by_json.post("/search", json!({ "query": "lamp" }));
-    refused.problem(429, "budget_exceeded");
-    assert!(refused.headers.contains_key("retry-after"));
-    assert!(
-        refused.headers["ratelimit"]
-            .to_str()
-            .unwrap()
-            .contains("\"tokens\";r=0;")
-    );
-    // What encodes nothing goes on.
-    by_json.get("/documents").ok();
-
-    // Lines beyond the first windows find the budget used up.
-    let lines: String = (0..2000)
-        .map(|number| {
-            json!({ "id": format!("s-{number}"), "text": format!("{text} {number}") }).to_string()
-                + "\n"
-        })
-        .collect();
-    let answer = by_stream.send(
-        Method::POST,
-        "/documents",
-        Some("application/x-ndjson"),
-        lines.as_bytes(),
-    );
-    assert!(answer.text.contains("budget_exceeded"), "{}", answer.text);
-
-    let embed = json!({ "inputs": [text] });
-    by_texts.post("/embed", embed.clone()).ok();
-    by_texts
-        .post("/embed", embed.clone())
-        .problem(429, "budget_exceeded");
-    server.client().with_key(&admin).post("/embed", embed).ok();
 }
 
 #[test]

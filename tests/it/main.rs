@@ -33,6 +33,7 @@ mod generations;
 mod house_rules;
 mod http2;
 mod jobs;
+mod key_budgets;
 mod kill;
 mod kill_generations;
 mod kill_mixed;

@@ -1,8 +1,10 @@
 //! Sends documents to a service, some hundred in a request, and keeps the account.
 
-use std::collections::HashMap;
+use std::cell::LazyCell;
+use std::collections::{HashMap, HashSet};
 use std::io::{IsTerminal, stderr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -17,6 +19,10 @@ const MAX_REQUEST_DOCUMENTS: usize = 512;
 const MAX_REQUEST_BYTES: usize = 4 << 20;
 /// Times a busy service is asked again.
 const MAX_ATTEMPTS: usize = 60;
+/// How long to wait when the tokens of the key are used up, which come back by the minute, and how often at most if
+/// nothing more is stored after it.
+const BUDGET_WAIT: Duration = Duration::from_secs(2);
+const MAX_BUDGET_WAITS: usize = 45;
 /// Failures and warnings that are printed as they come, of one file and of all; the rest is counted.
 /// One bad file does not keep people from seeing that there is another.
 pub(crate) const MAX_SHOWN_OF_FILE: u64 = 10;
@@ -33,6 +39,14 @@ struct Answer {
     warnings: Vec<Warning>,
 }
 
+impl Answer {
+    /// Whether the key had no tokens left for the document.
+    fn is_over_budget(&self) -> bool {
+        let code = self.error.as_ref().map(|problem| problem.code.as_str());
+        code == Some("budget_exceeded")
+    }
+}
+
 /// The document that another one resembles.
 #[derive(Debug, Deserialize)]
 struct DuplicateOf {
@@ -44,6 +58,24 @@ struct DuplicateOf {
 #[derive(Debug, Deserialize)]
 struct Warning {
     detail: String,
+}
+
+/// Places of the documents that no later one has the id of.
+fn last_of_id(documents: &[(Place, String)]) -> HashSet<usize> {
+    #[derive(Deserialize)]
+    struct Identified {
+        id: Option<String>,
+    }
+    let mut ids = HashSet::new();
+    let mut is_last = |json: &str| {
+        let id = serde_json::from_str(json)
+            .ok()
+            .and_then(|it: Identified| it.id);
+        id.is_none_or(|id| ids.insert(id))
+    };
+    let from_behind = documents.iter().enumerate().rev();
+    let last = from_behind.filter(|(_, (_, json))| is_last(json));
+    last.map(|(place, _)| place).collect()
 }
 
 /// A bar over so many bytes; hidden when nobody looks.
@@ -128,11 +160,33 @@ impl<'a> Sender<'a> {
         self.send(&waiting)
     }
 
-    /// Sends documents; a busy service is asked again after the time it names. A request that is too
-    /// large for the service is sent in halves, so that a document that is fails alone.
+    /// Sends documents, and those again for which the key had no tokens left.
     fn send(&mut self, documents: &[(Place, String)]) -> Result<()> {
+        let mut left = self.send_once(documents, true)?;
+        let mut waits = 0;
+        while !left.is_empty() {
+            self.bar.set_message("waiting for the budget of the key");
+            std::thread::sleep(BUDGET_WAIT);
+            waits += 1;
+            let before = left.len();
+            left = self.send_once(&left, waits < MAX_BUDGET_WAITS)?;
+            if left.len() < before {
+                waits = 0;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends documents; a busy service is asked again after the time it names. A request that is too
+    /// large for the service is sent in halves, so that a document that is fails alone. Returns those to be sent
+    /// again, if that is asked for; otherwise they have failed.
+    fn send_once(
+        &mut self,
+        documents: &[(Place, String)],
+        again: bool,
+    ) -> Result<Vec<(Place, String)>> {
         if documents.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let body: String = documents
             .iter()
@@ -143,10 +197,7 @@ impl<'a> Sender<'a> {
                 .service
                 .post_lines(body.as_bytes(), self.allows_duplicates)
             {
-                Ok(answers) => {
-                    self.read(documents, answers)?;
-                    break;
-                }
+                Ok(answers) => return self.read(documents, answers, again),
                 Err(ServiceError::Busy { retry_after, .. }) if attempt < MAX_ATTEMPTS => {
                     std::thread::sleep(retry_after);
                 }
@@ -156,21 +207,24 @@ impl<'a> Sender<'a> {
                         break;
                     }
                     let (first, second) = documents.split_at(documents.len() / 2);
-                    self.send(first)?;
-                    return self.send(second);
+                    let mut left = self.send_once(first, again)?;
+                    left.extend(self.send_once(second, again)?);
+                    return Ok(left);
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     fn read(
         &mut self,
         documents: &[(Place, String)],
         answers: impl Iterator<Item = std::io::Result<String>>,
-    ) -> Result<()> {
-        let mut answered = 0;
+        again: bool,
+    ) -> Result<Vec<(Place, String)>> {
+        let (mut answered, mut left) = (0, Vec::new());
+        let last_of_id = LazyCell::new(|| last_of_id(documents));
         for answer in answers {
             let answer = answer.context(
                 "the connection to the service broke; run the command again to continue",
@@ -180,11 +234,17 @@ impl<'a> Sender<'a> {
                 bail!("the service ended the stream: {}", problem.detail);
             }
             let line = answer.line.and_then(|line| line.checked_sub(1));
-            let Some((place, _)) = line.and_then(|line| documents.get(line)) else {
+            let Some((line, document)) = line.and_then(|line| Some((line, documents.get(line)?)))
+            else {
                 continue;
             };
-            self.answered(place, answer);
             answered += 1;
+            // A later one of its id counts, and must not be replaced by this one.
+            if again && answer.is_over_budget() && last_of_id.contains(&line) {
+                left.push(document.clone());
+                continue;
+            }
+            self.answered(&document.0, answer);
             let counts = self.account.documents;
             let stored = counts.created + counts.updated + counts.unchanged;
             self.bar.set_message(format!("{stored} documents"));
@@ -192,7 +252,7 @@ impl<'a> Sender<'a> {
         if answered < documents.len() {
             bail!("the service ended the stream early; run the command again to continue");
         }
-        Ok(())
+        Ok(left)
     }
 
     /// Notes what became of the document from a place.
@@ -280,5 +340,22 @@ impl<'a> Sender<'a> {
     pub(crate) fn finish(self) -> Account {
         self.bar.finish_and_clear();
         self.account
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_documents_with_one_id_the_last_is_sent_again() {
+        let documents = [
+            r#"{"id":"a"}"#,
+            r#"{"text":"x"}"#,
+            r#"{"id":"a"}"#,
+            r#"{"id":"b"}"#,
+        ];
+        let documents = documents.map(|json| (Place::new("f", None), json.to_owned()));
+        assert_eq!(last_of_id(&documents), HashSet::from([1, 2, 3]));
     }
 }
