@@ -50,6 +50,15 @@ pub(crate) struct TextTokenizer {
     unknown: Option<u32>,
 }
 
+/// Reads a tokenizer, and tokenises nothing with it, alone and in a pair.
+fn tried(file: &[u8]) -> tokenizers::Result<Tokenizer> {
+    let tokenizer = Tokenizer::from_bytes(file)?;
+    tokenizer.encode_fast("", true)?;
+    // Not every tokenizer takes pairs.
+    drop(tokenizer.encode_fast(("", ""), true));
+    Ok(tokenizer)
+}
+
 impl TextTokenizer {
     /// Reads `tokenizer.json`; its own truncation and padding are replaced by ours.
     pub(crate) fn open(folder: &Path, options: TokenizerOptions) -> Result<Self, Error> {
@@ -58,9 +67,9 @@ impl TextTokenizer {
             (Error::MissingFile { path }, Some(found)) => Error::MissingTokenizer { path, found },
             (error, _) => error,
         })?;
-        // The reader takes some parts to be strings that can be read without looking whether they are.
-        let mut tokenizer = catch_unwind(|| Tokenizer::from_bytes(&bytes))
-            .map_err(|_| Error::damaged(&path, "one of its parts cannot be read"))?
+        // The library panics where a part is no string, or where its template names a special token that is not there.
+        let mut tokenizer = catch_unwind(|| tried(&bytes))
+            .map_err(|_| Error::damaged(&path, "one of its parts cannot be read or used"))?
             .map_err(|error| Error::damaged(&path, error))?;
         let unknown = unknown_token(&tokenizer, &bytes);
         let own_window = tokenizer.get_truncation().map(|it| it.max_length);

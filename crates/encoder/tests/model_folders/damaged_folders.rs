@@ -50,17 +50,29 @@ fn a_file_cut_short_anywhere_is_named_and_panics_nowhere() {
 }
 
 #[test]
-fn a_tokenizer_at_which_its_reader_panics_is_named() {
-    let folder = Copy::of("bert-dense-prompts");
-    let path = folder.path().join("tokenizer.json");
-    let mut bytes = fs_err::read(&path).unwrap();
-    let prefix = br###""prefix": "##"###;
-    let place = bytes.windows(prefix.len()).position(|it| it == prefix);
-    // No UTF-8 begins with that.
-    bytes[place.unwrap() + prefix.len() - 1] = 0xff;
-    fs_err::write(&path, &bytes).unwrap();
-    let error = folder.error().to_string();
-    assert!(error.contains("tokenizer.json"), "{error}");
+fn a_tokenizer_at_which_the_library_panics_is_named() {
+    for (what, change, by) in [
+        // No UTF-8 begins with that.
+        (
+            "a part that is no string",
+            &br###""prefix": "##"###[..],
+            0xff,
+        ),
+        (
+            "a special token that is not there",
+            br#""id": "[CLS]"#,
+            b'!',
+        ),
+    ] {
+        let folder = Copy::of("bert-dense-prompts");
+        let path = folder.path().join("tokenizer.json");
+        let mut bytes = fs_err::read(&path).unwrap();
+        let place = bytes.windows(change.len()).position(|it| it == change);
+        bytes[place.unwrap() + change.len() - 1] = by;
+        fs_err::write(&path, &bytes).unwrap();
+        let error = folder.error().to_string();
+        assert!(error.contains("tokenizer.json"), "{what}: {error}");
+    }
 }
 
 #[test]
