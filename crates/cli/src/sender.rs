@@ -207,9 +207,10 @@ impl<'a> Sender<'a> {
                         break;
                     }
                     let (first, second) = documents.split_at(documents.len() / 2);
-                    let mut left = self.send_once(first, again)?;
-                    left.extend(self.send_once(second, again)?);
-                    return Ok(left);
+                    // One after the other, also what waits: a document of the second may have the id of one of the first.
+                    self.send(first)?;
+                    self.send(second)?;
+                    break;
                 }
                 Err(error) => return Err(error.into()),
             }

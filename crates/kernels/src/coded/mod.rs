@@ -184,6 +184,13 @@ mod tests {
         (0..count).map(number).collect()
     }
 
+    /// Instruction sets that multiply 8-bit codes themselves.
+    fn with_int8() -> impl Iterator<Item = (&'static Kernels, &'static CodedKernels)> {
+        let coded = |kernels: &'static Kernels| Some((kernels, kernels.coded(Precision::Int8)?));
+        let all = Kernels::available().iter().filter_map(coded);
+        all.filter(|(_, coded)| coded.name == "int8")
+    }
+
     /// Checks the products of a precision with every instruction set that has them.
     fn check(precision: Precision, tolerance: f32) {
         for kernels in Kernels::available() {
@@ -289,13 +296,7 @@ mod tests {
         let depth = 2 * code::INT8_BLOCK;
         let mut row = numbers(depth, 1);
         row[3] = 60.0;
-        for kernels in Kernels::available() {
-            let Some(coded) = kernels
-                .coded(Precision::Int8)
-                .filter(|it| it.name == "int8")
-            else {
-                continue;
-            };
+        for (kernels, coded) in with_int8() {
             let mut weights = numbers(depth * kernels.panel, 2);
             // What the large value is worth in the product says nothing of what is left of the others.
             weights[3 * kernels.panel..][..kernels.panel].fill(0.0);
@@ -313,13 +314,7 @@ mod tests {
     #[test]
     fn fine_columns_of_8_bit_codes_leave_out_next_to_nothing() {
         let depth = 300;
-        for kernels in Kernels::available() {
-            let Some(coded) = kernels
-                .coded(Precision::Int8)
-                .filter(|it| it.name == "int8")
-            else {
-                continue;
-            };
+        for (kernels, coded) in with_int8() {
             let weights = numbers(depth * kernels.panel, 2);
             // A single value, mixed, is 1 or -1 everywhere, which is coded exactly.
             let mut row = vec![0.0; depth];

@@ -2,7 +2,8 @@
 //!
 //! A connection that sends as fast as it is read is always ready to go on, and a hundred of them are a
 //! hundred tasks that each worker polls before it comes to a probe. So whatever moves much is polled only
-//! with a turn, of which there are fewer than workers; the others wait outside the runtime's queues.
+//! with a turn, of which there are fewer than workers; the others wait outside the runtime's queues. Uploads of
+//! lines always need one.
 
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
