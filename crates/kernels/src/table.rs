@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 #[cfg(target_arch = "x86_64")]
 use super::coded;
 use super::coded::{CodedKernels, CodedView};
-use super::dot::{self, DotKernels};
+use super::dot::{self, CodeRows, DotKernels};
 use super::packed_matrix::{PackedMatrix, Values};
 use super::precision::Precision;
 use super::rows::{self, Activation};
@@ -177,6 +177,17 @@ impl Kernels {
         let length = left.len().min(right.len());
         // SAFETY: a table is made only where its instructions are; the lengths are equal.
         unsafe { (self.dots.dot_codes)(&left[..length], &right[..length]) }
+    }
+
+    /// The dot products of a row of codes with some rows of a matrix, which has as many codes a row as the query.
+    ///
+    /// # Panics
+    /// Where the matrix has no such row.
+    #[inline]
+    pub fn dot_code_rows(&self, query: &[i8], matrix: &[i8], rows: &[u32], out: &mut [i32]) {
+        let codes = CodeRows { query, matrix };
+        // SAFETY: the table is there because the CPU has the instructions; rows and results are looked up by slices.
+        unsafe { (self.dots.dot_code_rows)(&codes, rows, out) }
     }
 
     /// The dot product of two vectors of one length and the square of the right one's length, in

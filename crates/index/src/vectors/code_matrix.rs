@@ -37,6 +37,11 @@ impl CodeMatrix {
         self.stride
     }
 
+    /// Codes of all rows, one behind the other.
+    pub(crate) fn matrix(&self) -> &[i8] {
+        &self.codes
+    }
+
     pub(crate) fn row(&self, row: usize) -> &[i8] {
         &self.codes[row * self.stride..][..self.stride]
     }

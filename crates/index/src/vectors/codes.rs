@@ -2,6 +2,9 @@
 
 use siamese_kernels::MAX_CODE;
 
+/// Next to it, numbers of f32 are a whole apart, so that adding it rounds: many at a time, which `round` does not.
+const WHOLE: f32 = 1.5 * (1 << 23) as f32;
+
 /// Writes the codes of a vector and returns its step: `value ≈ code * step`.
 ///
 /// Each vector has a step of its own, its largest value over 127, so that one vector with a large
@@ -18,7 +21,7 @@ pub(crate) fn encode(vector: &[f32], codes: &mut [i8]) -> f32 {
         0.0
     };
     for (code, value) in codes.iter_mut().zip(vector) {
-        *code = (value * inverse).round() as i8;
+        *code = (value * inverse + WHOLE - WHOLE) as i8;
     }
     step
 }

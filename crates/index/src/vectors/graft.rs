@@ -99,6 +99,12 @@ impl Grafting<'_> {
         dot as f32 * self.codes.step(left) * self.codes.step(right)
     }
 
+    /// A row with its cosine with another.
+    fn reached(&self, from: u32, row: u32) -> Reached {
+        let score = self.score(from, row);
+        Reached { score, row }
+    }
+
     /// Goes to better neighbours on one level until there is none.
     fn climb(&self, row: u32, start: u32, level: usize) -> u32 {
         let (mut best, mut best_score) = (start, self.score(row, start));
@@ -133,8 +139,15 @@ impl Grafting<'_> {
                     scratch.fresh.push(neighbour);
                 }
             }
-            for neighbour in &scratch.fresh {
-                beam.offer(self.score(row, *neighbour), *neighbour);
+            scratch.dots.resize(scratch.fresh.len(), 0);
+            let query = self.codes.row(row as usize);
+            let (matrix, rows) = (self.codes.matrix(), &scratch.fresh);
+            self.kernels
+                .dot_code_rows(query, matrix, rows, &mut scratch.dots);
+            let step = self.codes.step(row as usize);
+            for (neighbour, dot) in rows.iter().zip(&scratch.dots) {
+                let score = *dot as f32 * step * self.codes.step(*neighbour as usize);
+                beam.offer(score, *neighbour);
             }
         }
         beam.into_rows()
@@ -166,9 +179,7 @@ impl Grafting<'_> {
         neighbours.push(new);
         let width = self.graph.width(level);
         if neighbours.len() > width {
-            let scored = neighbours
-                .iter()
-                .map(|row| Reached::new(self.score(node, *row), *row));
+            let scored = neighbours.iter().map(|row| self.reached(node, *row));
             let mut scored: Vec<Reached> = scored.collect();
             scored.sort_unstable_by(|a, b| b.score.total_cmp(&a.score));
             neighbours = self.chosen(&scored, width);

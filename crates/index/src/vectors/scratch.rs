@@ -15,6 +15,8 @@ pub(crate) struct Scratch {
     seen: Vec<u64>,
     /// Rows to score next.
     pub(crate) fresh: Vec<u32>,
+    /// Dot products of their codes with those of the query.
+    pub(crate) dots: Vec<i32>,
 }
 
 impl Scratch {

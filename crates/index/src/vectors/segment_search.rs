@@ -1,5 +1,7 @@
 //! Searching one segment: which way costs least, and what to do when it finds too little.
 
+use std::collections::HashSet;
+
 use roaring::RoaringBitmap;
 
 use super::beam::Reached;
@@ -26,10 +28,13 @@ const PATIENCE: usize = 5;
 const CLEARLY_NEARER: f32 = 1.4;
 const SOMEWHAT_NEARER: f32 = 0.8;
 const MAX_WIDENINGS: usize = 2;
-/// Candidates scored exactly: this many for each passage wanted, and some more. Codes may rank
+/// Candidates scored exactly at most: this many for each passage wanted, and some more. Codes may rank
 /// neighbours of equal score in another order.
 const RESCORED_PER_WANTED: usize = 2;
 const RESCORED_MORE: usize = 20;
+/// Candidates whose scores by codes are further below the last that is wanted are not scored exactly: deviations of
+/// what codes leave out, of both.
+const UNCERTAINTY: f32 = 3.0;
 
 /// A passage that was found.
 #[derive(Debug)]
@@ -92,7 +97,7 @@ impl<'a> SegmentSearch<'a> {
         let mut widenings = (!self.scan.widens).then_some(0);
         while ef.saturating_mul(ROWS_PER_CANDIDATE) < self.count {
             let walked = self.walked(&walk, ef);
-            let found = self.rescored(&walked.rows);
+            let found = self.rescored(&walk, &walked.rows);
             if self.is_enough(&found) {
                 let left = widenings.unwrap_or_else(|| self.widenings(&walk, &walked));
                 if left == 0 || walked.is_settled {
@@ -163,10 +168,11 @@ impl<'a> SegmentSearch<'a> {
         let mut scored: Vec<Reached> = walk.scored(rows);
         let kept = self.rescored_rows();
         if scored.len() > kept {
-            scored.select_nth_unstable_by(kept, |a, b| b.score.total_cmp(&a.score));
+            scored.select_nth_unstable_by(kept, best_first);
             scored.truncate(kept);
         }
-        self.rescored(&scored)
+        scored.sort_unstable_by(best_first);
+        self.rescored(walk, &scored)
     }
 
     fn rescored_rows(&self) -> usize {
@@ -174,19 +180,44 @@ impl<'a> SegmentSearch<'a> {
     }
 
     /// The first candidates by their vectors instead of their codes.
-    fn rescored(&self, walked: &[Reached]) -> Vec<Near<'a>> {
+    fn rescored(&self, walk: &Walk<'_>, candidates: &[Reached]) -> Vec<Near<'a>> {
         let kernels = Kernels::detected();
-        let walked = &walked[..walked.len().min(self.rescored_rows())];
-        for next in walked {
+        let candidates = &candidates[..candidates.len().min(self.rescored_rows())];
+        let candidates = self.possible(walk, candidates);
+        for next in candidates {
             self.view.prefetch_vector(next.row);
         }
-        let rows = walked.iter().map(|walked| walked.row);
+        let rows = candidates.iter().map(|candidate| candidate.row);
         rows.map(|row| {
             let row = self.view.row(row);
             let dot = kernels.dot(row.vector, self.scan.query);
             Near { row, dot }
         })
         .collect()
+    }
+
+    /// Those of the candidates, which come best first, that may be among the best documents.
+    fn possible<'c>(&self, walk: &Walk<'_>, candidates: &'c [Reached]) -> &'c [Reached] {
+        // All that are met are counted when there is a threshold.
+        if self.scan.min_score.is_some() {
+            return candidates;
+        }
+        let mut documents = HashSet::with_capacity(self.scan.limit);
+        let last = candidates.iter().find(|candidate| {
+            documents.insert(self.view.row(candidate.row).document);
+            documents.len() == self.scan.limit
+        });
+        let Some(last) = last else {
+            return candidates;
+        };
+        let least = last.score - UNCERTAINTY * walk.uncertainty(last.row);
+        let is_possible = |candidate: &&Reached| {
+            candidate.score + UNCERTAINTY * walk.uncertainty(candidate.row) >= least
+        };
+        let count = candidates
+            .iter()
+            .rposition(|candidate| is_possible(&candidate));
+        &candidates[..count.map_or(0, |count| count + 1)]
     }
 
     /// Returns whether there are as many documents as are wanted, or no more passages to find.
@@ -199,6 +230,10 @@ impl<'a> SegmentSearch<'a> {
         documents.dedup();
         documents.len() >= self.scan.limit
     }
+}
+
+fn best_first(left: &Reached, right: &Reached) -> std::cmp::Ordering {
+    right.score.total_cmp(&left.score)
 }
 
 /// Passages of a segment that are alive and allowed; `None` when all are.

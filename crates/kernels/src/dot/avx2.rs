@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{DotKernels, exact, portable};
+use super::{CodeRows, DotKernels, exact, portable};
 
 const LANES: usize = 8;
 const CODES: usize = 32;
@@ -11,6 +11,7 @@ pub(crate) const KERNELS: DotKernels = DotKernels {
     dot,
     dot_codes,
     dot_and_square,
+    dot_code_rows,
 };
 
 /// # Safety
@@ -68,6 +69,14 @@ unsafe fn dot_codes(left: &[i8], right: &[i8]) -> i32 {
     let sum = _mm_add_epi32(sum, _mm_shuffle_epi32::<0b00_00_11_10>(sum));
     let sum = _mm_add_epi32(sum, _mm_shuffle_epi32::<0b00_00_00_01>(sum));
     _mm_cvtsi128_si32(sum) + portable::dot_codes(left_rest, right_rest)
+}
+
+/// # Safety
+/// The CPU must have AVX2.
+#[target_feature(enable = "avx2")]
+unsafe fn dot_code_rows(codes: &CodeRows<'_>, rows: &[u32], out: &mut [i32]) {
+    // SAFETY: the caller vouches for the instructions.
+    codes.each(rows, out, |query, row| unsafe { dot_codes(query, row) });
 }
 
 /// The same operations on wider registers.

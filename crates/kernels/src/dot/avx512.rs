@@ -2,15 +2,18 @@
 
 use std::arch::x86_64::*;
 
-use super::{DotKernels, avx2, portable};
+use super::{CodeRows, DotKernels, avx2, portable};
 
 const LANES: usize = 16;
 const CODES: usize = 64;
+/// Rows that are handled together, so that none waits for its own last sum.
+const ROWS: usize = 4;
 
 pub(crate) const KERNELS: DotKernels = DotKernels {
     dot,
     dot_codes,
     dot_and_square: avx2::dot_and_square,
+    dot_code_rows,
 };
 
 /// # Safety
@@ -58,4 +61,67 @@ unsafe fn dot_codes(left: &[i8], right: &[i8]) -> i32 {
     }
     let sum = _mm512_reduce_add_epi32(_mm512_sub_epi32(shifted, excess));
     sum + portable::dot_codes(left_rest, right_rest)
+}
+
+/// # Safety
+/// The CPU must have AVX-512F, BW and VNNI.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn dot_code_rows(codes: &CodeRows<'_>, rows: &[u32], out: &mut [i32]) {
+    let (chunks, rest) = codes.query.as_chunks::<CODES>();
+    // The instruction wants one unsigned side: a row's codes + 128, whose excess is the same for all rows.
+    let offset = _mm512_set1_epi8(i8::MIN);
+    let mut excess = _mm512_setzero_si512();
+    for query in chunks {
+        // SAFETY: the array holds one register of codes.
+        let query = unsafe { _mm512_loadu_si512(query.as_ptr().cast()) };
+        excess = _mm512_dpbusd_epi32(excess, offset, query);
+    }
+    let excess = _mm512_reduce_add_epi32(excess);
+    for (rows, out) in rows.chunks(ROWS).zip(out.chunks_mut(ROWS)) {
+        // Places that are left over take the first row once more.
+        let mut starts = [codes.row(rows[0]); ROWS];
+        for (start, row) in starts.iter_mut().zip(rows) {
+            *start = codes.row(*row);
+        }
+        let mut sums = [_mm512_setzero_si512(); ROWS];
+        for (place, query) in chunks.iter().enumerate() {
+            // SAFETY: the array holds one register of codes.
+            let query = unsafe { _mm512_loadu_si512(query.as_ptr().cast()) };
+            for (sum, row) in sums.iter_mut().zip(&starts) {
+                // SAFETY: rows are as long as the query.
+                let row = unsafe { _mm512_loadu_si512(row.as_ptr().add(place * CODES).cast()) };
+                *sum = _mm512_dpbusd_epi32(*sum, _mm512_xor_si512(row, offset), query);
+            }
+        }
+        for (out, sum) in out.iter_mut().zip(totals(sums)) {
+            *out = sum - excess;
+        }
+        if !rest.is_empty() {
+            for (out, row) in out.iter_mut().zip(starts) {
+                *out += portable::dot_codes(rest, &row[chunks.len() * CODES..]);
+            }
+        }
+    }
+}
+
+/// The sum of each register's numbers.
+#[target_feature(enable = "avx512f")]
+fn totals(sums: [__m512i; ROWS]) -> [i32; ROWS] {
+    let quarters = sums.map(|sum| {
+        let (low, high) = (
+            _mm512_castsi512_si256(sum),
+            _mm512_extracti64x4_epi64::<1>(sum),
+        );
+        let half = _mm256_add_epi32(low, high);
+        _mm_add_epi32(
+            _mm256_castsi256_si128(half),
+            _mm256_extracti128_si256::<1>(half),
+        )
+    });
+    let left = _mm_hadd_epi32(quarters[0], quarters[1]);
+    let right = _mm_hadd_epi32(quarters[2], quarters[3]);
+    let mut totals = [0; ROWS];
+    // SAFETY: the array holds one register.
+    unsafe { _mm_storeu_si128(totals.as_mut_ptr().cast(), _mm_hadd_epi32(left, right)) };
+    totals
 }

@@ -18,6 +18,30 @@ pub(crate) struct DotKernels {
     pub(crate) dot: unsafe fn(&[f32], &[f32]) -> f32,
     pub(crate) dot_codes: unsafe fn(&[i8], &[i8]) -> i32,
     pub(crate) dot_and_square: unsafe fn(&[f32], &[f32]) -> (f64, f64),
+    pub(crate) dot_code_rows: unsafe fn(&CodeRows<'_>, &[u32], &mut [i32]),
+}
+
+/// One row of codes, and a matrix of others of its length.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CodeRows<'a> {
+    pub(crate) query: &'a [i8],
+    /// One row behind the other.
+    pub(crate) matrix: &'a [i8],
+}
+
+impl<'a> CodeRows<'a> {
+    pub(crate) fn row(&self, row: u32) -> &'a [i8] {
+        let width = self.query.len();
+        &self.matrix[row as usize * width..][..width]
+    }
+
+    /// Dot products of the query with some rows, by what makes one of them.
+    #[inline(always)]
+    fn each(&self, rows: &[u32], out: &mut [i32], dot: impl Fn(&[i8], &[i8]) -> i32) {
+        for (row, out) in rows.iter().zip(out) {
+            *out = dot(self.query, self.row(*row));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -55,6 +79,22 @@ mod tests {
             let expected = portable::dot_codes(&left, &right);
             for kernels in Kernels::available() {
                 prop_assert_eq!(kernels.dot_codes(&left, &right), expected, "{}", kernels.name);
+            }
+        }
+
+        #[test]
+        fn rows_that_are_handled_together_have_the_products_that_each_has_alone(
+            width in 1..200_usize,
+            numbers in prop::collection::vec(0..9_u32, 0..20),
+            codes in prop::collection::vec(-127..=127_i8, 10 * 200)
+        ) {
+            let (query, matrix) = codes[..10 * width].split_at(width);
+            let alone = |row: &u32| portable::dot_codes(query, &matrix[*row as usize * width..][..width]);
+            let expected: Vec<i32> = numbers.iter().map(alone).collect();
+            for kernels in Kernels::available() {
+                let mut found = vec![0; numbers.len()];
+                kernels.dot_code_rows(query, matrix, &numbers, &mut found);
+                prop_assert_eq!(&found, &expected, "{}", kernels.name);
             }
         }
 

@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::{DotKernels, exact, portable};
+use super::{CodeRows, DotKernels, exact, portable};
 
 const LANES: usize = 4;
 const CODES: usize = 16;
@@ -11,6 +11,7 @@ pub(crate) const KERNELS: DotKernels = DotKernels {
     dot,
     dot_codes,
     dot_and_square: |left, right| exact::dot_and_square(left, right),
+    dot_code_rows,
 };
 
 /// # Safety
@@ -51,4 +52,12 @@ unsafe fn dot_codes(left: &[i8], right: &[i8]) -> i32 {
         sum = vpadalq_s16(vpadalq_s16(sum, low), high);
     }
     vaddvq_s32(sum) + portable::dot_codes(left_rest, right_rest)
+}
+
+/// # Safety
+/// The CPU must have NEON.
+#[target_feature(enable = "neon")]
+unsafe fn dot_code_rows(codes: &CodeRows<'_>, rows: &[u32], out: &mut [i32]) {
+    // SAFETY: the caller vouches for the instructions.
+    codes.each(rows, out, |query, row| unsafe { dot_codes(query, row) });
 }

@@ -9,6 +9,7 @@ pub(crate) const KERNELS: DotKernels = DotKernels {
     dot: |left, right| dot(left, right),
     dot_codes: |left, right| dot_codes(left, right),
     dot_and_square: |left, right| exact::dot_and_square(left, right),
+    dot_code_rows: |codes, rows, out| codes.each(rows, out, dot_codes),
 };
 
 pub(crate) fn dot(left: &[f32], right: &[f32]) -> f32 {

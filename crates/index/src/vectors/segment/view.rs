@@ -64,6 +64,12 @@ impl<'a> View<'a> {
         &self.codes[row as usize * stride..][..stride]
     }
 
+    /// Codes of all rows, one behind the other.
+    #[inline]
+    pub(super) fn code_matrix(&self) -> &'a [i8] {
+        self.codes
+    }
+
     #[inline]
     pub(super) fn neighbours(&self, row: u32) -> &'a [u32] {
         let width = self.header.bottom_width();
@@ -143,7 +149,7 @@ impl<'a> View<'a> {
 }
 
 impl<'a> UpperView<'a> {
-    pub(super) fn neighbours(&self, row: u32) -> impl Iterator<Item = u32> + 'a {
+    pub(super) fn neighbours(&self, row: u32) -> impl Iterator<Item = u32> + Clone + 'a {
         let row = &self.neighbours[row as usize * self.width..][..self.width];
         row.iter().copied().take_while(|row| *row != NO_ROW)
     }

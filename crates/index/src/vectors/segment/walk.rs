@@ -13,8 +13,8 @@ const LINES_AHEAD: usize = 6;
 /// Cache lines of a row of neighbours that are asked for ahead.
 const NEIGHBOUR_LINES_AHEAD: usize = 2;
 
-/// Rows between the one that is scored and the one that is asked for.
-const ROWS_AHEAD: usize = 4;
+/// Rows that are scored together, while the next so many are asked for.
+const ROWS_TOGETHER: usize = 8;
 
 /// Rows by which the scores of all rows are judged.
 const SAMPLED_ROWS: usize = 128;
@@ -42,19 +42,31 @@ pub(crate) struct Walk<'a> {
     kernels: &'static Kernels,
     /// As long as a row of codes.
     query: Vec<i8>,
+    /// What a code of the query stands for. Scores are without it: it is the same for all rows, so their order does
+    /// not need it.
+    query_step: f32,
 }
 
 impl<'a> Walk<'a> {
     pub(crate) fn new(segment: &'a VectorSegment, query: &[f32]) -> Self {
         let view = segment.view();
         let mut codes = vec![0; view.header.code_stride()];
-        // The query's own step is the same for all rows, so the order does not need it.
-        encode(query, &mut codes);
+        let query_step = encode(query, &mut codes);
         Self {
             view,
             kernels: Kernels::detected(),
             query: codes,
+            query_step,
         }
+    }
+
+    /// How far the score of a row may be from what its vector has, as a standard deviation.
+    ///
+    /// What rounding takes away of a value is anything between plus and minus half a step, whose deviation is a step
+    /// over the root of 12. Both vectors have length 1, so that as much comes of each, with its own step.
+    pub(crate) fn uncertainty(&self, row: u32) -> f32 {
+        let step = self.view.steps[row as usize];
+        (step.hypot(self.query_step) / 12.0_f32.sqrt()) / self.query_step.max(f32::MIN_POSITIVE)
     }
 
     /// The `ef` best rows that the walk meets. They are settled when the best `wanted` of them were
@@ -78,20 +90,28 @@ impl<'a> Walk<'a> {
 
     fn fill(&self, beam: &mut Beam, scratch: &mut Scratch) {
         scratch.reset(self.view.header.rows());
-        let entry = self.descend();
+        let entry = self.descend(scratch);
+        scratch.fresh.clear();
         for row in std::iter::once(entry).chain(self.view.islands.iter().copied()) {
             if scratch.see(row) {
-                beam.offer(self.score(row), row);
+                scratch.fresh.push(row);
             }
         }
+        self.offer_fresh(beam, scratch);
         while let Some(row) = beam.expand() {
             self.look_around(row, scratch);
             if let Some(next) = beam.next_row() {
                 prefetch(self.view.neighbours(next), NEIGHBOUR_LINES_AHEAD);
             }
-            for row in &scratch.fresh {
-                beam.offer(self.score(*row), *row);
-            }
+            self.offer_fresh(beam, scratch);
+        }
+    }
+
+    /// Scores the fresh rows and offers them to the beam.
+    fn offer_fresh(&self, beam: &mut Beam, scratch: &mut Scratch) {
+        self.dots(&scratch.fresh, &mut scratch.dots);
+        for (row, dot) in scratch.fresh.iter().zip(&scratch.dots) {
+            beam.offer(self.score(*row, *dot), *row);
         }
     }
 
@@ -112,25 +132,33 @@ impl<'a> Walk<'a> {
     /// Scores of rows, in their order.
     pub(crate) fn scored(&self, rows: impl Iterator<Item = u32>) -> Vec<Reached> {
         let rows: Vec<u32> = rows.collect();
-        let ahead = rows
-            .iter()
-            .skip(ROWS_AHEAD)
-            .map(Some)
-            .chain(std::iter::repeat(None));
-        let rows = rows.iter().zip(ahead);
-        rows.map(|(row, ahead)| {
-            if let Some(ahead) = ahead {
-                prefetch(self.view.codes(*ahead), LINES_AHEAD);
+        let (mut scored, mut dots) = (Vec::with_capacity(rows.len()), Vec::new());
+        for start in (0..rows.len()).step_by(ROWS_TOGETHER) {
+            let (now, later) = rows[start..].split_at(ROWS_TOGETHER.min(rows.len() - start));
+            for row in later.iter().take(ROWS_TOGETHER) {
+                prefetch(self.view.codes(*row), LINES_AHEAD);
             }
-            Reached::new(self.score(*row), *row)
-        })
-        .collect()
+            self.dots(now, &mut dots);
+            let pairs = now.iter().zip(&dots);
+            scored.extend(pairs.map(|(row, dot)| Reached {
+                score: self.score(*row, *dot),
+                row: *row,
+            }));
+        }
+        scored
     }
 
-    /// Score of a row by codes.
+    /// Dot products of the codes of rows with those of the query.
     #[inline]
-    fn score(&self, row: u32) -> f32 {
-        let dot = self.kernels.dot_codes(&self.query, self.view.codes(row));
+    fn dots(&self, rows: &[u32], dots: &mut Vec<i32>) {
+        dots.resize(rows.len(), 0);
+        let codes = self.view.code_matrix();
+        self.kernels.dot_code_rows(&self.query, codes, rows, dots);
+    }
+
+    /// Score of a row by codes, of their dot product.
+    #[inline]
+    fn score(&self, row: u32, dot: i32) -> f32 {
         dot as f32 * self.view.steps[row as usize]
     }
 
@@ -142,38 +170,62 @@ impl<'a> Walk<'a> {
                 break;
             }
             if scratch.see(*neighbour) {
-                prefetch(self.view.codes(*neighbour), LINES_AHEAD);
                 scratch.fresh.push(*neighbour);
             }
+        }
+        for row in &scratch.fresh {
+            prefetch(self.view.codes(*row), LINES_AHEAD);
         }
     }
 
     /// The row of the bottom at which the walk begins.
-    fn descend(&self) -> u32 {
+    fn descend(&self, scratch: &mut Scratch) -> u32 {
         let mut row = 0;
         for level in (0..self.view.upper_levels()).rev() {
-            row = self.climb(level, row);
+            row = self.climb(level, row, scratch);
             row = self.view.upper(level).below[row as usize];
         }
         row
     }
 
     /// Goes to better neighbours on one level until there is none.
-    fn climb(&self, level: usize, start: u32) -> u32 {
+    fn climb(&self, level: usize, start: u32, scratch: &mut Scratch) -> u32 {
         let upper = self.view.upper(level);
-        let (mut best, mut best_score) = (start, self.score(self.bottom_row(level, start)));
-        loop {
-            let from = best;
-            for row in upper.neighbours(from) {
-                let score = self.score(self.bottom_row(level, row));
-                if score > best_score {
-                    (best, best_score) = (row, score);
-                }
-            }
-            if best == from {
-                return best;
-            }
+        let (mut at, mut score) = (start, f32::MIN);
+        let mut best = self.best(level, std::iter::once(start), scratch);
+        while let Some(better) = best.filter(|best| best.score > score) {
+            (at, score) = (better.row, better.score);
+            best = self.best(level, upper.neighbours(at), scratch);
         }
+        at
+    }
+
+    /// The best of some rows of a level above the bottom.
+    fn best(
+        &self,
+        level: usize,
+        rows: impl Iterator<Item = u32> + Clone,
+        scratch: &mut Scratch,
+    ) -> Option<Reached> {
+        scratch.fresh.clear();
+        for row in rows.clone() {
+            let row = self.bottom_row(level, row);
+            prefetch(self.view.codes(row), LINES_AHEAD);
+            scratch.fresh.push(row);
+        }
+        self.dots(&scratch.fresh, &mut scratch.dots);
+        let bottom = scratch.fresh.iter().zip(&scratch.dots);
+        let scored = rows.zip(bottom).map(|(row, (bottom, dot))| Reached {
+            score: self.score(*bottom, *dot),
+            row,
+        });
+        scored.reduce(|best, other| {
+            if other.score > best.score {
+                other
+            } else {
+                best
+            }
+        })
     }
 
     fn bottom_row(&self, level: usize, row: u32) -> u32 {
