@@ -19,7 +19,7 @@ mod tile;
 
 pub use aligned::AlignedVec;
 pub use coded::{CodedKernels, CodedRows, CodedView};
-pub use dot::MAX_CODE;
+pub use dot::{BITS_TOGETHER, BitRows, MAX_CODE};
 pub use packed_matrix::PackedMatrix;
 pub use precision::Precision;
 pub use prefetch::prefetch;

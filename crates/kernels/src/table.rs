@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 #[cfg(target_arch = "x86_64")]
 use super::coded;
 use super::coded::{CodedKernels, CodedView};
-use super::dot::{self, CodeRows, DotKernels};
+use super::dot::{self, BITS_TOGETHER, BitRows, CodeRows, DotKernels};
 use super::packed_matrix::{PackedMatrix, Values};
 use super::precision::Precision;
 use super::rows::{self, Activation};
@@ -188,6 +188,21 @@ impl Kernels {
         let codes = CodeRows { query, matrix };
         // SAFETY: the table is there because the CPU has the instructions; rows and results are looked up by slices.
         unsafe { (self.dots.dot_code_rows)(&codes, rows, out) }
+    }
+
+    /// Sums of those codes whose bit is set, for some rows of bits.
+    ///
+    /// # Panics
+    /// Where there is no such row, and unless there are a multiple of [`BITS_TOGETHER`](super::BITS_TOGETHER) codes.
+    #[inline]
+    pub fn sums_where_set(&self, codes: &[i8], bits: &BitRows<'_>, rows: &[u32], out: &mut [i32]) {
+        assert!(
+            codes.len().is_multiple_of(BITS_TOGETHER),
+            "{} codes",
+            codes.len()
+        );
+        // SAFETY: the table is there because the CPU has the instructions; rows and results are looked up by slices.
+        unsafe { (self.dots.sums_where_set)(codes, bits, rows, out) }
     }
 
     /// The dot product of two vectors of one length and the square of the right one's length, in

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{CodeRows, DotKernels, avx2, portable};
+use super::{BITS_TOGETHER, BitRows, CodeRows, DotKernels, avx2, portable};
 
 const LANES: usize = 16;
 const CODES: usize = 64;
@@ -14,6 +14,7 @@ pub(crate) const KERNELS: DotKernels = DotKernels {
     dot_codes,
     dot_and_square: avx2::dot_and_square,
     dot_code_rows,
+    sums_where_set,
 };
 
 /// # Safety
@@ -100,6 +101,34 @@ unsafe fn dot_code_rows(codes: &CodeRows<'_>, rows: &[u32], out: &mut [i32]) {
             for (out, row) in out.iter_mut().zip(starts) {
                 *out += portable::dot_codes(rest, &row[chunks.len() * CODES..]);
             }
+        }
+    }
+}
+
+/// # Safety
+/// The CPU must have AVX-512F, BW and VNNI.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn sums_where_set(codes: &[i8], bits: &BitRows<'_>, rows: &[u32], out: &mut [i32]) {
+    let (chunks, _) = codes.as_chunks::<BITS_TOGETHER>();
+    let ones = _mm512_set1_epi8(1);
+    for (rows, out) in rows.chunks(ROWS).zip(out.chunks_mut(ROWS)) {
+        // Places that are left over take the first row once more.
+        let mut starts = [bits.row(rows[0], codes.len()); ROWS];
+        for (start, row) in starts.iter_mut().zip(rows) {
+            *start = bits.row(*row, codes.len());
+        }
+        let mut sums = [_mm512_setzero_si512(); ROWS];
+        for (place, chunk) in chunks.iter().enumerate() {
+            // SAFETY: the array holds one register of codes.
+            let chunk = unsafe { _mm512_loadu_si512(chunk.as_ptr().cast()) };
+            for (sum, row) in sums.iter_mut().zip(&starts) {
+                // SAFETY: a row has a bit for each code.
+                let set = unsafe { row.as_ptr().cast::<u64>().add(place).read_unaligned() };
+                *sum = _mm512_dpbusd_epi32(*sum, _mm512_maskz_mov_epi8(set, ones), chunk);
+            }
+        }
+        for (out, sum) in out.iter_mut().zip(totals(sums)) {
+            *out = sum;
         }
     }
 }

@@ -19,6 +19,29 @@ pub(crate) struct DotKernels {
     pub(crate) dot_codes: unsafe fn(&[i8], &[i8]) -> i32,
     pub(crate) dot_and_square: unsafe fn(&[f32], &[f32]) -> (f64, f64),
     pub(crate) dot_code_rows: unsafe fn(&CodeRows<'_>, &[u32], &mut [i32]),
+    pub(crate) sums_where_set: unsafe fn(&[i8], &BitRows<'_>, &[u32], &mut [i32]),
+}
+
+/// Codes go with bits so many at a time.
+pub const BITS_TOGETHER: usize = 64;
+
+/// A matrix of bits, a row of them in each row of bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct BitRows<'a> {
+    /// All rows.
+    pub bytes: &'a [u8],
+    /// From one row to the next, bytes.
+    pub stride: usize,
+    /// Bytes of a row before its bits, the lowest of each byte first.
+    pub start: usize,
+}
+
+impl<'a> BitRows<'a> {
+    /// The bits that belong to so many codes.
+    fn row(&self, row: u32, codes: usize) -> &'a [u8] {
+        let start = row as usize * self.stride + self.start;
+        &self.bytes[start..][..codes / 8]
+    }
 }
 
 /// One row of codes, and a matrix of others of its length.
@@ -48,7 +71,7 @@ impl<'a> CodeRows<'a> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{MAX_CODE, exact, portable};
+    use super::{BITS_TOGETHER, BitRows, MAX_CODE, exact, portable};
     use crate::Kernels;
 
     fn dot_in_f64(left: &[f32], right: &[f32]) -> f64 {
@@ -94,6 +117,30 @@ mod tests {
             for kernels in Kernels::available() {
                 let mut found = vec![0; numbers.len()];
                 kernels.dot_code_rows(query, matrix, &numbers, &mut found);
+                prop_assert_eq!(&found, &expected, "{}", kernels.name);
+            }
+        }
+
+        #[test]
+        fn all_kernels_add_up_the_same_codes_where_bits_are_set(
+            chunks in 1..8_usize,
+            start in 0..20_usize,
+            numbers in prop::collection::vec(0..9_u32, 0..20),
+            codes in prop::collection::vec(-127..=127_i8, 8 * BITS_TOGETHER),
+            bytes in prop::collection::vec(any::<u8>(), 9 * (20 + 8 * BITS_TOGETHER / 8))
+        ) {
+            let codes = &codes[..chunks * BITS_TOGETHER];
+            let bits = BitRows { bytes: &bytes, stride: start + codes.len() / 8, start };
+            let sum = |row: &u32| -> i32 {
+                let row = &bytes[*row as usize * bits.stride + start..];
+                let is_set = |place: usize| row[place / 8] >> (place % 8) & 1 == 1;
+                let set = codes.iter().enumerate().filter(|(place, _)| is_set(*place));
+                set.map(|(_, code)| i32::from(*code)).sum()
+            };
+            let expected: Vec<i32> = numbers.iter().map(sum).collect();
+            for kernels in Kernels::available() {
+                let mut found = vec![0; numbers.len()];
+                kernels.sums_where_set(codes, &bits, &numbers, &mut found);
                 prop_assert_eq!(&found, &expected, "{}", kernels.name);
             }
         }

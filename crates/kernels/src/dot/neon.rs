@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::{CodeRows, DotKernels, exact, portable};
+use super::{BitRows, CodeRows, DotKernels, exact, portable};
 
 const LANES: usize = 4;
 const CODES: usize = 16;
@@ -12,6 +12,7 @@ pub(crate) const KERNELS: DotKernels = DotKernels {
     dot_codes,
     dot_and_square: |left, right| exact::dot_and_square(left, right),
     dot_code_rows,
+    sums_where_set,
 };
 
 /// # Safety
@@ -60,4 +61,26 @@ unsafe fn dot_codes(left: &[i8], right: &[i8]) -> i32 {
 unsafe fn dot_code_rows(codes: &CodeRows<'_>, rows: &[u32], out: &mut [i32]) {
     // SAFETY: the caller vouches for the instructions.
     codes.each(rows, out, |query, row| unsafe { dot_codes(query, row) });
+}
+
+/// # Safety
+/// The CPU must have NEON.
+#[target_feature(enable = "neon")]
+unsafe fn sums_where_set(codes: &[i8], bits: &BitRows<'_>, rows: &[u32], out: &mut [i32]) {
+    const BIT: [u8; CODES] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128];
+    let (chunks, _) = codes.as_chunks::<CODES>();
+    // SAFETY: the array holds one register.
+    let bit = unsafe { vld1q_u8(BIT.as_ptr()) };
+    for (row, out) in rows.iter().zip(out) {
+        let (row, _) = bits.row(*row, codes.len()).as_chunks::<{ CODES / 8 }>();
+        let mut sum = vdupq_n_s32(0);
+        for (chunk, [low, high]) in chunks.iter().zip(row) {
+            let set = vtstq_u8(vcombine_u8(vdup_n_u8(*low), vdup_n_u8(*high)), bit);
+            // SAFETY: the array holds one register of codes.
+            let chunk = unsafe { vld1q_s8(chunk.as_ptr()) };
+            let chunk = vandq_s8(chunk, vreinterpretq_s8_u8(set));
+            sum = vpadalq_s16(sum, vpaddlq_s8(chunk));
+        }
+        *out = vaddvq_s32(sum);
+    }
 }

@@ -1,6 +1,6 @@
 //! Any CPU; also the reference that the others are checked against.
 
-use super::{DotKernels, exact};
+use super::{BitRows, DotKernels, exact};
 
 /// Partial sums kept side by side, so that the compiler can use vector registers.
 const LANES: usize = 16;
@@ -10,6 +10,20 @@ pub(crate) const KERNELS: DotKernels = DotKernels {
     dot_codes: |left, right| dot_codes(left, right),
     dot_and_square: |left, right| exact::dot_and_square(left, right),
     dot_code_rows: |codes, rows, out| codes.each(rows, out, dot_codes),
+    sums_where_set: |codes, bits, rows, out| sums_where_set(codes, bits, rows, out),
+};
+
+/// For each byte, codes that leave everything where a bit is set, and nothing where none is.
+const MASKS: [[i8; 8]; 256] = {
+    let mut masks = [[0; 8]; 256];
+    let mut place = 0;
+    while place < 8 * 256 {
+        if place / 8 >> (place % 8) & 1 == 1 {
+            masks[place / 8][place % 8] = -1;
+        }
+        place += 1;
+    }
+    masks
 };
 
 pub(crate) fn dot(left: &[f32], right: &[f32]) -> f32 {
@@ -28,4 +42,18 @@ pub(crate) fn dot(left: &[f32], right: &[f32]) -> f32 {
 pub(crate) fn dot_codes(left: &[i8], right: &[i8]) -> i32 {
     let pairs = left.iter().zip(right);
     pairs.map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
+}
+
+fn sums_where_set(codes: &[i8], bits: &BitRows<'_>, rows: &[u32], out: &mut [i32]) {
+    let (chunks, _) = codes.as_chunks::<8>();
+    for (row, out) in rows.iter().zip(out) {
+        let mut sums = [0_i32; 8];
+        for (chunk, byte) in chunks.iter().zip(bits.row(*row, codes.len())) {
+            let mask = &MASKS[usize::from(*byte)];
+            for lane in 0..8 {
+                sums[lane] += i32::from(chunk[lane] & mask[lane]);
+            }
+        }
+        *out = sums.iter().sum();
+    }
 }
