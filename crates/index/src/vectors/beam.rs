@@ -73,6 +73,12 @@ impl Beam {
         }
     }
 
+    /// What a score must be above to be kept; none as long as any is.
+    pub(crate) fn floor(&self) -> Option<f32> {
+        let is_full = self.rows.len() >= self.capacity;
+        is_full.then(|| self.scores.last().copied().unwrap_or(f32::MAX))
+    }
+
     /// The best row that is not expanded yet, which is marked as such.
     pub(crate) fn expand(&mut self) -> Option<u32> {
         let place = self.rows.get_mut(self.next)?;

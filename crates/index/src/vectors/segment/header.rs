@@ -6,7 +6,7 @@ use crate::vectors::graph::MAX_LEVELS;
 /// First bytes of the file. A machine of the other byte order reads another number.
 const MAGIC: [u8; 8] = u64::to_ne_bytes(0x7365_676d_656e_7431);
 /// Raised when the layout changes; older files are then made anew.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// The body begins here.
 pub(super) const HEADER_BYTES: usize = 192;
 

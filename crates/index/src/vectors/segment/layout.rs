@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::header::{HEADER_BYTES, Header};
 use crate::vectors::code_matrix::LINE_BYTES;
 use crate::vectors::graph::MAX_LEVELS;
+use crate::vectors::sketch;
 
 /// Byte ranges of the parts, in the order of the file. Each begins at a multiple of a cache line.
 #[derive(Debug, Clone)]
@@ -13,8 +14,8 @@ pub(super) struct Layout {
     pub(super) neighbours: Range<usize>,
     /// Codes: i8, `code_stride` a row.
     pub(super) codes: Range<usize>,
-    /// Steps of the codes: f32.
-    pub(super) steps: Range<usize>,
+    /// Sketches, each with the step of the row's codes: `sketch::stride` bytes a row.
+    pub(super) sketches: Range<usize>,
     /// Passage numbers: u32.
     pub(super) passages: Range<usize>,
     /// Document numbers: u32.
@@ -29,6 +30,8 @@ pub(super) struct Layout {
     pub(super) upper: Vec<UpperLayout>,
     /// Vectors: f32, `vector_stride` a row.
     pub(super) vectors: Range<usize>,
+    /// The mean of all vectors, which sketches start from: f32.
+    pub(super) centre: Range<usize>,
     /// Length of the file.
     pub(super) end: usize,
 }
@@ -76,8 +79,9 @@ impl Layout {
         let word = size_of::<u32>();
         let neighbours = part(rows, header.bottom_width() * word);
         let codes = part(rows, header.code_stride());
-        let [steps, passages, documents, ordered_passages, by_passage] =
-            [(); 5].map(|()| part(rows, word));
+        let sketches = part(rows, sketch::stride(header.dimensions as usize));
+        let [passages, documents, ordered_passages, by_passage] =
+            [(); 4].map(|()| part(rows, word));
         let islands = part(header.islands as usize, word);
         let upper_rows = header.level_rows[1..MAX_LEVELS].iter();
         let upper = upper_rows
@@ -89,10 +93,11 @@ impl Layout {
             })
             .collect();
         let vectors = part(rows, header.vector_stride() * word);
+        let centre = part(header.dimensions as usize, word);
         Self {
             neighbours,
             codes,
-            steps,
+            sketches,
             passages,
             documents,
             ordered_passages,
@@ -100,6 +105,7 @@ impl Layout {
             islands,
             upper,
             vectors,
+            centre,
             end,
         }
     }

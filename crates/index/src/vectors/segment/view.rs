@@ -6,6 +6,7 @@ use super::header::{Damage, Header};
 use super::layout::Layout;
 use crate::vectors::graph::NO_ROW;
 use crate::vectors::row::Row;
+use crate::vectors::sketch::Sketches;
 use siamese_kernels::prefetch;
 
 /// Cache lines of a vector that are asked for ahead; the CPU brings the rest by itself.
@@ -15,7 +16,9 @@ const VECTOR_LINES_AHEAD: usize = 8;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View<'a> {
     pub(super) header: &'a Header,
-    pub(super) steps: &'a [f32],
+    pub(super) sketches: Sketches<'a>,
+    /// The mean of all vectors.
+    pub(super) centre: &'a [f32],
     pub(crate) passages: &'a [u32],
     pub(super) documents: &'a [u32],
     pub(super) ordered_passages: &'a [u32],
@@ -44,7 +47,8 @@ impl<'a> View<'a> {
         };
         Self {
             header,
-            steps: bytemuck::cast_slice(&bytes[layout.steps.clone()]),
+            sketches: Sketches::new(&bytes[layout.sketches.clone()], header.dimensions as usize),
+            centre: bytemuck::cast_slice(&bytes[layout.centre.clone()]),
             passages: words(&layout.passages),
             documents: words(&layout.documents),
             ordered_passages: words(&layout.ordered_passages),
@@ -62,6 +66,12 @@ impl<'a> View<'a> {
     pub(super) fn codes(&self, row: u32) -> &'a [i8] {
         let stride = self.header.code_stride();
         &self.codes[row as usize * stride..][..stride]
+    }
+
+    /// Step of a row's codes.
+    #[inline]
+    pub(super) fn step(&self, row: u32) -> f32 {
+        self.sketches.head(row).step
     }
 
     /// Codes of all rows, one behind the other.

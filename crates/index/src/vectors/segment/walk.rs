@@ -6,10 +6,13 @@ use crate::vectors::beam::{Beam, Reached};
 use crate::vectors::codes::encode;
 use crate::vectors::graph::NO_ROW;
 use crate::vectors::scratch::Scratch;
+use crate::vectors::sketch::SketchQuery;
 use siamese_kernels::{Kernels, prefetch};
 
 /// Cache lines of a row of codes that are asked for ahead; the CPU brings the rest by itself.
 const LINES_AHEAD: usize = 6;
+/// Cache lines of a sketch that are asked for ahead.
+const SKETCH_LINES_AHEAD: usize = 2;
 /// Cache lines of a row of neighbours that are asked for ahead.
 const NEIGHBOUR_LINES_AHEAD: usize = 2;
 
@@ -45,6 +48,7 @@ pub(crate) struct Walk<'a> {
     /// What a code of the query stands for. Scores are without it: it is the same for all rows, so their order does
     /// not need it.
     query_step: f32,
+    sketched: SketchQuery,
 }
 
 impl<'a> Walk<'a> {
@@ -57,6 +61,7 @@ impl<'a> Walk<'a> {
             kernels: Kernels::detected(),
             query: codes,
             query_step,
+            sketched: SketchQuery::new(query, view.centre),
         }
     }
 
@@ -65,7 +70,7 @@ impl<'a> Walk<'a> {
     /// What rounding takes away of a value is anything between plus and minus half a step, whose deviation is a step
     /// over the root of 12. Both vectors have length 1, so that as much comes of each, with its own step.
     pub(crate) fn uncertainty(&self, row: u32) -> f32 {
-        let step = self.view.steps[row as usize];
+        let step = self.view.step(row);
         (step.hypot(self.query_step) / 12.0_f32.sqrt()) / self.query_step.max(f32::MIN_POSITIVE)
     }
 
@@ -102,6 +107,12 @@ impl<'a> Walk<'a> {
             self.look_around(row, scratch);
             if let Some(next) = beam.next_row() {
                 prefetch(self.view.neighbours(next), NEIGHBOUR_LINES_AHEAD);
+            }
+            if let Some(floor) = beam.floor() {
+                self.sift(floor, scratch);
+            }
+            for row in &scratch.fresh {
+                prefetch(self.view.codes(*row), LINES_AHEAD);
             }
             self.offer_fresh(beam, scratch);
         }
@@ -159,10 +170,10 @@ impl<'a> Walk<'a> {
     /// Score of a row by codes, of their dot product.
     #[inline]
     fn score(&self, row: u32, dot: i32) -> f32 {
-        dot as f32 * self.view.steps[row as usize]
+        dot as f32 * self.view.step(row)
     }
 
-    /// Collects the neighbours of a row that have not been seen, and asks for their codes.
+    /// Collects the neighbours of a row that have not been seen, and asks for their sketches.
     fn look_around(&self, row: u32, scratch: &mut Scratch) {
         scratch.fresh.clear();
         for neighbour in self.view.neighbours(row) {
@@ -174,8 +185,15 @@ impl<'a> Walk<'a> {
             }
         }
         for row in &scratch.fresh {
-            prefetch(self.view.codes(*row), LINES_AHEAD);
+            prefetch(self.view.sketches.bytes(*row), SKETCH_LINES_AHEAD);
         }
+    }
+
+    /// Keeps only those of the fresh rows that may have a score above the floor.
+    fn sift(&self, floor: f32, scratch: &mut Scratch) {
+        let (rows, sums) = (&mut scratch.fresh, &mut scratch.dots);
+        let floor = floor * self.query_step;
+        self.sketched.sift(&self.view.sketches, floor, rows, sums);
     }
 
     /// The row of the bottom at which the walk begins.

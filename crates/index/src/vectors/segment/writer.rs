@@ -8,6 +8,7 @@ use crate::durable_files;
 use crate::vectors::code_matrix::{CodeMatrix, LINE_BYTES};
 use crate::vectors::graph::{Graph, Level, MAX_LEVELS, NO_ROW};
 use crate::vectors::row::Row;
+use crate::vectors::sketch::{self, Sketcher};
 
 /// Bytes gathered before they are written.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -102,11 +103,14 @@ impl Body<'_> {
             self.put(bytemuck::cast_slice(content.codes.row(*node as usize)))?;
         }
         self.align()?;
-        let steps: Vec<f32> = nodes
-            .iter()
-            .map(|node| content.codes.step(*node as usize))
-            .collect();
-        self.words(&steps)?;
+        let vectors = content.rows.iter().map(|row| row.vector);
+        let centre = sketch::centre(vectors, content.dimensions);
+        let sketcher = Sketcher::new(&centre);
+        for node in nodes {
+            let step = content.codes.step(*node as usize);
+            self.put(&sketcher.sketch(row(node).vector, step))?;
+        }
+        self.align()?;
         self.words(
             &nodes
                 .iter()
@@ -137,7 +141,8 @@ impl Body<'_> {
             self.put(bytemuck::cast_slice(row(node).vector))?;
             self.put(bytemuck::cast_slice(&filling))?;
         }
-        self.align()
+        self.align()?;
+        self.words(&centre)
     }
 
     fn words<T: bytemuck::NoUninit>(&mut self, words: &[T]) -> std::io::Result<()> {
