@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{BITS_TOGETHER, BitRows, CodeRows, DotKernels, avx2, portable};
+use super::{BITS_TOGETHER, BitRows, CodeRows, DotKernels, exact, portable};
 
 const LANES: usize = 16;
 const CODES: usize = 64;
@@ -12,7 +12,7 @@ const ROWS: usize = 4;
 pub(crate) const KERNELS: DotKernels = DotKernels {
     dot,
     dot_codes,
-    dot_and_square: avx2::dot_and_square,
+    dot_and_square,
     dot_code_rows,
     sums_where_set,
 };
@@ -153,4 +153,13 @@ fn totals(sums: [__m512i; ROWS]) -> [i32; ROWS] {
     // SAFETY: the array holds one register.
     unsafe { _mm_storeu_si128(totals.as_mut_ptr().cast(), _mm_hadd_epi32(left, right)) };
     totals
+}
+
+/// The same operations on wider registers.
+///
+/// # Safety
+/// The CPU must have AVX-512F.
+#[target_feature(enable = "avx512f")]
+unsafe fn dot_and_square(left: &[f32], right: &[f32]) -> (f64, f64) {
+    exact::dot_and_square(left, right)
 }
