@@ -24,6 +24,7 @@ mod scratch;
 mod search;
 mod segment;
 mod segment_search;
+mod shortlist;
 mod sketch;
 mod space;
 mod top_k;

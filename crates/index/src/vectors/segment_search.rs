@@ -15,6 +15,8 @@ use siamese_kernels::Kernels;
 /// Rows that can be scored by codes in the time in which a walk handles one candidate. Measured
 /// with 384 dimensions.
 const ROWS_PER_CANDIDATE: usize = 50;
+/// The same for a first walk behind a filter, which mostly is widened: a scan finds everything at once.
+const ROWS_PER_FILTERED_CANDIDATE: usize = 2 * ROWS_PER_CANDIDATE;
 /// Eligible passages a walk should meet for each that is wanted, so that the best are among them.
 const CANDIDATES_PER_WANTED: f64 = 1.5;
 /// Factor by which a walk is widened when it met too few.
@@ -93,9 +95,13 @@ impl<'a> SegmentSearch<'a> {
         }
         let walk = Walk::new(self.segment, self.scan.query);
         let mut ef = self.first_ef();
+        let mut rows_per_candidate = match self.scan.widens && self.eligible.is_some() {
+            true => ROWS_PER_FILTERED_CANDIDATE,
+            false => ROWS_PER_CANDIDATE,
+        };
         // None as long as nobody knows how hard the query is.
         let mut widenings = (!self.scan.widens).then_some(0);
-        while ef.saturating_mul(ROWS_PER_CANDIDATE) < self.count {
+        while ef.saturating_mul(rows_per_candidate) < self.count {
             let walked = self.walked(&walk, ef);
             let found = self.rescored(&walk, &walked.rows);
             if self.is_enough(&found) {
@@ -106,6 +112,7 @@ impl<'a> SegmentSearch<'a> {
                 widenings = Some(left - 1);
             }
             ef = ef.saturating_mul(WIDENING);
+            rows_per_candidate = ROWS_PER_CANDIDATE;
         }
         self.scanned(&walk)
     }
@@ -165,14 +172,10 @@ impl<'a> SegmentSearch<'a> {
     fn scanned(&self, walk: &Walk<'_>) -> Vec<Near<'a>> {
         let all = self.segment.passages();
         let rows = self.view.rows_of(self.eligible.as_ref().unwrap_or(all));
-        let mut scored: Vec<Reached> = walk.scored(rows);
-        let kept = self.rescored_rows();
-        if scored.len() > kept {
-            scored.select_nth_unstable_by(kept, best_first);
-            scored.truncate(kept);
-        }
-        scored.sort_unstable_by(best_first);
-        self.rescored(walk, &scored)
+        let mut scratch = Scratch::take();
+        let best = walk.best_of(rows, self.rescored_rows(), &mut scratch);
+        scratch.give_back();
+        self.rescored(walk, &best)
     }
 
     fn rescored_rows(&self) -> usize {
@@ -230,10 +233,6 @@ impl<'a> SegmentSearch<'a> {
         documents.dedup();
         documents.len() >= self.scan.limit
     }
-}
-
-fn best_first(left: &Reached, right: &Reached) -> std::cmp::Ordering {
-    right.score.total_cmp(&left.score)
 }
 
 /// Passages of a segment that are alive and allowed; `None` when all are.

@@ -41,8 +41,6 @@ impl SketchHead {
 
 /// Bytes of a sketch's head.
 const HEAD_BYTES: usize = size_of::<[f32; 4]>();
-/// Deviations by which a row may be better than its estimate: of 300 rows that are passed over about one is wrongly.
-const DOUBT: f32 = 1.5;
 
 /// Values of a turned vector: whole words of bits.
 fn width(dimensions: usize) -> usize {
@@ -142,6 +140,15 @@ impl<'a> Sketches<'a> {
     }
 }
 
+/// What a score must be above.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Floor {
+    pub(crate) score: f32,
+    /// Deviations by which a row may be better than its estimate: with 1.5, one of fifteen rows whose score is just
+    /// above the floor is passed over, with 3, one of seven hundred.
+    pub(crate) doubt: f32,
+}
+
 /// What a query is compared with sketches by.
 #[derive(Debug)]
 pub(crate) struct SketchQuery {
@@ -154,8 +161,8 @@ pub(crate) struct SketchQuery {
     total: i32,
     /// What each score has in common: the dot product of the query less the centre with the centre.
     base: f32,
-    /// Distance of the query from the centre, times [`DOUBT`].
-    reach: f32,
+    /// Distance of the query from the centre.
+    distance: f32,
 }
 
 impl SketchQuery {
@@ -170,18 +177,19 @@ impl SketchQuery {
             total: codes.iter().map(|code| i32::from(*code)).sum(),
             codes,
             base: kernels.dot(query, centre) - kernels.dot(centre, centre),
-            reach: DOUBT * kernels.dot(&turned, &turned).sqrt(),
+            distance: kernels.dot(&turned, &turned).sqrt(),
         }
     }
 
-    /// Keeps only those rows whose score may be above `floor`. `sums` is memory to work with.
+    /// Keeps only those rows whose score may be above the floor. `sums` is memory to work with.
     pub(crate) fn sift(
         &self,
         sketches: &Sketches<'_>,
-        floor: f32,
+        floor: Floor,
         rows: &mut Vec<u32>,
         sums: &mut Vec<i32>,
     ) {
+        let reach = self.distance * floor.doubt;
         sums.resize(rows.len(), 0);
         self.kernels
             .sums_where_set(&self.codes, &sketches.bits, rows, sums);
@@ -189,17 +197,18 @@ impl SketchQuery {
         for place in 0..rows.len() {
             let row = rows[place];
             rows[kept] = row;
-            let most = self.most(&sketches.head(row), sums[place]);
-            kept += usize::from(most > floor);
+            let head = sketches.head(row);
+            let most = self.estimate(&head, sums[place]) + head.error * reach;
+            kept += usize::from(most > floor.score);
         }
         rows.truncate(kept);
     }
 
-    /// The most that a row's score is likely to be; `sum` is that of the codes where its bits are set.
+    /// What a row's score is, about; `sum` is that of the codes where its bits are set.
     #[inline]
-    fn most(&self, head: &SketchHead, sum: i32) -> f32 {
+    fn estimate(&self, head: &SketchHead, sum: i32) -> f32 {
         let with_signs = (2 * sum - self.total) as f32 * self.step;
-        self.base + head.offset + head.scale * with_signs + head.error * self.reach
+        self.base + head.offset + head.scale * with_signs
     }
 }
 
@@ -300,8 +309,8 @@ mod tests {
                 kernels.sums_where_set(&sketched.codes, &sketches.bits, &numbers, &mut sums);
                 for (row, with) in numbers.iter().zip(sums) {
                     let head = sketches.head(*row);
-                    let deviation = head.error * sketched.reach / DOUBT;
-                    let estimate = sketched.most(&head, with) - DOUBT * deviation;
+                    let deviation = head.error * sketched.distance;
+                    let estimate = sketched.estimate(&head, with);
                     let off = (kernels.dot(query, &rows[*row as usize]) - estimate) / deviation;
                     sum += off;
                     squares += off * off;
@@ -324,7 +333,16 @@ mod tests {
             .collect();
         let query = SketchQuery::new(&rows[7], &centre);
         let mut kept: Vec<u32> = (0..100).collect();
-        query.sift(&Sketches::new(&bytes, 384), 0.9, &mut kept, &mut Vec::new());
+        let floor = Floor {
+            score: 0.9,
+            doubt: 1.5,
+        };
+        query.sift(
+            &Sketches::new(&bytes, 384),
+            floor,
+            &mut kept,
+            &mut Vec::new(),
+        );
         assert_eq!(kept, [7]);
     }
 

@@ -104,7 +104,7 @@ impl<'a> View<'a> {
     pub(crate) fn rows_of(self, passages: &'a RoaringBitmap) -> impl Iterator<Item = u32> + 'a {
         let mut place = 0;
         passages.iter().filter_map(move |passage| {
-            place += gallop(&self.ordered_passages[place..], passage);
+            place += ahead(&self.ordered_passages[place..], passage);
             self.by_passage.get(place).copied()
         })
     }
@@ -165,8 +165,18 @@ impl<'a> UpperView<'a> {
     }
 }
 
-/// How many numbers at the beginning of a sorted list are less than `target`. Takes steps that
-/// double, since the next number asked for is mostly near.
+/// How many numbers at the beginning of a sorted list, which has none twice, are less than `target`. Where no number
+/// is left out between the first and the target, that is their difference.
+fn ahead(sorted: &[u32], target: u32) -> usize {
+    let first = sorted.first().copied().unwrap_or(target);
+    let difference = target.saturating_sub(first) as usize;
+    if sorted.get(difference) == Some(&target) {
+        return difference;
+    }
+    gallop(sorted, target)
+}
+
+/// The same in steps that double, since the next number asked for is mostly near.
 fn gallop(sorted: &[u32], target: u32) -> usize {
     let mut end = 1;
     while sorted.get(end - 1).is_some_and(|number| *number < target) {
@@ -190,11 +200,12 @@ mod tests {
                     .iter()
                     .filter(|number| **number < target)
                     .count();
-                assert_eq!(
-                    gallop(&sorted[..length], target),
-                    expected,
-                    "{length} {target}"
-                );
+                let found = [gallop, ahead].map(|find| find(&sorted[..length], target));
+                assert_eq!(found, [expected; 2], "{length} {target}");
+                // Without gaps, and with one.
+                let shifted: Vec<u32> = (5..5 + length as u32).collect();
+                let before = shifted.iter().filter(|number| **number < target);
+                assert_eq!(ahead(&shifted, target), before.count());
             }
         }
     }

@@ -6,7 +6,8 @@ use crate::vectors::beam::{Beam, Reached};
 use crate::vectors::codes::encode;
 use crate::vectors::graph::NO_ROW;
 use crate::vectors::scratch::Scratch;
-use crate::vectors::sketch::SketchQuery;
+use crate::vectors::shortlist::Shortlist;
+use crate::vectors::sketch::{Floor, SketchQuery};
 use siamese_kernels::{Kernels, prefetch};
 
 /// Cache lines of a row of codes that are asked for ahead; the CPU brings the rest by itself.
@@ -16,8 +17,13 @@ const SKETCH_LINES_AHEAD: usize = 2;
 /// Cache lines of a row of neighbours that are asked for ahead.
 const NEIGHBOUR_LINES_AHEAD: usize = 2;
 
-/// Rows that are scored together, while the next so many are asked for.
-const ROWS_TOGETHER: usize = 8;
+/// Rows that are looked at together, while the next so many are asked for.
+const ROWS_TOGETHER: usize = 32;
+
+/// How sure it must be that a row is worse than those that are kept before it is passed over, in deviations of its
+/// sketch. A walk comes by the neighbourhood again; a scan does not.
+const DOUBT_OF_WALKS: f32 = 1.5;
+const DOUBT_OF_SCANS: f32 = 3.0;
 
 /// Rows by which the scores of all rows are judged.
 const SAMPLED_ROWS: usize = 128;
@@ -108,12 +114,7 @@ impl<'a> Walk<'a> {
             if let Some(next) = beam.next_row() {
                 prefetch(self.view.neighbours(next), NEIGHBOUR_LINES_AHEAD);
             }
-            if let Some(floor) = beam.floor() {
-                self.sift(floor, scratch);
-            }
-            for row in &scratch.fresh {
-                prefetch(self.view.codes(*row), LINES_AHEAD);
-            }
+            self.sift(beam.floor(), DOUBT_OF_WALKS, scratch);
             self.offer_fresh(beam, scratch);
         }
     }
@@ -130,33 +131,49 @@ impl<'a> Walk<'a> {
     pub(in crate::vectors) fn scores(&self) -> Scores {
         let rows = self.view.header.rows();
         let step = (rows / SAMPLED_ROWS).max(1);
-        let sampled = self.scored((0..rows as u32).step_by(step));
-        let count = sampled.len().max(1) as f32;
-        let mean = sampled.iter().map(|row| row.score).sum::<f32>() / count;
-        let squares = sampled.iter().map(|row| (row.score - mean).powi(2));
+        let sampled: Vec<u32> = (0..rows as u32).step_by(step).collect();
+        for row in &sampled {
+            prefetch(self.view.codes(*row), LINES_AHEAD);
+        }
+        let mut dots = Vec::new();
+        self.dots(&sampled, &mut dots);
+        let scores = sampled.iter().zip(&dots);
+        let scores: Vec<f32> = scores.map(|(row, dot)| self.score(*row, *dot)).collect();
+        let count = scores.len().max(1) as f32;
+        let mean = scores.iter().sum::<f32>() / count;
+        let squares = scores.iter().map(|score| (score - mean).powi(2));
         Scores {
             mean,
             deviation: (squares.sum::<f32>() / count).sqrt(),
         }
     }
 
-    /// Scores of rows, in their order.
-    pub(crate) fn scored(&self, rows: impl Iterator<Item = u32>) -> Vec<Reached> {
+    /// The `most` best of some rows, best first.
+    pub(crate) fn best_of(
+        &self,
+        rows: impl Iterator<Item = u32>,
+        most: usize,
+        scratch: &mut Scratch,
+    ) -> Vec<Reached> {
+        let mut best = Shortlist::new(most);
         let rows: Vec<u32> = rows.collect();
-        let (mut scored, mut dots) = (Vec::with_capacity(rows.len()), Vec::new());
         for start in (0..rows.len()).step_by(ROWS_TOGETHER) {
             let (now, later) = rows[start..].split_at(ROWS_TOGETHER.min(rows.len() - start));
             for row in later.iter().take(ROWS_TOGETHER) {
-                prefetch(self.view.codes(*row), LINES_AHEAD);
+                prefetch(self.view.sketches.bytes(*row), SKETCH_LINES_AHEAD);
             }
-            self.dots(now, &mut dots);
-            let pairs = now.iter().zip(&dots);
-            scored.extend(pairs.map(|(row, dot)| Reached {
-                score: self.score(*row, *dot),
-                row: *row,
-            }));
+            scratch.fresh.clear();
+            scratch.fresh.extend_from_slice(now);
+            self.sift(best.floor(), DOUBT_OF_SCANS, scratch);
+            self.dots(&scratch.fresh, &mut scratch.dots);
+            for (row, dot) in scratch.fresh.iter().zip(&scratch.dots) {
+                best.offer(Reached {
+                    score: self.score(*row, *dot),
+                    row: *row,
+                });
+            }
         }
-        scored
+        best.into_sorted()
     }
 
     /// Dot products of the codes of rows with those of the query.
@@ -189,11 +206,18 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Keeps only those of the fresh rows that may have a score above the floor.
-    fn sift(&self, floor: f32, scratch: &mut Scratch) {
-        let (rows, sums) = (&mut scratch.fresh, &mut scratch.dots);
-        let floor = floor * self.query_step;
-        self.sketched.sift(&self.view.sketches, floor, rows, sums);
+    /// Keeps only those of the fresh rows that may have a score above the floor, if there is one, and asks for their
+    /// codes.
+    fn sift(&self, floor: Option<f32>, doubt: f32, scratch: &mut Scratch) {
+        if let Some(floor) = floor {
+            let score = floor * self.query_step;
+            let (rows, sums) = (&mut scratch.fresh, &mut scratch.dots);
+            let floor = Floor { score, doubt };
+            self.sketched.sift(&self.view.sketches, floor, rows, sums);
+        }
+        for row in &scratch.fresh {
+            prefetch(self.view.codes(*row), LINES_AHEAD);
+        }
     }
 
     /// The row of the bottom at which the walk begins.
