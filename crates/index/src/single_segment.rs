@@ -223,6 +223,18 @@ mod tests {
     }
 
     #[test]
+    fn the_nearest_of_vectors_that_codes_do_not_tell_apart_are_found() {
+        // They differ by less than a step of their codes.
+        let noise = scattered_in(64, 40).into_iter();
+        let vectors: Vec<Vec<f32>> = noise
+            .map(|noise| noise.iter().map(|value| 1.0 + value / 500.0).collect())
+            .collect();
+        let (_folder, space) = space(&vectors);
+        let all: RoaringBitmap = (0..40).collect();
+        assert_eq!(recall(&space, &vectors, &all), 1.0);
+    }
+
+    #[test]
     fn an_empty_filter_finds_nothing() {
         let vectors = scattered(50);
         let (_folder, space) = space(&vectors);

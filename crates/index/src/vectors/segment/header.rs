@@ -5,7 +5,7 @@ use crate::vectors::graph::MAX_LEVELS;
 
 /// First bytes of the file. A machine of the other byte order reads another number.
 const MAGIC: [u8; 8] = u64::to_ne_bytes(0x7365_676d_656e_7431);
-/// Raised when the layout changes; older files are then made anew.
+/// Raised when the layout changes; older files are then written anew (`upgrade.rs`).
 const VERSION: u8 = 2;
 /// The body begins here.
 pub(super) const HEADER_BYTES: usize = 192;
@@ -48,7 +48,11 @@ impl Header {
     }
 
     pub(super) fn to_bytes(self) -> [u8; HEADER_BYTES] {
-        let mut writer = ValueWriter::version(VERSION)
+        self.bytes_of_version(VERSION)
+    }
+
+    pub(super) fn bytes_of_version(self, version: u8) -> [u8; HEADER_BYTES] {
+        let mut writer = ValueWriter::version(version)
             .raw(&MAGIC)
             .u32(self.collection)
             .u32(self.dimensions)
@@ -73,12 +77,17 @@ impl Header {
 
     /// Reads and checks the header alone.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Damage> {
-        Self::parse(bytes).ok_or(Damage::Header)
+        Self::read_version(bytes, VERSION)
     }
 
-    fn parse(bytes: &[u8]) -> Option<Self> {
+    /// The same of another version, whose header has the same fields.
+    pub(super) fn read_version(bytes: &[u8], version: u8) -> Result<Self, Damage> {
+        Self::parse(bytes, version).ok_or(Damage::Header)
+    }
+
+    fn parse(bytes: &[u8], version: u8) -> Option<Self> {
         let bytes = bytes.get(..HEADER_BYTES)?;
-        let mut reader = ValueReader::version(bytes, VERSION)?;
+        let mut reader = ValueReader::version(bytes, version)?;
         if reader.array()? != MAGIC {
             return None;
         }
@@ -94,7 +103,7 @@ impl Header {
         for rows in &mut header.level_rows {
             *rows = reader.u32()?;
         }
-        (bytes == header.to_bytes()).then_some(header)
+        (bytes == header.bytes_of_version(version)).then_some(header)
     }
 
     /// Checks length and checksum of the whole file.

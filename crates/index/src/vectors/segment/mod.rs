@@ -6,6 +6,7 @@
 mod header;
 mod layout;
 mod mapped_file;
+mod upgrade;
 mod view;
 mod walk;
 mod writer;
@@ -107,7 +108,13 @@ impl Segment for VectorSegment {
     const EXTENSION: &str = "segment";
 
     fn reopen(path: &Path, _: &VectorManifest, _: usize) -> Result<Self, Damage> {
-        Self::open(path)
+        match Self::open(path) {
+            Err(Damage::Header) => {
+                upgrade::upgrade(path)?;
+                Self::open(path)
+            }
+            opened => opened,
+        }
     }
 
     fn path(&self) -> &Path {

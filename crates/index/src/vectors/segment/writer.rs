@@ -28,22 +28,30 @@ pub(crate) struct SegmentContent<'a> {
 
 /// Writes a segment's file. On return it would survive a power cut.
 pub(crate) fn write(path: &Path, content: &SegmentContent<'_>) -> std::io::Result<()> {
-    durable_files::replace(path, |file| write_into(file, content)).map(drop)
+    let header = content.header();
+    replace(path, header, |body| body.write(content, &header))
 }
 
-fn write_into(file: &mut fs_err::File, content: &SegmentContent<'_>) -> std::io::Result<()> {
-    let mut body = Body {
-        file: BufWriter::with_capacity(BUFFER_BYTES, file),
-        checksum: crc32fast::Hasher::new(),
-        bytes: HEADER_BYTES,
+/// Writes a file with this header, but for the checksum, and what comes behind it.
+pub(super) fn replace(
+    path: &Path,
+    mut header: Header,
+    write: impl FnOnce(&mut Body<'_>) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    let write_into = |file: &mut fs_err::File| {
+        let mut body = Body {
+            file: BufWriter::with_capacity(BUFFER_BYTES, file),
+            checksum: crc32fast::Hasher::new(),
+            bytes: HEADER_BYTES,
+        };
+        body.file.write_all(&[0; HEADER_BYTES])?;
+        write(&mut body)?;
+        header.body_checksum = body.checksum.finalize();
+        let file = body.file.into_inner()?;
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(&header.to_bytes())
     };
-    body.file.write_all(&[0; HEADER_BYTES])?;
-    let mut header = content.header();
-    body.write(content, &header)?;
-    header.body_checksum = body.checksum.finalize();
-    let file = body.file.into_inner()?;
-    file.seek(SeekFrom::Start(0))?;
-    file.write_all(&header.to_bytes())
+    durable_files::replace(path, write_into).map(drop)
 }
 
 impl SegmentContent<'_> {
@@ -82,7 +90,7 @@ impl SegmentContent<'_> {
 }
 
 /// The part of the file that the checksum covers.
-struct Body<'a> {
+pub(super) struct Body<'a> {
     file: BufWriter<&'a mut fs_err::File>,
     checksum: crc32fast::Hasher,
     bytes: usize,
@@ -145,12 +153,12 @@ impl Body<'_> {
         self.words(&centre)
     }
 
-    fn words<T: bytemuck::NoUninit>(&mut self, words: &[T]) -> std::io::Result<()> {
+    pub(super) fn words<T: bytemuck::NoUninit>(&mut self, words: &[T]) -> std::io::Result<()> {
         self.put(bytemuck::cast_slice(words))?;
         self.align()
     }
 
-    fn put(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+    pub(super) fn put(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.checksum.update(bytes);
         self.bytes += bytes.len();
         self.file.write_all(bytes)
