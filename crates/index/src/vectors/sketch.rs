@@ -346,6 +346,16 @@ mod tests {
         assert_eq!(kept, [7]);
     }
 
+    /// Files hold what was made elsewhere and before.
+    #[test]
+    fn bits_are_those_of_the_format() {
+        let value = |place: u32| f32::from((place * 37 % 101) as u8) - 50.0;
+        let vector: Vec<f32> = (0..64).map(value).collect();
+        let bytes = Sketcher::new(&[0.0; 64]).sketch(&vector, 1.0);
+        let bits = u64::from_le_bytes(bytes[HEAD_BYTES..][..8].try_into().unwrap());
+        assert_eq!(bits, 17_715_311_676_310_148_748);
+    }
+
     #[test]
     fn a_vector_at_the_centre_has_a_sketch_that_is_sure() {
         let vector = [0.6_f32, 0.8];
