@@ -193,7 +193,7 @@ impl Kernels {
     /// Sums of those codes whose bit is set, for some rows of bits.
     ///
     /// # Panics
-    /// Where there is no such row, and unless there are a multiple of [`BITS_TOGETHER`](super::BITS_TOGETHER) codes.
+    /// Where there is no such row, and unless there are a multiple of [`BITS_TOGETHER`] codes.
     #[inline]
     pub fn sums_where_set(&self, codes: &[i8], bits: &BitRows<'_>, rows: &[u32], out: &mut [i32]) {
         assert!(

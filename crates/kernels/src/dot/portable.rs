@@ -18,7 +18,7 @@ const MASKS: [[i8; 8]; 256] = {
     let mut masks = [[0; 8]; 256];
     let mut place = 0;
     while place < 8 * 256 {
-        if place / 8 >> (place % 8) & 1 == 1 {
+        if (place / 8) & (1 << (place % 8)) != 0 {
             masks[place / 8][place % 8] = -1;
         }
         place += 1;
