@@ -5,6 +5,7 @@
 //! nothing reads or writes a file.
 
 mod aligned;
+mod arithmetic;
 mod bf16;
 mod coded;
 mod dot;
@@ -18,6 +19,7 @@ mod table;
 mod tile;
 
 pub use aligned::AlignedVec;
+pub use arithmetic::{hadamard, rounded};
 pub use coded::{CodedKernels, CodedRows, CodedView};
 pub use dot::{BITS_TOGETHER, BitRows, MAX_CODE};
 pub use packed_matrix::PackedMatrix;

@@ -1,9 +1,6 @@
 //! Vectors as one byte a value, for the walk over a graph.
 
-use siamese_kernels::MAX_CODE;
-
-/// Next to it, numbers of f32 are a whole apart, so that adding it rounds: many at a time, which `round` does not.
-const WHOLE: f32 = 1.5 * (1 << 23) as f32;
+use siamese_kernels::{MAX_CODE, rounded};
 
 /// Writes the codes of a vector and returns its step: `value ≈ code * step`.
 ///
@@ -21,7 +18,7 @@ pub(crate) fn encode(vector: &[f32], codes: &mut [i8]) -> f32 {
         0.0
     };
     for (code, value) in codes.iter_mut().zip(vector) {
-        *code = (value * inverse + WHOLE - WHOLE) as i8;
+        *code = rounded(value * inverse) as i8;
     }
     step
 }

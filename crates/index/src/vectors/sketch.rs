@@ -5,7 +5,7 @@
 //! signs `s` (1 and -1), the dot product with any `q` is then about `<q, s> * <r, r> / <r, s>`; what is left out is
 //! `q`'s part at right angles to `r`, whose products with `s` have no preference.
 
-use siamese_kernels::{BITS_TOGETHER, BitRows, Kernels};
+use siamese_kernels::{BITS_TOGETHER, BitRows, Kernels, hadamard};
 
 use super::code_matrix::LINE_BYTES;
 use super::codes::encode;
@@ -235,16 +235,7 @@ fn turn(values: &mut [f32]) {
     let block = 1 << values.len().trailing_zeros();
     let scale = (block as f32).sqrt().recip();
     for values in values.chunks_exact_mut(block) {
-        let mut distance = 1;
-        while distance < block {
-            for pair in values.chunks_exact_mut(2 * distance) {
-                let (left, right) = pair.split_at_mut(distance);
-                for (left, right) in left.iter_mut().zip(right) {
-                    (*left, *right) = (*left + *right, *left - *right);
-                }
-            }
-            distance *= 2;
-        }
+        hadamard(values);
         values.iter_mut().for_each(|value| *value *= scale);
     }
 }
