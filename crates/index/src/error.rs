@@ -453,6 +453,26 @@ pub enum Error {
         /// The collection.
         name: String,
     },
+    /// Whoever keeps the documents cannot do this, as only a data folder can.
+    #[error(
+        "{what} is not supported by the backend that keeps the documents; GET /capabilities lists what is"
+    )]
+    NotSupportedHere {
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// The cluster that keeps the documents does not answer, or not now.
+    #[error("the cluster that keeps the documents cannot be asked now: {detail}")]
+    ClusterUnavailable {
+        /// What it said, or why it could not be asked.
+        detail: String,
+    },
+    /// The cluster that keeps the documents has answered with what cannot be used.
+    #[error("the cluster that keeps the documents failed: {detail}")]
+    ClusterFailed {
+        /// What it said.
+        detail: String,
+    },
     /// A query has more words than are looked up.
     #[error("the query has {words} different words; at most {max_words} are allowed")]
     TooManyWords {

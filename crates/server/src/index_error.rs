@@ -46,6 +46,8 @@ impl From<Error> for ApiError {
             Error::WordsNotIndexed { .. } => {
                 Self::new(ErrorCode::LexicalDisabled, detail).at_part(RequestPart::Mode)
             }
+            Error::NotSupportedHere { .. } => Self::new(ErrorCode::NotSupportedHere, detail),
+            Error::ClusterUnavailable { .. } => Self::cluster_unavailable(detail),
             Error::TooManyWords { .. } => Self::about(RequestPart::Query, detail),
             Error::FilterTooBroad { .. } => Self::about(RequestPart::Filter, detail),
             Error::FacetTooBroad { place, .. } | Error::FacetTooLarge { place, .. } => {

@@ -18,6 +18,15 @@ pub struct ScoredPassage {
 }
 
 impl ScoredPassage {
+    /// One that another keeper of documents has scored; `number` is its own.
+    pub fn found_elsewhere(score: f32, passage: StoredPassage, number: u32) -> Self {
+        Self {
+            score,
+            passage,
+            number,
+        }
+    }
+
     /// Returns whether it is the one by which a document was found.
     pub fn is_best_of(&self, hit: &Hit) -> bool {
         self.number == hit.passage
@@ -39,7 +48,7 @@ impl Reader {
         check_vector(query, self.dimensions)?;
         let own = self
             .document_record(&hit.id)?
-            .filter(|record| record.number == hit.number);
+            .filter(|record| u64::from(record.number) == hit.number);
         let scored = match own {
             Some(record) => self.scored_passages(&record, &normalized(query))?,
             None => None,

@@ -53,7 +53,7 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<ScoredPassage>, Error> {
         let record = self.document_record(&hit.id)?;
-        let Some(record) = record.filter(|record| record.number == hit.number) else {
+        let Some(record) = record.filter(|record| u64::from(record.number) == hit.number) else {
             return Ok(Vec::new());
         };
         let mut scored = scores.of_document_with(record.first_passage);

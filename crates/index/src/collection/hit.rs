@@ -10,10 +10,10 @@ pub struct Hit {
     pub scores: Option<HitScores>,
     /// The document's id; [`Reader::read_hit`](super::Reader::read_hit) reads more of it.
     pub id: String,
-    /// The internal number of its best passage.
+    /// Which of its passages is the best, by the number that whoever found it knows it by.
     pub(super) passage: u32,
     /// Its internal number, which says that the document has not been replaced.
-    pub(super) number: u32,
+    pub(super) number: u64,
 }
 
 /// The scores of a document by either side.
@@ -26,8 +26,25 @@ pub struct HitScores {
 }
 
 impl Hit {
+    /// A document that another keeper of documents has found by meaning. `number` and `passage` are its own: no two
+    /// versions of documents have the same number.
+    pub fn found_elsewhere(id: String, score: f32, number: u64, passage: u32) -> Self {
+        Self {
+            score,
+            scores: None,
+            id,
+            passage,
+            number,
+        }
+    }
+
     /// The internal number of its document, which is another one whenever the text is replaced.
-    pub fn number(&self) -> u32 {
+    pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// The number of its best passage.
+    pub fn passage(&self) -> u32 {
+        self.passage
     }
 }

@@ -47,7 +47,7 @@ impl Reader {
     /// When the store fails.
     pub fn read_hit(&self, hit: &Hit, parts: &HitParts<'_>) -> Result<Option<HitContent>, Error> {
         let content = self.consistent(&hit.id, |record| {
-            if record.number != hit.number {
+            if u64::from(record.number) != hit.number {
                 return Ok(Some(None));
             }
             let Some(mut body) = BodyPieces::open(self, record)? else {
@@ -116,7 +116,7 @@ impl Reader {
     /// When the store fails.
     pub fn hit_metadata(&self, hit: &Hit) -> Result<Option<Metadata>, Error> {
         let metadata = self.consistent(&hit.id, |record| {
-            if record.number != hit.number {
+            if u64::from(record.number) != hit.number {
                 return Ok(Some(None));
             }
             Ok(self.metadata_of(record)?.map(Some))

@@ -10,7 +10,7 @@ use super::Hit;
 use crate::metadata_index::MetadataIndex;
 
 /// A moment in the life of a collection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Moment {
     /// Documents that were there have smaller numbers, and later ones do not.
     end: u32,
@@ -39,12 +39,14 @@ impl Moment {
 impl HitSet {
     /// Adds the document of a hit.
     pub fn insert(&mut self, hit: &Hit) {
-        self.numbers.insert(hit.number);
+        if let Ok(number) = u32::try_from(hit.number) {
+            self.numbers.insert(number);
+        }
     }
 
     /// Returns whether the document of a hit is in it, in this version of its text.
     pub fn contains(&self, hit: &Hit) -> bool {
-        self.numbers.contains(hit.number)
+        u32::try_from(hit.number).is_ok_and(|number| self.numbers.contains(number))
     }
 
     /// How many there are.

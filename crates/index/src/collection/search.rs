@@ -258,7 +258,7 @@ impl Reader {
                     scores,
                     id,
                     passage: candidate.passage,
-                    number: candidate.document,
+                    number: candidate.document.into(),
                 });
             }
         }

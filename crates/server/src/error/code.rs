@@ -88,6 +88,10 @@ pub(crate) enum ErrorCode {
     StorageMoved,
     /// An earlier write makes no progress; try again after `Retry-After` seconds.
     StorageStalled,
+    /// The backend that keeps the documents cannot do this; `GET /capabilities` lists what it can.
+    NotSupportedHere,
+    /// The cluster that keeps the documents cannot be asked now; try again after `Retry-After` seconds.
+    ClusterUnavailable,
     /// A fault of the server; details are in its log.
     Internal,
 }
@@ -136,6 +140,8 @@ impl ErrorCode {
         Self::StorageFailed,
         Self::StorageMoved,
         Self::StorageStalled,
+        Self::NotSupportedHere,
+        Self::ClusterUnavailable,
         Self::Internal,
     ];
 
@@ -146,7 +152,8 @@ impl ErrorCode {
             Self::InvalidRequest
             | Self::LexicalDisabled
             | Self::NotExplainable
-            | Self::ResponseTooLarge => StatusCode::UNPROCESSABLE_ENTITY,
+            | Self::ResponseTooLarge
+            | Self::NotSupportedHere => StatusCode::UNPROCESSABLE_ENTITY,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::HostNotAllowed => StatusCode::MISDIRECTED_REQUEST,
@@ -174,7 +181,8 @@ impl ErrorCode {
             | Self::ModelUnavailable
             | Self::NotReady
             | Self::StorageMoved
-            | Self::StorageStalled => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::StorageStalled
+            | Self::ClusterUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::StorageFull | Self::MemoryFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::StorageFailed | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -223,6 +231,8 @@ impl ErrorCode {
             Self::StorageFailed => "The disk failed",
             Self::StorageMoved => "The data folder is not in its place",
             Self::StorageStalled => "The disk does not answer",
+            Self::NotSupportedHere => "The backend cannot do this",
+            Self::ClusterUnavailable => "The cluster does not answer",
             Self::Internal => "The server failed",
         }
     }

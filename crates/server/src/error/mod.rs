@@ -23,6 +23,8 @@ const MAX_QUOTING_BYTES: usize = 2048;
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"siamese\"");
 /// What `Retry-After` says while a write makes no progress: the disk may come back, or a restart.
 const STALL_RETRY_AFTER_S: u64 = 10;
+/// What `Retry-After` says while a cluster does not answer, seconds.
+const CLUSTER_RETRY_AFTER_S: u64 = 2;
 
 /// A problem document, RFC 9457, media type `application/problem+json`.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -118,6 +120,14 @@ impl ApiError {
         Self {
             retry_after_s: Some(STALL_RETRY_AFTER_S),
             ..Self::new(ErrorCode::StorageStalled, detail)
+        }
+    }
+
+    /// The cluster that keeps the documents cannot be asked.
+    pub(crate) fn cluster_unavailable(detail: impl Into<String>) -> Self {
+        Self {
+            retry_after_s: Some(CLUSTER_RETRY_AFTER_S),
+            ..Self::new(ErrorCode::ClusterUnavailable, detail)
         }
     }
 

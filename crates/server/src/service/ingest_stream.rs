@@ -433,6 +433,7 @@ fn concerns_all(code: ErrorCode) -> bool {
             | ErrorCode::StorageFailed
             | ErrorCode::StorageMoved
             | ErrorCode::StorageStalled
+            | ErrorCode::ClusterUnavailable
             | ErrorCode::MemoryFull
             | ErrorCode::ModelUnavailable
             | ErrorCode::NotReady

@@ -33,7 +33,7 @@ pub(crate) struct ListState {
     /// All hits that were returned or skipped.
     pub(super) shown: HitSet,
     /// What the reranker said, by the numbers of documents.
-    pub(super) scores: Arc<HashMap<u32, f32>>,
+    pub(super) scores: Arc<HashMap<u64, f32>>,
 }
 
 /// The cursors that may still be asked for.

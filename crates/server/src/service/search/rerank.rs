@@ -92,7 +92,7 @@ impl SecondStage {
     }
 
     /// Scores from the pages before, by the numbers of documents.
-    fn known(&self) -> impl Iterator<Item = (u32, f32)> {
+    fn known(&self) -> impl Iterator<Item = (u64, f32)> {
         let scores = self.window.after.iter().flat_map(|state| &*state.scores);
         scores.map(|(number, score)| (*number, *score))
     }
@@ -106,7 +106,7 @@ impl SecondStage {
     }
 
     /// Leaves the page of hits by their new scores, and says where the list goes on.
-    fn finish(&self, page: &mut Page, scores: HashMap<u32, f32>) {
+    fn finish(&self, page: &mut Page, scores: HashMap<u64, f32>) {
         let window = &self.window;
         let mut hits = reordered(std::mem::take(&mut page.hits), &scores);
         if window.auto_cut {
@@ -128,7 +128,7 @@ impl SecondStage {
 }
 
 /// Hits by their new scores; of equals, the first stage's better one comes first.
-fn reordered(hits: Vec<PageHit>, scores: &HashMap<u32, f32>) -> Vec<PageHit> {
+fn reordered(hits: Vec<PageHit>, scores: &HashMap<u64, f32>) -> Vec<PageHit> {
     let mut hits: Vec<PageHit> = hits
         .into_iter()
         .filter_map(|mut found| {
