@@ -7,15 +7,16 @@ use crate::{DocumentDraft, Metadata};
 
 /// SHA-256 of what is encoded, and of everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ContentHash {
+pub struct ContentHash {
     /// Title and text: equal means that the vectors are still right.
-    pub(crate) encoded: [u8; 32],
+    pub encoded: [u8; 32],
     /// Title, text and metadata: equal means that nothing changes.
-    pub(crate) whole: [u8; 32],
+    pub whole: [u8; 32],
 }
 
 impl ContentHash {
-    pub(crate) fn of(draft: &DocumentDraft) -> Self {
+    /// The hashes of a document.
+    pub fn of(draft: &DocumentDraft) -> Self {
         let mut hasher = Sha256::new();
         // Absent and empty titles differ; the length keeps title and text apart.
         match &draft.title {

@@ -138,7 +138,11 @@ pub(crate) fn check_id(id: &str) -> Result<(), Error> {
     })
 }
 
-pub(crate) fn check_metadata(metadata: &Metadata, max_bytes: usize) -> Result<(), Error> {
+/// Metadata of a size that is stored.
+///
+/// # Errors
+/// [`Error::MetadataSize`].
+pub fn check_metadata(metadata: &Metadata, max_bytes: usize) -> Result<(), Error> {
     let bytes = metadata_bytes(metadata);
     if bytes <= max_bytes {
         return Ok(());
@@ -147,12 +151,15 @@ pub(crate) fn check_metadata(metadata: &Metadata, max_bytes: usize) -> Result<()
 }
 
 /// Bytes of metadata as JSON.
-pub(crate) fn metadata_bytes(metadata: &Metadata) -> usize {
+pub fn metadata_bytes(metadata: &Metadata) -> usize {
     serde_json::to_string(metadata).map_or(usize::MAX, |json| json.len())
 }
 
 /// A vector that may enter: of the right length, finite, and not zero.
-pub(crate) fn check_vector(vector: &[f32], dimensions: usize) -> Result<(), Error> {
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_vector(vector: &[f32], dimensions: usize) -> Result<(), Error> {
     if vector.len() != dimensions {
         return Err(Error::VectorLength {
             length: vector.len(),

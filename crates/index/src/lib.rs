@@ -29,6 +29,7 @@ mod generations;
 mod health;
 mod index;
 mod job_files;
+mod kept_collection;
 mod lexical;
 mod lock_file;
 mod maintainer;
@@ -60,13 +61,14 @@ pub use collection::{
     CollectionStats, DocumentMap, Facet, FacetRequest, FacetValue, Fusion, Hit, HitContent,
     HitParts, HitScores, HitSet, MapOptions, MapPoint, Moment, PlannedGenerations, Query, Reader,
     ScoredPassage, SearchOptions, SearchResults, Total, UpsertStatus, Upserted, WritePlan, Writer,
-    document_vector,
+    check_writes, document_vector,
 };
 pub use collections::{DEFAULT_COLLECTION, PutOutcome};
 pub use compaction::{CompactionReport, compact};
+pub use content_hash::ContentHash;
 pub use document::{
     DocumentDraft, DocumentWrite, ImportedDocument, MAX_ID_BYTES, MAX_METADATA_BYTES, Metadata,
-    NewPassage, StoredDocument, StoredPassage,
+    NewPassage, StoredDocument, StoredPassage, check_metadata, check_vector, metadata_bytes,
 };
 pub use encoder_identity::{CollectionEncoder, DEFAULT_ENCODER, EncoderIdentity};
 pub use error::Error;
@@ -75,14 +77,16 @@ pub use feedback::{
     StoredJudgement,
 };
 pub use filter::{
-    Comparison, Condition, FieldPath, FieldPathError, Filter, Number, Scalar, Timestamp,
-    TimestampError,
+    Comparison, Condition, FieldPath, FieldPathError, Filter, MetadataValue, Number, Scalar,
+    Timestamp, TimestampError, metadata_values,
 };
 pub use health::{Health, HealthCondition};
 pub use index::Index;
 pub use job_files::{JobFiles, JobResultFile};
+pub use kept_collection::KeptCollection;
 pub use lexical::{Language, MAX_QUERY_WORDS, WordQuery, WordSettings};
 pub use memory::MemoryUse;
+pub use merge_patch::merge as merge_metadata;
 pub use named_collection::Generation;
 pub use options::IndexOptions;
 pub use priority::step_back;

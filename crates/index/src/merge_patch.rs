@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::Metadata;
 
 /// Merges `patch` into `target`: `null` removes, objects merge, everything else replaces.
-pub(crate) fn merge(target: &mut Metadata, patch: &Metadata) {
+pub fn merge(target: &mut Metadata, patch: &Metadata) {
     for (key, value) in patch {
         match value {
             Value::Null => {

@@ -82,7 +82,7 @@ impl CollectionSettings {
     }
 
     /// Returns whether a collection with these settings takes the others without being made again.
-    pub(crate) fn may_become(&self, others: &Self) -> bool {
+    pub fn may_become(&self, others: &Self) -> bool {
         *others == self.with_changeable(others)
     }
 

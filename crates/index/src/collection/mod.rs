@@ -59,7 +59,7 @@ pub use reader::Reader;
 pub use search::{SearchOptions, SearchResults, Total};
 pub use stats::{CollectionMemory, CollectionStats};
 pub(crate) use sweep::sweep;
-pub use write::WritePlan;
+pub use write::{WritePlan, check_writes};
 pub use writer::Writer;
 
 use crate::store::{CollectionId, CollectionRecord};

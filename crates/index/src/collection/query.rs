@@ -91,7 +91,10 @@ impl<'a> Query<'a> {
     }
 
     /// Refuses a vector that no vector of these dimensions can be compared with.
-    pub(super) fn check(&self, dimensions: usize) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// What is wrong with its vector.
+    pub fn check(&self, dimensions: usize) -> Result<(), Error> {
         match self {
             Self::Vector(vector) | Self::Hybrid { vector, .. } => check_vector(vector, dimensions),
             Self::Words(_) => Ok(()),

@@ -378,7 +378,10 @@ impl Writer {
 }
 
 /// Checks documents of one write, whose ids must be distinct.
-pub(super) fn check_writes<'a, D: Borrow<DocumentDraft> + 'a>(
+///
+/// # Errors
+/// Bad input; the first that is found.
+pub fn check_writes<'a, D: Borrow<DocumentDraft> + 'a>(
     documents: impl Iterator<Item = &'a DocumentWrite<D>>,
     dimensions: usize,
 ) -> Result<(), Error> {

@@ -19,3 +19,4 @@ pub use scalar::Scalar;
 pub(crate) use scalar::ScalarRef;
 pub use timestamp::{Timestamp, TimestampError};
 pub use tree::Filter;
+pub use walk::{MetadataValue, metadata_values};

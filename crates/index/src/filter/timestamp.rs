@@ -61,6 +61,16 @@ impl Timestamp {
             .ok_or(TimestampError(()))
     }
 
+    /// Seconds since 1970, rounded down.
+    pub fn seconds(self) -> i64 {
+        self.seconds
+    }
+
+    /// What is added to them.
+    pub fn nanoseconds(self) -> u32 {
+        self.nanoseconds
+    }
+
     /// No text that names this moment or a later one sorts before this text.
     pub(crate) fn first_text(self) -> String {
         self.day_text(-1)

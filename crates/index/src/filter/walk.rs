@@ -96,6 +96,37 @@ pub(crate) fn all(metadata: &Metadata, visitor: &mut impl Visitor) {
     object(metadata, &mut path, 0, visitor);
 }
 
+/// What stands at a path of a document's metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MetadataValue {
+    /// Something, be it null, an empty array or an object.
+    Field,
+    /// A value that stands by itself.
+    Bare(Scalar),
+    /// A value in an array.
+    Element(Scalar),
+}
+
+/// All that conditions on a document can be about: each path, in its canonical form, with all that stands there. It is
+/// what [`Filter::matches`](super::Filter::matches) looks at.
+pub fn metadata_values(metadata: &Metadata) -> Vec<(String, MetadataValue)> {
+    struct Gathered(Vec<(String, MetadataValue)>);
+    impl Visitor for Gathered {
+        fn visit(&mut self, path: &str, _keys: usize, found: Found<'_>) -> bool {
+            let value = match found {
+                Found::Field => MetadataValue::Field,
+                Found::Bare(value) => MetadataValue::Bare(value.to_owned()),
+                Found::Element(value) => MetadataValue::Element(value.to_owned()),
+            };
+            self.0.push((path.to_owned(), value));
+            true
+        }
+    }
+    let mut gathered = Gathered(Vec::new());
+    all(metadata, &mut gathered);
+    gathered.0
+}
+
 fn object(object: &Metadata, path: &mut String, depth: usize, visitor: &mut impl Visitor) {
     let length = path.len();
     for (key, value) in object {

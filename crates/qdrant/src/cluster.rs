@@ -1,0 +1,402 @@
+//! A cluster with all collections of a service.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use qdrant_client::qdrant::{
+    CreateCollection, DeleteCollection, Distance, FieldType, HnswConfigDiff, QuantizationConfig,
+    QuantizationType, ScalarQuantization, VectorParams, VectorsConfig, quantization_config,
+    vectors_config,
+};
+use siamese_index::{
+    CollectionEncoder, CollectionSettings, DEFAULT_COLLECTION, Error, KeptCollection, PutOutcome,
+    check_collection_name,
+};
+
+use crate::connection::Connection;
+use crate::document_point;
+use crate::ids::Version;
+use crate::passage_point;
+use crate::reader::index_field;
+use crate::registry::{Registered, Registry, create, no_vectors};
+use crate::write::now_ms;
+use crate::{ClusterSettings, Reader, Writer};
+
+/// How often the list of collections is read, which others change as well.
+const REFRESH_EVERY: Duration = Duration::from_millis(500);
+/// How often passages are looked for that do not count.
+const SWEEP_EVERY: Duration = Duration::from_hours(6);
+/// Values of a vector are kept as bytes between these quantiles for a first comparison.
+const QUANTILE: f32 = 0.99;
+
+/// Collections on a Qdrant cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    connection: Arc<Connection>,
+    registry: Registry,
+    settings: ClusterSettings,
+    default_settings: CollectionSettings,
+    default_encoder: CollectionEncoder,
+    collections: ArcSwap<BTreeMap<String, ClusterCollection>>,
+    /// Held while collections are made or deleted here.
+    changing: Mutex<()>,
+}
+
+/// A collection: what reads it, and what writes it.
+#[derive(Debug, Clone)]
+pub struct ClusterCollection {
+    /// What searches, gets, lists and counts.
+    pub reader: Arc<Reader>,
+    /// What plans, stores, changes and deletes.
+    pub writer: Arc<Writer>,
+}
+
+impl Cluster {
+    /// Connects, and makes the default collection if it is not there. The encoder is that of collections that name none.
+    ///
+    /// # Errors
+    /// When the cluster does not answer, or refuses.
+    pub fn open(
+        settings: ClusterSettings,
+        default_settings: CollectionSettings,
+        default_encoder: CollectionEncoder,
+    ) -> Result<Arc<Self>, Error> {
+        let connection = Arc::new(Connection::new(&settings)?);
+        let registry = Registry::open(&connection, &settings.prefix, settings.replicas.get())?;
+        let cluster = Arc::new(Self {
+            connection,
+            registry,
+            settings,
+            default_settings,
+            default_encoder,
+            collections: ArcSwap::default(),
+            changing: Mutex::default(),
+        });
+        cluster.refresh()?;
+        if cluster.get(DEFAULT_COLLECTION).is_err() {
+            cluster.put(
+                DEFAULT_COLLECTION,
+                &default_settings,
+                &cluster.default_encoder,
+            )?;
+        }
+        cluster.refresh_from_time_to_time()?;
+        Ok(cluster)
+    }
+
+    /// What keeps calls to the cluster from being made now, if anything does.
+    pub fn trouble(&self) -> Option<String> {
+        self.connection.trouble()
+    }
+
+    /// The collection of a name, as it was known within the last second.
+    ///
+    /// # Errors
+    /// [`Error::CollectionNotFound`].
+    pub fn get(&self, name: &str) -> Result<ClusterCollection, Error> {
+        let collections = self.collections.load();
+        let found = collections.get(name).cloned();
+        found.ok_or_else(|| Error::CollectionNotFound {
+            name: name.to_owned(),
+        })
+    }
+
+    /// All collections, ordered by name.
+    pub fn all(&self) -> Vec<ClusterCollection> {
+        self.collections.load().values().cloned().collect()
+    }
+
+    /// Makes a collection with these settings, changes those settings of it that may change, or makes it again when it is
+    /// empty.
+    ///
+    /// # Errors
+    /// [`Error::SettingsConflict`] or [`Error::OtherEncoder`] for a collection with documents, too many collections, or a
+    /// cluster that fails.
+    pub fn put(
+        &self,
+        name: &str,
+        settings: &CollectionSettings,
+        encoder: &CollectionEncoder,
+    ) -> Result<(ClusterCollection, PutOutcome), Error> {
+        check_collection_name(name)?;
+        settings.check()?;
+        let _changing = self.lock_changes();
+        self.refresh()?;
+        let before = self.get(name).ok();
+        if let Some(collection) = &before {
+            let registered = collection.reader.registered.load_full();
+            let kept = &registered.kept;
+            if kept.settings == *settings && kept.encoder == *encoder {
+                return Ok((collection.clone(), PutOutcome::Unchanged));
+            }
+            let is_same_encoder = kept.encoder.identity.id == encoder.identity.id;
+            if is_same_encoder && kept.settings.may_become(settings) {
+                let changed = self.change(&registered, settings, encoder)?;
+                return Ok((changed, PutOutcome::Changed));
+            }
+            if collection.reader.stats()?.documents > 0 {
+                let name = name.to_owned();
+                return Err(if is_same_encoder {
+                    Error::SettingsConflict { name }
+                } else {
+                    Error::OtherEncoder {
+                        name,
+                        stored: Box::new(kept.encoder.identity.clone()),
+                        wanted: Box::new(encoder.identity.clone()),
+                    }
+                });
+            }
+        }
+        let max_collections = self.settings.max_collections;
+        let count = self.collections.load().len();
+        if before.is_none() && name != DEFAULT_COLLECTION && count >= max_collections {
+            return Err(Error::TooManyCollections { max_collections });
+        }
+        let before = before.map(|collection| collection.reader.registered.load_full());
+        let collection = self.replace(name, before.as_deref(), settings, encoder)?;
+        Ok((collection, PutOutcome::Created))
+    }
+
+    /// Deletes a collection with all its documents; the default one is made again, empty.
+    ///
+    /// # Errors
+    /// [`Error::CollectionNotFound`], or when the cluster fails.
+    pub fn delete(&self, name: &str) -> Result<(), Error> {
+        let _changing = self.lock_changes();
+        self.refresh()?;
+        let registered = self.get(name)?.reader.registered.load_full();
+        if name == DEFAULT_COLLECTION {
+            let (settings, encoder) = (self.default_settings, &self.default_encoder);
+            self.replace(name, Some(&registered), &settings, encoder)?;
+            return Ok(());
+        }
+        self.registry.remove(&self.connection, &registered)?;
+        self.refresh()?;
+        self.drop_collections(&registered)
+    }
+
+    /// Registers the same collection with settings that change in place.
+    fn change(
+        &self,
+        before: &Registered,
+        settings: &CollectionSettings,
+        encoder: &CollectionEncoder,
+    ) -> Result<ClusterCollection, Error> {
+        let wanted = Registered {
+            kept: KeptCollection {
+                settings: *settings,
+                encoder: encoder.clone(),
+                ..before.kept.clone()
+            },
+            ..before.clone()
+        };
+        self.registry.put(&self.connection, &wanted, Some(before))?;
+        self.refresh()?;
+        self.get(&before.name)
+    }
+
+    /// Makes a new, empty collection, and drops the one that had its name.
+    fn replace(
+        &self,
+        name: &str,
+        before: Option<&Registered>,
+        settings: &CollectionSettings,
+        encoder: &CollectionEncoder,
+    ) -> Result<ClusterCollection, Error> {
+        let wanted = Registered {
+            name: name.to_owned(),
+            number: Version::new()?,
+            kept: KeptCollection {
+                created_at_ms: now_ms(),
+                settings: *settings,
+                encoder: encoder.clone(),
+            },
+        };
+        self.make_collections(&wanted)?;
+        let registered = self.registry.put(&self.connection, &wanted, before)?;
+        self.refresh()?;
+        let is_ours = registered.is_some_and(|registered| registered.number == wanted.number);
+        match (is_ours, before) {
+            // Somebody else was first.
+            (false, _) => self.drop_collections(&wanted)?,
+            (true, Some(before)) => self.drop_collections(before)?,
+            (true, None) => {}
+        }
+        self.get(name)
+    }
+
+    fn make_collections(&self, wanted: &Registered) -> Result<(), Error> {
+        let places = Reader::new(
+            wanted.clone(),
+            Arc::clone(&self.connection),
+            &self.settings.prefix,
+        );
+        let ClusterSettings {
+            shards,
+            replicas,
+            write_consistency,
+            ..
+        } = self.settings;
+        let shared = CreateCollection {
+            shard_number: Some(shards.get()),
+            replication_factor: Some(replicas.get()),
+            write_consistency_factor: Some(write_consistency.get()),
+            ..CreateCollection::default()
+        };
+        create(
+            &self.connection,
+            &CreateCollection {
+                collection_name: places.documents.clone(),
+                vectors_config: no_vectors(),
+                ..shared.clone()
+            },
+        )?;
+        create(
+            &self.connection,
+            &CreateCollection {
+                collection_name: places.passages.clone(),
+                vectors_config: Some(vectors(&wanted.kept)),
+                quantization_config: Some(quantization()),
+                ..shared
+            },
+        )?;
+        for (collection, field, field_type) in [
+            (
+                &places.passages,
+                passage_point::DOCUMENT,
+                FieldType::Keyword,
+            ),
+            (&places.passages, passage_point::VERSION, FieldType::Keyword),
+            (&places.passages, passage_point::WRITTEN, FieldType::Integer),
+            (
+                &places.documents,
+                document_point::VERSION,
+                FieldType::Keyword,
+            ),
+        ] {
+            index_field(&self.connection, collection, field, field_type)?;
+        }
+        Ok(())
+    }
+
+    fn drop_collections(&self, gone: &Registered) -> Result<(), Error> {
+        let places = Reader::new(
+            gone.clone(),
+            Arc::clone(&self.connection),
+            &self.settings.prefix,
+        );
+        for collection_name in [&places.documents, &places.passages] {
+            let request = DeleteCollection {
+                collection_name: collection_name.clone(),
+                timeout: None,
+            };
+            self.connection.find(|client| {
+                let request = request.clone();
+                async move { client.delete_collection(request).await }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Reads the list of collections. What is known already stays what it is.
+    fn refresh(&self) -> Result<(), Error> {
+        let listed = self.registry.all(&self.connection)?;
+        let known = self.collections.load();
+        let collections = listed.into_iter().map(|(name, registered)| {
+            let same = known
+                .get(&name)
+                .filter(|known| known.reader.registered.load().number == registered.number);
+            let collection = match same {
+                Some(known) => {
+                    known.reader.registered.store(Arc::new(registered));
+                    known.clone()
+                }
+                None => self.open_collection(registered),
+            };
+            (name, collection)
+        });
+        self.collections.store(Arc::new(collections.collect()));
+        Ok(())
+    }
+
+    fn open_collection(&self, registered: Registered) -> ClusterCollection {
+        let connection = Arc::clone(&self.connection);
+        let reader = Arc::new(Reader::new(registered, connection, &self.settings.prefix));
+        ClusterCollection {
+            writer: Arc::new(Writer::new(Arc::clone(&reader))),
+            reader,
+        }
+    }
+
+    /// Starts the thread that does so until nobody uses the cluster any more.
+    fn refresh_from_time_to_time(self: &Arc<Self>) -> Result<(), Error> {
+        let cluster = Arc::downgrade(self);
+        let mut until_sweep = Duration::ZERO;
+        let work = move || {
+            while let Some(cluster) = cluster.upgrade() {
+                if let Err(error) = cluster.refresh() {
+                    tracing::debug!(%error, "the list of collections cannot be read");
+                }
+                if until_sweep.is_zero() {
+                    cluster.sweep();
+                    until_sweep = SWEEP_EVERY;
+                }
+                drop(cluster);
+                std::thread::sleep(REFRESH_EVERY);
+                until_sweep = until_sweep.saturating_sub(REFRESH_EVERY);
+            }
+        };
+        std::thread::Builder::new()
+            .name("qdrant-refresh".to_owned())
+            .spawn(work)?;
+        Ok(())
+    }
+
+    fn sweep(&self) {
+        for collection in self.all() {
+            let name = collection.reader.name();
+            match collection.writer.sweep() {
+                Ok(0) => {}
+                Ok(versions) => {
+                    tracing::info!(name, versions, "removed passages that did not count");
+                }
+                Err(error) => tracing::debug!(name, %error, "passages cannot be swept"),
+            }
+        }
+    }
+
+    fn lock_changes(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Vectors of length 1, so that their dot product is their cosine; Qdrant's own cosine would change their last bits.
+fn vectors(kept: &KeptCollection) -> VectorsConfig {
+    let graph = kept.settings.graph;
+    VectorsConfig {
+        config: Some(vectors_config::Config::Params(VectorParams {
+            size: kept.encoder.identity.dimensions as u64,
+            distance: Distance::Dot.into(),
+            hnsw_config: Some(HnswConfigDiff {
+                m: Some(graph.m as u64),
+                ef_construct: Some(graph.ef_construction as u64),
+                ..HnswConfigDiff::default()
+            }),
+            ..VectorParams::default()
+        })),
+    }
+}
+
+fn quantization() -> QuantizationConfig {
+    QuantizationConfig {
+        quantization: Some(quantization_config::Quantization::Scalar(
+            ScalarQuantization {
+                r#type: QuantizationType::Int8.into(),
+                quantile: Some(QUANTILE),
+                ..ScalarQuantization::default()
+            },
+        )),
+    }
+}

@@ -1,0 +1,229 @@
+//! Which collections there are: a point for each, in a collection of Qdrant's.
+
+use std::collections::BTreeMap;
+
+use qdrant_client::Qdrant;
+use qdrant_client::qdrant::{
+    CreateCollection, Filter as PointFilter, PointStruct, ScrollPoints, UpsertPoints,
+    VectorParamsMap, VectorsConfig, WriteOrdering, WriteOrderingType, vectors_config,
+};
+use siamese_index::{Error, KeptCollection};
+
+use crate::conditions::is_any;
+use crate::connection::Connection;
+use crate::document_point::{from_hex, hex, without_vectors};
+use crate::error::unreadable;
+use crate::ids::{self, Version};
+use crate::payload::{self, Payload, only};
+
+const NAME: &str = "name";
+/// Part of the names of the collection's own collections, which are made anew with it.
+const NUMBER: &str = "number";
+const RECORD: &str = "record";
+/// Collections read in one call.
+const PAGE: u32 = 1000;
+
+/// A collection as it is registered.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Registered {
+    pub(crate) name: String,
+    pub(crate) number: Version,
+    pub(crate) kept: KeptCollection,
+}
+
+/// The list of all collections.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    /// The name of the collection of Qdrant's that has it.
+    collection: String,
+}
+
+/// Writes go through the shard's leader, one after another.
+pub(crate) fn strong() -> Option<WriteOrdering> {
+    Some(WriteOrdering {
+        r#type: WriteOrderingType::Strong.into(),
+    })
+}
+
+/// A collection without vectors.
+pub(crate) fn no_vectors() -> Option<VectorsConfig> {
+    Some(VectorsConfig {
+        config: Some(vectors_config::Config::ParamsMap(VectorParamsMap::default())),
+    })
+}
+
+/// Makes a collection of Qdrant's, unless it is there.
+///
+/// # Errors
+/// When the cluster fails.
+pub(crate) fn create(connection: &Connection, wanted: &CreateCollection) -> Result<(), Error> {
+    let name = &wanted.collection_name;
+    let exists = |client: Qdrant| {
+        let name = name.clone();
+        async move { client.collection_exists(name).await }
+    };
+    if connection.call(exists)? {
+        return Ok(());
+    }
+    let make = |client: Qdrant| {
+        let wanted = wanted.clone();
+        async move { client.create_collection(wanted).await }
+    };
+    match connection.call(make) {
+        Ok(_) => Ok(()),
+        // Another one may have made it between the two calls.
+        Err(error) => match connection.call(exists)? {
+            true => Ok(()),
+            false => Err(error),
+        },
+    }
+}
+
+impl Registry {
+    /// Finds or makes it.
+    ///
+    /// # Errors
+    /// When the cluster fails.
+    pub(crate) fn open(
+        connection: &Connection,
+        prefix: &str,
+        replicas: u32,
+    ) -> Result<Self, Error> {
+        let collection = format!("{prefix}-collections");
+        create(
+            connection,
+            &CreateCollection {
+                collection_name: collection.clone(),
+                vectors_config: no_vectors(),
+                shard_number: Some(1),
+                replication_factor: Some(replicas),
+                ..CreateCollection::default()
+            },
+        )?;
+        Ok(Self { collection })
+    }
+
+    /// All collections, by name.
+    ///
+    /// # Errors
+    /// When the cluster fails.
+    pub(crate) fn all(
+        &self,
+        connection: &Connection,
+    ) -> Result<BTreeMap<String, Registered>, Error> {
+        let (mut all, mut offset) = (BTreeMap::new(), None);
+        loop {
+            let request = ScrollPoints {
+                collection_name: self.collection.clone(),
+                limit: Some(PAGE),
+                offset: offset.take(),
+                with_payload: only(&[NAME, NUMBER, RECORD]),
+                ..ScrollPoints::default()
+            };
+            let page = connection.call(|client| {
+                let request = request.clone();
+                async move { client.scroll(request).await }
+            })?;
+            for point in page.result {
+                let registered = Registered::read(&point.payload)?;
+                all.insert(registered.name.clone(), registered);
+            }
+            offset = page.next_page_offset;
+            if offset.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Registers a collection in the place of another, or where there was none, and nowhere else. What is registered
+    /// then may be what somebody else has put there at the same time.
+    ///
+    /// # Errors
+    /// When the cluster fails.
+    pub(crate) fn put(
+        &self,
+        connection: &Connection,
+        wanted: &Registered,
+        instead_of: Option<&Registered>,
+    ) -> Result<Option<Registered>, Error> {
+        let before = instead_of.map(|before| before.number.text());
+        let request = UpsertPoints {
+            collection_name: self.collection.clone(),
+            wait: Some(true),
+            ordering: strong(),
+            points: vec![wanted.point()],
+            // A point that is not there is made, whatever the condition.
+            update_filter: Some(is_any(
+                NUMBER.to_owned(),
+                before.into_iter().chain([wanted.number.text()]).collect(),
+            )),
+            ..UpsertPoints::default()
+        };
+        connection.call(|client| {
+            let request = request.clone();
+            async move { client.upsert_points(request).await }
+        })?;
+        Ok(self.all(connection)?.remove(&wanted.name))
+    }
+
+    /// Takes a collection from the list, unless another one has its name by now.
+    ///
+    /// # Errors
+    /// When the cluster fails.
+    pub(crate) fn remove(&self, connection: &Connection, gone: &Registered) -> Result<(), Error> {
+        let mut filter = is_any(NUMBER.to_owned(), vec![gone.number.text()]);
+        filter
+            .must
+            .push(crate::conditions::has_id([ids::of_name(&gone.name)]));
+        delete_matching(connection, &self.collection, filter)
+    }
+}
+
+/// Deletes the points that meet a condition.
+///
+/// # Errors
+/// When the cluster fails.
+pub(crate) fn delete_matching(
+    connection: &Connection,
+    collection: &str,
+    filter: PointFilter,
+) -> Result<(), Error> {
+    use qdrant_client::qdrant::points_selector::PointsSelectorOneOf;
+    use qdrant_client::qdrant::{DeletePoints, PointsSelector};
+    let request = DeletePoints {
+        collection_name: collection.to_owned(),
+        wait: Some(true),
+        ordering: strong(),
+        points: Some(PointsSelector {
+            points_selector_one_of: Some(PointsSelectorOneOf::Filter(filter)),
+        }),
+        ..DeletePoints::default()
+    };
+    connection.call(|client| {
+        let request = request.clone();
+        async move { client.delete_points(request).await }
+    })?;
+    Ok(())
+}
+
+impl Registered {
+    fn point(&self) -> PointStruct {
+        let payload = Payload::from([
+            (NAME.to_owned(), payload::text(&self.name)),
+            (NUMBER.to_owned(), payload::text(self.number.text())),
+            (RECORD.to_owned(), payload::text(hex(&self.kept.to_bytes()))),
+        ]);
+        without_vectors(ids::of_name(&self.name), payload)
+    }
+
+    fn read(payload: &Payload) -> Result<Self, Error> {
+        let failed = || unreadable("the list of collections");
+        let number = Version::parse(payload::read_text(payload, NUMBER)?).ok_or_else(failed)?;
+        let record = from_hex(payload::read_text(payload, RECORD)?).ok_or_else(failed)?;
+        Ok(Self {
+            name: payload::read_text(payload, NAME)?.to_owned(),
+            number,
+            kept: KeptCollection::from_bytes(&record).ok_or_else(failed)?,
+        })
+    }
+}

@@ -1,0 +1,72 @@
+//! Removing passages that do not count.
+
+use std::collections::HashSet;
+
+use qdrant_client::qdrant::{Range, ScrollPoints};
+use siamese_index::Error;
+use uuid::Uuid;
+
+use crate::Writer;
+use crate::conditions::in_range;
+use crate::ids::Version;
+use crate::passage_point::{self, Owner};
+use crate::payload::only;
+
+/// What was written later than this before may be about to count, milliseconds.
+const MIN_AGE_MS: u64 = 15 * 60 * 1000;
+/// Passages looked at in one call.
+const PAGE: u32 = 1000;
+
+impl Writer {
+    /// Removes passages of versions that do not count, which somebody left who was killed between two steps of a write.
+    /// Returns how many versions those were of.
+    ///
+    /// # Errors
+    /// When the cluster fails.
+    pub fn sweep(&self) -> Result<u64, Error> {
+        let old = Range {
+            lte: Some(Self::now().saturating_sub(MIN_AGE_MS) as f64),
+            ..Range::default()
+        };
+        let reader = &self.reader;
+        let (mut swept, mut offset) = (0, None);
+        loop {
+            let request = ScrollPoints {
+                collection_name: reader.passages.clone(),
+                filter: Some(in_range(passage_point::WRITTEN.to_owned(), old)),
+                offset: offset.take(),
+                limit: Some(PAGE),
+                with_payload: only(passage_point::OWNER),
+                ..ScrollPoints::default()
+            };
+            let page = reader.ask(|client| {
+                let request = request.clone();
+                async move { client.scroll(request).await }
+            })?;
+            let owners = page.result.iter().map(|point| Owner::read(&point.payload));
+            let owners = owners.collect::<Result<Vec<_>, Error>>()?;
+            let gone = self.that_do_not_count(&owners)?;
+            self.remove_passages(&gone)?;
+            swept += gone.len() as u64;
+            offset = page.next_page_offset;
+            if offset.is_none() {
+                return Ok(swept);
+            }
+        }
+    }
+
+    fn that_do_not_count(&self, owners: &[Owner]) -> Result<Vec<Version>, Error> {
+        let documents: HashSet<Uuid> = owners.iter().map(|owner| owner.document).collect();
+        let documents: Vec<Uuid> = documents.into_iter().collect();
+        let current = self.reader.versions(&documents)?;
+        let gone: HashSet<Version> = owners
+            .iter()
+            .filter(|owner| {
+                let counts = current.get(&owner.document).map(|(_, version)| *version);
+                counts != Some(owner.version)
+            })
+            .map(|owner| owner.version)
+            .collect();
+        Ok(gone.into_iter().collect())
+    }
+}
