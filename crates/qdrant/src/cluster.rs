@@ -276,7 +276,7 @@ impl Cluster {
                 FieldType::Keyword,
             ),
         ] {
-            index_field(&self.connection, collection, field, field_type)?;
+            index_field(&self.connection, collection, field, field_type, true)?;
         }
         Ok(())
     }

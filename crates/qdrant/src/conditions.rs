@@ -147,6 +147,26 @@ pub(crate) fn is_any(field: String, texts: Vec<String>) -> PointFilter {
     })])
 }
 
+/// Points of which a field is another text than these, or has another one.
+pub(crate) fn is_any_but(field: String, texts: Vec<String>) -> PointFilter {
+    let strings = RepeatedStrings { strings: texts };
+    PointFilter::must([on_field(FieldCondition {
+        key: field,
+        r#match: Some(Match {
+            match_value: Some(MatchValue::ExceptKeywords(strings)),
+        }),
+        ..FieldCondition::default()
+    })])
+}
+
+/// Points that meet both conditions.
+pub(crate) fn both(one: Option<PointFilter>, other: Option<PointFilter>) -> Option<PointFilter> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(PointFilter::must([nested(one), nested(other)])),
+        (one, other) => one.or(other),
+    }
+}
+
 /// Points of which a field is a number in a range, or has one.
 pub(crate) fn in_range(field: String, range: Range) -> PointFilter {
     PointFilter::must([on_field(FieldCondition {

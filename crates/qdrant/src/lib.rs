@@ -17,6 +17,7 @@ mod conditions;
 mod connection;
 mod document_point;
 mod error;
+mod facets;
 mod ids;
 mod passage_point;
 mod payload;

@@ -1,6 +1,6 @@
 //! What reads a collection.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -44,8 +44,8 @@ pub struct Reader {
     pub(crate) passages: String,
     name: String,
     dimensions: usize,
-    /// Fields of which an index has been asked for.
-    indexed: Mutex<HashSet<String>>,
+    /// Fields of which an index has been asked for, and whether somebody has waited for it.
+    indexed: Mutex<HashMap<String, bool>>,
 }
 
 impl Reader {
@@ -428,7 +428,11 @@ impl Reader {
         };
         let conditions = Conditions::of(filter)?;
         for (list, field) in conditions.fields {
-            self.index_field(list, field)?;
+            let field_type = match list {
+                TermList::Values => FieldType::Keyword,
+                TermList::Numbers | TermList::Moments => FieldType::Float,
+            };
+            self.index_field(&field, field_type, false)?;
         }
         Ok(Some(conditions.filter))
     }
@@ -576,27 +580,30 @@ impl Reader {
         Ok((page.result, page.next_page_offset))
     }
 
-    /// Has Qdrant index a field of both collections, once. Filters are right without it, and slower.
-    fn index_field(&self, list: TermList, field: String) -> Result<(), Error> {
+    /// Has Qdrant index a field of both collections, once. Filters are right without it, and slower; who counts values has
+    /// to wait for it.
+    pub(crate) fn index_field(
+        &self,
+        field: &str,
+        field_type: FieldType,
+        waits: bool,
+    ) -> Result<(), Error> {
         {
             let mut indexed = self.indexed.lock().unwrap_or_else(PoisonError::into_inner);
-            if indexed.contains(&field) || indexed.len() >= MAX_INDEXED_FIELDS {
+            let is_full = indexed.len() >= MAX_INDEXED_FIELDS && !waits;
+            if is_full || indexed.get(field).is_some_and(|waited| *waited || !waits) {
                 return Ok(());
             }
-            indexed.insert(field.clone());
+            indexed.insert(field.to_owned(), waits);
         }
-        let field_type = match list {
-            TermList::Values => FieldType::Keyword,
-            TermList::Numbers | TermList::Moments => FieldType::Float,
-        };
         for collection in [&self.documents, &self.passages] {
-            index_field(&self.connection, collection, &field, field_type)?;
+            index_field(&self.connection, collection, field, field_type, waits)?;
         }
         Ok(())
     }
 }
 
-/// Has Qdrant index a field of a collection, and does not wait for it.
+/// Has Qdrant index a field of a collection.
 ///
 /// # Errors
 /// When the cluster fails.
@@ -605,12 +612,13 @@ pub(crate) fn index_field(
     collection: &str,
     field: &str,
     field_type: FieldType,
+    waits: bool,
 ) -> Result<(), Error> {
     let request = CreateFieldIndexCollection {
         collection_name: collection.to_owned(),
         field_name: field.to_owned(),
         field_type: Some(field_type.into()),
-        wait: Some(false),
+        wait: Some(waits),
         ..CreateFieldIndexCollection::default()
     };
     connection.call(|client| {

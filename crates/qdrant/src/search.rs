@@ -13,14 +13,15 @@ use siamese_index::{
 use uuid::Uuid;
 
 use crate::Reader;
-use crate::conditions::{has_id, is_any, nested};
+use crate::conditions::{both, has_id, is_any, nested};
 use crate::error::not_supported;
 use crate::ids;
 use crate::passage_point::{self, Owner};
 use crate::payload::only;
 
 const WORDS: &str = "searching by words (the modes `lexical` and `hybrid`)";
-const FACETS: &str = "counting values (`facets`)";
+const FACETS_OF_SCORES: &str =
+    "counting values among documents that reach a score (`facets` with `min_score`)";
 const CURSORS: &str = "going on from a cursor (`cursor`)";
 /// Passages asked for in this multiple of the documents wanted, as several may be of one document, or of a version that
 /// does not count; and again in this multiple while there are too few.
@@ -59,8 +60,8 @@ impl Reader {
         let Query::Vector(vector) = query else {
             return Err(not_supported(WORDS));
         };
-        if !options.facets.paths.is_empty() {
-            return Err(not_supported(FACETS));
+        if !options.facets.paths.is_empty() && options.min_score.is_some() {
+            return Err(not_supported(FACETS_OF_SCORES));
         }
         if options.moment.is_some() || !options.skip.is_empty() {
             return Err(not_supported(CURSORS));
@@ -70,6 +71,7 @@ impl Reader {
         let filter = self.point_filter(options.filter.as_ref())?;
         let best = self.candidates(&vector, filter.clone(), options)?;
         let hits = self.scored(&vector, best, options)?;
+        let matching = without(filter, &options.exclude);
         let total = match options.min_score {
             // Nobody has counted those beyond the ones that were looked at.
             Some(_) => Total {
@@ -77,7 +79,7 @@ impl Reader {
                 exact: false,
             },
             None => Total {
-                value: self.count_documents(filter, &options.exclude)?,
+                value: self.count(&self.documents, matching.clone())?,
                 exact: true,
             },
         };
@@ -85,19 +87,9 @@ impl Reader {
             rest: total.value.saturating_sub(hits.len() as u64),
             hits,
             total,
-            facets: Vec::new(),
+            facets: self.facets(&options.facets, matching.as_ref())?,
             moment: Moment::default(),
         })
-    }
-
-    fn count_documents(
-        &self,
-        filter: Option<PointFilter>,
-        exclude: &[String],
-    ) -> Result<u64, Error> {
-        let excluded: Vec<Uuid> = exclude.iter().map(|id| ids::of_name(id)).collect();
-        let without = (!excluded.is_empty()).then(|| PointFilter::must_not([has_id(excluded)]));
-        self.count(&self.documents, both(filter, without))
     }
 
     /// The documents with the best passages, best first, as far as Qdrant can tell.
@@ -265,9 +257,9 @@ impl Reader {
     }
 }
 
-fn both(one: Option<PointFilter>, other: Option<PointFilter>) -> Option<PointFilter> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(PointFilter::must([nested(one), nested(other)])),
-        (one, other) => one.or(other),
-    }
+/// Documents that meet a condition, without some.
+fn without(filter: Option<PointFilter>, excluded: &[String]) -> Option<PointFilter> {
+    let excluded: Vec<Uuid> = excluded.iter().map(|id| ids::of_name(id)).collect();
+    let others = (!excluded.is_empty()).then(|| PointFilter::must_not([has_id(excluded)]));
+    both(filter, others)
 }

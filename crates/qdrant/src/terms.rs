@@ -25,7 +25,7 @@ pub(crate) const EXISTS: &str = "e";
 /// Begins the value of an element of an array, beside the value that it has like a bare one.
 const ELEMENT: char = 'a';
 /// Texts longer than this are compared by their SHA-256.
-const MAX_TEXT_BYTES: usize = 128;
+const MAX_TEXT_BYTES: usize = 512;
 /// Up to this, every integer is an f64.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
@@ -133,6 +133,46 @@ pub(crate) fn equal(scalar: &Scalar) -> String {
             })
         }
     }
+}
+
+/// What a text of the list of values stands for.
+pub(crate) enum Term {
+    /// A value.
+    Value(Scalar),
+    /// A text of which only the SHA-256 is known.
+    LongText,
+    /// An element, whose value is there as well, or that there is something.
+    Other,
+}
+
+impl Term {
+    pub(crate) fn read(text: &str) -> Self {
+        let value = |value: Option<Scalar>| value.map_or(Self::Other, Self::Value);
+        let Some((kind, rest)) = text.split_at_checked(1) else {
+            return Self::Other;
+        };
+        match kind {
+            "z" => Self::Value(Scalar::Null),
+            "b" => Self::Value(Scalar::Bool(rest == "1")),
+            "s" => Self::Value(Scalar::text(rest)),
+            "n" => value(integer(rest).map(Scalar::Number)),
+            "f" => {
+                let bits = u64::from_str_radix(rest, 16).ok();
+                value(bits.map(|bits| Scalar::Number(Number::from(f64::from_bits(bits)))))
+            }
+            "h" => Self::LongText,
+            _ => Self::Other,
+        }
+    }
+}
+
+fn integer(text: &str) -> Option<Number> {
+    let signed = text.parse::<i64>().map(Number::from);
+    let unsigned = signed.or_else(|_| text.parse::<u64>().map(Number::from));
+    // What is larger was an f64.
+    unsigned
+        .ok()
+        .or_else(|| text.parse::<f64>().ok().map(Number::from))
 }
 
 /// The same for an element of an array.

@@ -592,3 +592,81 @@ fn a_cluster_that_nobody_answers_for_is_told_of_in_time() {
     );
     assert!(started.elapsed() < Duration::from_secs(5));
 }
+
+#[test]
+fn facets_count_the_documents_of_the_filter_as_a_data_folder_does() {
+    let Some(cluster) = cluster() else { return };
+    let collection = default_of(&cluster);
+    let documents: Vec<_> = (0..60)
+        .map(|number| {
+            let tags: Vec<String> = (0..number % 4).map(|tag| format!("t{tag}")).collect();
+            let metadata = json!({"n": number % 3, "tags": tags, "x": format!("{number}"), "half": number % 2 == 0});
+            write(&format!("d{number}"), metadata, &[vector(number)])
+        })
+        .collect();
+    collection.writer.upsert(&documents).unwrap();
+    let half = FieldPath::parse("half").unwrap();
+    let filter = Filter::Field(half, Condition::one_of([Scalar::Bool(true)]));
+    for filter in [None, Some(filter)] {
+        for (path, max_values) in [
+            ("n", 10),
+            ("n", 2),
+            ("tags", 1),
+            ("tags", 3),
+            ("x", 5),
+            ("none", 5),
+            ("half", 5),
+        ] {
+            let path = FieldPath::parse(path).unwrap();
+            let options = SearchOptions {
+                limit: 1,
+                filter: filter.clone(),
+                exclude: vec!["d4".to_owned()],
+                facets: siamese_index::FacetRequest {
+                    paths: vec![path.clone()],
+                    max_values,
+                },
+                ..SearchOptions::default()
+            };
+            let found = collection
+                .reader
+                .search(&(&vector(0)).into(), &options)
+                .unwrap();
+            let mut counts: BTreeMap<Scalar, u64> = BTreeMap::new();
+            let mut of_documents = Vec::new();
+            for document in &documents {
+                let metadata = &document.draft.metadata;
+                if document.draft.id == "d4"
+                    || filter
+                        .as_ref()
+                        .is_some_and(|filter| !filter.matches(metadata))
+                {
+                    continue;
+                }
+                let values: std::collections::BTreeSet<Scalar> =
+                    path.values(metadata).into_iter().collect();
+                values
+                    .iter()
+                    .for_each(|value| *counts.entry(value.clone()).or_default() += 1);
+                of_documents.push(values);
+            }
+            let mut expected: Vec<_> = counts.into_iter().collect();
+            expected.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+            expected.truncate(max_values);
+            let shown: std::collections::BTreeSet<&Scalar> =
+                expected.iter().map(|(value, _)| value).collect();
+            let other = of_documents
+                .iter()
+                .filter(|values| values.iter().any(|value| !shown.contains(value)))
+                .count();
+            let facet = &found.facets[0];
+            let values: Vec<_> = facet
+                .values
+                .iter()
+                .map(|it| (it.value.clone(), it.count))
+                .collect();
+            assert_eq!(values, expected, "{path} {filter:?}");
+            assert_eq!(facet.other, other as u64, "{path} {filter:?} {max_values}");
+        }
+    }
+}
