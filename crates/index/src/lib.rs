@@ -59,9 +59,9 @@ pub use collection::{
     Alike, AlikeMode, AlikeOptions, AlikePair, AlikeScope, AlikeSide, AlikeSides, Cluster,
     ClusterForm, ClusterMember, ClusterOptions, Clusters, Collection, CollectionMemory,
     CollectionStats, DocumentMap, Facet, FacetRequest, FacetValue, Fusion, Hit, HitContent,
-    HitParts, HitScores, HitSet, MapOptions, MapPoint, Moment, PlannedGenerations, Query, Reader,
-    ScoredPassage, SearchOptions, SearchResults, Total, UpsertStatus, Upserted, WritePlan, Writer,
-    check_writes, document_vector,
+    HitParts, HitScores, HitSet, ListsToFuse, MapOptions, MapPoint, Moment, PlannedGenerations,
+    Query, Reader, ScoredPassage, SearchOptions, SearchResults, Total, UpsertStatus, Upserted,
+    WritePlan, Writer, check_writes, document_vector,
 };
 pub use collections::{DEFAULT_COLLECTION, PutOutcome};
 pub use compaction::{CompactionReport, compact};
@@ -84,7 +84,7 @@ pub use health::{Health, HealthCondition};
 pub use index::Index;
 pub use job_files::{JobFiles, JobResultFile};
 pub use kept_collection::KeptCollection;
-pub use lexical::{Language, MAX_QUERY_WORDS, WordQuery, WordSettings};
+pub use lexical::{Language, MAX_QUERY_WORDS, WordCounts, WordQuery, WordSettings};
 pub use memory::MemoryUse;
 pub use merge_patch::merge as merge_metadata;
 pub use named_collection::Generation;
@@ -102,7 +102,7 @@ pub use snapshots::{
 };
 pub use store::{GenerationState, Reclaim};
 pub use vectors::{
-    AllPairs, MostAlike, Pair, PairSink, alike_pairs, cosine, mean_unit, most_alike, normalized,
-    unit_or_zero,
+    AllPairs, Candidate, MostAlike, Pair, PairSink, alike_pairs, cosine, mean_unit, most_alike,
+    normalized, unit_or_zero,
 };
 pub use workers::Workers;

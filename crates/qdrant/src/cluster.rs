@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use qdrant_client::qdrant::{
-    CreateCollection, DeleteCollection, Distance, FieldType, HnswConfigDiff, QuantizationConfig,
-    QuantizationType, ScalarQuantization, VectorParams, VectorsConfig, quantization_config,
+    CreateCollection, DeleteCollection, Distance, FieldType, HnswConfigDiff, Modifier,
+    QuantizationConfig, QuantizationType, ScalarQuantization, SparseVectorConfig,
+    SparseVectorParams, VectorParams, VectorParamsMap, VectorsConfig, quantization_config,
     vectors_config,
 };
 use siamese_index::{
@@ -18,9 +19,10 @@ use siamese_index::{
 use crate::connection::Connection;
 use crate::document_point;
 use crate::ids::Version;
-use crate::passage_point;
+use crate::passage_point::{self, MEANING};
 use crate::reader::index_field;
 use crate::registry::{Registered, Registry, create, no_vectors};
+use crate::word_vector::WORDS;
 use crate::write::now_ms;
 use crate::{ClusterSettings, Reader, Writer};
 
@@ -258,6 +260,7 @@ impl Cluster {
             &CreateCollection {
                 collection_name: places.passages.clone(),
                 vectors_config: Some(vectors(&wanted.kept)),
+                sparse_vectors_config: wanted.kept.settings.lexical.then(words),
                 quantization_config: Some(quantization()),
                 ..shared
             },
@@ -375,17 +378,31 @@ impl Cluster {
 /// Vectors of length 1, so that their dot product is their cosine; Qdrant's own cosine would change their last bits.
 fn vectors(kept: &KeptCollection) -> VectorsConfig {
     let graph = kept.settings.graph;
+    let params = VectorParams {
+        size: kept.encoder.identity.dimensions as u64,
+        distance: Distance::Dot.into(),
+        hnsw_config: Some(HnswConfigDiff {
+            m: Some(graph.m as u64),
+            ef_construct: Some(graph.ef_construction as u64),
+            ..HnswConfigDiff::default()
+        }),
+        ..VectorParams::default()
+    };
     VectorsConfig {
-        config: Some(vectors_config::Config::Params(VectorParams {
-            size: kept.encoder.identity.dimensions as u64,
-            distance: Distance::Dot.into(),
-            hnsw_config: Some(HnswConfigDiff {
-                m: Some(graph.m as u64),
-                ef_construct: Some(graph.ef_construction as u64),
-                ..HnswConfigDiff::default()
-            }),
-            ..VectorParams::default()
+        config: Some(vectors_config::Config::ParamsMap(VectorParamsMap {
+            map: [(MEANING.to_owned(), params)].into(),
         })),
+    }
+}
+
+/// Words count by how rare they are, which Qdrant keeps.
+fn words() -> SparseVectorConfig {
+    let params = SparseVectorParams {
+        modifier: Some(Modifier::Idf.into()),
+        ..SparseVectorParams::default()
+    };
+    SparseVectorConfig {
+        map: [(WORDS.to_owned(), params)].into(),
     }
 }
 

@@ -27,6 +27,8 @@ mod search;
 mod settings;
 mod sweep;
 mod terms;
+mod word_search;
+mod word_vector;
 mod write;
 mod writer;
 

@@ -1,8 +1,8 @@
 //! A passage as a point with its vector.
 
-use qdrant_client::qdrant::vector_output::Vector;
+use qdrant_client::qdrant::vector_output::Vector as OutputVector;
 use qdrant_client::qdrant::vectors_output::VectorsOptions;
-use qdrant_client::qdrant::{PointStruct, Vectors, VectorsOutput};
+use qdrant_client::qdrant::{NamedVectors, PointStruct, Vector, Vectors, VectorsOutput};
 use siamese_index::{Error, Metadata};
 use uuid::Uuid;
 
@@ -10,6 +10,7 @@ use crate::error::unreadable;
 use crate::ids::{self, Version};
 use crate::payload::{self, Payload};
 use crate::terms;
+use crate::word_vector::WORDS;
 
 /// The point of its document.
 pub(crate) const DOCUMENT: &str = "document";
@@ -19,6 +20,9 @@ pub(crate) const VERSION: &str = "version";
 pub(crate) const ORDINAL: &str = "ordinal";
 /// When it was written, milliseconds since 1970.
 pub(crate) const WRITTEN: &str = "written_at_ms";
+
+/// The name of its vector.
+pub(crate) const MEANING: &str = "meaning";
 
 /// What a search reads of it.
 pub(crate) const OWNER: &[&str] = &[DOCUMENT, VERSION, ORDINAL];
@@ -58,8 +62,19 @@ pub(crate) fn terms_of(metadata: &Metadata) -> Payload {
     payload
 }
 
-/// The point of a passage.
-pub(crate) fn point(owner: Owner, vector: Vec<f32>, terms: &Payload, now_ms: u64) -> PointStruct {
+/// The point of a passage; `words` are its sparse vector, where words are indexed.
+pub(crate) fn point(
+    owner: Owner,
+    vector: Vec<f32>,
+    words: Option<Vector>,
+    terms: &Payload,
+    now_ms: u64,
+) -> PointStruct {
+    let meaning = [(MEANING.to_owned(), Vector::from(vector))];
+    let words = words.map(|words| (WORDS.to_owned(), words));
+    let vectors = NamedVectors {
+        vectors: meaning.into_iter().chain(words).collect(),
+    };
     let mut payload = terms.clone();
     payload.extend([
         (
@@ -73,7 +88,7 @@ pub(crate) fn point(owner: Owner, vector: Vec<f32>, terms: &Payload, now_ms: u64
     PointStruct {
         id: Some(ids::point(owner.point())),
         payload,
-        vectors: Some(Vectors::from(vector)),
+        vectors: Some(Vectors::from(vectors)),
     }
 }
 
@@ -83,11 +98,14 @@ pub(crate) fn point(owner: Owner, vector: Vec<f32>, terms: &Payload, now_ms: u64
 /// When there is none.
 pub(crate) fn vector(vectors: Option<VectorsOutput>) -> Result<Vec<f32>, Error> {
     let failed = || unreadable("the vector of a passage");
-    match vectors.and_then(|vectors| vectors.vectors_options) {
-        Some(VectorsOptions::Vector(vector)) => match vector.into_vector() {
-            Vector::Dense(dense) => Ok(dense.data),
-            _ => Err(failed()),
-        },
+    let Some(VectorsOptions::Vectors(mut named)) =
+        vectors.and_then(|vectors| vectors.vectors_options)
+    else {
+        return Err(failed());
+    };
+    let meaning = named.vectors.remove(MEANING).ok_or_else(failed)?;
+    match meaning.into_vector() {
+        OutputVector::Dense(dense) => Ok(dense.data),
         _ => Err(failed()),
     }
 }

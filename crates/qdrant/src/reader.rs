@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use qdrant_client::Qdrant;
 use qdrant_client::qdrant::{
     CountPoints, CreateFieldIndexCollection, FieldType, Filter as PointFilter, GetPoints, PointId,
-    RetrievedPoint, ScrollPoints, WithPayloadSelector, WithVectorsSelector,
+    RetrievedPoint, ScrollPoints, VectorsSelector, WithPayloadSelector, WithVectorsSelector,
     with_vectors_selector::SelectorOptions,
 };
 use siamese_index::{
@@ -517,8 +517,10 @@ impl Reader {
                 collection_name: collection.to_owned(),
                 ids: points.iter().copied().map(ids::point).collect(),
                 with_payload: with_payload.clone(),
-                with_vectors: Some(WithVectorsSelector {
-                    selector_options: Some(SelectorOptions::Enable(with_vectors)),
+                with_vectors: with_vectors.then(|| WithVectorsSelector {
+                    selector_options: Some(SelectorOptions::Include(VectorsSelector {
+                        names: vec![passage_point::MEANING.to_owned()],
+                    })),
                 }),
                 ..GetPoints::default()
             };

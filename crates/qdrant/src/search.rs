@@ -16,34 +16,50 @@ use crate::Reader;
 use crate::conditions::{both, has_id, is_any, nested};
 use crate::error::not_supported;
 use crate::ids;
-use crate::passage_point::{self, Owner};
+use crate::passage_point::{self, MEANING, Owner};
 use crate::payload::only;
 
-const WORDS: &str = "searching by words (the modes `lexical` and `hybrid`)";
-const FACETS_OF_SCORES: &str =
-    "counting values among documents that reach a score (`facets` with `min_score`)";
+const FACETS_OF_FEW: &str = "counting values among documents that reach a score or have a word (`facets` with `min_score` or in mode `lexical`)";
 const CURSORS: &str = "going on from a cursor (`cursor`)";
 /// Passages asked for in this multiple of the documents wanted, as several may be of one document, or of a version that
 /// does not count; and again in this multiple while there are too few.
 const PASSAGES_PER_DOCUMENT: usize = 3;
 const MORE_PASSAGES: usize = 4;
 /// Times a document is read again that is replaced while it is scored.
-const MAX_READS: usize = 5;
+pub(crate) const MAX_READS: usize = 5;
 /// Fewer are not worth a call.
 const MIN_PASSAGES: usize = 16;
 /// Passages that one search asks for.
-const MAX_PASSAGES: usize = 50_000;
+pub(crate) const MAX_PASSAGES: usize = 50_000;
 /// Vectors are compared by codes of a byte a value first; this many times the passages wanted are compared by the
 /// vectors themselves.
 const OVERSAMPLING: f64 = 2.0;
 /// What a score in f32 may be off by, so that nothing is left out that reaches a threshold.
 const SCORE_MARGIN: f32 = 1e-4;
 
+/// Which documents are looked for, and how many.
+pub(crate) struct Wanted<'a> {
+    pub(crate) options: &'a SearchOptions,
+    /// Conditions on passages.
+    pub(crate) filter: Option<PointFilter>,
+    pub(crate) count: usize,
+}
+
 /// The best passage of a document, by its score in Qdrant.
 #[derive(Debug)]
-struct Best {
-    id: String,
-    owner: Owner,
+pub(crate) struct Best {
+    pub(crate) id: String,
+    pub(crate) owner: Owner,
+    pub(crate) score: f32,
+}
+
+/// What was found of documents.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Of each the best passage, best first.
+    pub(crate) best: Vec<Best>,
+    /// Documents that have been replaced since their passages were found, or of which nothing near was left.
+    pub(crate) replaced: Vec<String>,
 }
 
 impl Reader {
@@ -57,100 +73,127 @@ impl Reader {
         options: &SearchOptions,
     ) -> Result<SearchResults, Error> {
         query.check(self.dimensions())?;
-        let Query::Vector(vector) = query else {
-            return Err(not_supported(WORDS));
-        };
-        if !options.facets.paths.is_empty() && options.min_score.is_some() {
-            return Err(not_supported(FACETS_OF_SCORES));
-        }
+        options.ef.map_or(Ok(()), GraphSettings::check_ef)?;
         if options.moment.is_some() || !options.skip.is_empty() {
             return Err(not_supported(CURSORS));
         }
-        options.ef.map_or(Ok(()), GraphSettings::check_ef)?;
-        let vector = normalized(vector);
+        let is_counted = match query {
+            Query::Words(_) => false,
+            Query::Vector(_) | Query::Hybrid { .. } => options.min_score.is_none(),
+        };
+        if !is_counted && !options.facets.paths.is_empty() {
+            return Err(not_supported(FACETS_OF_FEW));
+        }
         let filter = self.point_filter(options.filter.as_ref())?;
-        let best = self.candidates(&vector, filter.clone(), options)?;
-        let hits = self.scored(&vector, best, options)?;
+        let wanted = Wanted {
+            filter: both(filter.clone(), not_of(&options.exclude)),
+            count: options.limit,
+            options,
+        };
+        let hits = match query {
+            Query::Vector(vector) => self.by_vector(&normalized(vector), &wanted)?,
+            Query::Words(words) => self.by_words(words, &wanted)?,
+            Query::Hybrid {
+                vector,
+                words,
+                fusion,
+            } => self.by_both(&normalized(vector), words, *fusion, &wanted)?,
+        };
         let matching = without(filter, &options.exclude);
-        let total = match options.min_score {
-            // Nobody has counted those beyond the ones that were looked at.
-            Some(_) => Total {
-                value: hits.len() as u64,
-                exact: false,
-            },
-            None => Total {
-                value: self.count(&self.documents, matching.clone())?,
-                exact: true,
-            },
+        // Nobody has counted those beyond the ones that were looked at, unless a filter says which those are.
+        let value = match is_counted {
+            true => self.count(&self.documents, matching.clone())?,
+            false => hits.len() as u64,
         };
         Ok(SearchResults {
-            rest: total.value.saturating_sub(hits.len() as u64),
+            rest: value.saturating_sub(hits.len() as u64),
             hits,
-            total,
+            total: Total {
+                value,
+                exact: is_counted,
+            },
             facets: self.facets(&options.facets, matching.as_ref())?,
             moment: Moment::default(),
         })
     }
 
-    /// The documents with the best passages, best first, as far as Qdrant can tell.
-    fn candidates(
+    /// The best documents by meaning, with their scores, which are those of the vectors, whoever keeps them.
+    pub(crate) fn by_vector(&self, vector: &[f32], wanted: &Wanted<'_>) -> Result<Vec<Hit>, Error> {
+        let input = VectorInput::new_dense(vector.to_vec());
+        let options = wanted.options;
+        let threshold = options.min_score.map(|min| min - SCORE_MARGIN);
+        let Found { mut best, replaced } = self.best_of(&input, MEANING, wanted, threshold)?;
+        for id in replaced {
+            best.extend(self.best_now(id, vector, options)?);
+        }
+        let mut hits = Vec::new();
+        for _ in 0..MAX_READS {
+            let points: Vec<Uuid> = best.iter().map(|best| best.owner.point()).collect();
+            let vectors: HashMap<Uuid, Vec<f32>> = self.vectors(&points)?;
+            let mut replaced = Vec::new();
+            for Best { id, owner, .. } in std::mem::take(&mut best) {
+                let Some(own) = vectors.get(&owner.point()) else {
+                    replaced.extend(self.best_now(id, vector, options)?);
+                    continue;
+                };
+                let score = cosine(vector, own);
+                if options.min_score.is_none_or(|min| score >= min) {
+                    let (version, ordinal) = (owner.version.0, owner.ordinal);
+                    hits.push(Hit::found_elsewhere(id, score, version, ordinal));
+                }
+            }
+            if replaced.is_empty() {
+                break;
+            }
+            best = replaced;
+        }
+        in_order(&mut hits, wanted.count);
+        Ok(hits)
+    }
+
+    /// Of each document the passage that is best by one of the vectors, as far as Qdrant can tell.
+    pub(crate) fn best_of(
         &self,
-        vector: &[f32],
-        filter: Option<PointFilter>,
-        options: &SearchOptions,
-    ) -> Result<Vec<Best>, Error> {
-        let wanted = options.limit;
-        let excluded: Vec<String> = options
-            .exclude
-            .iter()
-            .map(|id| ids::of_name(id).to_string())
-            .collect();
-        let without = (!excluded.is_empty()).then(|| {
-            let of_excluded = is_any(passage_point::DOCUMENT.to_owned(), excluded);
-            PointFilter::must_not([nested(of_excluded)])
-        });
-        let filter = both(filter, without);
+        input: &VectorInput,
+        name: &str,
+        wanted: &Wanted<'_>,
+        threshold: Option<f32>,
+    ) -> Result<Found, Error> {
         let mut limit = wanted
+            .count
             .saturating_mul(PASSAGES_PER_DOCUMENT)
             .clamp(MIN_PASSAGES, MAX_PASSAGES);
         loop {
-            let found = self.nearest(vector, filter.clone(), limit, options)?;
-            let is_all = found.len() < limit || limit == MAX_PASSAGES;
-            let best = self.best_of_documents(&found, vector, options)?;
-            if is_all || best.len() >= wanted {
-                return Ok(best);
+            let points = self.nearest(input, name, limit, wanted, threshold)?;
+            let is_all = points.len() < limit || limit == MAX_PASSAGES;
+            let found = self.best_of_documents(&points)?;
+            if is_all || found.best.len() + found.replaced.len() >= wanted.count {
+                return Ok(found);
             }
             limit = limit.saturating_mul(MORE_PASSAGES).min(MAX_PASSAGES);
         }
     }
 
     /// Of each document the first passage of the version that counts.
-    fn best_of_documents(
-        &self,
-        found: &[ScoredPoint],
-        vector: &[f32],
-        options: &SearchOptions,
-    ) -> Result<Vec<Best>, Error> {
-        let owners = found.iter().map(|point| Owner::read(&point.payload));
+    fn best_of_documents(&self, points: &[ScoredPoint]) -> Result<Found, Error> {
+        let owners = points.iter().map(|point| Owner::read(&point.payload));
         let owners = owners.collect::<Result<Vec<_>, Error>>()?;
         let documents: HashSet<Uuid> = owners.iter().map(|owner| owner.document).collect();
         let documents: Vec<Uuid> = documents.into_iter().collect();
         let mut current = self.versions(&documents)?;
         let mut best = Vec::new();
-        for owner in owners {
+        for (owner, point) in owners.into_iter().zip(points) {
             let counts = current.get(&owner.document).map(|(_, version)| *version);
             // Others of the same document are not as near.
             if counts == Some(owner.version)
                 && let Some((id, _)) = current.remove(&owner.document)
             {
-                best.push(Best { id, owner });
+                let score = point.score;
+                best.push(Best { id, owner, score });
             }
         }
-        // The others have been replaced since their passages were found, or nothing near was left of them.
-        for (id, _) in current.into_values() {
-            best.extend(self.best_now(id, vector, options)?);
-        }
-        Ok(best)
+        let replaced = current.into_values().map(|(id, _)| id).collect();
+        Ok(Found { best, replaced })
     }
 
     /// The best passage of a document as it is now, if it passes the filter.
@@ -172,73 +215,39 @@ impl Reader {
             (score.unwrap_or(f32::MIN), ordinal)
         });
         let best = scored.max_by(|a, b| a.0.total_cmp(&b.0));
-        Ok(best.map(|(_, ordinal)| Best {
+        Ok(best.map(|(score, ordinal)| Best {
             owner: Owner {
                 document: ids::of_name(&id),
                 version,
                 ordinal,
             },
+            score,
             id,
         }))
     }
 
-    /// Hits with their scores, which are those of the vectors, whoever keeps them.
-    fn scored(
+    pub(crate) fn nearest(
         &self,
-        vector: &[f32],
-        mut best: Vec<Best>,
-        options: &SearchOptions,
-    ) -> Result<Vec<Hit>, Error> {
-        let mut hits = Vec::new();
-        for _ in 0..MAX_READS {
-            let points: Vec<Uuid> = best.iter().map(|best| best.owner.point()).collect();
-            let vectors: HashMap<Uuid, Vec<f32>> = self.vectors(&points)?;
-            let mut replaced = Vec::new();
-            for Best { id, owner } in std::mem::take(&mut best) {
-                let Some(own) = vectors.get(&owner.point()) else {
-                    replaced.extend(self.best_now(id, vector, options)?);
-                    continue;
-                };
-                let score = cosine(vector, own);
-                if options.min_score.is_none_or(|min| score >= min) {
-                    let (version, ordinal) = (owner.version.0, owner.ordinal);
-                    hits.push(Hit::found_elsewhere(id, score, version, ordinal));
-                }
-            }
-            if replaced.is_empty() {
-                break;
-            }
-            best = replaced;
-        }
-        hits.sort_by(|a: &Hit, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
-        hits.truncate(options.limit);
-        Ok(hits)
-    }
-
-    fn nearest(
-        &self,
-        vector: &[f32],
-        filter: Option<PointFilter>,
+        input: &VectorInput,
+        name: &str,
         limit: usize,
-        options: &SearchOptions,
+        wanted: &Wanted<'_>,
+        threshold: Option<f32>,
     ) -> Result<Vec<ScoredPoint>, Error> {
-        let ef = options
-            .ef
-            .unwrap_or(self.settings().graph.ef_search)
-            .max(limit);
+        let options = wanted.options;
+        let ef = options.ef.unwrap_or(self.settings().graph.ef_search);
         let request = QueryPoints {
             collection_name: self.passages.clone(),
             query: Some(PointQuery {
-                variant: Some(query::Variant::Nearest(VectorInput::new_dense(
-                    vector.to_vec(),
-                ))),
+                variant: Some(query::Variant::Nearest(input.clone())),
             }),
-            filter,
+            using: Some(name.to_owned()),
+            filter: wanted.filter.clone(),
             limit: Some(limit as u64),
-            score_threshold: options.min_score.map(|min| min - SCORE_MARGIN),
+            score_threshold: threshold,
             with_payload: only(passage_point::OWNER),
             params: Some(SearchParams {
-                hnsw_ef: Some(ef as u64),
+                hnsw_ef: Some(ef.max(limit) as u64),
                 exact: Some(options.exact),
                 quantization: Some(QuantizationSearchParams {
                     rescore: Some(true),
@@ -255,6 +264,22 @@ impl Reader {
         })?;
         Ok(answer.result)
     }
+}
+
+/// Best first; equal scores in the order of ids.
+pub(crate) fn in_order(hits: &mut Vec<Hit>, count: usize) {
+    hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
+    hits.truncate(count);
+}
+
+/// Passages of other documents than these.
+fn not_of(excluded: &[String]) -> Option<PointFilter> {
+    let excluded: Vec<String> = excluded
+        .iter()
+        .map(|id| ids::of_name(id).to_string())
+        .collect();
+    let of_excluded = || is_any(passage_point::DOCUMENT.to_owned(), excluded.clone());
+    (!excluded.is_empty()).then(|| PointFilter::must_not([nested(of_excluded())]))
 }
 
 /// Documents that meet a condition, without some.

@@ -12,8 +12,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use qdrant_client::qdrant::{PointStruct, UpsertPoints};
-use siamese_index::{ContentHash, DocumentDraft, Error, NewPassage, normalized};
+use qdrant_client::qdrant::{PointStruct, UpsertPoints, Vector};
+use siamese_index::{
+    CollectionSettings, ContentHash, DocumentDraft, Error, NewPassage, WordCounts, normalized,
+};
 use uuid::Uuid;
 
 use crate::Writer;
@@ -22,6 +24,7 @@ use crate::document_point::{self, Summary};
 use crate::ids::{self, Version};
 use crate::passage_point::{self, Owner};
 use crate::registry::strong;
+use crate::word_vector;
 
 /// Bytes of points in one call; a node takes 32 MiB.
 const MAX_CALL_BYTES: usize = 4 << 20;
@@ -33,7 +36,8 @@ const POINT_BYTES: usize = 512;
 pub(crate) struct NewVersion<'a> {
     draft: &'a DocumentDraft,
     pub(crate) summary: Summary,
-    vectors: Vec<Vec<f32>>,
+    /// Of each passage the vector, and that of its words where words are indexed.
+    vectors: Vec<(Vec<f32>, Option<Vector>)>,
     /// What it was before, if it was there.
     before: Option<Version>,
 }
@@ -45,6 +49,7 @@ impl<'a> NewVersion<'a> {
         draft: &'a DocumentDraft,
         passages: &[NewPassage],
         before: Option<&Summary>,
+        settings: &CollectionSettings,
     ) -> Result<Self, Error> {
         let now_ms = now_ms();
         Ok(Self {
@@ -58,7 +63,17 @@ impl<'a> NewVersion<'a> {
                 created_at_ms: before.map_or(now_ms, |before| before.created_at_ms),
                 updated_at_ms: now_ms,
             },
-            vectors: passages.iter().map(|it| normalized(&it.vector)).collect(),
+            vectors: passages
+                .iter()
+                .map(|passage| {
+                    let words = settings.lexical.then(|| {
+                        let text = &draft.text[passage.start..passage.end];
+                        WordCounts::of(draft.title.as_deref(), text, settings.words)
+                    });
+                    let words = words.as_ref().and_then(word_vector::of_passage);
+                    (normalized(&passage.vector), words)
+                })
+                .collect(),
             before: before.map(|before| before.version),
         })
     }
@@ -67,14 +82,17 @@ impl<'a> NewVersion<'a> {
         let terms = passage_point::terms_of(&self.draft.metadata);
         let (document, version) = (self.summary.point, self.summary.version);
         let written_at_ms = self.summary.updated_at_ms;
-        self.vectors.iter().zip(0..).map(move |(vector, ordinal)| {
-            let owner = Owner {
-                document,
-                version,
-                ordinal,
-            };
-            passage_point::point(owner, vector.clone(), &terms, written_at_ms)
-        })
+        self.vectors
+            .iter()
+            .zip(0..)
+            .map(move |((vector, words), ordinal)| {
+                let owner = Owner {
+                    document,
+                    version,
+                    ordinal,
+                };
+                passage_point::point(owner, vector.clone(), words.clone(), &terms, written_at_ms)
+            })
     }
 }
 

@@ -117,7 +117,7 @@ impl Writer {
                     Some(_) => UpsertStatus::Updated,
                     None => UpsertStatus::Created,
                 };
-                let version = NewVersion::of(draft, passages, before)?;
+                let version = NewVersion::of(draft, passages, before, &self.reader.settings())?;
                 Ok((status, Some(version)))
             }
         }
@@ -138,7 +138,7 @@ impl Writer {
             vector: passage.vector.unwrap_or_default(),
         });
         let passages: Vec<NewPassage> = passages.collect();
-        NewVersion::of(draft, &passages, Some(before)).map(Some)
+        NewVersion::of(draft, &passages, Some(before), &self.reader.settings()).map(Some)
     }
 
     /// Merges metadata into a document's by RFC 7396. `None` when there is no such document. Metadata of more than

@@ -26,7 +26,7 @@ pub struct HitScores {
 }
 
 impl Hit {
-    /// A document that another keeper of documents has found by meaning. `number` and `passage` are its own: no two
+    /// A document that another keeper of documents has found. `number` and `passage` are its own: no two
     /// versions of documents have the same number.
     pub fn found_elsewhere(id: String, score: f32, number: u64, passage: u32) -> Self {
         Self {

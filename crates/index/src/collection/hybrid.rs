@@ -64,6 +64,50 @@ impl Reader {
     }
 }
 
+/// What is known of documents that are to be fused, for whoever keeps them elsewhere. Each is known by a number.
+#[derive(Debug, Clone, Default)]
+pub struct ListsToFuse {
+    /// The best by meaning, best first.
+    pub semantic: Vec<Candidate>,
+    /// The best by words, best first.
+    pub lexical: Vec<Candidate>,
+    /// Those of the lexical list alone, by meaning. One that is in neither is left out.
+    pub cosines: Vec<Candidate>,
+    /// Those of the semantic list alone that have one of the words, by words.
+    pub word_scores: Vec<Candidate>,
+}
+
+impl ListsToFuse {
+    /// The best documents in the order of their fused scores, with those of both sides; equal ones by cosine, then by
+    /// number. The passage of each is that of the side that ranks it higher.
+    pub fn fused(&self, fusion: Fusion, limit: usize) -> Vec<(Candidate, HitScores)> {
+        let mut listed = listed(&self.semantic, &self.lexical);
+        for found in &self.cosines {
+            if let Some(entry) = listed.get_mut(&found.document) {
+                entry.by_meaning.get_or_insert(*found);
+            }
+        }
+        for found in &self.word_scores {
+            if let Some(entry) = listed.get_mut(&found.document) {
+                entry.by_words.get_or_insert(*found);
+            }
+        }
+        let listed: Vec<(Candidate, Entry)> = listed
+            .into_values()
+            .filter_map(|listed| Some((listed.by_meaning?, listed)))
+            .collect();
+        let fused = fused(&listed, fusion, limit).into_iter();
+        fused
+            .filter_map(|ranked| Some((ranked.candidate, ranked.scores?)))
+            .collect()
+    }
+
+    /// How long both lists have to be for so many hits.
+    pub fn length(limit: usize) -> usize {
+        list_length(limit)
+    }
+}
+
 fn list_length(limit: usize) -> usize {
     let lists = limit.div_ceil(MIN_LIST_DOCUMENTS).max(1);
     lists.next_power_of_two() * MIN_LIST_DOCUMENTS

@@ -50,6 +50,7 @@ pub(crate) use family::Family;
 pub(crate) use folders::SegmentFolders;
 pub use hit::{Hit, HitScores};
 pub use hit_content::{HitContent, HitParts};
+pub use hybrid::ListsToFuse;
 pub(crate) use loader::{CollectionLoader, check_loads, collection_records};
 pub(crate) use maintenance::Step;
 pub use paging::{HitSet, Moment};

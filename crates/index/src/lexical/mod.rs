@@ -30,5 +30,5 @@ pub(crate) use piece::Piece;
 pub use query::{MAX_QUERY_WORDS, WordQuery};
 pub(crate) use scores::LexicalScores;
 pub(crate) use segment::{LexicalFailure, LexicalSegment};
-pub(crate) use word_counts::WordCounts;
+pub use word_counts::WordCounts;
 pub use words::WordSettings;

@@ -77,7 +77,7 @@ impl WordQuery {
     }
 
     /// Distinct terms with their weights.
-    pub(super) fn words(&self) -> impl Iterator<Item = (&str, f32)> {
+    pub fn words(&self) -> impl Iterator<Item = (&str, f32)> {
         self.words
             .iter()
             .map(|(word, weight)| (word.as_str(), *weight))

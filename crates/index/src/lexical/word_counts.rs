@@ -6,7 +6,7 @@ use super::words::{WordSettings, for_each_word};
 
 /// How often each term occurs in a passage.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct WordCounts {
+pub struct WordCounts {
     /// In the order of terms.
     pub(super) counts: BTreeMap<String, u32>,
     /// Words in all. What else they are found by is not among them, nor are words that are too common.
@@ -15,7 +15,7 @@ pub(crate) struct WordCounts {
 
 impl WordCounts {
     /// The words of a title and of the text that stands after it.
-    pub(crate) fn of(title: Option<&str>, text: &str, settings: WordSettings) -> Self {
+    pub fn of(title: Option<&str>, text: &str, settings: WordSettings) -> Self {
         let mut counts = Self::default();
         for text in title.into_iter().chain([text]) {
             for_each_word(text, settings, &mut |word| {
@@ -24,6 +24,17 @@ impl WordCounts {
             });
         }
         counts
+    }
+
+    /// Terms, in their order, with how often each occurs.
+    pub fn terms(&self) -> impl Iterator<Item = (&str, u32)> {
+        let counts = self.counts.iter();
+        counts.map(|(term, count)| (term.as_str(), *count))
+    }
+
+    /// Words in all. What else they are found by is not among them, nor are words that are too common.
+    pub fn total(&self) -> u32 {
+        self.total
     }
 
     /// Says, most likely, whether two passages have the same terms.

@@ -22,11 +22,13 @@ pub(crate) struct Scan<'a> {
 
 /// A document and its best passage.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Candidate {
-    pub(crate) document: u32,
-    pub(crate) passage: u32,
-    /// Cosine, -1 to 1.
-    pub(crate) score: f32,
+pub struct Candidate {
+    /// The document's number.
+    pub document: u32,
+    /// The passage's number.
+    pub passage: u32,
+    /// Cosine, -1 to 1; by words, the BM25 score.
+    pub score: f32,
 }
 
 /// The best documents and how many there are.
