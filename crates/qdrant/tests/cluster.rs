@@ -765,7 +765,10 @@ fn both_sides_are_fused_as_in_a_data_folder() {
         assert!(found.total.exact && found.total.value == 80);
         // How rare a word is, each shard says for itself, so that of several with the word any may be first.
         let first = found.hits[0].scores.unwrap();
-        assert!(first.lexical > 0.0 && first.semantic > 0.5, "{fusion:?} {first:?}");
+        assert!(
+            first.lexical > 0.0 && first.semantic > 0.5,
+            "{fusion:?} {first:?}"
+        );
         for hit in &found.hits {
             let scores = hit.scores.unwrap();
             let number: usize = hit.id[1..].parse().unwrap();

@@ -3,11 +3,12 @@
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
-use siamese_index::{Cancel, Collection, Index, Reader, Writer};
+use siamese_index::{Cancel, Error, Index};
 use tokio::sync::watch;
 
 use crate::access::{Access, CollectionName};
 use crate::answer::{AnswerBudget, Room};
+use crate::backend::{Backend, Capability, Collection, Reader, Writer};
 use crate::body_budget::BodyBudget;
 use crate::config::{Limits, Settings};
 use crate::connections::{ConnectionLimits, Connections};
@@ -40,7 +41,7 @@ pub(crate) struct Inner {
     description: ServedDescription,
 }
 
-/// The loaded models and index.
+/// The loaded models, and what keeps the documents.
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) models: Models,
@@ -48,9 +49,10 @@ pub(crate) struct Engine {
     pub(crate) cache: QueryCache,
     pub(crate) cursors: Arc<Cursors>,
     pub(crate) recent_queries: RecentQueries,
-    pub(crate) index: Arc<Index>,
-    pub(crate) jobs: Jobs,
-    /// Nothing where the settings name no folder for trained models.
+    pub(crate) backend: Backend,
+    /// Nothing without a data folder, where their files are.
+    pub(crate) jobs: Option<Jobs>,
+    /// Nothing where the settings name no folder for trained models, and without jobs.
     pub(crate) training: Option<Training>,
     pub(crate) retry_after_s: u64,
     pub(crate) loaded_at: jiff::Timestamp,
@@ -162,8 +164,8 @@ impl Inner {
     pub(crate) fn stop(&self) {
         self.stopping.send_replace(true);
         self.ending.cancel();
-        if let Some(engine) = self.engine.get() {
-            engine.jobs.stop();
+        if let Some(jobs) = self.engine.get().and_then(|engine| engine.jobs.as_ref()) {
+            jobs.stop();
         }
     }
 
@@ -184,13 +186,13 @@ impl Engine {
     /// # Errors
     /// 404 when there is none.
     pub(crate) fn reader(&self, name: &CollectionName) -> Result<Arc<Reader>, ApiError> {
-        Ok(Arc::clone(self.collection(name)?.reader()))
+        Ok(self.collection(name)?.reader)
     }
 
     /// What reads a generation of the collection of this name; the active one without a number.
     ///
     /// # Errors
-    /// 404 when there is no such collection or generation.
+    /// 404 when there is no such collection or generation, 422 when the backend has no generations.
     pub(crate) fn reader_of(
         &self,
         name: &CollectionName,
@@ -200,8 +202,10 @@ impl Engine {
             return self.reader(name);
         };
         self.collection(name)?;
-        let generation = self.index.generation(name, number)?;
-        Ok(Arc::clone(generation.collection.reader()))
+        let generation = self
+            .index(Capability::Generations)?
+            .generation(name, number)?;
+        Ok(Collection::from(&*generation.collection).reader)
     }
 
     /// What writes the collection of this name.
@@ -209,18 +213,36 @@ impl Engine {
     /// # Errors
     /// 404 when there is none.
     pub(crate) fn writer(&self, name: &CollectionName) -> Result<Arc<Writer>, ApiError> {
-        Ok(Arc::clone(self.collection(name)?.writer()))
+        Ok(self.collection(name)?.writer)
     }
 
-    fn collection(&self, name: &CollectionName) -> Result<Arc<Collection>, ApiError> {
-        self.index.collection(name).map_err(|_| {
-            ApiError::new(
+    /// The index of the data folder, which alone can do this.
+    ///
+    /// # Errors
+    /// 422 when the documents are kept elsewhere.
+    pub(crate) fn index(&self, what: Capability) -> Result<&Arc<Index>, ApiError> {
+        Ok(self.backend.embedded(what)?)
+    }
+
+    /// The jobs.
+    ///
+    /// # Errors
+    /// 422 when there is no data folder for their files.
+    pub(crate) fn jobs(&self) -> Result<&Jobs, ApiError> {
+        let missing = || Capability::Jobs.not_supported().into();
+        self.jobs.as_ref().ok_or_else(missing)
+    }
+
+    fn collection(&self, name: &CollectionName) -> Result<Collection, ApiError> {
+        self.backend.collection(name).map_err(|error| match error {
+            Error::CollectionNotFound { .. } => ApiError::new(
                 ErrorCode::CollectionNotFound,
                 format!(
                     "no collection is called {:?}; PUT /collections/{{name}} makes one",
                     &**name
                 ),
-            )
+            ),
+            error => error.into(),
         })
     }
 }

@@ -9,6 +9,7 @@ pub mod config;
 
 mod answer;
 mod app;
+mod backend;
 mod blocking;
 mod body_budget;
 mod body_encoding;

@@ -30,10 +30,10 @@ use crate::middleware;
 use crate::openapi;
 use crate::origin::AllowedOrigins;
 use crate::routes::{
-    aliases, clusters, cohere, collections, comparison, docs, documents, duplicates, embed,
-    embed_all, encoder, explanation, export, feedback, generations, health, info, job_result, jobs,
-    main_task, map, mcp, page, predict, recent_queries, rerank, reranker, search, search_batch,
-    search_query, similarity, snapshots, stats, tokenize, train, training_pairs, v1,
+    aliases, capabilities, clusters, cohere, collections, comparison, docs, documents, duplicates,
+    embed, embed_all, encoder, explanation, export, feedback, generations, health, info,
+    job_result, jobs, main_task, map, mcp, page, predict, recent_queries, rerank, reranker, search,
+    search_batch, search_query, similarity, snapshots, stats, tokenize, train, training_pairs, v1,
 };
 use crate::telemetry::{Observers, observed};
 use crate::tidy_path::tidy_path;
@@ -147,6 +147,7 @@ fn quick_routes() -> OpenApiRouter<App> {
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
         .routes(routes!(encoder::encoder))
+        .routes(routes!(capabilities::capabilities))
         .routes(routes!(reranker::reranker))
         .routes(routes!(health::health))
         .routes(routes!(health::ping))

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use crate::access::{Access, AccessError};
 use crate::app::{App, Engine};
+use crate::backend::Backend;
 use crate::config::Settings;
 use crate::connections::{ConnectionLimits, HttpServer, Tls};
 use crate::exit::{ForcedEnd, Stop, StopSignal};
@@ -211,7 +212,9 @@ async fn run(
         stop = signal.told() => return Ok((stop, None)),
     };
     let (engine, encoder_threads) = loaded;
-    stall_watch::start(&engine.index, &app.settings().storage)?;
+    if let Some(index) = engine.backend.index() {
+        stall_watch::start(index, &app.settings().storage)?;
+    }
     app.set_engine(engine);
     let resumed = app.clone();
     tokio::task::spawn_blocking(move || resume_all(&resumed)).await?;
@@ -245,7 +248,7 @@ pub(crate) fn load(
     let models = open_models(settings, folders)?;
     let index = Arc::new(open_index(settings, models.encoder())?);
     tell_of_other_encoders(&index, models.encoder());
-    let jobs = open_jobs(settings, &index)?;
+    let jobs = Some(open_jobs(settings, &index)?);
     let (queue, thread) = EncodeQueue::start(&settings.queue)?;
     let retry_after_s = settings.queue.retry_after_s;
     Ok((
@@ -255,8 +258,10 @@ pub(crate) fn load(
             cache: QueryCache::new(settings.encoder.max_cached_queries),
             cursors: Arc::new(Cursors::new(&settings.limits)),
             recent_queries: RecentQueries::new(settings.limits.max_kept_query_bytes),
-            index,
-            training: Training::open(settings, folders, &jobs),
+            backend: Backend::Embedded(index),
+            training: jobs
+                .as_ref()
+                .and_then(|jobs| Training::open(settings, folders, jobs)),
             jobs,
             retry_after_s,
             loaded_at: jiff::Timestamp::now(),
@@ -370,17 +375,19 @@ async fn finish(app: App, encoder_threads: EncoderThreads) -> Result<(), ServeEr
         return Ok(());
     };
     engine.queue.abandon();
-    let (index, jobs) = (Arc::clone(&engine.index), engine.jobs.clone());
+    let (backend, jobs) = (engine.backend.clone(), engine.jobs.clone());
     let folder = app.settings().storage.data_dir.clone();
     let flushing = tokio::task::spawn_blocking(move || {
         if !encoder_threads.join() {
             tracing::error!("an encoding thread panicked");
         }
-        jobs.join();
-        let flushed = index.flush();
+        if let Some(jobs) = &jobs {
+            jobs.join();
+        }
+        let flushed = backend.flush();
         // The last handles of the index, unless a request that was dropped still has one: its
         // background threads end here.
-        drop((app, jobs, index));
+        drop((app, jobs, backend));
         flushed
     });
     flushing

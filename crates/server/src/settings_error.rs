@@ -50,6 +50,9 @@ pub enum SettingsError {
         /// What would be enough.
         min_ratio: f64,
     },
+    /// The cluster that is to keep the documents cannot be used so.
+    #[error("settings: {0}")]
+    Qdrant(String),
     /// A model cannot have this name.
     #[error(
         "settings: [{section}.{name}] has a name that a model cannot have: 1 to 64 letters, digits, '_' and '-' are allowed, and \"default\" is the one in [encoder] or [reranker]"

@@ -52,6 +52,7 @@ const SERVICE_ROUTES: &[Entry] = &[
     // Models and their texts. No collection has a part in them.
     ("GET", "/encoder", SEARCH),
     ("GET", "/reranker", SEARCH),
+    ("GET", "/capabilities", SEARCH),
     ("GET", "/info", SEARCH),
     ("GET", "/stats", SEARCH),
     // What its tools do needs what their routes do, too.

@@ -6,6 +6,7 @@
 mod access;
 mod limits;
 mod models;
+mod qdrant;
 mod server;
 mod storage;
 mod telemetry;
@@ -29,6 +30,7 @@ pub use self::models::{
     Device, EncoderPrecision, EncoderSettings, ModelsSettings, NamedEncoderSettings,
     NamedRerankerSettings, RerankerSettings,
 };
+pub use self::qdrant::{BackendKind, QdrantSettings};
 pub use self::server::ServerSettings;
 pub use self::storage::StorageSettings;
 pub use self::telemetry::TelemetrySettings;
@@ -187,6 +189,7 @@ impl Settings {
 
     fn check(&self) -> Result<(), SettingsError> {
         self.storage.check_ratios()?;
+        self.storage.check_backend()?;
         self.server.tls.check()?;
         self.telemetry.check()?;
         let queue = &self.queue;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use siamese_index::Reclaim;
 
+use super::qdrant::{BackendKind, QdrantSettings};
 use super::values::time_ms;
 use crate::machine_memory;
 use crate::settings_error::SettingsError;
@@ -25,6 +26,10 @@ const MIN_RECLAIM_RATIO: f64 = 1.75;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StorageSettings {
+    /// Who keeps the documents.
+    pub backend: BackendKind,
+    /// The cluster, where it does.
+    pub qdrant: QdrantSettings,
     /// Folder with everything that must survive.
     pub data_dir: PathBuf,
     /// Page cache of the store, bytes.
@@ -78,6 +83,13 @@ impl StorageSettings {
     /// How long a write may make no progress before the process ends; `None` when it never does.
     pub fn exit_after_stall(&self) -> Option<Duration> {
         (self.exit_after_stall_ms > 0).then(|| Duration::from_millis(self.exit_after_stall_ms))
+    }
+
+    pub(super) fn check_backend(&self) -> Result<(), SettingsError> {
+        match self.backend {
+            BackendKind::Embedded => Ok(()),
+            BackendKind::Qdrant => self.qdrant.check(),
+        }
     }
 
     pub(super) fn check_ratios(&self) -> Result<(), SettingsError> {

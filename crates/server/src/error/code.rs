@@ -88,7 +88,7 @@ pub(crate) enum ErrorCode {
     StorageMoved,
     /// An earlier write makes no progress; try again after `Retry-After` seconds.
     StorageStalled,
-    /// The backend that keeps the documents cannot do this; `GET /capabilities` lists what it can.
+    /// The backend that keeps the documents cannot do this; `GET /capabilities` lists what it cannot.
     NotSupportedHere,
     /// The cluster that keeps the documents cannot be asked now; try again after `Retry-After` seconds.
     ClusterUnavailable,

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use siamese_encoder::{Encoder, Reranker};
-use siamese_index::{CollectionEncoder, DEFAULT_ENCODER, EncoderIdentity, Reader};
+use siamese_index::{CollectionEncoder, DEFAULT_ENCODER, EncoderIdentity};
 
 use super::recipe::{self, ModelFolders, OpenModel, TrainedEncoders};
 use super::slots::{MAX_WAIT_FOR_ROOM, ModelAccount, ModelKind, RETRY_AFTER, Room, Slots};
+use crate::backend::Reader;
 use crate::config::Settings;
 use crate::error::{ApiError, ErrorCode};
 use crate::request_part::RequestPart;

@@ -11,11 +11,12 @@ use siamese_index::{Alias, check_collection_name};
 use utoipa::ToSchema;
 
 use super::problems::{
-    AliasProblems, BodyProblems, CollectionProblems, ConflictProblems, EngineProblems,
-    ParameterProblems, WriteProblems,
+    AliasProblems, BackendProblems, BodyProblems, CollectionProblems, ConflictProblems,
+    EngineProblems, ParameterProblems, WriteProblems,
 };
 use crate::access::Principal;
 use crate::app::App;
+use crate::backend::Capability;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiJson, ApiPath, JsonBody, from_object_only};
@@ -71,13 +72,14 @@ pub(crate) struct AliasList {
 /// List the aliases, with a key those that it is for.
 #[utoipa::path(
     get, path = "/aliases", operation_id = "list_aliases", tag = "collections",
-    responses((status = 200, body = AliasList), EngineProblems)
+    responses((status = 200, body = AliasList), BackendProblems, EngineProblems)
 )]
 pub(crate) async fn list(
     State(app): State<App>,
     principal: Principal,
 ) -> Result<Json<AliasList>, ApiError> {
-    let aliases = app.engine()?.index.aliases().into_iter();
+    let index = app.engine()?.index(Capability::Aliases)?;
+    let aliases = index.aliases().into_iter();
     Ok(Json(AliasList {
         aliases: aliases
             .filter(|alias| principal.sees(&alias.name))
@@ -110,7 +112,7 @@ pub(crate) async fn put(
     let allowed = allowed.map_err(|error| error.at("/collection"))?;
     let engine = app.engine()?;
     engine.reader(&allowed)?;
-    let index = Arc::clone(&engine.index);
+    let index = Arc::clone(engine.index(Capability::Aliases)?);
     blocking_write(move || {
         let status = match index.put_alias(&alias, &collection)? {
             true => StatusCode::CREATED,
@@ -134,7 +136,7 @@ pub(crate) async fn get(
 ) -> Result<Json<AliasDescription>, ApiError> {
     principal.collection(&alias)?;
     check_collection_name(&alias)?;
-    let index = Arc::clone(&app.engine()?.index);
+    let index = Arc::clone(app.engine()?.index(Capability::Aliases)?);
     blocking(move || Ok(Json(index.alias(&alias)?.into()))).await
 }
 
@@ -154,7 +156,7 @@ pub(crate) async fn delete(
 ) -> Result<StatusCode, ApiError> {
     principal.collection(&alias)?;
     check_collection_name(&alias)?;
-    let index = Arc::clone(&app.engine()?.index);
+    let index = Arc::clone(app.engine()?.index(Capability::Aliases)?);
     blocking_write(move || {
         index.delete_alias(&alias)?;
         Ok(StatusCode::NO_CONTENT)

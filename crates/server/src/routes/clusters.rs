@@ -17,6 +17,7 @@ use super::search::in_range;
 use crate::access::{CollectionName, Principal};
 use crate::answer;
 use crate::app::App;
+use crate::backend::Capability;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiJson, JsonBody, RespondAsync, from_object_only, present, whole_number};
@@ -166,6 +167,7 @@ pub(crate) async fn post(
     ApiJson((options, limit)): ApiJson<ClustersRequest>,
 ) -> Result<Response, ApiError> {
     let collection = app.engine()?.reader(&name)?;
+    let collection = collection.embedded_arc(Capability::Clusters)?;
     if is_wanted_later || is_too_long(&app, &collection, &options.alike()).await? {
         let job = job(collection.name().to_owned(), collection, options, limit);
         return started(&app, &principal, job, is_wanted_later).await;

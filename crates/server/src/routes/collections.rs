@@ -1,7 +1,5 @@
 //! Collections: named sets of documents with settings of their own.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -9,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use siamese_index::{
     AliasError, CollectionEncoder, CollectionSettings, DEFAULT_ENCODER, Error, GraphSettings,
-    Language, PutOutcome, Reader, WordSettings, check_collection_name,
+    Language, PutOutcome, WordSettings, check_collection_name,
 };
 use utoipa::ToSchema;
 
@@ -23,6 +21,7 @@ use super::problems::{
 use super::timestamp::rfc3339;
 use crate::access::{CollectionName, Principal};
 use crate::app::{App, Engine};
+use crate::backend::Reader;
 use crate::config::Limits;
 use crate::error::{ApiError, ErrorCode};
 use crate::extract::{JsonBody, OptionalJson, from_object_only, present, whole_number};
@@ -228,9 +227,13 @@ pub(crate) struct CollectionList {
     collections: Vec<CollectionDescription>,
 }
 
-impl From<&Reader> for CollectionDescription {
-    fn from(collection: &Reader) -> Self {
-        let stats = collection.stats();
+impl CollectionDescription {
+    /// What is known of a collection.
+    ///
+    /// # Errors
+    /// When the backend cannot say how much is in it.
+    fn of(collection: &Reader) -> Result<Self, Error> {
+        let stats = collection.stats()?;
         let CollectionSettings {
             chunking,
             graph,
@@ -239,7 +242,7 @@ impl From<&Reader> for CollectionDescription {
             on_duplicate,
             keep_queries,
         } = collection.settings();
-        Self {
+        Ok(Self {
             name: collection.name().to_owned(),
             documents: stats.documents,
             passages: stats.passages,
@@ -265,7 +268,7 @@ impl From<&Reader> for CollectionDescription {
                 lexical_head_passages: stats.lexical_head_passages,
             },
             created_at: rfc3339(stats.created_at_ms),
-        }
+        })
     }
 }
 
@@ -278,15 +281,14 @@ pub(crate) async fn list(
     State(app): State<App>,
     principal: Principal,
 ) -> Result<Json<CollectionList>, ApiError> {
-    let index = Arc::clone(&app.engine()?.index);
+    let backend = app.engine()?.backend.clone();
     blocking(move || {
-        let collections = index.collections();
+        let collections = backend.collections()?.into_iter();
+        let collections = collections
+            .filter(|collection| principal.sees(collection.reader.name()))
+            .map(|collection| CollectionDescription::of(&*collection.reader));
         Ok(Json(CollectionList {
-            collections: collections
-                .iter()
-                .filter(|collection| principal.sees(collection.name()))
-                .map(|collection| (&**collection.reader()).into())
-                .collect(),
+            collections: collections.collect::<Result<_, _>>()?,
         }))
     })
     .await
@@ -332,20 +334,17 @@ pub(crate) async fn put(
         Error::KeptQueries { .. } => ApiError::invalid("/keep_queries", error.to_string()),
         error => error.into(),
     })?;
-    let (index, kept) = (Arc::clone(&engine.index), app.clone());
+    let (backend, kept) = (engine.backend.clone(), app.clone());
     blocking_write(move || {
-        let (collection, outcome) = index.put_collection_of(&name, &settings, &made_by)?;
+        let (collection, outcome) = backend.put_collection_of(&name, &settings, &made_by)?;
         let recent = &kept.engine()?.recent_queries;
         recent.forget(&name, settings.keep_queries as usize);
         let status = match outcome {
             PutOutcome::Created => StatusCode::CREATED,
             PutOutcome::Changed | PutOutcome::Unchanged => StatusCode::OK,
         };
-        Ok((
-            status,
-            Json(CollectionDescription::from(&**collection.reader())),
-        )
-            .into_response())
+        let description = CollectionDescription::of(&*collection.reader)?;
+        Ok((status, Json(description)).into_response())
     })
     .await
 }
@@ -365,7 +364,7 @@ pub(crate) async fn get(
 ) -> Result<Json<CollectionDescription>, ApiError> {
     check_name(&name)?;
     let collection = app.engine()?.reader(&name)?;
-    blocking(move || Ok(Json((&*collection).into()))).await
+    blocking(move || Ok(Json(CollectionDescription::of(&*collection)?))).await
 }
 
 /// Delete a collection with all its documents. Deleting `default` empties it.
@@ -385,9 +384,9 @@ pub(crate) async fn delete(
     check_name(&name)?;
     let engine: &Engine = app.engine()?;
     engine.reader(&name)?;
-    let (index, kept) = (Arc::clone(&engine.index), app.clone());
+    let (backend, kept) = (engine.backend.clone(), app.clone());
     blocking_write(move || {
-        let deleted = index.delete_collection(&name);
+        let deleted = backend.delete_collection(&name);
         deleted.map_err(|error| without_hidden_alias(error, &principal))?;
         kept.engine()?.recent_queries.forget(&name, 0);
         Ok(StatusCode::NO_CONTENT)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Deserializer, de};
-use siamese_index::{Fusion, Reader};
+use siamese_index::Fusion;
 use tokio::runtime::Handle;
 use utoipa::ToSchema;
 
@@ -22,6 +22,7 @@ use super::search::in_range;
 use crate::access::{CollectionName, Principal};
 use crate::answer;
 use crate::app::{App, Engine};
+use crate::backend::Reader;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{
@@ -270,7 +271,7 @@ pub(crate) async fn post(
     let of = move || ComparedGenerations::of(named.engine()?, compared.name(), number);
     let generations = blocking(of).await?;
     if task.queries.is_empty() {
-        task.queries = recent(engine, &collection, app.limits())?;
+        task.queries = recent(engine, &*collection, app.limits())?;
     }
     if is_wanted_later || task.queries.len() > app.limits().max_compared_queries_at_once {
         let job = job(&app, generations, task);

@@ -205,7 +205,7 @@ impl From<SideReport> for ComparedSide {
         let vector_bytes = (reader.dimensions() * size_of::<f32>()) as u64;
         Self {
             generation: side.generation.number,
-            encoder: CollectionEncoderShape::of(reader),
+            encoder: CollectionEncoderShape::of(&**reader),
             chunking: reader.settings().chunking.into(),
             documents: stats.documents,
             passages: stats.passages,

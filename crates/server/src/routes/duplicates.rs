@@ -22,6 +22,7 @@ use super::search::in_range;
 use crate::access::{CollectionName, Principal};
 use crate::answer::{self, Pieces, Room};
 use crate::app::App;
+use crate::backend::Capability;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiJson, JsonBody, RespondAsync, from_object_only, present, whole_number};
@@ -237,6 +238,7 @@ pub(crate) async fn post(
     ApiJson(options): ApiJson<DuplicatesRequest>,
 ) -> Result<Response, ApiError> {
     let collection = app.engine()?.reader(&name)?;
+    let collection = collection.embedded_arc(Capability::Duplicates)?;
     if is_wanted_later || is_too_long(&app, &collection, &options).await? {
         let job = job(collection.name().to_owned(), collection, options);
         return started(&app, &principal, job, is_wanted_later).await;

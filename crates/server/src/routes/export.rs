@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use siamese_index::{GraphSettings, Language, Reader};
+use siamese_index::{GraphSettings, Language};
 use utoipa::{IntoParams, ToSchema};
 
 use super::chunking::ChunkingShape;
@@ -21,6 +21,7 @@ use super::problems::{CollectionProblems, EngineProblems, ParameterProblems};
 use crate::access::CollectionName;
 use crate::answer::{Room, WrittenPieces};
 use crate::app::App;
+use crate::backend::Reader;
 use crate::error::ApiError;
 use crate::extract::ApiQuery;
 
@@ -117,7 +118,7 @@ pub(crate) async fn get(
     let engine = app.engine()?;
     let collection = engine.reader(&collection)?;
     let with_vectors = query.include.is_some();
-    let head = head(&collection, with_vectors);
+    let head = head(&*collection, with_vectors);
     let export = Export {
         collection,
         with_vectors,

@@ -31,6 +31,7 @@ use super::timestamp::rfc3339;
 use crate::access::CollectionName;
 use crate::answer::{self, Room, WrittenPieces};
 use crate::app::App;
+use crate::backend::Capability;
 use crate::config::Limits;
 use crate::error::{ApiError, ErrorCode};
 use crate::extract::{ApiJson, ApiQuery, JsonBody, ListLimit, from_object_only, present};
@@ -217,7 +218,8 @@ pub(crate) async fn post(
     ApiJson(given): ApiJson<FeedbackRequest>,
 ) -> Result<Json<FeedbackResponse>, ApiError> {
     let engine = app.engine()?;
-    let (index, collection) = (Arc::clone(&engine.index), engine.reader(&collection)?);
+    let collection = engine.reader(&collection)?;
+    let index = Arc::clone(engine.index(Capability::Feedback)?);
     let limits = FeedbackLimits {
         max_judgements: app.limits().max_feedback_per_collection as u64,
         max_bytes: app.limits().max_feedback_bytes_per_collection as u64,
@@ -301,6 +303,7 @@ pub(crate) async fn list(
         check_id(document).map_err(ApiError::without_pointer)?;
     }
     let collection = app.engine()?.reader(&collection)?;
+    let collection = collection.embedded_arc(Capability::Feedback)?;
     if wants_lines(&headers) {
         let lines = FeedbackLines {
             collection,
@@ -423,6 +426,7 @@ pub(crate) async fn delete(
     }
     let collection = app.engine()?.writer(&collection)?;
     blocking_write(move || {
+        let collection = collection.embedded(Capability::Feedback)?;
         let deleted = collection.delete_feedback(document.as_deref(), query.as_deref())?;
         Ok(Json(FeedbackDeleted { deleted }))
     })

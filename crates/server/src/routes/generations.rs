@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use siamese_encoder::Encoder;
 use siamese_index::{
     Chunking, CollectionEncoder, CollectionSettings, Generation, GenerationState, PassageSize,
-    Reader,
 };
 use utoipa::ToSchema;
 
@@ -23,6 +22,7 @@ use super::problems::{
 use super::timestamp::rfc3339;
 use crate::access::{CollectionName, Principal};
 use crate::app::{App, Engine};
+use crate::backend::{Capability, Reader};
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{GenerationNumber, JsonBody, OptionalJson, from_object_only, present};
@@ -155,7 +155,7 @@ impl From<Generation> for GenerationDescription {
         Self {
             generation: generation.number,
             state: generation.state.into(),
-            encoder: CollectionEncoderShape::of(reader),
+            encoder: CollectionEncoderShape::of(&**reader),
             chunking: settings.chunking.into(),
             lexical: settings.lexical,
             documents: stats.documents,
@@ -210,7 +210,7 @@ pub(crate) async fn list(
     State(app): State<App>,
     name: CollectionName,
 ) -> Result<Json<GenerationList>, ApiError> {
-    let index = Arc::clone(&app.engine()?.index);
+    let index = Arc::clone(app.engine()?.index(Capability::Generations)?);
     blocking(move || {
         let generations = index.generations(&name)?.into_iter();
         Ok(Json(GenerationList {
@@ -241,22 +241,29 @@ pub(crate) async fn post(
 ) -> Result<Response, ApiError> {
     let engine = app.engine()?;
     let active = engine.reader(&name)?;
+    let index = Arc::clone(engine.index(Capability::Generations)?);
     let (encoder, made_by) = match &request.encoder {
         Some(named) => engine.models.encoder_named(named).await?,
         None => {
-            let encoder = engine.models.encoder_of(&active).await?;
+            let encoder = engine.models.encoder_of(&*active).await?;
             (encoder, CollectionEncoder::clone(&active.encoder()))
         }
     };
     let gives_chunking = request.chunking.is_some();
     let mut settings = request.settings(active.settings(), &encoder)?;
     if !gives_chunking && made_by.identity.id != active.encoder().identity.id {
-        let generations = engine.index.generations(active.name())?;
+        let generations = index.generations(active.name())?;
         settings.chunking = chunking_there(&generations, &settings, &made_by);
     }
-    let warnings = warnings(engine, &active, settings.chunking, &encoder, gives_chunking).await;
+    let warnings = warnings(
+        engine,
+        &*active,
+        settings.chunking,
+        &encoder,
+        gives_chunking,
+    )
+    .await;
     let name = active.name().to_owned();
-    let index = Arc::clone(&engine.index);
     let of = name.clone();
     let begun = blocking_write(move || {
         let begun = index.begin_generation(&of, &settings, &made_by)?;
@@ -381,7 +388,8 @@ pub(crate) async fn resume(
     let engine = app.engine()?;
     // An alias may stand for another collection before the job has ended.
     let name = engine.reader(&name)?.name().to_owned();
-    let (index, of) = (Arc::clone(&engine.index), name.clone());
+    let index = Arc::clone(engine.index(Capability::Generations)?);
+    let of = name.clone();
     let resumed = blocking_write(move || {
         index.resume_generation(&of, number)?;
         Ok(index.generation(&of, number)?)
@@ -397,7 +405,7 @@ async fn start_filling(
     number: u32,
     warnings: Vec<GenerationWarning>,
 ) -> Result<Response, ApiError> {
-    let (jobs, job) = (app.engine()?.jobs.clone(), fill_job(app, name, number));
+    let (jobs, job) = (app.engine()?.jobs()?.clone(), fill_job(app, name, number));
     let owner = principal.id().map(ToOwned::to_owned);
     let record = blocking_write(move || jobs.start(job, owner)).await?;
     let location = HeaderValue::from_str(&format!("/jobs/{}", record.id));
@@ -431,7 +439,7 @@ pub(crate) async fn get(
     name: CollectionName,
     GenerationNumber(number): GenerationNumber,
 ) -> Result<Json<GenerationDescription>, ApiError> {
-    let index = Arc::clone(&app.engine()?.index);
+    let index = Arc::clone(app.engine()?.index(Capability::Generations)?);
     blocking(move || Ok(Json(index.generation(&name, number)?.into()))).await
 }
 
@@ -455,11 +463,11 @@ pub(crate) async fn activate(
     GenerationNumber(number): GenerationNumber,
 ) -> Result<Json<GenerationDescription>, ApiError> {
     let engine = app.engine()?;
-    let index = Arc::clone(&engine.index);
+    let index = Arc::clone(engine.index(Capability::Generations)?);
     let (of, looked_at) = (name.clone(), Arc::clone(&index));
     let next = blocking(move || Ok(looked_at.generation(&of, number)?.collection)).await?;
     // So that the first search does not wait for a model, and none finds that there is none.
-    engine.models.encoder_of(next.reader()).await?;
+    engine.models.encoder_of(&**next.reader()).await?;
     blocking_write(move || {
         index.activate_generation(&name, number)?;
         Ok(Json(index.generation(&name, number)?.into()))
@@ -485,7 +493,7 @@ pub(crate) async fn delete(
     name: CollectionName,
     GenerationNumber(number): GenerationNumber,
 ) -> Result<StatusCode, ApiError> {
-    let index = Arc::clone(&app.engine()?.index);
+    let index = Arc::clone(app.engine()?.index(Capability::Generations)?);
     blocking_write(move || {
         index.delete_generation(&name, number)?;
         Ok(StatusCode::NO_CONTENT)

@@ -106,12 +106,13 @@ pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Readiness>, Ap
         return Err(ApiError::not_ready("the server is stopping"));
     }
     // From memory: a probe must not wait for a disk that does not answer.
-    let conditions = engine.index.conditions();
+    let conditions = engine.backend.conditions();
     if let Some(fatal) = conditions.iter().find(|condition| condition.is_fatal()) {
         let detail = format!("{}: {}", fatal.name(), fatal.explanation());
         return Err(ApiError::not_ready(detail));
     }
-    let collections = engine.index.collections();
+    let index = engine.backend.index();
+    let collections = index.map(|index| index.collections()).unwrap_or_default();
     let stats = collections.iter().map(|collection| collection.stats());
     let stats: Vec<_> = stats.collect();
     Ok(Json(Readiness {

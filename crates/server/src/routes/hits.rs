@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use serde::ser::{self, SerializeSeq};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
-use siamese_index::{Filter, HitContent, HitParts, HitScores, Reader, StoredPassage, WordQuery};
+use siamese_index::{Filter, HitContent, HitParts, HitScores, StoredPassage, WordQuery};
 use utoipa::ToSchema;
 
 use super::explanation::ExplainResponse;
 use super::facets::json_value;
 use super::facets::{FacetShape, facet_shapes, others};
+use crate::backend::Reader;
 use crate::error::ApiError;
 use crate::service::{Attempt, Counted, Grouping, Page, PageHit, highlights};
 

@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -23,6 +24,7 @@ use super::problems::{ConflictProblems, EngineProblems, JobProblems, ParameterPr
 use crate::access::Principal;
 use crate::answer;
 use crate::app::App;
+use crate::backend::Capability;
 use crate::error::{ApiError, ErrorCode};
 use crate::extract::{ApiPath, ApiQuery};
 use crate::jobs::{JobRecord, JobState};
@@ -82,7 +84,8 @@ pub(crate) async fn get(
         return Err(ApiError::new(ErrorCode::InvalidRequest, detail));
     }
     let engine = app.engine()?;
-    let (jobs, index) = (engine.jobs.clone(), std::sync::Arc::clone(&engine.index));
+    let jobs = engine.jobs()?.clone();
+    let index = Arc::clone(engine.index(Capability::Jobs)?);
     if wants_lines(&headers) {
         let (file, bytes) =
             blocking(move || found(&index, &visible(&jobs, &principal, &id)?)).await?;

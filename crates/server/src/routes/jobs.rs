@@ -1,5 +1,7 @@
 //! Jobs: start, list, look at, end.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -9,12 +11,13 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::problems::{
-    BodyProblems, EngineProblems, JobProblems, ParameterProblems, WriteProblems,
+    BackendProblems, BodyProblems, EngineProblems, JobProblems, ParameterProblems, WriteProblems,
 };
 use super::timestamp::rfc3339;
 use crate::access::Principal;
 use crate::answer;
 use crate::app::App;
+use crate::backend::Capability;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiJson, ApiPath, JsonBody, RESPOND_ASYNC, from_object_only};
@@ -194,7 +197,7 @@ pub(super) async fn started(
     new: NewJob,
     is_preferred: bool,
 ) -> Result<Response, ApiError> {
-    let jobs = app.engine()?.jobs.clone();
+    let jobs = app.engine()?.jobs()?.clone();
     let owner = principal.id().map(ToOwned::to_owned);
     let record = blocking_write(move || jobs.start(new, owner)).await?;
     let mut headers = HeaderMap::new();
@@ -226,7 +229,7 @@ pub(crate) async fn start(
     principal: Principal,
     ApiJson(kind): ApiJson<JobRequest>,
 ) -> Result<Response, ApiError> {
-    let index = std::sync::Arc::clone(&app.engine()?.index);
+    let index = Arc::clone(app.engine()?.index(Capability::Compaction)?);
     let new = match kind {
         StartableKind::Compaction => NewJob {
             kind: JobKind::Compaction,
@@ -249,13 +252,13 @@ pub(crate) async fn start(
 /// With a key, only those that it has started or administers.
 #[utoipa::path(
     get, path = "/jobs", operation_id = "list_jobs", tag = "operations",
-    responses((status = 200, body = JobList), EngineProblems)
+    responses((status = 200, body = JobList), BackendProblems, EngineProblems)
 )]
 pub(crate) async fn list(
     State(app): State<App>,
     principal: Principal,
 ) -> Result<Response, ApiError> {
-    let (jobs, room) = (app.engine()?.jobs.clone(), app.room());
+    let (jobs, room) = (app.engine()?.jobs()?.clone(), app.room());
     blocking_steps(move |cancel| {
         let jobs = jobs.list().into_iter();
         let jobs = jobs.filter(|job| principal.sees_job(job));
@@ -276,7 +279,7 @@ pub(crate) async fn get(
     principal: Principal,
     ApiPath(id): ApiPath<String>,
 ) -> Result<Json<JobDescription>, ApiError> {
-    let jobs = app.engine()?.jobs.clone();
+    let jobs = app.engine()?.jobs()?.clone();
     blocking(move || Ok(Json(visible(&jobs, &principal, &id)?.into()))).await
 }
 
@@ -296,7 +299,7 @@ pub(crate) async fn delete(
     principal: Principal,
     ApiPath(id): ApiPath<String>,
 ) -> Result<Response, ApiError> {
-    let jobs = app.engine()?.jobs.clone();
+    let jobs = app.engine()?.jobs()?.clone();
     let ending = blocking_write(move || {
         visible(&jobs, &principal, &id)?;
         jobs.delete(&id)

@@ -18,6 +18,7 @@ use super::search::in_range;
 use crate::access::CollectionName;
 use crate::answer;
 use crate::app::App;
+use crate::backend::Capability;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiJson, JsonBody, from_object_only, present, whole_number};
@@ -117,6 +118,7 @@ pub(crate) async fn post(
     ApiJson((options, field)): ApiJson<MapRequest>,
 ) -> Result<Response, ApiError> {
     let collection = app.engine()?.reader(&name)?;
+    let collection = collection.embedded_arc(Capability::Map)?;
     let mut room = app.room();
     blocking_steps(move |cancel| {
         // The points are held while they are written, which may be as slow as the client reads.

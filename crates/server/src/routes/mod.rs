@@ -3,6 +3,7 @@
 //! Shapes are checked here and turned into the types of `service`; nothing below sees JSON.
 
 pub(crate) mod aliases;
+pub(crate) mod capabilities;
 mod chunking;
 pub(crate) mod clusters;
 pub(crate) mod cohere;

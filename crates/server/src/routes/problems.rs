@@ -135,6 +135,12 @@ problems! {
 }
 
 problems! {
+    /// Any operation that needs a data folder, and has nothing else to refuse.
+    BackendProblems:
+    (422, "`not_supported_here`: the backend cannot do this (`GET /capabilities`)"),
+}
+
+problems! {
     /// Any operation that writes.
     WriteProblems:
     (507, "`storage_full`: less than `storage.min_free_disk_bytes` would be left; or `memory_full`: the data would take more than `storage.max_memory_bytes`. Reads go on, and documents and collections can be deleted"),

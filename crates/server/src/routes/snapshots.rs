@@ -13,12 +13,13 @@ use utoipa::ToSchema;
 
 use super::jobs::{PreferHeader, StartedJob, started};
 use super::problems::{
-    BodyProblems, ConflictProblems, EngineProblems, ParameterProblems, SnapshotProblems,
-    WriteProblems,
+    BackendProblems, BodyProblems, ConflictProblems, EngineProblems, ParameterProblems,
+    SnapshotProblems, WriteProblems,
 };
 use super::timestamp::rfc3339;
 use crate::access::Principal;
 use crate::app::App;
+use crate::backend::Capability;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{
@@ -177,7 +178,7 @@ pub(crate) async fn create(
     OptionalJson(SnapshotRequest {}): OptionalJson<SnapshotRequest>,
 ) -> Result<Response, ApiError> {
     require_json(&headers)?;
-    let index = Arc::clone(&app.engine()?.index);
+    let index = Arc::clone(app.engine()?.index(Capability::Snapshots)?);
     if is_wanted_later {
         return started(&app, &principal, job(index), true).await;
     }
@@ -207,10 +208,10 @@ fn job(index: Arc<Index>) -> NewJob {
 /// List all snapshots.
 #[utoipa::path(
     get, path = "/snapshots", operation_id = "list_snapshots", tag = "operations",
-    responses((status = 200, body = SnapshotList), EngineProblems)
+    responses((status = 200, body = SnapshotList), BackendProblems, EngineProblems)
 )]
 pub(crate) async fn list(State(app): State<App>) -> Result<Json<SnapshotList>, ApiError> {
-    let index = Arc::clone(&app.engine()?.index);
+    let index = Arc::clone(app.engine()?.index(Capability::Snapshots)?);
     blocking(move || {
         let snapshots = index.snapshots()?.into_iter().map(Into::into).collect();
         Ok(Json(SnapshotList { snapshots }))
@@ -231,7 +232,7 @@ pub(crate) async fn download(
     State(app): State<App>,
     ApiPath(name): ApiPath<String>,
 ) -> Result<Response, ApiError> {
-    let index = Arc::clone(&app.engine()?.index);
+    let index = Arc::clone(app.engine()?.index(Capability::Snapshots)?);
     let opened = blocking(move || {
         let file = index.snapshot_file(&name)?;
         let bytes = file.metadata().map_err(ApiError::internal)?.len();
@@ -258,7 +259,7 @@ pub(crate) async fn delete(
     State(app): State<App>,
     ApiPath(name): ApiPath<String>,
 ) -> Result<StatusCode, ApiError> {
-    let index = Arc::clone(&app.engine()?.index);
+    let index = Arc::clone(app.engine()?.index(Capability::Snapshots)?);
     blocking(move || {
         index.delete_snapshot(&name)?;
         Ok(StatusCode::NO_CONTENT)

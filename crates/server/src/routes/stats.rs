@@ -3,15 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
-use siamese_index::{Collection, Index};
+use siamese_index::{Error, Index};
 use utoipa::ToSchema;
 
 use super::problems::EngineProblems;
 use super::timestamp::rfc3339;
 use crate::access::Principal;
 use crate::app::{App, Engine};
+use crate::backend::{Capability, Reader};
 use crate::config::Settings;
 use crate::error::ApiError;
+use crate::jobs::Jobs;
 use crate::models::{ModelAccount, ModelKind};
 use crate::process_memory;
 use crate::queue::Lane;
@@ -56,7 +58,7 @@ pub(crate) struct CollectionStatsShape {
 }
 
 /// About the memory that a collection takes beside files that are mapped.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Default, Serialize, ToSchema)]
 pub(crate) struct CollectionMemoryShape {
     /// Vectors that no segment holds yet, and which passages are alive.
     vector_bytes: u64,
@@ -69,7 +71,7 @@ pub(crate) struct CollectionMemoryShape {
 /// What belongs to no collection.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ServiceStats {
-    /// Null while the data folder cannot be read.
+    /// Null while the data folder cannot be read, and where there is none.
     disk: Option<DiskStats>,
     memory: MemoryStats,
     /// The lines before the models, the most urgent first.
@@ -199,11 +201,11 @@ pub(crate) async fn get(
 
 fn stats(app: &App, principal: &Principal) -> Result<Stats, ApiError> {
     let engine = app.engine()?;
-    let collections = engine.index.collections().into_iter();
-    let collections: Vec<CollectionStatsShape> = collections
-        .filter(|collection| principal.sees(collection.name()))
-        .map(|collection| CollectionStatsShape::of(&collection))
-        .collect();
+    let collections = engine.backend.collections()?.into_iter();
+    let collections = collections
+        .filter(|collection| principal.sees(collection.reader.name()))
+        .map(|collection| CollectionStatsShape::of(&*collection.reader));
+    let collections = collections.collect::<Result<Vec<_>, _>>()?;
     let ready_since_ms = engine.loaded_at.as_millisecond();
     Ok(Stats {
         version: env!("CARGO_PKG_VERSION"),
@@ -218,9 +220,9 @@ fn stats(app: &App, principal: &Principal) -> Result<Stats, ApiError> {
 }
 
 impl CollectionStatsShape {
-    fn of(collection: &Collection) -> Self {
-        let (stats, memory) = (collection.stats(), collection.reader().memory());
-        Self {
+    fn of(collection: &Reader) -> Result<Self, Error> {
+        let stats = collection.stats()?;
+        Ok(Self {
             name: collection.name().to_owned(),
             documents: stats.documents,
             passages: stats.passages,
@@ -229,11 +231,22 @@ impl CollectionStatsShape {
             segments: stats.segments,
             segment_bytes: stats.segment_bytes,
             lexical_bytes: stats.lexical_bytes,
-            memory: CollectionMemoryShape {
-                vector_bytes: memory.vectors,
-                word_bytes: memory.words,
-                metadata_bytes: memory.metadata,
-            },
+            memory: CollectionMemoryShape::of(collection),
+        })
+    }
+}
+
+impl CollectionMemoryShape {
+    /// A collection that is kept elsewhere takes none here.
+    fn of(collection: &Reader) -> Self {
+        let Ok(embedded) = collection.embedded(Capability::Sizes) else {
+            return Self::default();
+        };
+        let memory = embedded.memory();
+        Self {
+            vector_bytes: memory.vectors,
+            word_bytes: memory.words,
+            metadata_bytes: memory.metadata,
         }
     }
 }
@@ -242,7 +255,10 @@ impl ServiceStats {
     fn of(app: &App, engine: &Engine) -> Self {
         let models = engine.models.accounts();
         Self {
-            disk: DiskStats::of(&engine.index),
+            disk: engine
+                .backend
+                .index()
+                .and_then(|index| DiskStats::of(index)),
             memory: MemoryStats::of(app, engine, &models),
             queue: Lane::ALL
                 .map(|lane| LaneStats {
@@ -272,11 +288,13 @@ impl DiskStats {
 
 impl MemoryStats {
     fn of(app: &App, engine: &Engine, models: &[ModelAccount]) -> Self {
-        let data = engine.index.memory();
+        let data = engine.backend.index().map(|index| index.memory());
         Self {
             process_bytes: process_memory::resident_bytes(),
-            data_bytes: data.used_bytes,
-            max_data_bytes: Some(data.max_bytes).filter(|max| *max < u64::MAX),
+            data_bytes: data.map_or(0, |data| data.used_bytes),
+            max_data_bytes: data
+                .map(|data| data.max_bytes)
+                .filter(|max| *max < u64::MAX),
             model_bytes: models.iter().filter_map(|model| model.bytes).sum(),
             max_store_cache_bytes: app.settings().storage.cache_bytes,
             body_bytes: app.body_budget().in_flight_bytes(),
@@ -328,7 +346,7 @@ impl CacheStats {
 
 impl JobStats {
     fn of(engine: &Engine, settings: &Settings) -> Self {
-        let jobs = engine.jobs.list();
+        let jobs = engine.jobs.as_ref().map(Jobs::list).unwrap_or_default();
         let finished = jobs.iter().filter(|job| job.state.is_final()).count();
         Self {
             unfinished: jobs.len() - finished,

@@ -16,6 +16,7 @@ use super::problems::{
 use super::training_pairs::PairsRequest;
 use crate::access::Principal;
 use crate::app::App;
+use crate::backend::Capability;
 use crate::config::{Device, Limits};
 use crate::error::{ApiError, ErrorCode};
 use crate::extract::{ApiJson, ApiPath, JsonBody, from_object_only, present, whole_number};
@@ -224,6 +225,7 @@ pub(crate) async fn post(
     ApiJson(wanted): ApiJson<TrainRequest>,
 ) -> Result<Response, ApiError> {
     let engine = app.engine()?;
+    engine.index(Capability::Training)?;
     if engine.training.is_none() {
         return Err(disabled());
     }

@@ -15,6 +15,7 @@ use super::search::in_range;
 use crate::access::CollectionName;
 use crate::answer::{Room, WrittenPieces};
 use crate::app::App;
+use crate::backend::Capability;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiJson, JsonBody, from_object_only, present, whole_number};
@@ -126,6 +127,7 @@ pub(crate) async fn post(
     ApiJson(sources): ApiJson<PairsRequest>,
 ) -> Result<Response, ApiError> {
     let collection = app.engine()?.reader(&collection)?;
+    let collection = collection.embedded_arc(Capability::TrainingPairs)?;
     let (reader, room) = (Arc::clone(&collection), app.room());
     let choosing = CHOOSING.acquire().await.map_err(ApiError::internal)?;
     let (plan, room) = blocking_steps(move |cancel| {

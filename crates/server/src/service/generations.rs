@@ -14,6 +14,7 @@ use super::chunking::window;
 use super::encoded_passages::EncodedPassages;
 use super::ingest::{Drafts, prepare_for};
 use crate::app::{App, Engine};
+use crate::backend::{self, Capability};
 use crate::error::{ApiError, ErrorCode};
 use crate::jobs::{JobKind, JobRun, NewJob, OnCancel};
 use crate::queue::Admission;
@@ -32,6 +33,7 @@ const OLDER_WRITES_INTERVAL: Duration = Duration::from_millis(2);
 /// A generation that is filled, and how far that is.
 struct Filling<'a> {
     engine: &'a Engine,
+    index: &'a Index,
     runtime: &'a Handle,
     name: &'a str,
     number: u32,
@@ -52,8 +54,10 @@ pub(crate) fn fill_job(app: &App, name: String, number: u32) -> NewJob {
         unit: "documents",
         on_cancel: Some(pause(app.clone(), name.clone(), number)),
         work: Box::new(move |run| {
+            let engine = app.engine()?;
             let filling = Filling {
-                engine: app.engine()?,
+                engine,
+                index: engine.index(Capability::Generations)?,
                 runtime: &runtime,
                 name: &name,
                 number,
@@ -70,9 +74,10 @@ pub(crate) fn fill_job(app: &App, name: String, number: u32) -> NewJob {
 /// Who ends the job wants nothing more to be filled, after a restart neither.
 fn pause(app: App, name: String, number: u32) -> OnCancel {
     OnCancel(Box::new(move || {
-        let paused = app
-            .engine()
-            .and_then(|engine| Ok(engine.index.pause_generation(&name, number)?));
+        let paused = app.engine().and_then(|engine| {
+            let index = engine.index(Capability::Generations)?;
+            Ok(index.pause_generation(&name, number)?)
+        });
         match paused {
             Ok(()) => tracing::info!(collection = name, number, "filling a generation pauses"),
             Err(error) => tracing::warn!(
@@ -90,16 +95,19 @@ pub(crate) fn resume_all(app: &App) {
     let Ok(engine) = app.engine() else {
         return;
     };
-    for collection in engine.index.collections() {
+    let (Some(index), Some(jobs)) = (engine.backend.index(), &engine.jobs) else {
+        return;
+    };
+    for collection in index.collections() {
         let name = collection.name();
-        let generations = engine.index.generations(name).unwrap_or_default();
+        let generations = index.generations(name).unwrap_or_default();
         for generation in generations {
             if generation.state == GenerationState::Filling {
                 let (number, job) = (
                     generation.number,
                     fill_job(app, name.to_owned(), generation.number),
                 );
-                match engine.jobs.start(job, None) {
+                match jobs.start(job, None) {
                     Ok(_) => {
                         tracing::info!(collection = name, number, "filling a generation goes on")
                     }
@@ -122,11 +130,11 @@ impl Filling<'_> {
         for _ in 0..MAX_ROUNDS {
             if let Err(error) = self.round() {
                 // Of a generation that was deleted meanwhile, that is what is to be said.
-                self.index().generation(self.name, self.number)?;
+                self.index.generation(self.name, self.number)?;
                 return Err(self.or_deleted(error));
             }
             self.wait_for_older_writes()?;
-            if self.index().finish_generation(self.name, self.number)? {
+            if self.index.finish_generation(self.name, self.number)? {
                 return self.summary(started_at);
             }
         }
@@ -138,7 +146,7 @@ impl Filling<'_> {
     /// A write that was planned before the generation was made has no vectors for it, and would have to be planned again
     /// once that is filled. A client that reads no answers keeps one for as long as it likes.
     fn wait_for_older_writes(&mut self) -> Result<(), ApiError> {
-        while self.index().is_awaited_by_writes(self.name, self.number)?
+        while self.index.is_awaited_by_writes(self.name, self.number)?
             && self.waited < OLDER_WRITES_PATIENCE
         {
             self.run.cancel.check()?;
@@ -150,7 +158,7 @@ impl Filling<'_> {
 
     /// The writer of a generation knows a moment before the index that it has been deleted.
     fn or_deleted(&self, error: ApiError) -> ApiError {
-        let is_collection_there = self.index().collection(self.name).is_ok();
+        let is_collection_there = self.index.collection(self.name).is_ok();
         if error.code() != ErrorCode::CollectionNotFound || !is_collection_there {
             return error;
         }
@@ -184,8 +192,8 @@ impl Filling<'_> {
     /// Nothing is cut in silence.
     fn warning(&self) -> Result<String, ApiError> {
         let EncodedPassages { passages, cut, .. } = self.encoded;
-        let filled = self.index().generation(self.name, self.number)?.collection;
-        let encoder = self.engine.models.encoder_of(filled.reader());
+        let filled = self.index.generation(self.name, self.number)?.collection;
+        let encoder = self.engine.models.encoder_of(&**filled.reader());
         let encoder = self.runtime.block_on(encoder)?;
         let (window, model) = (window(&encoder), &encoder.info().model);
         let warning = format!(
@@ -195,18 +203,14 @@ impl Filling<'_> {
         Ok(warning)
     }
 
-    fn index(&self) -> &Index {
-        &self.engine.index
-    }
-
     /// Goes through all documents once, in the order of their ids.
     fn round(&mut self) -> Result<(), ApiError> {
         let (mut after, mut seen, before) = (None, 0, self.filled);
         loop {
             self.run.cancel.check()?;
             // Another generation may be active by now, and holds the same documents.
-            let source = self.index().collection(self.name)?;
-            let target = self.index().generation(self.name, self.number)?.collection;
+            let source = self.index.collection(self.name)?;
+            let target = self.index.generation(self.name, self.number)?.collection;
             self.run.progress.set_total(source.stats().documents.max(1));
             let documents = source.reader().list_whole(
                 after.as_deref(),
@@ -244,7 +248,8 @@ impl Filling<'_> {
             return Ok(());
         }
         let drafts: Drafts = drafts.into();
-        let prepared = prepare_for(self.engine, target, &drafts, Admission::Wait);
+        let of_target: Arc<backend::Writer> = Arc::<Writer>::clone(target);
+        let prepared = prepare_for(self.engine, &of_target, &drafts, Admission::Wait);
         let prepared = self.runtime.block_on(prepared)?;
         let encoded = prepared.encoded();
         self.run.tokens.fetch_add(encoded.tokens, Ordering::Relaxed);
@@ -321,11 +326,13 @@ mod tests {
         let mut settings = writer.reader().settings();
         settings.lexical = !settings.lexical;
         let encoder = writer.reader().encoder();
-        let begun = engine.index.begin_generation(NAME, &settings, &encoder);
+        let index = engine.index(Capability::Generations).unwrap();
+        let begun = index.begin_generation(NAME, &settings, &encoder);
         let filled = begun.unwrap();
         let job = fill_job(&app, NAME.to_owned(), filled.number);
-        engine.jobs.start(job, None).unwrap();
-        let state = || engine.index.generation(NAME, 2).unwrap().state;
+        let jobs = engine.jobs().unwrap();
+        jobs.start(job, None).unwrap();
+        let state = || index.generation(NAME, 2).unwrap().state;
         tokio::time::sleep(Duration::from_millis(300)).await;
         assert_eq!(state(), GenerationState::Filling);
         let stored = commit(engine, &writer, prepared, None, Admission::Wait).await;
@@ -346,7 +353,7 @@ mod tests {
             assert_eq!(found.text, text);
         }
         app.stop();
-        engine.jobs.join();
+        jobs.join();
         engine.queue.abandon();
         drop(threads);
     }

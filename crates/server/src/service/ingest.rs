@@ -5,7 +5,7 @@ use std::sync::Arc;
 use siamese_encoder::{Encoder, TokenizedText};
 use siamese_index::{
     DocumentDraft, DocumentWrite, DuplicateAction, Error as IndexError, NewPassage, OnDuplicate,
-    PlannedGenerations, UpsertStatus, Upserted, WritePlan, Writer,
+    UpsertStatus, Upserted, WritePlan,
 };
 
 use super::chunking::{ChunkError, ChunkedText, Chunker};
@@ -13,6 +13,7 @@ use super::encoded_passages::EncodedPassages;
 use super::on_duplicate::{Resemblance, resemblances};
 use super::{Embedding, Vocabulary, blocking_steps, blocking_write};
 use crate::app::Engine;
+use crate::backend::{Generations, Writer};
 use crate::error::ApiError;
 use crate::metrics;
 use crate::queue::{Admission, Lane};
@@ -85,7 +86,7 @@ pub(crate) struct DocumentOutcome {
 #[derive(Debug)]
 pub(crate) struct Prepared {
     drafts: Drafts,
-    generations: PlannedGenerations,
+    generations: Generations,
     /// What each of them needs of the documents, in the same order.
     writes: Vec<PreparedWrites>,
 }
@@ -159,7 +160,7 @@ pub(crate) async fn prepare(
     let generations = collection.generations()?;
     let mut writes = Vec::new();
     for writer in generations.writers() {
-        writes.push(prepare_for(engine, writer, &drafts, admission).await?);
+        writes.push(prepare_for(engine, &writer, &drafts, admission).await?);
     }
     Ok(Prepared {
         drafts,
@@ -178,7 +179,7 @@ pub(super) async fn prepare_for(
     drafts: &Drafts,
     admission: Admission,
 ) -> Result<PreparedWrites, ApiError> {
-    let encoder = engine.models.encoder_of(writer.reader()).await?;
+    let encoder = engine.models.encoder_of(&*writer.reader()).await?;
     let mut steps = plan(engine, &encoder, writer, drafts).await?;
     let tokenized = steps.iter_mut().flat_map(Step::take_tokenized).collect();
     let embeddings = engine
@@ -212,7 +213,7 @@ pub(crate) async fn commit(
         let mut found = vec![None; drafts.len()];
         if let Some(own) = writes.first_mut() {
             let reader = generations.lead().reader();
-            (*own, found) = resemblances(reader, on_duplicate, std::mem::take(own)).await?;
+            (*own, found) = resemblances(&reader, on_duplicate, std::mem::take(own)).await?;
         }
         let rejects = on_duplicate.is_some_and(|it| it.action == DuplicateAction::Reject);
         if rejects {
@@ -240,7 +241,7 @@ pub(crate) async fn commit(
 
 /// Writes durably; the inner error is the id of a document that changed since it was planned.
 async fn store(
-    generations: PlannedGenerations,
+    generations: Generations,
     writes: Vec<Vec<SharedWrite>>,
 ) -> Result<Result<Upserted, String>, ApiError> {
     if writes.iter().all(Vec::is_empty) {

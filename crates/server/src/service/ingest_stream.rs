@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use futures_util::{Stream, StreamExt, stream};
-use siamese_index::{DocumentDraft, OnDuplicate, Writer};
+use siamese_index::{DocumentDraft, OnDuplicate};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Cancel;
@@ -17,6 +17,7 @@ use super::ingest::{self, DocumentOutcome, Drafts, Prepared, WriteStatus};
 use super::lines::{End, Line, LineReader, ROOM_PATIENCE};
 use crate::access::metered;
 use crate::app::App;
+use crate::backend::Writer;
 use crate::body_budget::BodyShare;
 use crate::error::{ApiError, ErrorCode};
 use crate::extract::parse_on_thread;

@@ -1,8 +1,9 @@
 //! What the service says of itself in figures.
 
-use std::sync::Arc;
+use siamese_index::CollectionStats;
 
 use crate::app::App;
+use crate::backend::{Backend, Collection};
 use crate::blocking::blocking;
 use crate::error::ApiError;
 use crate::metrics;
@@ -27,28 +28,39 @@ async fn refresh_gauges(app: &App) -> Result<String, ApiError> {
         metrics::ready(false);
         return Ok(String::new());
     };
-    let conditions = engine.index.conditions();
+    let conditions = engine.backend.conditions();
     let is_fatal = conditions.iter().any(|condition| condition.is_fatal());
     metrics::ready(!is_fatal && !*app.stopping().borrow());
     metrics::conditions(&conditions);
-    metrics::index_panics(engine.index.health().background_panics());
+    if let Some(index) = engine.backend.index() {
+        metrics::index_panics(index.health().background_panics());
+    }
     for lane in Lane::ALL {
         metrics::queue_tokens(lane, engine.queue.waiting_tokens(lane));
     }
     metrics::answers_in_flight(app.answers_in_flight_bytes());
-    let index = Arc::clone(&engine.index);
+    let backend = engine.backend.clone();
     blocking(move || {
-        let collections = index.collections().into_iter();
-        let collections: Vec<_> = collections
-            .map(|collection| (collection.name().to_owned(), collection.stats()))
-            .collect();
-        metrics::data_memory(index.memory());
         metrics::process_memory(process_memory::resident_bytes().unwrap_or_default());
-        // A folder that was moved has no size, and the other figures are wanted then most of all.
-        if let Ok(bytes) = index.disk_bytes() {
-            metrics::disk_bytes(bytes);
+        if let Some(index) = backend.index() {
+            metrics::data_memory(index.memory());
+            // A folder that was moved has no size, and the other figures are wanted then most of all.
+            if let Ok(bytes) = index.disk_bytes() {
+                metrics::disk_bytes(bytes);
+            }
         }
-        Ok(metrics::collections_text(&collections))
+        Ok(metrics::collections_text(&sizes(&backend)))
     })
     .await
+}
+
+/// How much is in each collection; nothing of those that cannot be asked now, since the other figures are wanted then
+/// most of all.
+fn sizes(backend: &Backend) -> Vec<(String, CollectionStats)> {
+    let collections = backend.collections().unwrap_or_default().into_iter();
+    let sizes = collections.filter_map(|Collection { reader, .. }| {
+        let stats = reader.stats().ok()?;
+        Some((reader.name().to_owned(), stats))
+    });
+    sizes.collect()
 }

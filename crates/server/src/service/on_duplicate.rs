@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use siamese_index::{
-    DocumentDraft, DocumentWrite, DuplicateAction, OnDuplicate, Reader, cosine, document_vector,
+    DocumentDraft, DocumentWrite, DuplicateAction, OnDuplicate, cosine, document_vector,
 };
 
 use super::{Cancel, blocking_steps};
+use crate::backend::{Capability, Reader};
 use crate::error::ApiError;
 
 /// What a request says about documents that resemble one that is stored, or one before them in the same
@@ -55,7 +56,7 @@ pub(super) async fn resemblances(
     };
     let collection = Arc::clone(collection);
     blocking_steps(move |cancel| {
-        let found = find(&collection, on_duplicate, &writes, cancel)?;
+        let found = find(&*collection, on_duplicate, &writes, cancel)?;
         Ok((writes, found))
     })
     .await
@@ -67,6 +68,7 @@ fn find(
     writes: &[Write],
     cancel: &Cancel,
 ) -> Result<Vec<Option<Resemblance>>, ApiError> {
+    let stored = collection.embedded(Capability::OnDuplicate)?;
     // Documents of this request that will be stored.
     let mut earlier: Vec<(&str, Vec<f32>)> = Vec::new();
     let mut found = Vec::with_capacity(writes.len());
@@ -77,8 +79,8 @@ fn find(
             continue;
         };
         let vector = document_vector(passages);
-        let stored = collection.most_alike(&vector, &draft.id, on_duplicate.min_score)?;
-        let mut best = stored.map(|(id, score)| Resemblance { id, score });
+        let most_alike = stored.most_alike(&vector, &draft.id, on_duplicate.min_score)?;
+        let mut best = most_alike.map(|(id, score)| Resemblance { id, score });
         for (id, other) in &earlier {
             let score = cosine(&vector, other);
             let is_better = best.as_ref().is_none_or(|best| score > best.score);

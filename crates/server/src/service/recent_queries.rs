@@ -7,7 +7,8 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
-use siamese_index::Reader;
+
+use crate::backend::Reader;
 
 /// Longer texts are not kept, bytes: few people search for one.
 const MAX_KEPT_TEXT_BYTES: usize = 1024;

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use siamese_encoder::{Reranker, TokenizedText, Truncation};
-use siamese_index::{Hit, HitParts, Reader};
+use siamese_index::{Hit, HitParts};
 
 use super::chunking::with_title;
 use super::{Cancel, TEXTS_OF_STEP, blocking_steps};
 use crate::app::Engine;
+use crate::backend::Reader;
 use crate::error::ApiError;
 use crate::models::{Forward, Output};
 use crate::queue::{Admission, Lane};
@@ -142,7 +143,7 @@ fn tokenize(
         }
         RerankTexts::Hits(collection, hits) => {
             for hit in hits {
-                let text = text_of(collection, hit)?;
+                let text = text_of(&**collection, hit)?;
                 cancel.step_over_text(text.len())?;
                 portion.push(Cow::Owned(text))?;
             }

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use siamese_encoder::{Encoder, InputKind};
-use siamese_index::{Reader, cosine, unit_or_zero};
+use siamese_index::{cosine, unit_or_zero};
 
 use super::search::stored_vector;
 use super::{Cancel, blocking_steps};
 use crate::app::Engine;
+use crate::backend::Reader;
 use crate::error::ApiError;
 use crate::queue::Lane;
 use crate::request_part::RequestPart;
@@ -65,12 +66,12 @@ pub(crate) async fn compared(
     operands: Vec<Operand>,
     metric: Metric,
 ) -> Result<Compared, ApiError> {
-    let encoder = encoder(engine, collection, model, &operands).await?;
+    let encoder = encoder(engine, &**collection, model, &operands).await?;
     let stored = Arc::clone(collection);
     let clock = Clock::start(Step::Search);
     let (distinct, positions, vectors) = blocking_steps(move |cancel| {
         let (distinct, positions) = deduplicated(operands);
-        let vectors = stored_vectors(&stored, &distinct, cancel)?;
+        let vectors = stored_vectors(&*stored, &distinct, cancel)?;
         Ok((distinct, positions, vectors))
     })
     .await?;

@@ -14,6 +14,7 @@ use super::process::{Bounds, Trained};
 use super::progress::TrainingProgress;
 use crate::access::CollectionName;
 use crate::app::App;
+use crate::backend::Capability;
 use crate::error::{ApiError, ErrorCode};
 use crate::jobs::{JobKind, JobRun, NewJob};
 use crate::models::weights_bytes;
@@ -61,7 +62,8 @@ fn train(app: &App, task: &TrainTask, run: &JobRun<'_>) -> Result<Value, ApiErro
     run.tell(json!({"phase": "choosing_pairs"}));
     let examples = scratch.path().join("pairs.jsonl");
     let collection = engine.reader(&CollectionName::of_job(&task.collection))?;
-    let pairs = write_pairs(&collection, &task.sources, run, &examples)?;
+    let collection = collection.embedded(Capability::Training)?;
+    let pairs = write_pairs(collection, &task.sources, run, &examples)?;
     let order = TrainingOrder {
         model: std::path::absolute(&task.base.1).map_err(ApiError::internal)?,
         examples,

@@ -1,25 +1,23 @@
 //! `DELETE /documents/{id}` and `POST /documents/delete`.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use siamese_index::{Filter, Index, Reader, Writer};
+use siamese_index::Filter;
 use utoipa::ToSchema;
 
 use super::IdQuery;
 use super::duplicates::Duplicates;
 use super::input::check_id;
 use crate::access::{CollectionName, Principal};
-use crate::app::App;
+use crate::app::{App, Engine};
+use crate::backend::{Capability, Reader, Writer};
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{
     ApiJson, ApiQuery, DocumentId, JsonBody, ListLimit, from_object_only, present,
 };
-use crate::jobs::Jobs;
 use crate::metrics;
 use crate::routes::filter::FilterShape;
 use crate::routes::jobs::visible;
@@ -147,15 +145,15 @@ pub(crate) async fn many(
 ) -> Result<Json<DeleteResponse>, ApiError> {
     let engine = app.engine()?;
     let writer = engine.writer(&collection)?;
-    let (index, jobs) = (Arc::clone(&engine.index), engine.jobs.clone());
+    let kept = app.clone();
     blocking_write(move || {
         let collection = writer.reader();
-        let selection = selection.read(collection.name(), &principal, &index, &jobs)?;
+        let selection = selection.read(collection.name(), &principal, kept.engine()?)?;
         if dry_run {
-            let deleted = selection.count(collection)?;
+            let deleted = selection.count(&*collection)?;
             return Ok(Json(DeleteResponse { deleted }));
         }
-        let deleted = selection.delete(&writer)?;
+        let deleted = selection.delete(&*writer)?;
         metrics::documents_deleted(deleted as usize);
         Ok(Json(DeleteResponse { deleted }))
     })
@@ -183,17 +181,27 @@ impl Selected {
         self,
         collection: &str,
         principal: &Principal,
-        index: &Index,
-        jobs: &Jobs,
+        engine: &Engine,
     ) -> Result<Selection, ApiError> {
         match self {
             Self::Now(selection) => Ok(selection),
-            Self::ClustersOf(job) => visible(jobs, principal, &job)
-                .and_then(|job| Duplicates::of_job(&job, collection, index))
+            Self::ClustersOf(job) => found_by(&job, collection, principal, engine)
                 .map(Selection::Duplicates)
                 .map_err(|error| error.or_at("/clusters/job")),
         }
     }
+}
+
+/// What a job has found in a collection.
+fn found_by(
+    job: &str,
+    collection: &str,
+    principal: &Principal,
+    engine: &Engine,
+) -> Result<Duplicates, ApiError> {
+    let index = engine.index(Capability::Clusters)?;
+    let job = visible(engine.jobs()?, principal, job)?;
+    Duplicates::of_job(&job, collection, index)
 }
 
 impl JsonBody for DeleteRequest {

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 
 use serde::Deserialize;
-use siamese_index::{Index, Reader, Writer};
+use siamese_index::Index;
 
+use crate::backend::{Capability, Reader, Writer};
 use crate::error::{ApiError, ErrorCode};
 use crate::jobs::{JobKind, JobRecord};
 use crate::routes::job_result::found;
@@ -60,6 +61,7 @@ impl Duplicates {
     /// # Errors
     /// When the result or the store cannot be read.
     pub(super) fn count(self, collection: &Reader) -> Result<u64, ApiError> {
+        let collection = collection.embedded(Capability::Clusters)?;
         self.each_batch(|ids, since_ms| Ok(collection.count_unchanged(ids, since_ms)?))
     }
 
@@ -68,6 +70,7 @@ impl Duplicates {
     /// # Errors
     /// As [`Self::count`]. What was deleted before stays deleted.
     pub(super) fn delete(self, writer: &Writer) -> Result<u64, ApiError> {
+        let writer = writer.embedded(Capability::Clusters)?;
         self.each_batch(|ids, since_ms| Ok(writer.delete_unchanged(ids, since_ms)?))
     }
 

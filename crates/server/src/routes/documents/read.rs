@@ -11,13 +11,14 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::ser::{self, SerializeSeq};
 use serde::{Deserialize, Serialize, Serializer};
-use siamese_index::{Reader, StoredDocument, StoredPassage};
+use siamese_index::{StoredDocument, StoredPassage};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{DocumentDescription, PassageDescription};
 use crate::access::CollectionName;
 use crate::answer;
 use crate::app::App;
+use crate::backend::Reader;
 use crate::error::{ApiError, ErrorCode};
 use crate::extract::{ApiQuery, DocumentId};
 use crate::routes::page_limit::page_limit;
@@ -86,7 +87,7 @@ async fn read_one(
         let mut room = room.until(cancel);
         room.hold(bytes)?;
         let mut description = DocumentDescription::new(document);
-        description.passages = passages(&collection, &id, with_vectors)?;
+        description.passages = passages(&*collection, &id, with_vectors)?;
         answer::json(room.another().until(cancel), &description)
     })
     .await
@@ -179,23 +180,11 @@ struct Documents {
     failed: Mutex<Option<ApiError>>,
 }
 
-/// Why a page was not written to the end.
-enum Stop<E> {
-    Index(siamese_index::Error),
-    Writing(E),
-}
-
-impl<E> From<siamese_index::Error> for Stop<E> {
-    fn from(error: siamese_index::Error) -> Self {
-        Self::Index(error)
-    }
-}
-
 impl Serialize for Documents {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut documents = serializer.serialize_seq(None)?;
-        let mut count = 0;
-        let write = |document: StoredDocument| {
+        let (mut count, mut not_written) = (0, None);
+        let mut write = |document: StoredDocument| {
             count += 1;
             let is_last = count == self.limit;
             if is_last {
@@ -203,17 +192,17 @@ impl Serialize for Documents {
             }
             let mut description = DocumentDescription::new(document);
             description.text = description.text.filter(|_| self.with_text);
-            let written = documents.serialize_element(&description);
-            written.map(|()| !is_last).map_err(Stop::Writing)
+            not_written = documents.serialize_element(&description).err();
+            not_written.is_none() && !is_last
         };
         let after = self.after.as_deref();
-        match self
+        let visited = self
             .collection
-            .visit_documents(after, self.with_text, write)
-        {
-            Ok(()) => documents.end(),
-            Err(Stop::Writing(error)) => Err(error),
-            Err(Stop::Index(error)) => {
+            .visit_documents(after, self.with_text, &mut write);
+        match (visited, not_written) {
+            (Ok(()), None) => documents.end(),
+            (Ok(()), Some(error)) => Err(error),
+            (Err(error), _) => {
                 let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
                 *failed = Some(error.into());
                 Err(ser::Error::custom("a document could not be read"))

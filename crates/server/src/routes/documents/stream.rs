@@ -77,7 +77,7 @@ pub(super) async fn write(
     request: Request,
 ) -> Result<Response, ApiError> {
     let collection = app.engine()?.writer(collection)?;
-    let on_duplicate = on_duplicate.in_collection(collection.reader());
+    let on_duplicate = on_duplicate.in_collection(&*collection.reader());
     let connection = request.extensions().get::<Arc<Connection>>().cloned();
     let body = if request.headers().contains_key(header::EXPECT) {
         asked_for(request.into_body()).await

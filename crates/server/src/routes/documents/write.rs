@@ -228,7 +228,7 @@ pub(crate) async fn write(
     let started_at = Instant::now();
     let engine = app.engine()?;
     let collection = engine.writer(&collection)?;
-    let on_duplicate = on_duplicate.in_collection(collection.reader());
+    let on_duplicate = on_duplicate.in_collection(&*collection.reader());
     let outcomes = ingest(engine, &collection, drafts, on_duplicate, Admission::Refuse).await?;
     Ok(Json(DocumentsResponse {
         results: outcomes.into_iter().map(Into::into).collect(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use siamese_index::{Error as IndexError, Generation, GenerationState, Index, Reader};
 
 use crate::app::Engine;
+use crate::backend::Capability;
 use crate::error::{ApiError, ErrorCode};
 use crate::service::search::Mode;
 
@@ -49,7 +50,7 @@ impl ComparedGenerations {
     /// # Errors
     /// 404 when there is no such generation, 409 when it is the active one or lacks documents.
     pub(crate) fn of(engine: &Engine, name: &str, number: u32) -> Result<Self, ApiError> {
-        let index = Arc::clone(&engine.index);
+        let index = Arc::clone(engine.index(Capability::Comparison)?);
         let other = index.generation(name, number)?;
         let refused = |reason: &str| {
             let detail = format!("generation {number} of the collection {name:?} {reason}");

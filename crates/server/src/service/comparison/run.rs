@@ -61,7 +61,7 @@ impl Comparison {
         let mut encoders = [None, None];
         if task.mode != Mode::Lexical {
             for (encoder, reader) in encoders.iter_mut().zip(generations.readers()) {
-                *encoder = Some(engine.models.encoder_of(reader).await?);
+                *encoder = Some(engine.models.encoder_of(&**reader).await?);
             }
         }
         Ok(Self {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use siamese_encoder::{Encoder, InputKind, TracedText};
-use siamese_index::{Hit, HitParts, Reader};
+use siamese_index::{Hit, HitParts};
 
 use super::{
     DEFAULT_PAIRS, ExplainedPassage, ExplainedSide, ExplainedText, Explanation, check_explainable,
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::answer::Room;
 use crate::app::Engine;
+use crate::backend::Reader;
 use crate::error::ApiError;
 use crate::queue::{Admission, Lane};
 use crate::request_part::RequestPart;
@@ -41,11 +42,11 @@ pub(in crate::service) async fn explain_hits(
     task: ExplainHits,
     room: &mut Room,
 ) -> Result<Vec<Option<Arc<Explanation>>>, ApiError> {
-    let encoder = engine.models.encoder_of(collection).await?;
+    let encoder = engine.models.encoder_of(&**collection).await?;
     check_explainable(&encoder)?;
     let (reader, stored) = (Arc::clone(&encoder), Arc::clone(collection));
     let (places, texts) =
-        blocking_steps(move |cancel| traced(&reader, &stored, &task, cancel)).await?;
+        blocking_steps(move |cancel| traced(&reader, &*stored, &task, cancel)).await?;
     room.hold(working_bytes(
         &encoder,
         texts.iter().map(|(_, traced)| traced),

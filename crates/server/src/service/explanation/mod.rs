@@ -10,11 +10,12 @@ use siamese_encoder::{
     Contributions, Encoder, InputKind, PoolingMode, TracedText, VectorParts, Word, WordPair,
     best_pairs, words,
 };
-use siamese_index::{Reader, cosine, unit_or_zero};
+use siamese_index::{cosine, unit_or_zero};
 
 use super::{Cancel, blocking_steps};
 use crate::answer::Room;
 use crate::app::Engine;
+use crate::backend::Reader;
 use crate::error::{ApiError, ErrorCode};
 use crate::queue::{Admission, Lane};
 use crate::request_part::RequestPart;
@@ -141,7 +142,7 @@ pub(crate) async fn explain(
     task: ExplainTask,
     room: &mut Room,
 ) -> Result<Explanation, ApiError> {
-    let encoder = engine.models.encoder_of(collection).await?;
+    let encoder = engine.models.encoder_of(&**collection).await?;
     check_explainable(&encoder)?;
     let ExplainTask {
         items,

@@ -4,11 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use siamese_encoder::{Encoder, InputKind};
-use siamese_index::{Reader, StoredDocument, StoredPassage, cosine, unit_or_zero};
+use siamese_index::{StoredDocument, StoredPassage, cosine, unit_or_zero};
 
 use super::{ExplainedItem, ExplainedPassage, ExplainedText};
 use crate::answer::Room;
 use crate::app::Engine;
+use crate::backend::Reader;
 use crate::error::{ApiError, ErrorCode};
 use crate::queue::Lane;
 use crate::request_part::RequestPart;
@@ -48,8 +49,8 @@ pub(super) async fn chosen(
         let [left, right] = items;
         let [room_of_left, room_of_right] = rooms;
         Ok([
-            Candidates::of(left, &stored, 0, room_of_left)?,
-            Candidates::of(right, &stored, 1, room_of_right)?,
+            Candidates::of(left, &*stored, 0, room_of_left)?,
+            Candidates::of(right, &*stored, 1, room_of_right)?,
         ])
     })
     .await?;

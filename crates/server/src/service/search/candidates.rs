@@ -1,12 +1,13 @@
 //! What the index is asked for, and what is chosen of its answer.
 
-use siamese_index::{Facet, HitSet, Moment, Query, Reader, SearchOptions, SearchResults, Total};
+use siamese_index::{Facet, HitSet, Moment, Query, SearchOptions, SearchResults, Total};
 
 use super::auto_cut;
 use super::diversity::Candidates;
 use super::groups::{Grouping, grouped};
 use super::page::PageHit;
 use super::stage::Stage;
+use crate::backend::Reader;
 use crate::error::{ApiError, ErrorCode};
 
 /// Candidates are asked for in this multiple of the hits wanted, and again in this multiple of

@@ -227,7 +227,7 @@ mod tests {
         search: &Search,
     ) -> SearchKey {
         let search = SearchIn {
-            collection: Arc::clone(collection),
+            collection: Arc::<Reader>::clone(collection),
             called: called.into(),
             search: search.clone(),
         };

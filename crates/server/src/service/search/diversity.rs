@@ -1,9 +1,8 @@
 //! Maximal marginal relevance (Carbonell and Goldstein, 1998): hits that are near the query and
 //! far from each other.
 
-use siamese_index::Reader;
-
 use super::PageHit;
+use crate::backend::Reader;
 use crate::error::ApiError;
 
 /// Cosine from which two passages are copies of each other, but for a word or a number.

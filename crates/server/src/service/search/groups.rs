@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
-use siamese_index::{FieldPath, Hit, Metadata, Reader, Scalar};
+use siamese_index::{FieldPath, Hit, Metadata, Scalar};
 
 use super::PageHit;
+use crate::backend::Reader;
 use crate::error::ApiError;
 
 /// How hits are grouped.

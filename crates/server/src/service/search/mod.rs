@@ -21,12 +21,13 @@ mod stage;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use siamese_encoder::InputKind;
-use siamese_index::{Facet, Query, Reader, Scalar, SearchOptions, WordQuery};
+use siamese_index::{Facet, Query, Scalar, SearchOptions, WordQuery};
 
 use self::stage::Stage;
 use super::{Cancel, Embedding, blocking_steps};
 use crate::answer::Room;
 use crate::app::Engine;
+use crate::backend::Reader;
 use crate::error::ApiError;
 use crate::queue::Lane;
 use crate::telemetry::{Clock, Step, Timeline, timeline};
@@ -244,7 +245,7 @@ async fn embed_queries(engine: &Engine, stages: &[Stage]) -> Result<Vec<Embeddin
             |(_, (other, _)): &mut (usize, (&Arc<Reader>, String))| Arc::ptr_eq(other, &collection);
         let own = waiting.extract_if(.., is_own);
         let (places, texts): (Vec<_>, Vec<_>) = own.map(|(place, (_, text))| (place, text)).unzip();
-        let encoder = engine.models.encoder_of(&collection).await?;
+        let encoder = engine.models.encoder_of(&*collection).await?;
         let lane = Lane::for_texts(texts.len());
         let made = engine.embed_asked(&encoder, texts, InputKind::Query, lane);
         for (place, embedding) in places.into_iter().zip(made.await?) {

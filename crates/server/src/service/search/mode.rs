@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use siamese_index::{Fusion, Hit, Query, Reader, ScoredPassage, WordQuery};
+use siamese_index::{Fusion, Hit, Query, ScoredPassage, WordQuery};
 
+use crate::backend::Reader;
 use crate::error::ApiError;
 
 /// Places of a hit that are marked.

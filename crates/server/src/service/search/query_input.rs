@@ -1,7 +1,6 @@
 //! What a search starts from, and the vector that it becomes.
 
-use siamese_index::Reader;
-
+use crate::backend::Reader;
 use crate::error::{ApiError, ErrorCode};
 use crate::request_part::RequestPart;
 use crate::service::{Embedding, Operand};

@@ -7,13 +7,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use siamese_index::Reader;
-
 use super::cursors::ListState;
 use super::page::{Page, PageHit};
 use super::stage::{Stage, Window};
 use super::{QueryInput, Search, auto_cut};
 use crate::app::Engine;
+use crate::backend::Reader;
 use crate::error::ApiError;
 use crate::request_part::RequestPart;
 use crate::service::{OverWindow, RerankTask, RerankTexts};

@@ -3,9 +3,10 @@
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::{Arc, Weak};
 
-use siamese_index::{Fusion, Reader, SearchOptions};
+use siamese_index::{Fusion, SearchOptions};
 
 use super::{Choice, Grouping, Mode, QueryInput, Rerank, Search, SearchIn};
+use crate::backend::Reader;
 
 /// A search but for the page of it that is wanted and for how its hits are laid out.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use siamese_index::{Hit, HitSet, Moment, Query, Reader};
+use siamese_index::{Hit, HitSet, Moment, Query};
 
 use super::candidates;
 use super::cursors::ListState;
@@ -13,6 +13,7 @@ use super::rerank::{Rerank, SecondStage};
 use super::search_key::SearchKey;
 use super::{QueryInput, Search, SearchIn};
 use crate::app::Engine;
+use crate::backend::Reader;
 use crate::error::ApiError;
 use crate::service::Embedding;
 
@@ -116,7 +117,7 @@ impl Stage {
     /// Remembers the text that is searched for, if the collection is to. Further pages are no new query.
     pub(super) fn keep_query(&self, engine: &Engine) {
         if let (QueryInput::Text(text), None) = (&self.search.query, &self.window.after) {
-            engine.recent_queries.keep(&self.collection, text);
+            engine.recent_queries.keep(&*self.collection, text);
         }
     }
 

@@ -1,0 +1,140 @@
+//! What only a data folder can do.
+
+use siamese_index::Error;
+
+/// Something that the embedded backend can do and another one cannot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Capability {
+    Words,
+    Facets,
+    Cursors,
+    OnDuplicate,
+    Duplicates,
+    Clusters,
+    Map,
+    Aliases,
+    Generations,
+    Comparison,
+    Feedback,
+    TrainingPairs,
+    Training,
+    Jobs,
+    Snapshots,
+    Compaction,
+    Sizes,
+}
+
+impl Capability {
+    /// All of them, in the order of the API.
+    pub(crate) const ALL: &'static [Self] = &[
+        Self::Words,
+        Self::Facets,
+        Self::Cursors,
+        Self::OnDuplicate,
+        Self::Duplicates,
+        Self::Clusters,
+        Self::Map,
+        Self::Aliases,
+        Self::Generations,
+        Self::Comparison,
+        Self::Feedback,
+        Self::TrainingPairs,
+        Self::Training,
+        Self::Jobs,
+        Self::Snapshots,
+        Self::Compaction,
+        Self::Sizes,
+    ];
+
+    /// Its name, for programs.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Words => "words",
+            Self::Facets => "facets",
+            Self::Cursors => "cursors",
+            Self::OnDuplicate => "on_duplicate",
+            Self::Duplicates => "duplicates",
+            Self::Clusters => "clusters",
+            Self::Map => "map",
+            Self::Aliases => "aliases",
+            Self::Generations => "generations",
+            Self::Comparison => "comparison",
+            Self::Feedback => "feedback",
+            Self::TrainingPairs => "training_pairs",
+            Self::Training => "training",
+            Self::Jobs => "jobs",
+            Self::Snapshots => "snapshots",
+            Self::Compaction => "compaction",
+            Self::Sizes => "sizes",
+        }
+    }
+
+    /// What does not work without it, in a sentence for people.
+    pub(crate) fn explanation(self) -> &'static str {
+        match self {
+            Self::Words => {
+                "words are not indexed, so searches go by meaning and not in the modes lexical and hybrid"
+            }
+            Self::Facets => "searches do not count the values of metadata fields (facets)",
+            Self::Cursors => {
+                "lists of hits do not go on by cursor; a larger top_k or an offset reaches further hits"
+            }
+            Self::OnDuplicate => {
+                "documents are stored whether they resemble others or not (on_duplicate)"
+            }
+            Self::Duplicates => {
+                "pairs of documents that are alike are not looked for (/duplicates)"
+            }
+            Self::Clusters => {
+                "documents that are alike are not grouped (/clusters), nor deleted by groups"
+            }
+            Self::Map => "documents are not put on a map (/map)",
+            Self::Aliases => "collections have one name each (/aliases)",
+            Self::Generations => {
+                "a collection has one generation, so other settings need another collection (/collections/{collection}/generations)"
+            }
+            Self::Comparison => {
+                "generations are not compared (/collections/{collection}/generations/{generation}/compare)"
+            }
+            Self::Feedback => {
+                "which documents were useful for which queries is not kept (/feedback)"
+            }
+            Self::TrainingPairs => {
+                "pairs of texts that belong together are not gathered (/training/pairs)"
+            }
+            Self::Training => "models are not trained here (/models/{id}/train)",
+            Self::Jobs => {
+                "nothing goes on without a request (/jobs), so Prefer: respond-async does not help"
+            }
+            Self::Snapshots => {
+                "snapshots are not taken (/snapshots); the backend has a backup of its own"
+            }
+            Self::Compaction => "there is no store to be compacted (POST /jobs)",
+            Self::Sizes => {
+                "how much disk and memory the documents take is not known here (/stats, /metrics)"
+            }
+        }
+    }
+
+    /// What is answered where it is missing.
+    pub(crate) fn not_supported(self) -> Error {
+        Error::NotSupportedHere { what: self.name() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_capability_has_its_own_name_and_a_plain_sentence() {
+        let names: BTreeSet<_> = Capability::ALL.iter().map(|what| what.name()).collect();
+        assert_eq!(names.len(), Capability::ALL.len());
+        for what in Capability::ALL {
+            let sentence = what.explanation();
+            assert!(!sentence.is_empty() && !sentence.ends_with('.'), "{what:?}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! A Qdrant cluster as a backend.
+
+use std::sync::Arc;
+
+use siamese_index::{
+    CollectionEncoder, CollectionSettings, CollectionStats, DocumentDraft, Error, Filter, Hit,
+    HitContent, HitParts, Metadata, Query, ScoredPassage, SearchOptions, SearchResults,
+    StoredDocument, StoredPassage, WordQuery, WritePlan,
+};
+use siamese_qdrant::ClusterCollection;
+
+use super::{Capability, Collection, Generations, Read, Reader, Write};
+
+impl From<ClusterCollection> for Collection {
+    fn from(collection: ClusterCollection) -> Self {
+        Self {
+            reader: collection.reader,
+            writer: Arc::new(ClusterWriter(collection.writer)),
+        }
+    }
+}
+
+impl Read for siamese_qdrant::Reader {
+    fn name(&self) -> &str {
+        self.name()
+    }
+
+    fn settings(&self) -> CollectionSettings {
+        self.settings()
+    }
+
+    fn encoder(&self) -> Arc<CollectionEncoder> {
+        self.encoder()
+    }
+
+    fn dimensions(&self) -> usize {
+        self.dimensions()
+    }
+
+    fn stats(&self) -> Result<CollectionStats, Error> {
+        self.stats()
+    }
+
+    fn get(&self, id: &str) -> Result<Option<StoredDocument>, Error> {
+        self.get(id)
+    }
+
+    fn passages(&self, id: &str, with_vectors: bool) -> Result<Option<Vec<StoredPassage>>, Error> {
+        self.passages(id, with_vectors)
+    }
+
+    fn get_whole(
+        &self,
+        id: &str,
+        with_vectors: bool,
+    ) -> Result<Option<(StoredDocument, Vec<StoredPassage>)>, Error> {
+        self.get_whole(id, with_vectors)
+    }
+
+    fn list_whole(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+        max_bytes: usize,
+        with_vectors: bool,
+    ) -> Result<Vec<(StoredDocument, Vec<StoredPassage>)>, Error> {
+        self.list_whole(after, limit, max_bytes, with_vectors)
+    }
+
+    fn visit_documents(
+        &self,
+        after: Option<&str>,
+        with_text: bool,
+        visit: &mut dyn FnMut(StoredDocument) -> bool,
+    ) -> Result<(), Error> {
+        self.visit_documents(after, with_text, visit)
+    }
+
+    fn mean_vector(&self, id: &str) -> Result<Option<Vec<f32>>, Error> {
+        self.mean_vector(id)
+    }
+
+    fn count_matching(&self, filter: &Filter) -> Result<u64, Error> {
+        self.count_matching(filter)
+    }
+
+    fn search(&self, query: &Query<'_>, options: &SearchOptions) -> Result<SearchResults, Error> {
+        self.search(query, options)
+    }
+
+    fn best_passages(
+        &self,
+        hit: &Hit,
+        vector: &[f32],
+        limit: usize,
+    ) -> Result<Vec<ScoredPassage>, Error> {
+        self.best_passages(hit, vector, limit)
+    }
+
+    fn best_passages_by_words(
+        &self,
+        _hits: &[&Hit],
+        _words: &WordQuery,
+        _limit: usize,
+    ) -> Result<Vec<Vec<ScoredPassage>>, Error> {
+        Err(Capability::Words.not_supported())
+    }
+
+    fn read_hit(&self, hit: &Hit, parts: &HitParts<'_>) -> Result<Option<HitContent>, Error> {
+        self.read_hit(hit, parts)
+    }
+
+    fn hit_metadata(&self, hit: &Hit) -> Result<Option<Metadata>, Error> {
+        self.hit_metadata(hit)
+    }
+
+    fn hit_vector(&self, hit: &Hit) -> Result<Option<Vec<f32>>, Error> {
+        self.hit_vector(hit)
+    }
+
+    fn embedded(&self, what: Capability) -> Result<&siamese_index::Reader, Error> {
+        Err(what.not_supported())
+    }
+
+    fn embedded_arc(
+        self: Arc<Self>,
+        what: Capability,
+    ) -> Result<Arc<siamese_index::Reader>, Error> {
+        Err(what.not_supported())
+    }
+}
+
+/// What writes a collection of a cluster, with a handle for whoever plans a write.
+#[derive(Debug)]
+struct ClusterWriter(Arc<siamese_qdrant::Writer>);
+
+/// The one generation of a collection of a cluster.
+pub(super) fn one_generation(writer: &Arc<siamese_qdrant::Writer>) -> Arc<dyn Write> {
+    Arc::new(ClusterWriter(Arc::clone(writer)))
+}
+
+impl Write for ClusterWriter {
+    fn reader(&self) -> Arc<Reader> {
+        Arc::<siamese_qdrant::Reader>::clone(self.0.reader())
+    }
+
+    fn plan(&self, drafts: &[DocumentDraft]) -> Result<Vec<WritePlan>, Error> {
+        self.0.plan(drafts)
+    }
+
+    fn generations(&self) -> Result<Generations, Error> {
+        Ok(Generations::Cluster(Arc::clone(&self.0)))
+    }
+
+    fn delete(&self, ids: &[String]) -> Result<Vec<bool>, Error> {
+        self.0.delete(ids)
+    }
+
+    fn delete_matching(&self, filter: &Filter) -> Result<u64, Error> {
+        self.0.delete_matching(filter)
+    }
+
+    fn patch_metadata(
+        &self,
+        id: &str,
+        patch: &Metadata,
+        max_bytes: usize,
+    ) -> Result<Option<StoredDocument>, Error> {
+        self.0.patch_metadata(id, patch, max_bytes)
+    }
+
+    fn embedded(&self, what: Capability) -> Result<&siamese_index::Writer, Error> {
+        Err(what.not_supported())
+    }
+}
