@@ -1,5 +1,6 @@
 //! A server process on a free port.
 
+use std::hash::{Hash, Hasher};
 use std::net::TcpListener;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,10 @@ pub struct Server {
     client: Client,
 }
 
+/// Where tests find a cluster to keep documents on, addresses for gRPC with commas between them. Servers have data folders
+/// where it is not set.
+const QDRANT_URLS: &str = "SIAMESE_TEST_BACKEND_QDRANT_URLS";
+
 /// How to start a server.
 #[derive(Debug)]
 pub struct ServerOptions {
@@ -42,28 +47,22 @@ pub struct ServerOptions {
 impl ServerOptions {
     /// The default model on a free port.
     pub fn new(data_dir: &Path) -> Self {
-        Self {
-            data_dir: data_dir.to_owned(),
-            model: model_dir().to_owned(),
-            host: "127.0.0.1",
-            port: free_port(),
-            arguments: Vec::new(),
-            environment: Vec::new(),
-            log: None,
-            max_open_files: None,
-            tls: None,
-        }
+        Self::with(data_dir, model_dir())
     }
 
     /// A model of a few kilobytes on a free port.
     pub fn tiny(data_dir: &Path) -> Self {
+        Self::with(data_dir, &tiny_model_dir())
+    }
+
+    fn with(data_dir: &Path, model: &Path) -> Self {
         Self {
             data_dir: data_dir.to_owned(),
-            model: tiny_model_dir(),
+            model: model.to_owned(),
             host: "127.0.0.1",
             port: free_port(),
             arguments: Vec::new(),
-            environment: Vec::new(),
+            environment: backend(data_dir),
             log: None,
             max_open_files: None,
             tls: None,
@@ -374,4 +373,26 @@ pub fn free_port() -> u16 {
         }
     }
     panic!("no port is free");
+}
+
+/// Settings of a server with this data folder: where tests are to run on a cluster, the folder stands for what the server
+/// has there.
+fn backend(data_dir: &Path) -> Vec<(String, String)> {
+    let Ok(urls) = std::env::var(QDRANT_URLS) else {
+        return Vec::new();
+    };
+    let mut hasher = std::hash::DefaultHasher::new();
+    data_dir.hash(&mut hasher);
+    let urls: Vec<String> = urls.split(',').map(|url| format!("{url:?}")).collect();
+    let settings = [
+        ("BACKEND", "qdrant".to_owned()),
+        ("QDRANT__URLS", format!("[{}]", urls.join(","))),
+        ("QDRANT__PREFIX", format!("test-{:016x}", hasher.finish())),
+        ("QDRANT__SHARDS", "2".to_owned()),
+        ("QDRANT__REPLICAS", "2".to_owned()),
+    ];
+    let named = settings.into_iter();
+    named
+        .map(|(key, value)| (format!("SIAMESE__STORAGE__{key}"), value))
+        .collect()
 }

@@ -455,7 +455,7 @@ pub enum Error {
     },
     /// Whoever keeps the documents cannot do this, as only a data folder can.
     #[error(
-        "{what} is not supported by the backend that keeps the documents; GET /capabilities lists what is"
+        "{what} is not supported by the backend that keeps the documents; GET /capabilities lists what is not"
     )]
     NotSupportedHere {
         /// What was asked for.

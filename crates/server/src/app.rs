@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::access::{Access, CollectionName};
 use crate::answer::{AnswerBudget, Room};
-use crate::backend::{Backend, Capability, Collection, Reader, Writer};
+use crate::backend::{Backend, Capability, Collection, Loading, Reader, Writer};
 use crate::body_budget::BodyBudget;
 use crate::config::{Limits, Settings};
 use crate::connections::{ConnectionLimits, Connections};
@@ -39,6 +39,7 @@ pub(crate) struct Inner {
     body_budget: BodyBudget,
     answers: Arc<AnswerBudget>,
     description: ServedDescription,
+    loading: Loading,
 }
 
 /// The loaded models, and what keeps the documents.
@@ -81,6 +82,7 @@ impl App {
             ending: Cancel::default(),
             body_budget,
             description: ServedDescription::default(),
+            loading: Loading::default(),
         }))
     }
 }
@@ -157,7 +159,12 @@ impl Inner {
     pub(crate) fn engine(&self) -> Result<&Engine, ApiError> {
         self.engine
             .get()
-            .ok_or_else(|| ApiError::not_ready("the model and the index are still being loaded"))
+            .ok_or_else(|| ApiError::not_ready(self.loading.state()))
+    }
+
+    /// Where making the engine has come to.
+    pub(crate) const fn loading(&self) -> &Loading {
+        &self.loading
     }
 
     /// Tells streams to take no more input, and a snapshot being taken to end.

@@ -50,6 +50,7 @@ mod tls;
 pub mod training;
 mod turns;
 
+pub use backend::OpenError;
 pub use exit::ForcedEnd;
 pub use models::ModelFolders;
 pub use openapi::{DescribeError, yaml as openapi_yaml};

@@ -6,23 +6,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use siamese_encoder::{Encoder, Reranker};
-use siamese_index::{CollectionSettings, Index, IndexOptions, SnapshotOptions};
+use siamese_index::Index;
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::access::{Access, AccessError};
 use crate::app::{App, Engine};
-use crate::backend::Backend;
+use crate::backend::{self, Backend, Loading};
 use crate::config::Settings;
 use crate::connections::{ConnectionLimits, HttpServer, Tls};
 use crate::exit::{ForcedEnd, Stop, StopSignal};
 use crate::jobs::Jobs;
 use crate::models::{
-    ModelFolders, Models, Pinned, default_encoder, default_reranker, identity_of, weights_bytes,
+    ModelFolders, Models, Pinned, default_encoder, default_reranker, weights_bytes,
 };
 use crate::queue::{EncodeQueue, EncoderThreads};
-use crate::service::{
-    Cursors, QueryCache, RecentQueries, default_chunking, metrics_text, resume_all,
-};
+use crate::service::{Cursors, QueryCache, RecentQueries, metrics_text, resume_all};
 use crate::telemetry::{MetricsExport, TelemetryError, Traces};
 use crate::tls::{Certificates, TlsError};
 use crate::training::Training;
@@ -65,6 +63,9 @@ pub enum ServeError {
         /// What is wrong with it.
         source: siamese_encoder::Error,
     },
+    /// The documents cannot be reached.
+    #[error(transparent)]
+    Backend(#[from] backend::OpenError),
     /// The data folder cannot be opened.
     #[error("cannot open the data folder {folder}: {source}", folder = folder.display())]
     Data {
@@ -204,12 +205,15 @@ async fn run(
     signal: &mut StopSignal,
 ) -> Result<(Stop, Option<EncoderThreads>), ServeError> {
     let loading = {
-        let (settings, models) = (app.settings().clone(), models.clone());
-        tokio::task::spawn_blocking(move || load(&settings, &models))
+        let (app, models) = (app.clone(), models.clone());
+        tokio::task::spawn_blocking(move || load(app.settings(), &models, app.loading()))
     };
     let loaded = tokio::select! {
         loaded = loading => loaded??,
-        stop = signal.told() => return Ok((stop, None)),
+        stop = signal.told() => {
+            app.loading().give_up();
+            return Ok((stop, None));
+        }
     };
     let (engine, encoder_threads) = loaded;
     if let Some(index) = engine.backend.index() {
@@ -244,11 +248,13 @@ async fn end_requests(app: &App, server: HttpServer, until: Instant) {
 pub(crate) fn load(
     settings: &Settings,
     folders: &ModelFolders,
+    progress: &Loading,
 ) -> Result<(Engine, EncoderThreads), ServeError> {
     let models = open_models(settings, folders)?;
-    let index = Arc::new(open_index(settings, models.encoder())?);
-    tell_of_other_encoders(&index, models.encoder());
-    let jobs = Some(open_jobs(settings, &index)?);
+    let backend = backend::open(settings, models.encoder(), progress)?;
+    tell_of_other_encoders(&backend, models.encoder());
+    let jobs = backend.index().map(|index| open_jobs(settings, index));
+    let jobs = jobs.transpose()?;
     let (queue, thread) = EncodeQueue::start(&settings.queue)?;
     let retry_after_s = settings.queue.retry_after_s;
     Ok((
@@ -258,7 +264,7 @@ pub(crate) fn load(
             cache: QueryCache::new(settings.encoder.max_cached_queries),
             cursors: Arc::new(Cursors::new(&settings.limits)),
             recent_queries: RecentQueries::new(settings.limits.max_kept_query_bytes),
-            backend: Backend::Embedded(index),
+            backend,
             training: jobs
                 .as_ref()
                 .and_then(|jobs| Training::open(settings, folders, jobs)),
@@ -314,50 +320,19 @@ fn open_models(settings: &Settings, folders: &ModelFolders) -> Result<Models, Se
 }
 
 /// Says which collections are not the default encoder's.
-fn tell_of_other_encoders(index: &Index, encoder: &Encoder) {
-    for collection in index.collections() {
-        let made_by = collection.encoder();
+fn tell_of_other_encoders(backend: &Backend, encoder: &Encoder) {
+    for collection in backend.collections().unwrap_or_default() {
+        let made_by = collection.reader.encoder();
         if made_by.identity.id != encoder.info().id.as_str() {
             let (name, called) = (&made_by.identity.name, &made_by.name);
             tracing::info!(
-                collection = collection.name(),
+                collection = collection.reader.name(),
                 encoder = name,
                 called,
                 "this collection has another encoder than the default one"
             );
         }
     }
-}
-
-fn open_index(settings: &Settings, encoder: &Encoder) -> Result<Index, ServeError> {
-    let identity = identity_of(encoder);
-    let storage = &settings.storage;
-    let options = IndexOptions {
-        cache_bytes: storage.cache_bytes,
-        min_free_disk_bytes: storage.min_free_disk_bytes,
-        default_settings: CollectionSettings {
-            chunking: default_chunking(encoder),
-            ..CollectionSettings::default()
-        },
-        max_collections: settings.limits.max_collections,
-        max_aliases: settings.limits.max_aliases,
-        max_head_passages: settings.index.max_head_passages.get(),
-        build_threads: settings.index.build_threads.get(),
-        compact_at_start_over_ratio: storage.compact_at_start_over_ratio(),
-        compact_over_ratio: storage.compact_over_ratio(),
-        reclaim: storage.reclaim(),
-        stall_after: storage.stall_after,
-        max_memory_bytes: storage.max_memory_bytes(),
-        snapshots: SnapshotOptions {
-            folder: storage.snapshots_dir.clone(),
-            max_snapshots: storage.max_snapshots.get(),
-            max_memory_bytes: storage.max_snapshot_memory_bytes,
-        },
-    };
-    Index::open(&storage.data_dir, &identity, &options).map_err(|source| ServeError::Data {
-        folder: storage.data_dir.clone(),
-        source,
-    })
 }
 
 /// All jobs that are known of.

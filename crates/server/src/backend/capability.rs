@@ -5,8 +5,9 @@ use siamese_index::Error;
 /// Something that the embedded backend can do and another one cannot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Capability {
-    Words,
-    Facets,
+    FilterStrings,
+    FilterPrecision,
+    FacetsOfFew,
     Cursors,
     OnDuplicate,
     Duplicates,
@@ -27,8 +28,9 @@ pub(crate) enum Capability {
 impl Capability {
     /// All of them, in the order of the API.
     pub(crate) const ALL: &'static [Self] = &[
-        Self::Words,
-        Self::Facets,
+        Self::FilterStrings,
+        Self::FilterPrecision,
+        Self::FacetsOfFew,
         Self::Cursors,
         Self::OnDuplicate,
         Self::Duplicates,
@@ -49,8 +51,9 @@ impl Capability {
     /// Its name, for programs.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Words => "words",
-            Self::Facets => "facets",
+            Self::FilterStrings => "filter_strings",
+            Self::FilterPrecision => "filter_precision",
+            Self::FacetsOfFew => "facets_of_few",
             Self::Cursors => "cursors",
             Self::OnDuplicate => "on_duplicate",
             Self::Duplicates => "duplicates",
@@ -72,10 +75,15 @@ impl Capability {
     /// What does not work without it, in a sentence for people.
     pub(crate) fn explanation(self) -> &'static str {
         match self {
-            Self::Words => {
-                "words are not indexed, so searches go by meaning and not in the modes lexical and hybrid"
+            Self::FilterStrings => {
+                "filters do not find parts of strings: $prefix, $contains with a string, and $gt, $gte, $lt and $lte with a string that is no date"
             }
-            Self::Facets => "searches do not count the values of metadata fields (facets)",
+            Self::FilterPrecision => {
+                "filters do not compare by order with numbers of 2^53 and more, nor with fractions of a second"
+            }
+            Self::FacetsOfFew => {
+                "values are not counted (facets) with min_score or in mode lexical, nor strings of more than 512 bytes"
+            }
             Self::Cursors => {
                 "lists of hits do not go on by cursor; a larger top_k or an offset reaches further hits"
             }
@@ -121,6 +129,39 @@ impl Capability {
         Error::NotSupportedHere { what: self.name() }
     }
 }
+
+/// Something that another backend does in another way than a data folder.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Difference {
+    /// Its name, for programs.
+    pub(crate) name: &'static str,
+    /// How it is there, in a sentence for people.
+    pub(crate) explanation: &'static str,
+}
+
+/// What a Qdrant cluster does in another way.
+pub(crate) const DIFFERENCES: &[Difference] = &[
+    Difference {
+        name: "requests",
+        explanation: "the documents of one request become visible one after another, each as a whole; of a request that fails, some may be stored",
+    },
+    Difference {
+        name: "word_scores",
+        explanation: "BM25 scores take a passage of 100 words for one of average length, and each shard knows for itself how rare a word is",
+    },
+    Difference {
+        name: "totals",
+        explanation: "with min_score and in mode lexical, the total is the number of hits that were looked at, a lower bound",
+    },
+    Difference {
+        name: "list_order",
+        explanation: "GET /documents and exports have an order of their own, which stays the same, and not that of ids",
+    },
+    Difference {
+        name: "collections",
+        explanation: "a collection that another process has made, changed or deleted is known as such within a second",
+    },
+];
 
 #[cfg(test)]
 mod tests {

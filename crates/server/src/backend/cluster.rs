@@ -99,11 +99,11 @@ impl Read for siamese_qdrant::Reader {
 
     fn best_passages_by_words(
         &self,
-        _hits: &[&Hit],
-        _words: &WordQuery,
-        _limit: usize,
+        hits: &[&Hit],
+        words: &WordQuery,
+        limit: usize,
     ) -> Result<Vec<Vec<ScoredPassage>>, Error> {
-        Err(Capability::Words.not_supported())
+        self.best_passages_by_words(hits, words, limit)
     }
 
     fn read_hit(&self, hit: &Hit, parts: &HitParts<'_>) -> Result<Option<HitContent>, Error> {

@@ -1,10 +1,14 @@
-//! What keeps the documents: an index in the data folder of this process.
+//! What keeps the documents: an index in the data folder of this process, or a Qdrant cluster.
 //!
 //! Handlers and services hold a [`Reader`] and a [`Writer`] and do not ask what is behind them. Whatever only a data folder can do
 //! goes through `embedded`, which names the [`Capability`] that is needed; another backend refuses by that name.
 
 mod capability;
+#[cfg(feature = "qdrant")]
+mod cluster;
 mod embedded;
+mod loading;
+mod opening;
 mod reader;
 mod writer;
 
@@ -14,7 +18,10 @@ use siamese_index::{
     CollectionEncoder, CollectionSettings, Error, HealthCondition, Index, PutOutcome,
 };
 
-pub(crate) use capability::Capability;
+pub(crate) use capability::{Capability, DIFFERENCES, Difference};
+pub(crate) use loading::Loading;
+pub use opening::OpenError;
+pub(crate) use opening::open;
 pub(crate) use reader::{Read, Reader};
 pub(crate) use writer::{Generations, Write, Writer};
 
@@ -23,6 +30,9 @@ pub(crate) use writer::{Generations, Write, Writer};
 pub(crate) enum Backend {
     /// In the data folder of this process.
     Embedded(Arc<Index>),
+    /// On a Qdrant cluster.
+    #[cfg(feature = "qdrant")]
+    Cluster(Arc<siamese_qdrant::Cluster>),
 }
 
 /// A named set of documents: what reads it, and what writes it. Cloning is cheap.
@@ -37,6 +47,8 @@ impl Backend {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Embedded(_) => "embedded",
+            #[cfg(feature = "qdrant")]
+            Self::Cluster(_) => "qdrant",
         }
     }
 
@@ -44,6 +56,8 @@ impl Backend {
     pub(crate) fn index(&self) -> Option<&Arc<Index>> {
         match self {
             Self::Embedded(index) => Some(index),
+            #[cfg(feature = "qdrant")]
+            Self::Cluster(_) => None,
         }
     }
 
@@ -62,6 +76,23 @@ impl Backend {
         all
     }
 
+    /// Returns what it does in another way than a data folder.
+    pub(crate) fn differences(&self) -> &'static [Difference] {
+        match self.index() {
+            Some(_) => &[],
+            None => DIFFERENCES,
+        }
+    }
+
+    /// Why nothing can be asked of it now, if that is so. Never waits for a network.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        match self {
+            Self::Embedded(_) => None,
+            #[cfg(feature = "qdrant")]
+            Self::Cluster(cluster) => cluster.trouble(),
+        }
+    }
+
     /// A collection by its name, or by an alias.
     ///
     /// # Errors
@@ -69,6 +100,8 @@ impl Backend {
     pub(crate) fn collection(&self, name: &str) -> Result<Collection, Error> {
         match self {
             Self::Embedded(index) => Ok(Collection::from(&*index.collection(name)?)),
+            #[cfg(feature = "qdrant")]
+            Self::Cluster(cluster) => Ok(cluster.get(name)?.into()),
         }
     }
 
@@ -82,6 +115,8 @@ impl Backend {
                 let collections = index.collections();
                 Ok(collections.iter().map(|it| (&**it).into()).collect())
             }
+            #[cfg(feature = "qdrant")]
+            Self::Cluster(cluster) => Ok(cluster.all().into_iter().map(Into::into).collect()),
         }
     }
 
@@ -100,6 +135,11 @@ impl Backend {
                 let (collection, outcome) = index.put_collection_of(name, settings, encoder)?;
                 Ok((Collection::from(&*collection), outcome))
             }
+            #[cfg(feature = "qdrant")]
+            Self::Cluster(cluster) => {
+                let (collection, outcome) = cluster.put(name, settings, encoder)?;
+                Ok((collection.into(), outcome))
+            }
         }
     }
 
@@ -110,6 +150,8 @@ impl Backend {
     pub(crate) fn delete_collection(&self, name: &str) -> Result<(), Error> {
         match self {
             Self::Embedded(index) => index.delete_collection(name),
+            #[cfg(feature = "qdrant")]
+            Self::Cluster(cluster) => cluster.delete(name),
         }
     }
 

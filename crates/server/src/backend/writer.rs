@@ -67,6 +67,9 @@ pub(crate) trait Write: Debug + Send + Sync + 'static {
 pub(crate) enum Generations {
     /// Those of a collection in a data folder.
     Embedded(PlannedGenerations),
+    /// The only one of a collection on a cluster.
+    #[cfg(feature = "qdrant")]
+    Cluster(Arc<siamese_qdrant::Writer>),
 }
 
 impl Generations {
@@ -74,6 +77,8 @@ impl Generations {
     pub(crate) fn lead(&self) -> Arc<Writer> {
         match self {
             Self::Embedded(planned) => Arc::<siamese_index::Writer>::clone(planned.lead()),
+            #[cfg(feature = "qdrant")]
+            Self::Cluster(writer) => super::cluster::one_generation(writer),
         }
     }
 
@@ -84,6 +89,8 @@ impl Generations {
                 let writers = planned.writers().cloned();
                 writers.map(|writer| writer as Arc<Writer>).collect()
             }
+            #[cfg(feature = "qdrant")]
+            Self::Cluster(_) => vec![self.lead()],
         }
     }
 
@@ -99,6 +106,11 @@ impl Generations {
     ) -> Result<Upserted, Error> {
         match self {
             Self::Embedded(planned) => planned.upsert(writes),
+            #[cfg(feature = "qdrant")]
+            Self::Cluster(writer) => {
+                let own = writes.first();
+                own.map_or_else(|| Ok(Upserted::default()), |writes| writer.upsert(writes))
+            }
         }
     }
 }

@@ -94,7 +94,8 @@ pub(crate) async fn livez() -> Json<Health> {
 ///
 /// 503 (`not_ready`) while the model and the index are being loaded, while the server is stopping, and
 /// when writes are impossible until somebody steps in: `writes_stopped` after a write or fsync that
-/// failed, `writes_stalled` when one makes no progress, `data_folder_moved`. `detail` names which.
+/// failed, `writes_stalled` when one makes no progress, `data_folder_moved`; and `cluster_unavailable` while the
+/// cluster that keeps the documents does not answer. `detail` names which.
 /// Otherwise 200, with the status `degraded` while the service can do only a part of its work.
 #[utoipa::path(
     get, path = "/readyz", tag = "operations",
@@ -110,6 +111,11 @@ pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Readiness>, Ap
     if let Some(fatal) = conditions.iter().find(|condition| condition.is_fatal()) {
         let detail = format!("{}: {}", fatal.name(), fatal.explanation());
         return Err(ApiError::not_ready(detail));
+    }
+    if let Some(trouble) = engine.backend.trouble() {
+        return Err(ApiError::not_ready(format!(
+            "cluster_unavailable: {trouble}"
+        )));
     }
     let index = engine.backend.index();
     let collections = index.map(|index| index.collections()).unwrap_or_default();

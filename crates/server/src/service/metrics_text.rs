@@ -30,7 +30,8 @@ async fn refresh_gauges(app: &App) -> Result<String, ApiError> {
     };
     let conditions = engine.backend.conditions();
     let is_fatal = conditions.iter().any(|condition| condition.is_fatal());
-    metrics::ready(!is_fatal && !*app.stopping().borrow());
+    let is_troubled = is_fatal || engine.backend.trouble().is_some();
+    metrics::ready(!is_troubled && !*app.stopping().borrow());
     metrics::conditions(&conditions);
     if let Some(index) = engine.backend.index() {
         metrics::index_panics(index.health().background_panics());
@@ -57,6 +58,10 @@ async fn refresh_gauges(app: &App) -> Result<String, ApiError> {
 /// How much is in each collection; nothing of those that cannot be asked now, since the other figures are wanted then
 /// most of all.
 fn sizes(backend: &Backend) -> Vec<(String, CollectionStats)> {
+    if backend.index().is_none() {
+        // A cluster has metrics of its own, and would be asked by every process that there is.
+        return Vec::new();
+    }
     let collections = backend.collections().unwrap_or_default().into_iter();
     let sizes = collections.filter_map(|Collection { reader, .. }| {
         let stats = reader.stats().ok()?;

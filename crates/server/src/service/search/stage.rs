@@ -13,7 +13,7 @@ use super::rerank::{Rerank, SecondStage};
 use super::search_key::SearchKey;
 use super::{QueryInput, Search, SearchIn};
 use crate::app::Engine;
-use crate::backend::Reader;
+use crate::backend::{Capability, Reader};
 use crate::error::ApiError;
 use crate::service::Embedding;
 
@@ -93,6 +93,9 @@ impl Stage {
             collection, search, ..
         } = search;
         let cursor = search.cursor.as_deref();
+        if cursor.is_some() {
+            collection.embedded(Capability::Cursors)?;
+        }
         let after = cursor.map(|cursor| engine.cursors.find(cursor, &key));
         let after = after.transpose()?;
         let moment = after.as_ref().map(|state| state.moment);
@@ -131,7 +134,8 @@ impl Stage {
         let started_at = Instant::now();
         let query = search.query(collection, embeddings)?;
         let list = candidates::hit_list(collection, &query, self)?;
-        let next = list.has_more.then(|| ListState {
+        let goes_on = list.has_more && collection.embedded(Capability::Cursors).is_ok();
+        let next = goes_on.then(|| ListState {
             moment: list.moment,
             shown: self.window.shown_with(&list.hits),
             scores: Arc::default(),
