@@ -454,11 +454,9 @@ pub enum Error {
         name: String,
     },
     /// Whoever keeps the documents cannot do this, as only a data folder can.
-    #[error(
-        "{what} is not supported by the backend that keeps the documents; GET /capabilities lists what is not"
-    )]
+    #[error("the backend that keeps the documents cannot do this (GET /capabilities): {what}")]
     NotSupportedHere {
-        /// What was asked for.
+        /// What cannot be done.
         what: &'static str,
     },
     /// The cluster that keeps the documents does not answer, or not now.

@@ -19,7 +19,7 @@ use crate::ids;
 use crate::passage_point::{self, MEANING, Owner};
 use crate::payload::only;
 
-const FACETS_OF_FEW: &str = "counting values among documents that reach a score or have a word (`facets` with `min_score` or in mode `lexical`)";
+const FACETS_OF_FEW: &str = "counting values (`facets`) with `min_score` or in mode `lexical` where more documents match than are returned";
 const CURSORS: &str = "going on from a cursor (`cursor`)";
 /// Passages asked for in this multiple of the documents wanted, as several may be of one document, or of a version that
 /// does not count; and again in this multiple while there are too few.
@@ -62,6 +62,14 @@ pub(crate) struct Found {
     pub(crate) replaced: Vec<String>,
 }
 
+/// Which documents a search counts.
+enum Matching {
+    /// Those that meet a condition.
+    Meeting(Option<PointFilter>),
+    /// Those that were found.
+    Hits { are_all: bool },
+}
+
 impl Reader {
     /// The documents whose best passage matches a query best. Of their content nothing is read.
     ///
@@ -76,13 +84,6 @@ impl Reader {
         options.ef.map_or(Ok(()), GraphSettings::check_ef)?;
         if options.moment.is_some() || !options.skip.is_empty() {
             return Err(not_supported(CURSORS));
-        }
-        let is_counted = match query {
-            Query::Words(_) => false,
-            Query::Vector(_) | Query::Hybrid { .. } => options.min_score.is_none(),
-        };
-        if !is_counted && !options.facets.paths.is_empty() {
-            return Err(not_supported(FACETS_OF_FEW));
         }
         let filter = self.point_filter(options.filter.as_ref())?;
         let wanted = Wanted {
@@ -99,22 +100,48 @@ impl Reader {
                 fusion,
             } => self.by_both(&normalized(vector), words, *fusion, &wanted)?,
         };
-        let matching = without(filter, &options.exclude);
-        // Nobody has counted those beyond the ones that were looked at, unless a filter says which those are.
-        let value = match is_counted {
-            true => self.count(&self.documents, matching.clone())?,
-            false => hits.len() as u64,
+        let matching = self.matching(query, options, filter, &hits)?;
+        let found = hits.len() as u64;
+        let (value, exact) = match &matching {
+            Matching::Meeting(filter) => (self.count(&self.documents, filter.clone())?, true),
+            Matching::Hits { are_all } => (found, *are_all),
+        };
+        let counted = match matching {
+            Matching::Meeting(filter) => filter,
+            Matching::Hits { .. } => {
+                let points = hits.iter().map(|hit| ids::of_name(&hit.id));
+                Some(PointFilter::must([has_id(points)]))
+            }
         };
         Ok(SearchResults {
-            rest: value.saturating_sub(hits.len() as u64),
-            hits,
-            total: Total {
-                value,
-                exact: is_counted,
-            },
-            facets: self.facets(&options.facets, matching.as_ref())?,
+            rest: value.saturating_sub(found),
+            total: Total { value, exact },
+            facets: self.facets(&options.facets, counted.as_ref())?,
             moment: Moment::default(),
+            hits,
         })
+    }
+
+    /// Which documents are counted. Nobody has counted those that reach a score or have a word, beyond the ones that were
+    /// looked at.
+    fn matching(
+        &self,
+        query: &Query<'_>,
+        options: &SearchOptions,
+        filter: Option<PointFilter>,
+        hits: &[Hit],
+    ) -> Result<Matching, Error> {
+        let is_by_words = matches!(query, Query::Words(_));
+        if !is_by_words && options.min_score.is_none() {
+            return Ok(Matching::Meeting(without(filter, &options.exclude)));
+        }
+        let may_be_more = hits.len() >= options.limit;
+        if may_be_more && !options.facets.paths.is_empty() {
+            return Err(not_supported(FACETS_OF_FEW));
+        }
+        // A walk over a graph may have missed some; the lists of words are read to their ends.
+        let are_all = !may_be_more && (is_by_words || options.exact);
+        Ok(Matching::Hits { are_all })
     }
 
     /// The best documents by meaning, with their scores, which are those of the vectors, whoever keeps them.

@@ -82,7 +82,7 @@ impl Capability {
                 "filters do not compare by order with numbers of 2^53 and more, nor with fractions of a second"
             }
             Self::FacetsOfFew => {
-                "values are not counted (facets) with min_score or in mode lexical, nor strings of more than 512 bytes"
+                "values are not counted (facets) with min_score or in mode lexical where more documents match than are returned, nor strings of more than 512 bytes"
             }
             Self::Cursors => {
                 "lists of hits do not go on by cursor; a larger top_k or an offset reaches further hits"
@@ -126,7 +126,9 @@ impl Capability {
 
     /// What is answered where it is missing.
     pub(crate) fn not_supported(self) -> Error {
-        Error::NotSupportedHere { what: self.name() }
+        Error::NotSupportedHere {
+            what: self.explanation(),
+        }
     }
 }
 
@@ -151,7 +153,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         name: "totals",
-        explanation: "with min_score and in mode lexical, the total is the number of hits that were looked at, a lower bound",
+        explanation: "with min_score and in mode lexical, the total is the number of hits that are returned, a lower bound where there may be more",
     },
     Difference {
         name: "list_order",
