@@ -21,21 +21,22 @@ COPY Cargo.toml Cargo.lock rust-toolchain.toml ./
 COPY crates/kernels/Cargo.toml crates/kernels/Cargo.toml
 COPY crates/encoder/Cargo.toml crates/encoder/Cargo.toml
 COPY crates/index/Cargo.toml crates/index/Cargo.toml
+COPY crates/qdrant/Cargo.toml crates/qdrant/Cargo.toml
 COPY crates/eval/Cargo.toml crates/eval/Cargo.toml
 COPY crates/train/Cargo.toml crates/train/Cargo.toml
 COPY crates/server/Cargo.toml crates/server/Cargo.toml
 COPY crates/cli/Cargo.toml crates/cli/Cargo.toml
 COPY tests/Cargo.toml tests/Cargo.toml
-RUN for crate in kernels encoder index eval train server; do mkdir -p crates/$crate/src && touch crates/$crate/src/lib.rs; done \
+RUN for crate in kernels encoder index qdrant eval train server; do mkdir -p crates/$crate/src && touch crates/$crate/src/lib.rs; done \
     && mkdir -p crates/cli/src crates/index/benches tests/src tests/it tests/hostile && touch tests/src/lib.rs \
     && echo 'fn main() {}' \
         | tee crates/cli/src/main.rs crates/index/benches/metadata_filters.rs crates/index/benches/lexical.rs tests/it/main.rs tests/hostile/main.rs >/dev/null \
-    && cargo build --profile dist --locked -p siamese
+    && cargo build --profile dist --locked -p siamese --features qdrant
 
 COPY config config
 COPY crates crates
 RUN find crates -name '*.rs' -exec touch {} + \
-    && cargo build --profile dist --locked -p siamese \
+    && cargo build --profile dist --locked -p siamese --features qdrant \
     && mkdir -p /image/usr/local/bin \
     && strip --strip-debug -o /image/usr/local/bin/siamese target/dist/siamese
 # The model comes from the hub or, where that cannot be reached, from PyPI; hashes are checked.

@@ -4,7 +4,7 @@
 #   tests/cluster/run.sh PATH_OF_QDRANT [COMMAND...]    with nodes of this binary
 #   tests/cluster/run.sh http://HOST:PORT,... [COMMAND...]    with nodes that run already, by their addresses for gRPC
 #
-# Without a command it runs the tests of crates/qdrant. A command finds the addresses in SIAMESE_QDRANT_URLS, and the
+# Without a command it runs the tests of crates/qdrant, then both.sh. A command finds the addresses in SIAMESE_QDRANT_URLS, and the
 # processes of the nodes that were started in SIAMESE_QDRANT_PIDS.
 set -euo pipefail
 
@@ -102,7 +102,9 @@ esac
 
 export SIAMESE_QDRANT_URLS=$urls
 export SIAMESE_QDRANT_PIDS="${pids[*]-}"
-if [ $# -eq 0 ]; then
-    set -- cargo test -p siamese-qdrant
+if [ $# -gt 0 ]; then
+    "$@"
+    exit
 fi
-"$@"
+cargo test --workspace --features qdrant --test cluster
+"$(dirname "$0")/both.sh"

@@ -41,7 +41,7 @@ class Check:
 
     def names(self, place, text):
         """Environment variables, and settings as prose names them."""
-        for section, key in re.findall(r"\bSIAMESE__([A-Z]+(?:__TLS)?)__([A-Z_0-9]+)\b", text):
+        for section, key in re.findall(r"\bSIAMESE__([A-Z]+(?:__(?:TLS|QDRANT))?)__([A-Z_0-9]+)\b", text):
             section, key = section.lower().replace("__", "."), key.lower()
             if section in NAMED:
                 key = key.rpartition("__")[2]
@@ -65,6 +65,14 @@ class Check:
                         self.setting(place, section if named else f"{section}.{key}", inner)
                 else:
                     self.setting(place, section, key)
+
+    def addresses(self, place, text):
+        """Addresses of numbered services, which compose.yaml beside the file has to have."""
+        services = re.findall(r"^  ([a-z]+-\d+):$", (ROOT / place).with_name("compose.yaml").read_text(), re.MULTILINE)
+        for name in re.findall(r"\b([a-z]+-\d+):\d+", text):
+            self.looked_at += 1
+            if name not in services:
+                self.wrong.append(f"{place}: compose.yaml has no service {name}")
 
     def data(self, place, path):
         """Files in other forms."""
@@ -99,6 +107,8 @@ def main():
         check.names(place, text)
         if path.name == "siamese.toml":
             check.toml(place, text)
+        if place in ("deploy/cluster/compose.yaml", "deploy/cluster/Caddyfile"):
+            check.addresses(place, text)
         if path.suffix in (".json", ".yaml", ".yml"):
             check.data(place, path)
         if is_page:

@@ -5,7 +5,7 @@
 #   tests/deploy/run.sh [BINARY]
 #
 # Needs python3. What is not here is not checked, and named: nginx, caddy 2.7 or newer (or the one that CADDY names),
-# systemd-analyze, kubectl and kubernetes-validate (PyPI), python3-yaml.
+# systemd-analyze, kubectl and kubernetes-validate (PyPI), docker with its plugin compose, python3-yaml.
 set -euo pipefail
 binary=$(realpath "${1:-$(dirname "$0")/../../target/debug/siamese}")
 cd "$(dirname "$0")/../.."
@@ -26,13 +26,21 @@ fi
 
 if command -v kubectl >/dev/null; then
     kubectl kustomize deploy/kustomize/base >"$scratch/base.yaml"
+    kubectl kustomize deploy/cluster/kustomize >"$scratch/cluster.yaml"
     if command -v kubernetes-validate >/dev/null; then
-        kubernetes-validate --strict --quiet "$scratch/base.yaml"
+        kubernetes-validate --strict --quiet "$scratch/base.yaml" "$scratch/cluster.yaml"
     else
         not_checked "the shapes of Kubernetes' objects" kubernetes-validate
     fi
 else
-    not_checked "the Kustomize base" kubectl
+    not_checked "what Kustomize makes" kubectl
+fi
+
+if docker compose version >/dev/null 2>&1; then
+    docker compose -f deploy/compose.yaml --profile metrics config --quiet
+    QDRANT_API_KEY=some docker compose -f deploy/cluster/compose.yaml --profile keys config --quiet
+else
+    not_checked "the files of compose" "docker compose"
 fi
 
 command -v nginx >/dev/null || not_checked nginx nginx
@@ -41,6 +49,13 @@ command -v "$caddy" >/dev/null && "$caddy" adapt --config deploy/caddy/Caddyfile
     not_checked Caddy "caddy 2.7"
     caddy=""
 }
+if [ -n "$caddy" ]; then
+    "$caddy" validate --config deploy/cluster/Caddyfile >"$scratch/caddy.log" 2>&1 || {
+        cat "$scratch/caddy.log" >&2
+        exit 1
+    }
+    CADDY=$caddy SIAMESE_BINARY=$binary python3 tests/deploy/test_balancer.py
+fi
 if command -v nginx >/dev/null || [ -n "$caddy" ]; then
     CADDY=$caddy SIAMESE_BINARY=$binary python3 tests/deploy/test_proxies.py
 fi

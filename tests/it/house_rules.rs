@@ -92,7 +92,22 @@ fn tantivy_is_known_to_the_lexical_index_only() {
 #[test]
 fn axum_and_tokio_are_known_to_the_server_and_the_binary_only() {
     only_under("axum", &["crates/server/src/"]);
-    only_under("tokio", &["crates/server/src/", "crates/cli/src/"]);
+    let waiting_for_a_cluster = "crates/qdrant/src/connection.rs";
+    only_under(
+        "tokio",
+        &[
+            "crates/server/src/",
+            "crates/cli/src/",
+            waiting_for_a_cluster,
+        ],
+    );
+}
+
+#[test]
+fn the_client_of_qdrant_is_known_to_one_crate_only() {
+    only_under("qdrant_client", &["crates/qdrant/src/"]);
+    only_under("tonic", &["crates/qdrant/src/error.rs"]);
+    only_under("siamese_qdrant", &["crates/server/src/backend/"]);
 }
 
 #[test]
@@ -101,7 +116,14 @@ fn encoder_and_index_do_not_know_each_other() {
         "siamese_encoder",
         &["crates/train/src/", "crates/server/src/", "crates/cli/src/"],
     );
-    only_under("siamese_index", &["crates/server/src/", "crates/cli/src/"]);
+    only_under(
+        "siamese_index",
+        &[
+            "crates/server/src/",
+            "crates/cli/src/",
+            "crates/qdrant/src/",
+        ],
+    );
 }
 
 #[test]

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use qdrant_client::qdrant::{
-    CreateCollection, DeleteCollection, Distance, FieldType, HnswConfigDiff, Modifier,
-    QuantizationConfig, QuantizationType, ScalarQuantization, SparseVectorConfig,
-    SparseVectorParams, VectorParams, VectorParamsMap, VectorsConfig, quantization_config,
-    vectors_config,
+    CreateCollection, Distance, FieldType, HnswConfigDiff, Modifier, QuantizationConfig,
+    QuantizationType, ScalarQuantization, SparseVectorConfig, SparseVectorParams, VectorParams,
+    VectorParamsMap, VectorsConfig, quantization_config, vectors_config,
 };
 use siamese_index::{
     CollectionEncoder, CollectionSettings, DEFAULT_COLLECTION, Error, KeptCollection, PutOutcome,
@@ -21,7 +20,7 @@ use crate::document_point;
 use crate::ids::Version;
 use crate::passage_point::{self, MEANING};
 use crate::reader::index_field;
-use crate::registry::{Registered, Registry, create, no_vectors};
+use crate::registry::{Registered, Registry, create, delete, no_vectors};
 use crate::word_vector::WORDS;
 use crate::write::now_ms;
 use crate::{ClusterSettings, Reader, Writer};
@@ -44,6 +43,8 @@ pub struct Cluster {
     collections: ArcSwap<BTreeMap<String, ClusterCollection>>,
     /// Held while collections are made or deleted here.
     changing: Mutex<()>,
+    /// Why the list of collections could not be read when it was last tried.
+    unseen: Mutex<Option<String>>,
 }
 
 /// A collection: what reads it, and what writes it.
@@ -75,6 +76,7 @@ impl Cluster {
             default_encoder,
             collections: ArcSwap::default(),
             changing: Mutex::default(),
+            unseen: Mutex::default(),
         });
         cluster.refresh()?;
         if cluster.get(DEFAULT_COLLECTION).is_err() {
@@ -90,7 +92,8 @@ impl Cluster {
 
     /// What keeps calls to the cluster from being made now, if anything does.
     pub fn trouble(&self) -> Option<String> {
-        self.connection.trouble()
+        let unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
+        unseen.clone().or_else(|| self.connection.trouble())
     }
 
     /// The collection of a name, as it was known within the last second.
@@ -290,15 +293,8 @@ impl Cluster {
             Arc::clone(&self.connection),
             &self.settings.prefix,
         );
-        for collection_name in [&places.documents, &places.passages] {
-            let request = DeleteCollection {
-                collection_name: collection_name.clone(),
-                timeout: None,
-            };
-            self.connection.find(|client| {
-                let request = request.clone();
-                async move { client.delete_collection(request).await }
-            })?;
+        for name in [&places.documents, &places.passages] {
+            delete(&self.connection, name)?;
         }
         Ok(())
     }
@@ -339,9 +335,7 @@ impl Cluster {
         let mut until_sweep = Duration::ZERO;
         let work = move || {
             while let Some(cluster) = cluster.upgrade() {
-                if let Err(error) = cluster.refresh() {
-                    tracing::debug!(%error, "the list of collections cannot be read");
-                }
+                cluster.look();
                 if until_sweep.is_zero() {
                     cluster.sweep();
                     until_sweep = SWEEP_EVERY;
@@ -355,6 +349,18 @@ impl Cluster {
             .name("qdrant-refresh".to_owned())
             .spawn(work)?;
         Ok(())
+    }
+
+    /// Reads the list of collections, and remembers whether it could.
+    fn look(&self) {
+        let unseen = self.refresh().err().map(|error| error.to_string());
+        let mut known = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*known, &unseen) {
+            (None, Some(trouble)) => tracing::warn!(trouble, "the cluster does not answer"),
+            (Some(_), None) => tracing::info!("the cluster answers again"),
+            _ => {}
+        }
+        *known = unseen;
     }
 
     fn sweep(&self) {

@@ -31,7 +31,17 @@ pub(crate) struct Connection {
     /// The one that is asked first.
     preferred: AtomicUsize,
     breaker: Breaker,
-    retry_for: Duration,
+    reading: Patience,
+    writing: Patience,
+}
+
+/// How long is waited.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    /// For one node.
+    of_attempt: Duration,
+    /// After it, no further attempt is made.
+    of_call: Duration,
 }
 
 struct Node {
@@ -56,16 +66,26 @@ impl Connection {
             .enable_all()
             .build()?;
         let nodes = settings.urls.iter().map(|url| Node::new(url, settings));
+        let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+        let share = settings.retry_for / nodes.len().max(1) as u32;
         Ok(Self {
             runtime: Some(runtime),
-            nodes: nodes.collect::<Result<_, _>>()?,
+            nodes,
             preferred: AtomicUsize::new(0),
             breaker: Breaker::default(),
-            retry_for: settings.retry_for,
+            reading: Patience {
+                // So that a node that hangs leaves time for the others.
+                of_attempt: settings.call_timeout.min(share),
+                of_call: settings.retry_for,
+            },
+            writing: Patience {
+                of_attempt: settings.call_timeout,
+                of_call: settings.retry_for,
+            },
         })
     }
 
-    /// Makes a call, at another node or again where that may help. It must be one that may be made twice.
+    /// Makes a call that changes nothing, at another node or again where that may help.
     ///
     /// # Errors
     /// [`Error::ClusterUnavailable`] or [`Error::ClusterFailed`].
@@ -73,7 +93,8 @@ impl Connection {
     where
         F: Future<Output = Result<T, QdrantError>>,
     {
-        self.try_call(make).map_err(Failure::into_error)
+        self.try_call(self.reading, make)
+            .map_err(Failure::into_error)
     }
 
     /// As [`Self::call`]; nothing when what it is about is not there.
@@ -84,11 +105,19 @@ impl Connection {
     where
         F: Future<Output = Result<T, QdrantError>>,
     {
-        match self.try_call(make) {
-            Ok(found) => Ok(Some(found)),
-            Err(failure) if failure.is_missing => Ok(None),
-            Err(failure) => Err(failure.into_error()),
-        }
+        found(self.try_call(self.reading, make))
+    }
+
+    /// As [`Self::find`], for a call that changes something, which takes as long as it takes. It must be one that may be
+    /// made twice.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub(crate) fn change<T, F>(&self, make: impl Fn(Qdrant) -> F) -> Result<Option<T>, Error>
+    where
+        F: Future<Output = Result<T, QdrantError>>,
+    {
+        found(self.try_call(self.writing, make))
     }
 
     /// What keeps calls from being made, if anything does.
@@ -96,7 +125,7 @@ impl Connection {
         self.breaker.trouble()
     }
 
-    fn try_call<T, F>(&self, make: impl Fn(Qdrant) -> F) -> Result<T, Failure>
+    fn try_call<T, F>(&self, patience: Patience, make: impl Fn(Qdrant) -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, QdrantError>>,
     {
@@ -110,7 +139,7 @@ impl Connection {
         let mut wait = FIRST_WAIT;
         let mut tried = 0;
         loop {
-            let failure = match self.once(&make) {
+            let failure = match self.once(patience.of_attempt, &make) {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
@@ -119,8 +148,9 @@ impl Connection {
                 return Err(failure);
             }
             // Each node is asked before anyone waits.
-            let waits = tried >= self.nodes.len();
-            if waits && started_at.elapsed() + wait > self.retry_for {
+            let waits = tried % self.nodes.len() == 0;
+            let pause = if waits { wait } else { Duration::ZERO };
+            if started_at.elapsed() + pause >= patience.of_call {
                 self.breaker.failed(&failure.detail, Instant::now());
                 return Err(failure);
             }
@@ -133,37 +163,54 @@ impl Connection {
     }
 
     /// Asks one node. When it cannot answer, the next one is asked first from now on.
-    fn once<T, F>(&self, make: &impl Fn(Qdrant) -> F) -> Result<T, Failure>
+    fn once<T, F>(&self, patience: Duration, make: &impl Fn(Qdrant) -> F) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, QdrantError>>,
     {
         let place = self.preferred.load(Ordering::Relaxed) % self.nodes.len();
         let node = &self.nodes[place];
-        let Some(runtime) = &self.runtime else {
-            return Err(Failure {
-                may_pass: false,
-                is_missing: false,
-                detail: "the service is stopping".to_owned(),
-            });
+        let failed = |may_pass, detail: String| Failure {
+            may_pass,
+            is_missing: false,
+            detail,
         };
-        let answer = runtime.block_on(make(node.client.clone()));
+        let Some(runtime) = &self.runtime else {
+            return Err(failed(false, "the service is stopping".to_owned()));
+        };
+        let call = make(node.client.clone());
+        let answer = runtime.block_on(async { tokio::time::timeout(patience, call).await });
+        let answer = match answer {
+            Ok(answer) => answer.map_err(Failure::from),
+            Err(_elapsed) => {
+                let waited_ms = patience.as_millis();
+                let detail = format!("{} has not answered within {waited_ms} ms", node.url);
+                Err(failed(true, detail))
+            }
+        };
+        match &answer {
+            Ok(_) => self.breaker.answered(),
+            Err(failure) if failure.may_pass => {
+                let next = (place + 1) % self.nodes.len();
+                let _another_thread_was_first = self.preferred.compare_exchange(
+                    place,
+                    next,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                );
+                let detail = &failure.detail;
+                tracing::debug!(url = node.url, detail, "a node of the cluster failed");
+            }
+            Err(_) => {}
+        }
         answer
-            .map_err(Failure::from)
-            .inspect_err(|failure| {
-                if failure.may_pass {
-                    let next = (place + 1) % self.nodes.len();
-                    let _another_thread_was_first = self.preferred.compare_exchange(
-                        place,
-                        next,
-                        Ordering::Relaxed,
-                        Ordering::Relaxed,
-                    );
-                }
-                if failure.is_unreachable() {
-                    tracing::debug!(url = node.url, "a node of the cluster cannot be reached");
-                }
-            })
-            .inspect(|_| self.breaker.answered())
+    }
+}
+
+fn found<T>(answer: Result<T, Failure>) -> Result<Option<T>, Error> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(failure) if failure.is_missing => Ok(None),
+        Err(failure) => Err(failure.into_error()),
     }
 }
 

@@ -6,8 +6,6 @@ use tonic::{Code, Status};
 
 /// Bytes of what the cluster said that are repeated.
 const MAX_DETAIL_BYTES: usize = 400;
-/// With this the client's own message begins when it cannot connect.
-const CANNOT_CONNECT: &str = "Failed to connect";
 
 /// What became of a call that failed.
 #[derive(Debug)]
@@ -64,11 +62,6 @@ impl Failure {
             is_missing: status.code() == Code::NotFound,
             detail,
         }
-    }
-
-    /// Whether no connection could be made.
-    pub(crate) fn is_unreachable(&self) -> bool {
-        self.detail.starts_with(CANNOT_CONNECT)
     }
 
     /// As callers are told.

@@ -279,41 +279,43 @@ impl Reader {
     /// # Errors
     /// When the cluster fails.
     pub fn read_hit(&self, hit: &Hit, parts: &HitParts<'_>) -> Result<Option<HitContent>, Error> {
-        let Some(payload) = self.version_of_hit(hit, document_point::WHOLE)? else {
-            return Ok(None);
-        };
-        let document = document_point::document(&payload)?;
-        if parts
-            .filter
-            .is_some_and(|filter| !filter.matches(&document.metadata))
-        {
-            return Ok(None);
-        }
-        let failed = || unreadable("a passage's place in its text");
-        let text_of = |start: usize, end: usize| {
-            let text = document.text.get(start..end).ok_or_else(failed)?;
-            Ok::<_, Error>(text.to_owned())
-        };
-        let spans = document_point::spans(&payload)?;
-        let &(start, end) = spans.get(hit.passage() as usize).ok_or_else(failed)?;
-        let vector = match parts.vector {
-            true => match self.hit_vector(hit)? {
-                Some(vector) => Some(vector),
-                None => return Ok(None),
-            },
-            false => None,
-        };
-        let others = parts.passages.iter();
-        Ok(Some(HitContent {
-            passage: StoredPassage { start, end, vector },
-            passage_text: text_of(start, end)?,
-            passage_texts: others
-                .map(|passage| text_of(passage.start, passage.end))
-                .collect::<Result<_, _>>()?,
-            title: document.title,
-            text: parts.text.then_some(document.text),
-            metadata: parts.metadata.then_some(document.metadata),
-        }))
+        let read = self.read_hits(&[(hit, *parts)])?;
+        Ok(read.into_iter().next().flatten())
+    }
+
+    /// As [`Self::read_hit`], of several hits in order.
+    ///
+    /// # Errors
+    /// When the cluster fails.
+    pub fn read_hits(
+        &self,
+        hits: &[(&Hit, HitParts<'_>)],
+    ) -> Result<Vec<Option<HitContent>>, Error> {
+        let documents: Vec<Uuid> = hits.iter().map(|(hit, _)| ids::of_name(&hit.id)).collect();
+        let fields = only(document_point::WHOLE);
+        let found = self.points(&self.documents, &documents, fields, false)?;
+        let payloads = found.iter().map(|point| {
+            let id = crate::payload::read_text(&point.payload, document_point::ID)?;
+            Ok((id, &point.payload))
+        });
+        let payloads = payloads.collect::<Result<HashMap<&str, &Payload>, Error>>()?;
+        let with_vectors = hits.iter().filter(|(_, parts)| parts.vector);
+        let points: Vec<Uuid> = with_vectors.map(|(hit, _)| passage_of(hit)).collect();
+        let mut vectors = self.vectors(&points)?;
+        let contents = hits.iter().map(|(hit, parts)| {
+            let Some(payload) = payloads.get(hit.id.as_str()) else {
+                return Ok(None);
+            };
+            let vector = match parts.vector {
+                true => match vectors.remove(&passage_of(hit)) {
+                    Some(vector) => Some(vector),
+                    None => return Ok(None),
+                },
+                false => None,
+            };
+            content(hit, parts, payload, vector)
+        });
+        contents.collect()
     }
 
     /// The metadata of a hit; `None` when its document has been replaced or deleted since.
@@ -331,8 +333,7 @@ impl Reader {
     /// # Errors
     /// When the cluster fails.
     pub fn hit_vector(&self, hit: &Hit) -> Result<Option<Vec<f32>>, Error> {
-        let document = ids::of_name(&hit.id);
-        let point = ids::of_passage(document, Version(hit.number()), hit.passage());
+        let point = passage_of(hit);
         Ok(self.vectors(&[point])?.remove(&point))
     }
 
@@ -471,6 +472,20 @@ impl Reader {
         })
     }
 
+    /// Makes a call that changes something of this collection.
+    ///
+    /// # Errors
+    /// As [`Self::ask`].
+    pub(crate) fn tell<T, F>(&self, make: impl Fn(Qdrant) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, qdrant_client::QdrantError>>,
+    {
+        let done = self.connection.change(make)?;
+        done.ok_or_else(|| Error::CollectionNotFound {
+            name: self.name.clone(),
+        })
+    }
+
     /// Reads a document and what belongs to its version, again while it changes meanwhile.
     fn consistent<T>(
         &self,
@@ -605,6 +620,45 @@ impl Reader {
     }
 }
 
+/// The point of a hit's best passage.
+fn passage_of(hit: &Hit) -> Uuid {
+    let document = ids::of_name(&hit.id);
+    ids::of_passage(document, Version(hit.number()), hit.passage())
+}
+
+/// What is asked for of a hit; `None` when the document is another one by now, or does not pass.
+fn content(
+    hit: &Hit,
+    parts: &HitParts<'_>,
+    payload: &Payload,
+    vector: Option<Vec<f32>>,
+) -> Result<Option<HitContent>, Error> {
+    let document = document_point::document(payload)?;
+    let passes = |filter: &Filter| filter.matches(&document.metadata);
+    let is_the_version = document_point::version(payload)?.0 == hit.number();
+    if !is_the_version || !parts.filter.is_none_or(passes) {
+        return Ok(None);
+    }
+    let failed = || unreadable("a passage's place in its text");
+    let text_of = |start: usize, end: usize| {
+        let text = document.text.get(start..end).ok_or_else(failed)?;
+        Ok::<_, Error>(text.to_owned())
+    };
+    let spans = document_point::spans(payload)?;
+    let &(start, end) = spans.get(hit.passage() as usize).ok_or_else(failed)?;
+    let others = parts.passages.iter();
+    Ok(Some(HitContent {
+        passage: StoredPassage { start, end, vector },
+        passage_text: text_of(start, end)?,
+        passage_texts: others
+            .map(|passage| text_of(passage.start, passage.end))
+            .collect::<Result<_, _>>()?,
+        title: document.title,
+        text: parts.text.then_some(document.text),
+        metadata: parts.metadata.then_some(document.metadata),
+    }))
+}
+
 /// Has Qdrant index a field of a collection.
 ///
 /// # Errors
@@ -623,7 +677,7 @@ pub(crate) fn index_field(
         wait: Some(waits),
         ..CreateFieldIndexCollection::default()
     };
-    connection.call(|client| {
+    connection.change(|client| {
         let request = request.clone();
         async move { client.create_field_index(request).await }
     })?;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use qdrant_client::Qdrant;
 use qdrant_client::qdrant::{
-    CreateCollection, Filter as PointFilter, PointStruct, ScrollPoints, UpsertPoints,
-    VectorParamsMap, VectorsConfig, WriteOrdering, WriteOrderingType, vectors_config,
+    CreateCollection, DeleteCollection, Filter as PointFilter, PointStruct, ScrollPoints,
+    UpsertPoints, VectorParamsMap, VectorsConfig, WriteOrdering, WriteOrderingType, vectors_config,
 };
 use siamese_index::{Error, KeptCollection};
 
@@ -38,10 +38,11 @@ pub(crate) struct Registry {
     collection: String,
 }
 
-/// Writes go through the shard's leader, one after another.
-pub(crate) fn strong() -> Option<WriteOrdering> {
+/// Writes go through one copy of the shard, one after another. With `Strong` that copy is always the same, and nothing could
+/// be written for a while after its node is lost.
+pub(crate) fn one_after_another() -> Option<WriteOrdering> {
     Some(WriteOrdering {
-        r#type: WriteOrderingType::Strong.into(),
+        r#type: WriteOrderingType::Medium.into(),
     })
 }
 
@@ -69,14 +70,57 @@ pub(crate) fn create(connection: &Connection, wanted: &CreateCollection) -> Resu
         let wanted = wanted.clone();
         async move { client.create_collection(wanted).await }
     };
-    match connection.call(make) {
-        Ok(_) => Ok(()),
+    match connection.change(make) {
+        Ok(_) => check_copies(connection, wanted),
         // Another one may have made it between the two calls.
         Err(error) => match connection.call(exists)? {
             true => Ok(()),
             false => Err(error),
         },
     }
+}
+
+/// Takes a collection back of which there are fewer copies than wanted. While nodes of a cluster are still coming, Qdrant
+/// makes as many as there are nodes, and no more later.
+fn check_copies(connection: &Connection, wanted: &CreateCollection) -> Result<(), Error> {
+    let name = &wanted.collection_name;
+    let info = connection.call(|client| {
+        let name = name.clone();
+        async move { client.collection_cluster_info(name).await }
+    })?;
+    let mut copies: BTreeMap<u32, u32> = BTreeMap::new();
+    let local = info.local_shards.iter().map(|shard| shard.shard_id);
+    let remote = info.remote_shards.iter().map(|shard| shard.shard_id);
+    local
+        .chain(remote)
+        .for_each(|shard| *copies.entry(shard).or_default() += 1);
+    let fewest = copies.into_values().min().unwrap_or_default();
+    let replicas = wanted.replication_factor.unwrap_or(1);
+    if fewest >= replicas {
+        return Ok(());
+    }
+    delete(connection, name)?;
+    Err(Error::ClusterUnavailable {
+        detail: format!(
+            "it has made {fewest} of {replicas} copies of a new collection, so it has too few nodes now for storage.qdrant.replicas"
+        ),
+    })
+}
+
+/// Deletes a collection of Qdrant's, if it is there.
+///
+/// # Errors
+/// When the cluster fails.
+pub(crate) fn delete(connection: &Connection, name: &str) -> Result<(), Error> {
+    let request = DeleteCollection {
+        collection_name: name.to_owned(),
+        timeout: None,
+    };
+    connection.change(|client| {
+        let request = request.clone();
+        async move { client.delete_collection(request).await }
+    })?;
+    Ok(())
 }
 
 impl Registry {
@@ -150,7 +194,7 @@ impl Registry {
         let request = UpsertPoints {
             collection_name: self.collection.clone(),
             wait: Some(true),
-            ordering: strong(),
+            ordering: one_after_another(),
             points: vec![wanted.point()],
             // A point that is not there is made, whatever the condition.
             update_filter: Some(is_any(
@@ -159,7 +203,7 @@ impl Registry {
             )),
             ..UpsertPoints::default()
         };
-        connection.call(|client| {
+        connection.change(|client| {
             let request = request.clone();
             async move { client.upsert_points(request).await }
         })?;
@@ -193,13 +237,13 @@ pub(crate) fn delete_matching(
     let request = DeletePoints {
         collection_name: collection.to_owned(),
         wait: Some(true),
-        ordering: strong(),
+        ordering: one_after_another(),
         points: Some(PointsSelector {
             points_selector_one_of: Some(PointsSelectorOneOf::Filter(filter)),
         }),
         ..DeletePoints::default()
     };
-    connection.call(|client| {
+    connection.change(|client| {
         let request = request.clone();
         async move { client.delete_points(request).await }
     })?;

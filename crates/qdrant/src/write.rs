@@ -23,7 +23,7 @@ use crate::conditions::is_any;
 use crate::document_point::{self, Summary};
 use crate::ids::{self, Version};
 use crate::passage_point::{self, Owner};
-use crate::registry::strong;
+use crate::registry::one_after_another;
 use crate::word_vector;
 
 /// Bytes of points in one call; a node takes 32 MiB.
@@ -78,10 +78,17 @@ impl<'a> NewVersion<'a> {
         })
     }
 
+    /// The same with the times that it has elsewhere.
+    pub(crate) fn at(mut self, created_at_ms: u64, updated_at_ms: u64) -> Self {
+        self.summary.created_at_ms = created_at_ms;
+        self.summary.updated_at_ms = updated_at_ms;
+        self
+    }
+
     fn passage_points(&self) -> impl Iterator<Item = PointStruct> {
         let terms = passage_point::terms_of(&self.draft.metadata);
         let (document, version) = (self.summary.point, self.summary.version);
-        let written_at_ms = self.summary.updated_at_ms;
+        let written_at_ms = now_ms();
         self.vectors
             .iter()
             .zip(0..)
@@ -164,12 +171,12 @@ impl Writer {
             let request = UpsertPoints {
                 collection_name: collection.to_owned(),
                 wait: Some(true),
-                ordering: unless_changed.as_ref().and_then(|_| strong()),
+                ordering: unless_changed.as_ref().and_then(|_| one_after_another()),
                 points: batch,
                 update_filter: unless_changed.clone(),
                 ..UpsertPoints::default()
             };
-            let sent = self.reader.ask(|client| {
+            let sent = self.reader.tell(|client| {
                 let request = request.clone();
                 async move { client.upsert_points(request).await }
             });

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use siamese_index::{
-    ContentHash, DocumentDraft, DocumentWrite, Error, Filter, Metadata, NewPassage, StoredDocument,
-    UpsertStatus, Upserted, WritePlan, check_metadata, check_writes, merge_metadata,
-    metadata_bytes,
+    ContentHash, DocumentDraft, DocumentWrite, Error, Filter, ImportedDocument, Metadata,
+    NewPassage, StoredDocument, UpsertStatus, Upserted, WritePlan, check_metadata, check_writes,
+    merge_metadata, metadata_bytes,
 };
 use uuid::Uuid;
 
@@ -92,6 +92,44 @@ impl Writer {
         }
         self.write(versions)?;
         Ok(Upserted { statuses, place: 0 })
+    }
+
+    /// Stores documents as an index had them, with their vectors and times. What is stored under their ids is replaced,
+    /// unless it is the same. Returns how many were written.
+    ///
+    /// # Errors
+    /// As [`Self::upsert`].
+    pub fn import(&self, documents: &[ImportedDocument]) -> Result<usize, Error> {
+        check_writes(
+            documents.iter().map(|document| &document.write),
+            self.reader.dimensions(),
+        )?;
+        let ids = documents
+            .iter()
+            .map(|document| document.write.draft.id.as_str());
+        let stored = self.reader.summaries(ids)?;
+        let settings = self.reader.settings();
+        let mut versions = Vec::new();
+        for ImportedDocument {
+            write,
+            created_at_ms,
+            updated_at_ms,
+        } in documents
+        {
+            let draft = &write.draft;
+            let before = stored.get(&ids::of_name(&draft.id));
+            if before.is_some_and(|before| before.hash == ContentHash::of(draft)) {
+                continue;
+            }
+            let passages = write.passages.as_deref().ok_or_else(|| Error::Stale {
+                id: draft.id.clone(),
+            })?;
+            let version = NewVersion::of(draft, passages, before, &settings)?;
+            versions.push(version.at(*created_at_ms, *updated_at_ms));
+        }
+        let written = versions.len();
+        self.write(versions)?;
+        Ok(written)
     }
 
     /// What a document becomes, if it changes.

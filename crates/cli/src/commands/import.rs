@@ -25,8 +25,8 @@ const MAX_WRITE_BYTES: usize = 4 << 20;
 /// Store what `siamese export` wrote
 ///
 /// With --data, into the data folder of a service that is not running, vectors and times as they
-/// are; the encoder must be the same. Without it, through a running service, which encodes the texts
-/// again. An import that was interrupted is simply started again.
+/// are; the encoder must be the same. With --cluster, the same on a Qdrant cluster. Without either, through a running
+/// service, which encodes the texts again. An import that was interrupted is simply started again.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Import {
     /// The export
@@ -34,6 +34,10 @@ pub(crate) struct Import {
     /// Data folder to store into without encoding
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Store on the cluster in [storage.qdrant] of this settings file, without encoding
+    #[cfg(feature = "qdrant")]
+    #[arg(long, value_name = "SETTINGS", conflicts_with = "data")]
+    cluster: Option<PathBuf>,
     /// Collection to store into; the one it came from when absent
     #[arg(long, value_parser = collection_name)]
     collection: Option<String>,
@@ -52,6 +56,10 @@ impl Import {
         // Nobody has looked at a name that comes from the file.
         check_collection_name(&collection)?;
         let bar = progress(fs_err::metadata(&self.file)?.len());
+        #[cfg(feature = "qdrant")]
+        if let Some(settings) = &self.cluster {
+            return self.store_on_cluster(export, settings, &collection, &bar);
+        }
         match &self.data {
             Some(data) => self.store_offline(export, data, &collection, &bar),
             None => self.store_by_service(export, collection, &bar),
@@ -60,17 +68,13 @@ impl Import {
 
     fn store_offline(
         &self,
-        mut export: ExportFile<fs_err::File>,
+        export: ExportFile<fs_err::File>,
         data: &Path,
         collection: &str,
         bar: &ProgressBar,
     ) -> Result<ExitCode> {
         crate::private_files::keep_to_this_user();
-        ensure!(
-            export.head.has_vectors(),
-            "{} has no vectors; import it into a running service (without --data), or export with --vectors",
-            self.file.display()
-        );
+        self.check_vectors(&export)?;
         let options = IndexOptions {
             // Graphs are built by the service that opens the folder.
             max_head_passages: usize::MAX,
@@ -78,18 +82,63 @@ impl Import {
         };
         let index = Index::open(data, &export.head.encoder(), &options)?;
         let collection = collection_with(&index, collection, &export)?;
-        let (mut writes, mut bytes, mut stored) = (Vec::new(), 0, 0);
-        while let Some(document) = export.next()? {
-            bytes += document.text_bytes();
-            writes.push(document.with_vectors()?);
-            if writes.len() >= MAX_WRITE_DOCUMENTS || bytes >= MAX_WRITE_BYTES {
-                stored += store(&collection, &mut writes)?;
-                bytes = 0;
-                bar.set_position(export.bytes());
-            }
-        }
-        stored += store(&collection, &mut writes)?;
-        bar.finish_and_clear();
+        let stored = store_all(export, bar, |writes| {
+            collection.writer().import(writes)?;
+            Ok(writes.len())
+        })?;
+        self.tell(stored)
+    }
+
+    /// As [`Self::store_offline`], on a cluster. What is there already is left as it is.
+    #[cfg(feature = "qdrant")]
+    fn store_on_cluster(
+        &self,
+        export: ExportFile<fs_err::File>,
+        settings: &Path,
+        collection: &str,
+        bar: &ProgressBar,
+    ) -> Result<ExitCode> {
+        use siamese_qdrant::Cluster;
+        use siamese_server::config::{Overrides, Settings};
+
+        self.check_vectors(&export)?;
+        let settings = Settings::load(&Overrides {
+            config_file: Some(settings.to_owned()),
+            ..Overrides::default()
+        })?;
+        let cluster = settings
+            .storage
+            .qdrant
+            .cluster(settings.limits.max_collections)?;
+        ensure!(
+            !cluster.urls.is_empty(),
+            "storage.qdrant.urls in the settings names no node of a cluster"
+        );
+        let encoder = CollectionEncoder::default_of(&export.head.encoder());
+        let made_with = export.head.settings()?;
+        let cluster = Cluster::open(cluster, made_with, encoder.clone())?;
+        let collection = match cluster.put(collection, &made_with, &encoder) {
+            Ok((made, _)) => made,
+            // What is stored keeps its settings; the passages come as they were made.
+            Err(Error::SettingsConflict { .. }) => cluster.get(collection)?,
+            Err(error) => return Err(error.into()),
+        };
+        let stored = store_all(export, bar, |writes| {
+            Ok(collection.writer.import(writes)?)
+        })?;
+        self.tell(stored)
+    }
+
+    fn check_vectors(&self, export: &ExportFile<fs_err::File>) -> Result<()> {
+        ensure!(
+            export.head.has_vectors(),
+            "{} has no vectors; import it into a running service (without --data), or export with --vectors",
+            self.file.display()
+        );
+        Ok(())
+    }
+
+    fn tell(&self, stored: usize) -> Result<ExitCode> {
         match self.json {
             true => writeln!(stdout(), "{}", json!({ "stored": stored, "failed": 0 }))?,
             false => writeln!(
@@ -176,9 +225,23 @@ fn collection_with(
     }
 }
 
-fn store(collection: &Collection, writes: &mut Vec<ImportedDocument>) -> Result<usize> {
-    collection.writer().import(writes)?;
-    let stored = writes.len();
-    writes.clear();
+/// Stores all documents of an export, a batch at a time, and returns how many were written.
+fn store_all(
+    mut export: ExportFile<fs_err::File>,
+    bar: &ProgressBar,
+    store: impl Fn(&[ImportedDocument]) -> Result<usize>,
+) -> Result<usize> {
+    let (mut writes, mut bytes, mut stored) = (Vec::new(), 0, 0);
+    while let Some(document) = export.next()? {
+        bytes += document.text_bytes();
+        writes.push(document.with_vectors()?);
+        if writes.len() >= MAX_WRITE_DOCUMENTS || bytes >= MAX_WRITE_BYTES {
+            stored += store(&writes)?;
+            (writes, bytes) = (Vec::new(), 0);
+            bar.set_position(export.bytes());
+        }
+    }
+    stored += store(&writes)?;
+    bar.finish_and_clear();
     Ok(stored)
 }

@@ -11,6 +11,9 @@ use siamese_qdrant::ClusterCollection;
 
 use super::{Capability, Collection, Generations, Read, Reader, Write};
 
+/// Hits read in one call: a page as most ask for it, and few enough documents for memory.
+const HITS_PER_CALL: usize = 16;
+
 impl From<ClusterCollection> for Collection {
     fn from(collection: ClusterCollection) -> Self {
         Self {
@@ -108,6 +111,14 @@ impl Read for siamese_qdrant::Reader {
 
     fn read_hit(&self, hit: &Hit, parts: &HitParts<'_>) -> Result<Option<HitContent>, Error> {
         self.read_hit(hit, parts)
+    }
+
+    fn hits_read_together(&self) -> usize {
+        HITS_PER_CALL
+    }
+
+    fn read_hits(&self, hits: &[(&Hit, HitParts<'_>)]) -> Result<Vec<Option<HitContent>>, Error> {
+        self.read_hits(hits)
     }
 
     fn hit_metadata(&self, hit: &Hit) -> Result<Option<Metadata>, Error> {

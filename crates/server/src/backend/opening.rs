@@ -25,7 +25,7 @@ pub enum OpenError {
     },
     /// The program knows no clusters.
     #[error(
-        "storage.backend is \"qdrant\", and this program was built without the feature `qdrant`; build it with `--features qdrant`, or use the image"
+        "storage.backend is \"qdrant\", and this program was built without the feature `qdrant`; build it with `--features qdrant`, or take the image"
     )]
     NotBuilt,
     /// The cluster's key cannot be read.
@@ -102,24 +102,15 @@ fn open_cluster(
     use std::time::Duration;
 
     use siamese_index::CollectionEncoder;
-    use siamese_qdrant::{Cluster, ClusterSettings};
+    use siamese_qdrant::Cluster;
 
     /// Time between two tries.
     const TRY_EVERY: Duration = Duration::from_secs(1);
 
     let qdrant = &settings.storage.qdrant;
-    let cluster_settings = ClusterSettings {
-        urls: qdrant.urls.clone(),
-        api_key: qdrant.api_key().map_err(OpenError::Key)?,
-        prefix: qdrant.prefix.clone(),
-        shards: qdrant.shards,
-        replicas: qdrant.replicas,
-        write_consistency: qdrant.write_consistency,
-        call_timeout: qdrant.call_timeout,
-        connect_timeout: qdrant.connect_timeout,
-        retry_for: qdrant.retry_for,
-        max_collections: settings.limits.max_collections,
-    };
+    let cluster_settings = qdrant
+        .cluster(settings.limits.max_collections)
+        .map_err(OpenError::Key)?;
     let default_encoder = CollectionEncoder::default_of(&identity_of(encoder));
     loop {
         let opened = Cluster::open(

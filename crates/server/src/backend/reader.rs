@@ -130,6 +130,20 @@ pub(crate) trait Read: Debug + Send + Sync + 'static {
     /// When the backend fails.
     fn read_hit(&self, hit: &Hit, parts: &HitParts<'_>) -> Result<Option<HitContent>, Error>;
 
+    /// Hits that are read together, and are in memory together: several where each reading takes a call.
+    fn hits_read_together(&self) -> usize {
+        1
+    }
+
+    /// As [`Self::read_hit`], of several hits in order.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    fn read_hits(&self, hits: &[(&Hit, HitParts<'_>)]) -> Result<Vec<Option<HitContent>>, Error> {
+        let read = |(hit, parts): &(&Hit, HitParts<'_>)| self.read_hit(hit, parts);
+        hits.iter().map(read).collect()
+    }
+
     /// The metadata of a hit's document, if that is still what was found.
     ///
     /// # Errors

@@ -74,6 +74,29 @@ impl QdrantSettings {
         }
     }
 
+    /// The same for whoever opens the cluster.
+    ///
+    /// # Errors
+    /// A file of the key that cannot be read.
+    #[cfg(feature = "qdrant")]
+    pub fn cluster(
+        &self,
+        max_collections: usize,
+    ) -> std::io::Result<siamese_qdrant::ClusterSettings> {
+        Ok(siamese_qdrant::ClusterSettings {
+            urls: self.urls.clone(),
+            api_key: self.api_key()?,
+            prefix: self.prefix.clone(),
+            shards: self.shards,
+            replicas: self.replicas,
+            write_consistency: self.write_consistency,
+            call_timeout: self.call_timeout,
+            connect_timeout: self.connect_timeout,
+            retry_for: self.retry_for,
+            max_collections,
+        })
+    }
+
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         if self.urls.is_empty() {
             return Err(SettingsError::Qdrant(
@@ -107,4 +130,57 @@ impl QdrantSettings {
 fn is_address(url: &str) -> bool {
     let schemes = ["http://", "https://"];
     schemes.iter().any(|scheme| url.starts_with(scheme))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(changes: &[(&str, &str)]) -> QdrantSettings {
+        let mut keys = std::collections::BTreeMap::from([
+            ("urls", r#"["http://a:6334"]"#),
+            ("prefix", r#""siamese""#),
+            ("shards", "3"),
+            ("replicas", "2"),
+            ("write_consistency", "1"),
+            ("call_timeout_ms", "1"),
+            ("connect_timeout_ms", "1"),
+            ("retry_for_ms", "1"),
+        ]);
+        keys.extend(changes.iter().copied());
+        let lines = keys.iter().map(|(key, value)| format!("{key} = {value}\n"));
+        toml::from_str(&lines.collect::<String>()).unwrap()
+    }
+
+    #[test]
+    fn what_no_cluster_can_be_reached_with_is_refused_by_its_name() {
+        assert!(settings(&[]).check().is_ok());
+        for (key, value) in [
+            ("urls", "[]"),
+            ("urls", r#"["a:6334"]"#),
+            ("prefix", r#""""#),
+            ("prefix", r#""a b""#),
+            ("write_consistency", "3"),
+        ] {
+            let refused = settings(&[(key, value)]).check().unwrap_err();
+            assert!(
+                refused
+                    .to_string()
+                    .contains(&format!("storage.qdrant.{key}")),
+                "{refused}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_key_is_not_shown_and_that_of_the_file_counts() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs_err::write(file.path(), "from-the-file\n").unwrap();
+        let given = settings(&[("api_key", r#""secret""#)]);
+        assert!(!format!("{given:?}").contains("secret"));
+        assert_eq!(given.api_key().unwrap().as_deref(), Some("secret"));
+        let path = format!("{:?}", file.path().display().to_string());
+        let given = settings(&[("api_key", r#""secret""#), ("api_key_file", &path)]);
+        assert_eq!(given.api_key().unwrap().as_deref(), Some("from-the-file"));
+    }
 }

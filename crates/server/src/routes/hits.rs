@@ -229,14 +229,19 @@ struct Hits {
 impl Serialize for Hits {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut hits = serializer.serialize_seq(None)?;
-        for found in &self.found {
-            let hit = self
+        for found in self
+            .found
+            .chunks(self.reader.collection.hits_read_together())
+        {
+            let contents = self
                 .read(found)
                 .map_err(|error| self.stop(Stop::Failed(error)))?;
-            match hit {
-                Some(hit) => hits.serialize_element(&hit)?,
-                None if self.reader.attempt.is_last => {}
-                None => return Err(self.stop(Stop::Changed)),
+            for (found, content) in found.iter().zip(contents) {
+                match content {
+                    Some(content) => hits.serialize_element(&self.shape(found, content))?,
+                    None if self.reader.attempt.is_last => {}
+                    None => return Err(self.stop(Stop::Changed)),
+                }
             }
         }
         hits.end()
@@ -342,20 +347,26 @@ impl Hits {
         E::custom("a hit could not be read")
     }
 
-    /// Reads what is asked for; nothing when the document is no longer what was found.
-    fn read(&self, found: &PageHit) -> Result<Option<HitShape>, ApiError> {
+    /// Reads what is asked for of these hits; nothing of one whose document is no longer what was found.
+    fn read(&self, found: &[PageHit]) -> Result<Vec<Option<HitContent>>, ApiError> {
         let with = |part| self.include.contains(&part);
-        let passages = found.passages.iter().map(|scored| scored.passage.clone());
-        let passages: Vec<StoredPassage> = passages.collect();
-        let parts = HitParts {
-            text: with(Include::Text),
-            metadata: with(Include::Metadata) || self.group_by.is_some(),
-            vector: with(Include::Vector),
-            passages: &passages,
-            filter: self.filter.as_ref(),
-        };
-        let content = self.reader.collection.read_hit(&found.hit, &parts)?;
-        Ok(content.map(|content| self.shape(found, content)))
+        let passages = found.iter().map(|found| {
+            let passages = found.passages.iter();
+            passages.map(|scored| scored.passage.clone()).collect()
+        });
+        let passages: Vec<Vec<StoredPassage>> = passages.collect();
+        let hits = found.iter().zip(&passages).map(|(found, passages)| {
+            let parts = HitParts {
+                text: with(Include::Text),
+                metadata: with(Include::Metadata) || self.group_by.is_some(),
+                vector: with(Include::Vector),
+                passages,
+                filter: self.filter.as_ref(),
+            };
+            (&found.hit, parts)
+        });
+        let hits: Vec<_> = hits.collect();
+        Ok(self.reader.collection.read_hits(&hits)?)
     }
 
     fn shape(&self, found: &PageHit, content: HitContent) -> HitShape {

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Runs the black-box tests of documents and searches against a service that keeps its documents on a cluster. They are the
+# tests that run against a data folder; those that may fail here are listed in differences.txt, each with the entry of
+# GET /capabilities that says why. One that fails and is not listed is an error, and so is one that is listed and passes.
+#
+#   tests/cluster/run.sh PATH_OF_QDRANT tests/cluster/both.sh
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+if [ -z "${SIAMESE_QDRANT_URLS-}" ]; then
+    echo "SIAMESE_QDRANT_URLS names no cluster; tests/cluster/run.sh starts one and runs this script" >&2
+    exit 2
+fi
+
+# The modules of tests/it that are about what every backend does.
+modules=(
+    answers bad_input collections documents encodings explanations filters modes numbers paging passages reranking search
+    similarity streaming ways_to_search
+)
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+cargo build --workspace --bin siamese --features qdrant
+export SIAMESE_BINARY=$PWD/target/debug/siamese
+export SIAMESE_TEST_BACKEND_QDRANT_URLS=$SIAMESE_QDRANT_URLS
+cargo test --workspace --features qdrant --test it -- "${modules[@]/%/::}" 2>&1 | tee "$log" || true
+
+grep --text --quiet '^test result: ' "$log"
+diff <(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' "$log" | sort) \
+    <(sed '/^#/d; s/ .*//' tests/cluster/differences.txt | sort) |
+    sed -n 's/^< \(.*\)/\1 failed, and is not in differences.txt/p; s/^> \(.*\)/\1 is in differences.txt, and passed or was not run/p' >"$log.differences"
+cat "$log.differences"
+if [ -s "$log.differences" ]; then
+    rm "$log.differences"
+    exit 1
+fi
+rm "$log.differences"
+echo "all differences are the listed ones"
