@@ -11,8 +11,8 @@ use siamese_qdrant::ClusterCollection;
 
 use super::{Capability, Collection, Generations, Read, Reader, Write};
 
-/// Hits read in one call: a page as most ask for it, and few enough documents for memory.
-const HITS_PER_CALL: usize = 16;
+/// Hits read in one call: half a page as most ask for it, and few enough documents for memory, which may be of a megabyte each.
+const HITS_PER_CALL: usize = 5;
 
 impl From<ClusterCollection> for Collection {
     fn from(collection: ClusterCollection) -> Self {
