@@ -35,17 +35,17 @@ impl From<QdrantError> for Failure {
 impl Failure {
     fn of(status: &Status) -> Self {
         let message = status.message();
-        let may_pass = match status.code() {
+        // A shard without enough copies, and a node that cannot reach another, are internal errors.
+        let may_pass = matches!(
+            status.code(),
             Code::Unavailable
-            | Code::DeadlineExceeded
-            | Code::Cancelled
-            | Code::Aborted
-            | Code::ResourceExhausted
-            | Code::Unknown => true,
-            // A shard without enough copies, and a node that cannot reach another, are told so as well.
-            Code::Internal => true,
-            _ => false,
-        };
+                | Code::DeadlineExceeded
+                | Code::Cancelled
+                | Code::Aborted
+                | Code::ResourceExhausted
+                | Code::Unknown
+                | Code::Internal
+        );
         let key_is_wrong = matches!(
             status.code(),
             Code::Unauthenticated | Code::PermissionDenied

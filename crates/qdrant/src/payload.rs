@@ -84,9 +84,9 @@ pub(crate) fn read_integers(payload: &Payload, key: &str) -> Result<Vec<u64>, Er
 }
 
 /// These fields and no others.
-pub(crate) fn only(fields: &[&str]) -> Option<WithPayloadSelector> {
+pub(crate) fn only(fields: &[&str]) -> WithPayloadSelector {
     let fields = fields.iter().map(|field| (*field).to_owned()).collect();
-    Some(WithPayloadSelector {
+    WithPayloadSelector {
         selector_options: Some(SelectorOptions::Include(PayloadIncludeSelector { fields })),
-    })
+    }
 }

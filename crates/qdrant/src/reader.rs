@@ -293,7 +293,7 @@ impl Reader {
     ) -> Result<Vec<Option<HitContent>>, Error> {
         let documents: Vec<Uuid> = hits.iter().map(|(hit, _)| ids::of_name(&hit.id)).collect();
         let fields = only(document_point::WHOLE);
-        let found = self.points(&self.documents, &documents, fields, false)?;
+        let found = self.points(&self.documents, &documents, &fields, false)?;
         let payloads = found.iter().map(|point| {
             let id = crate::payload::read_text(&point.payload, document_point::ID)?;
             Ok((id, &point.payload))
@@ -349,7 +349,7 @@ impl Reader {
         let found = self.points(
             &self.documents,
             &points,
-            only(document_point::SUMMARY),
+            &only(document_point::SUMMARY),
             false,
         )?;
         let summaries = found.iter().map(|point| {
@@ -374,7 +374,7 @@ impl Reader {
         documents: &[Uuid],
     ) -> Result<HashMap<Uuid, (String, Version)>, Error> {
         let fields = only(&[document_point::ID, document_point::VERSION]);
-        let found = self.points(&self.documents, documents, fields, false)?;
+        let found = self.points(&self.documents, documents, &fields, false)?;
         let versions = found.iter().map(|point| {
             let id = crate::payload::read_text(&point.payload, document_point::ID)?.to_owned();
             let version = document_point::version(&point.payload)?;
@@ -388,7 +388,7 @@ impl Reader {
     /// # Errors
     /// When the cluster fails.
     pub(crate) fn vectors(&self, passages: &[Uuid]) -> Result<HashMap<Uuid, Vec<f32>>, Error> {
-        let found = self.points(&self.passages, passages, only(passage_point::OWNER), true)?;
+        let found = self.points(&self.passages, passages, &only(passage_point::OWNER), true)?;
         let vectors = found.into_iter().map(|point| {
             let owner = passage_point::Owner::read(&point.payload)?;
             Ok((owner.point(), passage_point::vector(point.vectors)?))
@@ -515,7 +515,7 @@ impl Reader {
     }
 
     fn document_payload(&self, id: &str, fields: &[&str]) -> Result<Option<Payload>, Error> {
-        let found = self.points(&self.documents, &[ids::of_name(id)], only(fields), false)?;
+        let found = self.points(&self.documents, &[ids::of_name(id)], &only(fields), false)?;
         Ok(found.into_iter().next().map(|point| point.payload))
     }
 
@@ -523,7 +523,7 @@ impl Reader {
         &self,
         collection: &str,
         points: &[Uuid],
-        with_payload: Option<WithPayloadSelector>,
+        with_payload: &WithPayloadSelector,
         with_vectors: bool,
     ) -> Result<Vec<RetrievedPoint>, Error> {
         let mut found = Vec::new();
@@ -531,7 +531,7 @@ impl Reader {
             let request = GetPoints {
                 collection_name: collection.to_owned(),
                 ids: points.iter().copied().map(ids::point).collect(),
-                with_payload: with_payload.clone(),
+                with_payload: Some(with_payload.clone()),
                 with_vectors: with_vectors.then(|| WithVectorsSelector {
                     selector_options: Some(SelectorOptions::Include(VectorsSelector {
                         names: vec![passage_point::MEANING.to_owned()],
@@ -587,7 +587,7 @@ impl Reader {
             filter,
             offset,
             limit: Some(limit),
-            with_payload: only(fields),
+            with_payload: Some(only(fields)),
             ..ScrollPoints::default()
         };
         let page = self.ask(|client| {

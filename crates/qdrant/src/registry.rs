@@ -161,7 +161,7 @@ impl Registry {
                 collection_name: self.collection.clone(),
                 limit: Some(PAGE),
                 offset: offset.take(),
-                with_payload: only(&[NAME, NUMBER, RECORD]),
+                with_payload: Some(only(&[NAME, NUMBER, RECORD])),
                 ..ScrollPoints::default()
             };
             let page = connection.call(|client| {

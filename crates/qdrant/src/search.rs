@@ -272,7 +272,7 @@ impl Reader {
             filter: wanted.filter.clone(),
             limit: Some(limit as u64),
             score_threshold: threshold,
-            with_payload: only(passage_point::OWNER),
+            with_payload: Some(only(passage_point::OWNER)),
             params: Some(SearchParams {
                 hnsw_ef: Some(ef.max(limit) as u64),
                 exact: Some(options.exact),

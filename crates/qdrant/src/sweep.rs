@@ -36,7 +36,7 @@ impl Writer {
                 filter: Some(in_range(passage_point::WRITTEN.to_owned(), old)),
                 offset: offset.take(),
                 limit: Some(PAGE),
-                with_payload: only(passage_point::OWNER),
+                with_payload: Some(only(passage_point::OWNER)),
                 ..ScrollPoints::default()
             };
             let page = reader.ask(|client| {

@@ -65,9 +65,9 @@ impl Reader {
         let numbered = Numbered::of(&semantic, &lexical);
         let lists = ListsToFuse {
             cosines: numbered
-                .of_versions(&self.cosines(vector, numbered.only_in(&lexical, &semantic))?),
+                .of_versions(&self.cosines(vector, &numbered.only_in(&lexical, &semantic))?),
             word_scores: numbered
-                .of_versions(&self.word_scores(words, numbered.only_in(&semantic, &lexical))?),
+                .of_versions(&self.word_scores(words, &numbered.only_in(&semantic, &lexical))?),
             semantic: numbered.candidates(&semantic),
             lexical: numbered.candidates(&lexical),
         };
@@ -126,7 +126,7 @@ impl Reader {
     }
 
     /// The best passage of each of these hits by meaning.
-    fn cosines(&self, vector: &[f32], hits: Vec<&Hit>) -> Result<Vec<(Owner, f32)>, Error> {
+    fn cosines(&self, vector: &[f32], hits: &[&Hit]) -> Result<Vec<(Owner, f32)>, Error> {
         let summaries = self.summaries(hits.iter().map(|hit| hit.id.as_str()))?;
         let current = hits.iter().filter_map(|hit| {
             let summary = summaries.get(&ids::of_name(&hit.id))?;
@@ -150,7 +150,7 @@ impl Reader {
     }
 
     /// The best passage of each of these hits by words, of those that have one of them.
-    fn word_scores(&self, words: &WordQuery, hits: Vec<&Hit>) -> Result<Vec<(Owner, f32)>, Error> {
+    fn word_scores(&self, words: &WordQuery, hits: &[&Hit]) -> Result<Vec<(Owner, f32)>, Error> {
         let scores = self.scores_by_words(words, hits.iter().map(|hit| Version(hit.number())))?;
         Ok(best_of_each(scores.into_iter()))
     }

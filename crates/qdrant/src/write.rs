@@ -12,7 +12,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use qdrant_client::qdrant::{PointStruct, UpsertPoints, Vector};
+use qdrant_client::qdrant::{Filter, PointStruct, UpsertPoints, Vector};
 use siamese_index::{
     CollectionSettings, ContentHash, DocumentDraft, Error, NewPassage, WordCounts, normalized,
 };
@@ -109,7 +109,7 @@ impl Writer {
     /// # Errors
     /// [`Error::Stale`] for the first document that somebody else has changed meanwhile; others may count already. Or a
     /// cluster that fails.
-    pub(crate) fn write(&self, versions: Vec<NewVersion<'_>>) -> Result<(), Error> {
+    pub(crate) fn write(&self, versions: &[NewVersion<'_>]) -> Result<(), Error> {
         if versions.is_empty() {
             return Ok(());
         }
@@ -132,8 +132,8 @@ impl Writer {
             .map(|version| document_point::point(version.draft, &version.summary));
         // Versions are random: one that is in the list is that of its own document. A point that is not there is made.
         let unchanged = is_any(document_point::VERSION.to_owned(), before);
-        self.put_points(&reader.documents, documents, Some(unchanged))?;
-        self.settle(&versions)
+        self.put_points(&reader.documents, documents, Some(&unchanged))?;
+        self.settle(versions)
     }
 
     /// Removes the passages of those versions that do not count.
@@ -164,16 +164,16 @@ impl Writer {
         &self,
         collection: &str,
         points: impl Iterator<Item = PointStruct>,
-        unless_changed: Option<qdrant_client::qdrant::Filter>,
+        unless_changed: Option<&Filter>,
     ) -> Result<(), Error> {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         let send = |batch: Vec<PointStruct>| {
             let request = UpsertPoints {
                 collection_name: collection.to_owned(),
                 wait: Some(true),
-                ordering: unless_changed.as_ref().and_then(|_| one_after_another()),
+                ordering: unless_changed.and_then(|_| one_after_another()),
                 points: batch,
-                update_filter: unless_changed.clone(),
+                update_filter: unless_changed.cloned(),
                 ..UpsertPoints::default()
             };
             let sent = self.reader.tell(|client| {

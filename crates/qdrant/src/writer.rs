@@ -90,7 +90,7 @@ impl Writer {
             statuses.push(status);
             versions.extend(version);
         }
-        self.write(versions)?;
+        self.write(&versions)?;
         Ok(Upserted { statuses, place: 0 })
     }
 
@@ -128,7 +128,7 @@ impl Writer {
             versions.push(version.at(*created_at_ms, *updated_at_ms));
         }
         let written = versions.len();
-        self.write(versions)?;
+        self.write(&versions)?;
         Ok(written)
     }
 
@@ -222,7 +222,7 @@ impl Writer {
                 continue;
             };
             let updated_at_ms = version.summary.updated_at_ms;
-            match self.write(vec![version]) {
+            match self.write(&[version]) {
                 Ok(()) => {
                     return Ok(Some(StoredDocument {
                         metadata: draft.metadata,

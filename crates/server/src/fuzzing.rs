@@ -112,7 +112,7 @@ impl Service {
         let entered = runtime.enter();
         let access = Access::open(settings)?;
         let limits = ConnectionLimits::new(&settings.server, None);
-        let (engine, threads) = load(settings, models)?;
+        let (engine, threads) = load(settings, models, &crate::backend::Loading::default())?;
         let app = App::new(settings.clone(), limits, access, None);
         app.set_engine(engine);
         let router = crate::router(app);

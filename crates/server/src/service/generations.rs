@@ -307,8 +307,7 @@ mod tests {
         let model = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         let model = model.join("../encoder/tests/fixtures/models/bert-old-dialect");
         let folders = ModelFolders::new(model, |name| Err(name.to_owned()));
-        let (engine, threads) =
-            load(&settings, &folders, &crate::backend::Loading::default()).unwrap();
+        let (engine, threads) = load(&settings, &folders, &backend::Loading::default()).unwrap();
         let limits = ConnectionLimits::new(&settings.server, None);
         let access = Access::open(&settings).unwrap();
         let app = App::new(settings, limits, access, None);
