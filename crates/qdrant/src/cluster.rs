@@ -29,6 +29,8 @@ use crate::{ClusterSettings, Reader, Writer};
 const REFRESH_EVERY: Duration = Duration::from_millis(500);
 /// How often passages are looked for that do not count.
 const SWEEP_EVERY: Duration = Duration::from_hours(6);
+/// A write is over long before.
+const MIN_SWEPT_AGE: Duration = Duration::from_mins(15);
 /// Values of a vector are kept as bytes between these quantiles for a first comparison.
 const QUANTILE: f32 = 0.99;
 
@@ -366,7 +368,7 @@ impl Cluster {
     fn sweep(&self) {
         for collection in self.all() {
             let name = collection.reader.name();
-            match collection.writer.sweep() {
+            match collection.writer.sweep(MIN_SWEPT_AGE) {
                 Ok(0) => {}
                 Ok(versions) => {
                     tracing::info!(name, versions, "removed passages that did not count");

@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::ClusterSettings;
 use crate::breaker::Breaker;
-use crate::error::Failure;
+use crate::error::{Failure, FailureKind};
 
 /// Threads that wait for the cluster's answers. They do not compute.
 const THREADS: usize = 2;
@@ -89,11 +89,15 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::ClusterUnavailable`] or [`Error::ClusterFailed`].
-    pub(crate) fn call<T, F>(&self, make: impl Fn(Qdrant) -> F) -> Result<T, Error>
+    pub(crate) fn call<R: Clone, T, F>(
+        &self,
+        request: &R,
+        make: impl Fn(Qdrant, R) -> F,
+    ) -> Result<T, Error>
     where
         F: Future<Output = Result<T, QdrantError>>,
     {
-        self.try_call(self.reading, make)
+        self.try_call(self.reading, |client| make(client, request.clone()))
             .map_err(Failure::into_error)
     }
 
@@ -101,11 +105,15 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub(crate) fn find<T, F>(&self, make: impl Fn(Qdrant) -> F) -> Result<Option<T>, Error>
+    pub(crate) fn find<R: Clone, T, F>(
+        &self,
+        request: &R,
+        make: impl Fn(Qdrant, R) -> F,
+    ) -> Result<Option<T>, Error>
     where
         F: Future<Output = Result<T, QdrantError>>,
     {
-        found(self.try_call(self.reading, make))
+        found(self.try_call(self.reading, |client| make(client, request.clone())))
     }
 
     /// As [`Self::find`], for a call that changes something, which takes as long as it takes. It must be one that may be
@@ -113,11 +121,15 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub(crate) fn change<T, F>(&self, make: impl Fn(Qdrant) -> F) -> Result<Option<T>, Error>
+    pub(crate) fn change<R: Clone, T, F>(
+        &self,
+        request: &R,
+        make: impl Fn(Qdrant, R) -> F,
+    ) -> Result<Option<T>, Error>
     where
         F: Future<Output = Result<T, QdrantError>>,
     {
-        found(self.try_call(self.writing, make))
+        found(self.try_call(self.writing, |client| make(client, request.clone())))
     }
 
     /// What keeps calls from being made, if anything does.
@@ -130,11 +142,7 @@ impl Connection {
         F: Future<Output = Result<T, QdrantError>>,
     {
         let started_at = Instant::now();
-        let refused = |detail| Failure {
-            may_pass: true,
-            is_missing: false,
-            detail,
-        };
+        let refused = |detail| Failure::new(FailureKind::Passing, detail);
         self.breaker.admit(started_at).map_err(refused)?;
         let mut wait = FIRST_WAIT;
         let mut tried = 0;
@@ -144,7 +152,7 @@ impl Connection {
                 Err(failure) => failure,
             };
             tried += 1;
-            if !failure.may_pass {
+            if !failure.may_pass() {
                 return Err(failure);
             }
             // Each node is asked before anyone waits.
@@ -169,13 +177,9 @@ impl Connection {
     {
         let place = self.preferred.load(Ordering::Relaxed) % self.nodes.len();
         let node = &self.nodes[place];
-        let failed = |may_pass, detail: String| Failure {
-            may_pass,
-            is_missing: false,
-            detail,
-        };
         let Some(runtime) = &self.runtime else {
-            return Err(failed(false, "the service is stopping".to_owned()));
+            let detail = "the service is stopping".to_owned();
+            return Err(Failure::new(FailureKind::Final, detail));
         };
         let call = make(node.client.clone());
         let answer = runtime.block_on(async { tokio::time::timeout(patience, call).await });
@@ -184,12 +188,11 @@ impl Connection {
             Err(_elapsed) => {
                 let waited_ms = patience.as_millis();
                 let detail = format!("{} has not answered within {waited_ms} ms", node.url);
-                Err(failed(true, detail))
+                Err(Failure::new(FailureKind::Passing, detail))
             }
         };
         match &answer {
-            Ok(_) => self.breaker.answered(),
-            Err(failure) if failure.may_pass => {
+            Err(failure) if failure.may_pass() => {
                 let next = (place + 1) % self.nodes.len();
                 let _another_thread_was_first = self.preferred.compare_exchange(
                     place,
@@ -200,7 +203,8 @@ impl Connection {
                 let detail = &failure.detail;
                 tracing::debug!(url = node.url, detail, "a node of the cluster failed");
             }
-            Err(_) => {}
+            // Whatever it said.
+            Ok(_) | Err(_) => self.breaker.answered(),
         }
         answer
     }
@@ -209,7 +213,7 @@ impl Connection {
 fn found<T>(answer: Result<T, Failure>) -> Result<Option<T>, Error> {
     match answer {
         Ok(found) => Ok(Some(found)),
-        Err(failure) if failure.is_missing => Ok(None),
+        Err(failure) if failure.kind == FailureKind::Missing => Ok(None),
         Err(failure) => Err(failure.into_error()),
     }
 }

@@ -7,15 +7,25 @@ use tonic::{Code, Status};
 /// Bytes of what the cluster said that are repeated.
 const MAX_DETAIL_BYTES: usize = 400;
 
-/// What became of a call that failed.
+/// A call that failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// Whether it may succeed when it is made again, perhaps at another node.
-    pub(crate) may_pass: bool,
-    /// Whether it is about something that is not there.
-    pub(crate) is_missing: bool,
+    pub(crate) kind: FailureKind,
     /// For people.
     pub(crate) detail: String,
+}
+
+/// What is to be done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FailureKind {
+    /// The call may succeed when it is made again, perhaps at another node.
+    Passing,
+    /// What it is about is not there.
+    Missing,
+    /// Somebody has to give the right key.
+    KeyRefused,
+    /// It will fail again.
+    Final,
 }
 
 impl From<QdrantError> for Failure {
@@ -23,53 +33,51 @@ impl From<QdrantError> for Failure {
         match &error {
             QdrantError::ResponseError { status }
             | QdrantError::ResourceExhaustedError { status, .. } => Self::of(status),
-            _ => Self {
-                may_pass: matches!(error, QdrantError::Io(_)),
-                is_missing: false,
-                detail: shortened(&error.to_string()),
-            },
+            QdrantError::Io(_) => Self::new(FailureKind::Passing, shortened(&error.to_string())),
+            _ => Self::new(FailureKind::Final, shortened(&error.to_string())),
         }
     }
 }
 
 impl Failure {
+    pub(crate) fn new(kind: FailureKind, detail: String) -> Self {
+        Self { kind, detail }
+    }
+
     fn of(status: &Status) -> Self {
-        let message = status.message();
-        // A shard without enough copies, and a node that cannot reach another, are internal errors.
-        let may_pass = matches!(
-            status.code(),
+        let kind = match status.code() {
+            // A shard without enough copies, and a node that cannot reach another, are internal errors.
             Code::Unavailable
-                | Code::DeadlineExceeded
-                | Code::Cancelled
-                | Code::Aborted
-                | Code::ResourceExhausted
-                | Code::Unknown
-                | Code::Internal
-        );
-        let key_is_wrong = matches!(
-            status.code(),
-            Code::Unauthenticated | Code::PermissionDenied
-        );
-        let detail = match key_is_wrong {
-            true => format!(
-                "it refuses the key in storage.qdrant.api_key: {}",
-                shortened(message)
-            ),
-            false => shortened(message),
+            | Code::DeadlineExceeded
+            | Code::Cancelled
+            | Code::Aborted
+            | Code::ResourceExhausted
+            | Code::Unknown
+            | Code::Internal => FailureKind::Passing,
+            Code::NotFound => FailureKind::Missing,
+            Code::Unauthenticated | Code::PermissionDenied => FailureKind::KeyRefused,
+            _ => FailureKind::Final,
         };
-        Self {
-            may_pass,
-            is_missing: status.code() == Code::NotFound,
-            detail,
-        }
+        let message = shortened(status.message());
+        let detail = match kind {
+            FailureKind::KeyRefused => {
+                format!("it refuses the key in storage.qdrant: {message}")
+            }
+            _ => message,
+        };
+        Self { kind, detail }
+    }
+
+    pub(crate) fn may_pass(&self) -> bool {
+        self.kind == FailureKind::Passing
     }
 
     /// As callers are told.
     pub(crate) fn into_error(self) -> Error {
         let detail = self.detail;
-        match self.may_pass || detail.contains("api_key") {
-            true => Error::ClusterUnavailable { detail },
-            false => Error::ClusterFailed { detail },
+        match self.kind {
+            FailureKind::Passing | FailureKind::KeyRefused => Error::ClusterUnavailable { detail },
+            FailureKind::Missing | FailureKind::Final => Error::ClusterFailed { detail },
         }
     }
 }

@@ -109,9 +109,8 @@ impl Reader {
             exact: Some(true),
             ..FacetCounts::default()
         };
-        let answer = self.ask(|client| {
-            let request = request.clone();
-            async move { client.facet(request).await }
+        let answer = self.ask(&request, |client, request| async move {
+            client.facet(request).await
         })?;
         let hits = answer.hits.into_iter();
         let counts = hits.filter_map(|hit| match hit.value?.variant? {

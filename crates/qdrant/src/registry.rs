@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use qdrant_client::Qdrant;
 use qdrant_client::qdrant::{
     CreateCollection, DeleteCollection, Filter as PointFilter, PointStruct, ScrollPoints,
     UpsertPoints, VectorParamsMap, VectorsConfig, WriteOrdering, WriteOrderingType, vectors_config,
@@ -58,22 +57,21 @@ pub(crate) fn no_vectors() -> Option<VectorsConfig> {
 /// # Errors
 /// When the cluster fails.
 pub(crate) fn create(connection: &Connection, wanted: &CreateCollection) -> Result<(), Error> {
-    let name = &wanted.collection_name;
-    let exists = |client: Qdrant| {
-        let name = name.clone();
-        async move { client.collection_exists(name).await }
+    let exists = || {
+        connection.call(&wanted.collection_name, |client, name| async move {
+            client.collection_exists(name).await
+        })
     };
-    if connection.call(exists)? {
+    if exists()? {
         return Ok(());
     }
-    let make = |client: Qdrant| {
-        let wanted = wanted.clone();
-        async move { client.create_collection(wanted).await }
-    };
-    match connection.change(make) {
+    let made = connection.change(wanted, |client, wanted| async move {
+        client.create_collection(wanted).await
+    });
+    match made {
         Ok(_) => check_copies(connection, wanted),
         // Another one may have made it between the two calls.
-        Err(error) => match connection.call(exists)? {
+        Err(error) => match exists()? {
             true => Ok(()),
             false => Err(error),
         },
@@ -84,9 +82,8 @@ pub(crate) fn create(connection: &Connection, wanted: &CreateCollection) -> Resu
 /// makes as many as there are nodes, and no more later.
 fn check_copies(connection: &Connection, wanted: &CreateCollection) -> Result<(), Error> {
     let name = &wanted.collection_name;
-    let info = connection.call(|client| {
-        let name = name.clone();
-        async move { client.collection_cluster_info(name).await }
+    let info = connection.call(name, |client, name| async move {
+        client.collection_cluster_info(name).await
     })?;
     let mut copies: BTreeMap<u32, u32> = BTreeMap::new();
     let local = info.local_shards.iter().map(|shard| shard.shard_id);
@@ -116,9 +113,8 @@ pub(crate) fn delete(connection: &Connection, name: &str) -> Result<(), Error> {
         collection_name: name.to_owned(),
         timeout: None,
     };
-    connection.change(|client| {
-        let request = request.clone();
-        async move { client.delete_collection(request).await }
+    connection.change(&request, |client, request| async move {
+        client.delete_collection(request).await
     })?;
     Ok(())
 }
@@ -164,9 +160,8 @@ impl Registry {
                 with_payload: Some(only(&[NAME, NUMBER, RECORD])),
                 ..ScrollPoints::default()
             };
-            let page = connection.call(|client| {
-                let request = request.clone();
-                async move { client.scroll(request).await }
+            let page = connection.call(&request, |client, request| async move {
+                client.scroll(request).await
             })?;
             for point in page.result {
                 let registered = Registered::read(&point.payload)?;
@@ -203,9 +198,8 @@ impl Registry {
             )),
             ..UpsertPoints::default()
         };
-        connection.change(|client| {
-            let request = request.clone();
-            async move { client.upsert_points(request).await }
+        connection.change(&request, |client, request| async move {
+            client.upsert_points(request).await
         })?;
         Ok(self.all(connection)?.remove(&wanted.name))
     }
@@ -243,9 +237,8 @@ pub(crate) fn delete_matching(
         }),
         ..DeletePoints::default()
     };
-    connection.change(|client| {
-        let request = request.clone();
-        async move { client.delete_points(request).await }
+    connection.change(&request, |client, request| async move {
+        client.delete_points(request).await
     })?;
     Ok(())
 }

@@ -285,9 +285,8 @@ impl Reader {
             }),
             ..QueryPoints::default()
         };
-        let answer = self.ask(|client| {
-            let request = request.clone();
-            async move { client.query(request).await }
+        let answer = self.ask(&request, |client, request| async move {
+            client.query(request).await
         })?;
         Ok(answer.result)
     }

@@ -1,6 +1,7 @@
 //! Removing passages that do not count.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use qdrant_client::qdrant::{Range, ScrollPoints};
 use siamese_index::Error;
@@ -11,21 +12,21 @@ use crate::conditions::in_range;
 use crate::ids::Version;
 use crate::passage_point::{self, Owner};
 use crate::payload::only;
+use crate::write::now_ms;
 
-/// What was written later than this before may be about to count, milliseconds.
-const MIN_AGE_MS: u64 = 15 * 60 * 1000;
 /// Passages looked at in one call.
 const PAGE: u32 = 1000;
 
 impl Writer {
     /// Removes passages of versions that do not count, which somebody left who was killed between two steps of a write.
-    /// Returns how many versions those were of.
+    /// Those that were written within `min_age` may be about to count, and stay. Returns how many versions those were of.
     ///
     /// # Errors
     /// When the cluster fails.
-    pub fn sweep(&self) -> Result<u64, Error> {
+    pub fn sweep(&self, min_age: Duration) -> Result<u64, Error> {
+        let min_age_ms = min_age.as_millis() as u64;
         let old = Range {
-            lte: Some(Self::now().saturating_sub(MIN_AGE_MS) as f64),
+            lte: Some(now_ms().saturating_sub(min_age_ms) as f64),
             ..Range::default()
         };
         let reader = &self.reader;
@@ -39,9 +40,8 @@ impl Writer {
                 with_payload: Some(only(passage_point::OWNER)),
                 ..ScrollPoints::default()
             };
-            let page = reader.ask(|client| {
-                let request = request.clone();
-                async move { client.scroll(request).await }
+            let page = reader.ask(&request, |client, request| async move {
+                client.scroll(request).await
             })?;
             let owners = page.result.iter().map(|point| Owner::read(&point.payload));
             let owners = owners.collect::<Result<Vec<_>, Error>>()?;

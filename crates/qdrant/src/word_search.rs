@@ -1,6 +1,6 @@
 //! Searching by words, and by both.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use qdrant_client::qdrant::VectorInput;
 use siamese_index::{
@@ -65,19 +65,19 @@ impl Reader {
         let numbered = Numbered::of(&semantic, &lexical);
         let lists = ListsToFuse {
             cosines: numbered
-                .of_versions(&self.cosines(vector, &numbered.only_in(&lexical, &semantic))?),
+                .of_versions(&self.cosines(vector, &Numbered::only_in(&lexical, &semantic))?),
             word_scores: numbered
-                .of_versions(&self.word_scores(words, &numbered.only_in(&semantic, &lexical))?),
+                .of_versions(&self.word_scores(words, &Numbered::only_in(&semantic, &lexical))?),
             semantic: numbered.candidates(&semantic),
             lexical: numbered.candidates(&lexical),
         };
         let least = wanted.options.min_score;
         let fused = lists.fused(fusion, usize::MAX).into_iter();
         let reaching = fused.filter(|(_, scores)| least.is_none_or(|min| scores.semantic >= min));
-        let hits = reaching.take(wanted.count).map(|(found, scores)| {
-            let mut hit = numbered.hit(found);
+        let hits = reaching.take(wanted.count).filter_map(|(found, scores)| {
+            let mut hit = numbered.hit(found)?;
             hit.scores = Some(scores);
-            hit
+            Some(hit)
         });
         Ok(hits.collect())
     }
@@ -205,22 +205,33 @@ fn best_of_each(scores: impl Iterator<Item = (Owner, f32)>) -> Vec<(Owner, f32)>
 }
 
 /// Documents of two lists with numbers, in the order of their ids.
-struct Numbered<'a>(BTreeMap<&'a str, u64>);
+struct Numbered<'a> {
+    /// By number.
+    documents: Vec<(&'a str, Version)>,
+    by_id: HashMap<&'a str, u32>,
+    by_version: HashMap<Version, u32>,
+}
 
 impl<'a> Numbered<'a> {
     fn of(one: &'a [Hit], other: &'a [Hit]) -> Self {
         let hits = one.iter().chain(other);
-        Self(hits.map(|hit| (hit.id.as_str(), hit.number())).collect())
-    }
-
-    fn number(&self, id: &str) -> Option<u32> {
-        Some(self.0.keys().position(|other| *other == id)? as u32)
+        let versions = hits.map(|hit| (hit.id.as_str(), Version(hit.number())));
+        let documents: BTreeMap<&str, Version> = versions.collect();
+        let documents: Vec<_> = documents.into_iter().collect();
+        let numbered = || documents.iter().zip(0..);
+        Self {
+            by_id: numbered().map(|((id, _), number)| (*id, number)).collect(),
+            by_version: numbered()
+                .map(|((_, version), number)| (*version, number))
+                .collect(),
+            documents,
+        }
     }
 
     fn candidates(&self, hits: &[Hit]) -> Vec<Candidate> {
         let candidates = hits.iter().filter_map(|hit| {
             Some(Candidate {
-                document: self.number(&hit.id)?,
+                document: *self.by_id.get(hit.id.as_str())?,
                 passage: hit.passage(),
                 score: hit.score,
             })
@@ -230,9 +241,8 @@ impl<'a> Numbered<'a> {
 
     fn of_versions(&self, scores: &[(Owner, f32)]) -> Vec<Candidate> {
         let candidates = scores.iter().filter_map(|(owner, score)| {
-            let version = owner.version.0;
             Some(Candidate {
-                document: self.0.values().position(|other| *other == version)? as u32,
+                document: *self.by_version.get(&owner.version)?,
                 passage: owner.ordinal,
                 score: *score,
             })
@@ -240,14 +250,20 @@ impl<'a> Numbered<'a> {
         candidates.collect()
     }
 
-    fn only_in<'b>(&self, hits: &'b [Hit], others: &[Hit]) -> Vec<&'b Hit> {
-        let is_other = |hit: &&Hit| others.iter().all(|other| other.id != hit.id);
+    fn only_in<'b>(hits: &'b [Hit], others: &[Hit]) -> Vec<&'b Hit> {
+        let others: HashSet<&str> = others.iter().map(|hit| hit.id.as_str()).collect();
+        let is_other = |hit: &&Hit| !others.contains(hit.id.as_str());
         hits.iter().filter(is_other).collect()
     }
 
-    fn hit(&self, found: Candidate) -> Hit {
-        let named = self.0.iter().nth(found.document as usize);
-        let (id, version) = named.map_or(("", 0), |(id, version)| (*id, *version));
-        Hit::found_elsewhere(id.to_owned(), found.score, version, found.passage)
+    fn hit(&self, found: Candidate) -> Option<Hit> {
+        let (id, version) = self.documents.get(found.document as usize)?;
+        let (id, version) = ((*id).to_owned(), version.0);
+        Some(Hit::found_elsewhere(
+            id,
+            found.score,
+            version,
+            found.passage,
+        ))
     }
 }

@@ -176,9 +176,8 @@ impl Writer {
                 update_filter: unless_changed.cloned(),
                 ..UpsertPoints::default()
             };
-            let sent = self.reader.tell(|client| {
-                let request = request.clone();
-                async move { client.upsert_points(request).await }
+            let sent = self.reader.tell(&request, |client, request| async move {
+                client.upsert_points(request).await
             });
             sent.map(drop)
         };

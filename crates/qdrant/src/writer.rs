@@ -17,7 +17,7 @@ use crate::document_point::{self, Summary};
 use crate::ids::{self, Version};
 use crate::passage_point;
 use crate::registry::delete_matching;
-use crate::write::{NewVersion, now_ms};
+use crate::write::NewVersion;
 
 /// Times a change of metadata is tried again when the document changes meanwhile.
 const MAX_PATCHES: usize = 5;
@@ -313,9 +313,5 @@ impl Writer {
         let filter = is_any(passage_point::VERSION.to_owned(), versions);
         let reader = &self.reader;
         delete_matching(&reader.connection, &reader.passages, filter)
-    }
-
-    pub(crate) fn now() -> u64 {
-        now_ms()
     }
 }

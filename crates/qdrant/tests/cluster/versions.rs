@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use qdrant_client::Qdrant;
+use qdrant_client::qdrant::{DeletePointsBuilder, Filter};
 use serde_json::json;
 use siamese_index::{Error, SearchOptions, cosine};
 use siamese_qdrant::ClusterCollection;
 
-use crate::support::{cluster, default_of, vector, write, write_with_title};
+use crate::support::{URLS, cluster, default_of, open, vector, write, write_with_title};
 
 #[test]
 fn of_two_writers_of_one_document_one_is_told_that_it_was_late() {
@@ -102,4 +105,57 @@ fn nobody_sees_half_of_a_document_while_it_is_replaced() {
             assert!(thread.join().unwrap() > 10);
         }
     });
+}
+
+/// Deletes the points of all documents as nobody but a kill between two steps would leave it: their passages stay.
+fn delete_document_points(prefix: &str) {
+    let urls = std::env::var(URLS).unwrap();
+    let client = Qdrant::from_url(urls.split(',').next().unwrap())
+        .skip_compatibility_check()
+        .build()
+        .unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let collections = client.list_collections().await.unwrap().collections;
+        let mut names = collections.into_iter().map(|collection| collection.name);
+        let is_own = |name: &String| name.starts_with(prefix) && name.ends_with("-documents");
+        let name = names.find(is_own).unwrap();
+        let all = DeletePointsBuilder::new(name)
+            .points(Filter::default())
+            .wait(true);
+        client.delete_points(all).await.unwrap();
+    });
+}
+
+#[test]
+fn passages_that_no_document_has_are_swept_when_they_are_old_enough() {
+    let Ok(urls) = std::env::var(URLS) else {
+        return;
+    };
+    let prefix = format!("test-{}-swept", std::process::id());
+    let cluster = open(&urls, &prefix);
+    let ClusterCollection { reader, writer } = default_of(&cluster);
+    let documents: Vec<_> = (0..20)
+        .map(|number| {
+            write(
+                &format!("d{number}"),
+                json!({}),
+                &[vector(number), vector(number + 1)],
+            )
+        })
+        .collect();
+    writer.upsert(&documents).unwrap();
+    assert_eq!(
+        writer.sweep(Duration::ZERO).unwrap(),
+        0,
+        "all of them count"
+    );
+    delete_document_points(&prefix);
+    assert_eq!(reader.stats().unwrap().passages, 40);
+    let query = vector(1);
+    let found = reader.search(&(&query).into(), &SearchOptions::default());
+    assert!(found.unwrap().hits.is_empty(), "they are found by nobody");
+    assert_eq!(writer.sweep(Duration::from_secs(60)).unwrap(), 0);
+    assert_eq!(writer.sweep(Duration::ZERO).unwrap(), 20);
+    assert_eq!(reader.stats().unwrap().passages, 0);
 }
