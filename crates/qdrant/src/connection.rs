@@ -235,8 +235,12 @@ impl Node {
             // It would ask, on standard output, and block.
             .skip_compatibility_check();
         config.set_pool_size(CONNECTIONS_PER_NODE);
-        let client = config.build().map_err(|error| Error::ClusterFailed {
-            detail: format!("storage.qdrant.urls: {url:?} is no address: {error}"),
+        let client = config.build().map_err(|error| {
+            let detail = format!("storage.qdrant.urls has {url:?}, which is no address: {error}");
+            Error::Io(std::io::Error::new(
+                std::io::ErrorKind::InvalidInput,
+                detail,
+            ))
         })?;
         Ok(Self {
             url: url.to_owned(),

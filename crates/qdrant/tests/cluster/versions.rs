@@ -155,7 +155,18 @@ fn passages_that_no_document_has_are_swept_when_they_are_old_enough() {
     let query = vector(1);
     let found = reader.search(&(&query).into(), &SearchOptions::default());
     assert!(found.unwrap().hits.is_empty(), "they are found by nobody");
+    writer
+        .upsert(&[write("d1", json!({}), &[vector(40)])])
+        .unwrap();
+    let found = reader.search(&(&query).into(), &SearchOptions::default());
+    let hits = found.unwrap().hits;
+    assert_eq!(hits.len(), 1);
+    let as_it_is_now = cosine(&query, &vector(40));
+    assert!(
+        (hits[0].score - as_it_is_now).abs() < 1e-6,
+        "and not by what it was: {hits:?}"
+    );
     assert_eq!(writer.sweep(Duration::from_secs(60)).unwrap(), 0);
     assert_eq!(writer.sweep(Duration::ZERO).unwrap(), 20);
-    assert_eq!(reader.stats().unwrap().passages, 0);
+    assert_eq!(reader.stats().unwrap().passages, 1);
 }

@@ -120,7 +120,9 @@ fn open_cluster(
         );
         match opened {
             Ok(cluster) => return Ok(Backend::Cluster(cluster)),
-            Err(error @ Error::ClusterUnavailable { .. }) if !loading.is_given_up() => {
+            Err(error @ (Error::ClusterUnavailable { .. } | Error::ClusterFailed { .. }))
+                if !loading.is_given_up() =>
+            {
                 tracing::warn!(%error, "waiting for the cluster");
                 loading.waits_for(format!("cluster_unavailable: {error}"));
                 std::thread::sleep(TRY_EVERY);
