@@ -1,4 +1,4 @@
-//! Filters as conditions on the [terms](crate::terms) of points.
+//! Filters as conditions on the [`terms`] of points.
 
 use qdrant_client::qdrant::condition::ConditionOneOf;
 use qdrant_client::qdrant::r#match::MatchValue;
