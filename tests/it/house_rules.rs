@@ -106,7 +106,6 @@ fn axum_and_tokio_are_known_to_the_server_and_the_binary_only() {
 #[test]
 fn the_client_of_qdrant_is_known_to_one_crate_only() {
     only_under("qdrant_client", &["crates/qdrant/src/"]);
-    only_under("tonic", &["crates/qdrant/src/error.rs"]);
     only_under(
         "siamese_qdrant",
         &[
