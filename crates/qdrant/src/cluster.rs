@@ -88,7 +88,8 @@ impl Cluster {
                 &cluster.default_encoder,
             )?;
         }
-        cluster.refresh_from_time_to_time()?;
+        cluster.repeat("qdrant-refresh", REFRESH_EVERY, Self::look)?;
+        cluster.repeat("qdrant-sweep", SWEEP_EVERY, Self::sweep)?;
         Ok(cluster)
     }
 
@@ -331,24 +332,23 @@ impl Cluster {
         }
     }
 
-    /// Starts the thread that does so until nobody uses the cluster any more.
-    fn refresh_from_time_to_time(self: &Arc<Self>) -> Result<(), Error> {
+    /// Starts a thread that works now and then until nobody uses the cluster any more.
+    fn repeat(self: &Arc<Self>, name: &str, every: Duration, work: fn(&Self)) -> Result<(), Error> {
         let cluster = Arc::downgrade(self);
-        let mut until_sweep = Duration::ZERO;
         let work = move || {
+            let mut wait = Duration::ZERO;
             while let Some(cluster) = cluster.upgrade() {
-                cluster.look();
-                if until_sweep.is_zero() {
-                    cluster.sweep();
-                    until_sweep = SWEEP_EVERY;
+                if wait.is_zero() {
+                    work(&cluster);
+                    wait = every;
                 }
                 drop(cluster);
                 std::thread::sleep(REFRESH_EVERY);
-                until_sweep = until_sweep.saturating_sub(REFRESH_EVERY);
+                wait = wait.saturating_sub(REFRESH_EVERY);
             }
         };
         std::thread::Builder::new()
-            .name("qdrant-refresh".to_owned())
+            .name(name.to_owned())
             .spawn(work)?;
         Ok(())
     }

@@ -14,6 +14,7 @@ use crate::payload::{Payload, only};
 /// Documents read in one call of a list, whose texts may be of a megabyte each, and without their texts.
 const DOCUMENTS_PER_PAGE: u32 = 8;
 const SUMMARIES_PER_PAGE: u32 = 256;
+
 impl Reader {
     /// A document by its id.
     ///

@@ -11,6 +11,7 @@ use crate::terms::{self, Term, TermList};
 const LONG_VALUES: &str = "counting strings of more than 512 bytes (`facets`)";
 const MANY_EQUAL_VALUES: &str =
     "choosing among very many values that are equally frequent (`facets`)";
+const MANY_FIELDS: &str = "counting the values of more than 128 fields of a collection (`facets`)";
 /// Values asked for beyond those wanted, among which equally frequent ones are chosen.
 const SPARE_VALUES: usize = 64;
 const MORE_VALUES: usize = 8;
@@ -41,7 +42,12 @@ impl Reader {
         filter: Option<&PointFilter>,
     ) -> Result<Facet, Error> {
         let field = TermList::Values.field(&path.to_string());
-        self.index_field(&field, FieldType::Keyword, true)?;
+        if !self.index_field(&field, FieldType::Keyword, true)? {
+            return match self.is_anywhere(&field)? {
+                true => Err(not_supported(MANY_FIELDS)),
+                false => Ok(Facet::default()),
+            };
+        }
         let (mut values, is_all) = self.most_frequent(&field, max_values, filter)?;
         let has_more = !is_all || values.len() > max_values;
         values.truncate(max_values);

@@ -9,7 +9,7 @@ use siamese_index::{
 use uuid::Uuid;
 
 use crate::Reader;
-use crate::document_point::{self};
+use crate::document_point;
 use crate::error::unreadable;
 use crate::ids::{self, Version};
 use crate::payload::{Payload, only};

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use qdrant_client::Qdrant;
 use qdrant_client::qdrant::{
-    CountPoints, CreateFieldIndexCollection, FieldType, Filter as PointFilter, GetPoints,
-    RetrievedPoint, VectorsSelector, WithPayloadSelector, WithVectorsSelector,
+    Condition, CountPoints, CreateFieldIndexCollection, FieldType, Filter as PointFilter,
+    GetPoints, RetrievedPoint, VectorsSelector, WithPayloadSelector, WithVectorsSelector,
     with_vectors_selector::SelectorOptions,
 };
 use siamese_index::{CollectionEncoder, CollectionSettings, CollectionStats, Error, Filter};
@@ -15,7 +15,8 @@ use uuid::Uuid;
 
 use crate::conditions::Conditions;
 use crate::connection::Connection;
-use crate::ids::{self};
+use crate::document_point;
+use crate::ids;
 use crate::passage_point;
 use crate::payload::only;
 use crate::registry::Registered;
@@ -171,10 +172,7 @@ impl Reader {
     where
         F: Future<Output = Result<T, qdrant_client::QdrantError>>,
     {
-        let found = self.connection.find(request, make)?;
-        found.ok_or_else(|| Error::CollectionNotFound {
-            name: self.name.clone(),
-        })
+        self.if_there(self.connection.find(request, make)?)
     }
 
     /// Makes a call that changes something of this collection.
@@ -189,8 +187,11 @@ impl Reader {
     where
         F: Future<Output = Result<T, qdrant_client::QdrantError>>,
     {
-        let done = self.connection.change(request, make)?;
-        done.ok_or_else(|| Error::CollectionNotFound {
+        self.if_there(self.connection.change(request, make)?)
+    }
+
+    fn if_there<T>(&self, answer: Option<T>) -> Result<T, Error> {
+        answer.ok_or_else(|| Error::CollectionNotFound {
             name: self.name.clone(),
         })
     }
@@ -223,26 +224,40 @@ impl Reader {
         Ok(found)
     }
 
-    /// Has Qdrant index a field of both collections, once. Filters are right without it, and slower; who counts values has
-    /// to wait for it.
+    /// Has Qdrant index a field of both collections, once, and returns whether it does. Filters are right without it, and
+    /// slower; who counts values has to wait for it.
+    ///
+    /// # Errors
+    /// When the cluster fails.
     pub(crate) fn index_field(
         &self,
         field: &str,
         field_type: FieldType,
         waits: bool,
-    ) -> Result<(), Error> {
-        {
-            let mut indexed = self.indexed.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_full = indexed.len() >= MAX_INDEXED_FIELDS && !waits;
-            if is_full || indexed.get(field).is_some_and(|waited| *waited || !waits) {
-                return Ok(());
-            }
-            indexed.insert(field.to_owned(), waits);
+    ) -> Result<bool, Error> {
+        let indexed = || self.indexed.lock().unwrap_or_else(PoisonError::into_inner);
+        if indexed().get(field).is_some_and(|waited| *waited || !waits) {
+            return Ok(true);
+        }
+        // Fields that callers make up do not use up the room of those that there are.
+        if indexed().len() >= MAX_INDEXED_FIELDS || !self.is_anywhere(field)? {
+            return Ok(false);
         }
         for collection in [&self.documents, &self.passages] {
             index_field(&self.connection, collection, field, field_type, waits)?;
         }
-        Ok(())
+        indexed().insert(field.to_owned(), waits);
+        Ok(true)
+    }
+
+    /// Whether any document has a field.
+    ///
+    /// # Errors
+    /// When the cluster fails.
+    pub(crate) fn is_anywhere(&self, field: &str) -> Result<bool, Error> {
+        let has_it = PointFilter::must_not([Condition::is_empty(field)]);
+        let (found, _) = self.scroll(Some(has_it), None, 1, &[document_point::VERSION])?;
+        Ok(!found.is_empty())
     }
 }
 

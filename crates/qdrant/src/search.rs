@@ -300,12 +300,11 @@ pub(crate) fn in_order(hits: &mut Vec<Hit>, count: usize) {
 
 /// Passages of other documents than these.
 fn not_of(excluded: &[String]) -> Option<PointFilter> {
-    let excluded: Vec<String> = excluded
-        .iter()
-        .map(|id| ids::of_name(id).to_string())
-        .collect();
-    let of_excluded = || is_any(passage_point::DOCUMENT.to_owned(), excluded.clone());
-    (!excluded.is_empty()).then(|| PointFilter::must_not([nested(of_excluded())]))
+    (!excluded.is_empty()).then(|| {
+        let documents = excluded.iter().map(|id| ids::of_name(id).to_string());
+        let of_excluded = is_any(passage_point::DOCUMENT.to_owned(), documents.collect());
+        PointFilter::must_not([nested(of_excluded)])
+    })
 }
 
 /// Documents that meet a condition, without some.

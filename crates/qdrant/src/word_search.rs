@@ -9,7 +9,7 @@ use siamese_index::{
 use uuid::Uuid;
 
 use crate::Reader;
-use crate::conditions::{both, is_any};
+use crate::conditions::is_any;
 use crate::ids::{self, Version};
 use crate::passage_point::{self, Owner};
 use crate::search::{Best, Found, MAX_PASSAGES, MAX_READS, Wanted, in_order};
@@ -63,18 +63,19 @@ impl Reader {
         };
         let lexical = self.by_words(words, &of_length(&any_score))?;
         let numbered = Numbered::of(&semantic, &lexical);
+        let mut cosines = self.cosines(vector, &Numbered::only_in(&lexical, &semantic))?;
+        // What does not reach the threshold is in no list.
+        let least = wanted.options.min_score;
+        cosines.retain(|(_, cosine)| least.is_none_or(|min| *cosine >= min));
         let lists = ListsToFuse {
-            cosines: numbered
-                .of_versions(&self.cosines(vector, &Numbered::only_in(&lexical, &semantic))?),
+            cosines: numbered.of_versions(&cosines),
             word_scores: numbered
                 .of_versions(&self.word_scores(words, &Numbered::only_in(&semantic, &lexical))?),
             semantic: numbered.candidates(&semantic),
             lexical: numbered.candidates(&lexical),
         };
-        let least = wanted.options.min_score;
-        let fused = lists.fused(fusion, usize::MAX).into_iter();
-        let reaching = fused.filter(|(_, scores)| least.is_none_or(|min| scores.semantic >= min));
-        let hits = reaching.take(wanted.count).filter_map(|(found, scores)| {
+        let fused = lists.fused(fusion, wanted.count).into_iter();
+        let hits = fused.filter_map(|(found, scores)| {
             let mut hit = numbered.hit(found)?;
             hit.scores = Some(scores);
             Some(hit)
@@ -169,10 +170,7 @@ impl Reader {
         let options = SearchOptions::default();
         let wanted = Wanted {
             options: &options,
-            filter: both(
-                None,
-                Some(is_any(passage_point::VERSION.to_owned(), versions)),
-            ),
+            filter: Some(is_any(passage_point::VERSION.to_owned(), versions)),
             count: 0,
         };
         let points = self.nearest(&input, WORDS, MAX_PASSAGES, &wanted, None)?;

@@ -82,7 +82,7 @@ impl Capability {
                 "filters do not compare by order with numbers of 2^53 and more, nor with fractions of a second"
             }
             Self::FacetsOfFew => {
-                "values are not counted (facets) with min_score or in mode lexical where more documents match than are returned, nor strings of more than 512 bytes"
+                "values are not counted (facets) with min_score or in mode lexical where more documents match than are returned, nor strings of more than 512 bytes, nor more than 128 fields of a collection"
             }
             Self::Cursors => {
                 "lists of hits do not go on by cursor; a larger top_k or an offset reaches further hits"
