@@ -40,7 +40,7 @@ problems! {
     /// Any operation that needs the model and the index.
     EngineProblems:
     (500, "`internal`: a fault of the server; its log has the cause. Writes also `storage_failed`: a write or fsync failed, and nothing is written until a restart"),
-    (503, "`overloaded` or `not_ready`: try again after `Retry-After` seconds; or `model_unavailable`: `detail` names the model and says why. Writes also `storage_moved`: the data folder is not in its place"),
+    (503, "`overloaded`, `not_ready` or, on a cluster, `cluster_unavailable`: try again after `Retry-After` seconds; or `model_unavailable`: `detail` names the model and says why. Writes also `storage_moved`: the data folder is not in its place"),
     (504, "`timeout`: the answer took longer than `server.request_timeout_ms`"),
 }
 
