@@ -14,7 +14,7 @@ fi
 
 # The modules of tests/it that are about what every backend does.
 modules=(
-    answers bad_input collections documents encodings explanations filters modes numbers paging passages reranking search
+    aliases answers bad_input collections documents encodings explanations filters modes numbers paging passages reranking search
     similarity streaming ways_to_search
 )
 

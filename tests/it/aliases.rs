@@ -51,25 +51,14 @@ fn an_alias_stands_wherever_a_collections_name_does_and_is_switched_between_two_
         at("/documents").ok()["documents"].as_array().unwrap().len(),
         2
     );
-    assert_eq!(at("/generations").ok()["generations"][0]["generation"], 1);
     assert_eq!(at("/search?q=cat").status, 200);
     let pair = json!({"pairs": [[{"id": "second"}, "A dog barks."]]});
     client.post("/collections/tickets/similarity", pair).ok();
-    let duplicates = json!({"min_score": 0.99});
-    client
-        .post("/collections/tickets/duplicates", duplicates)
-        .ok();
     assert!(at("/export").text.contains("\"collection\":\"old\""));
-    let page = json!({"query": "a cat", "top_k": 1});
-    let first = client.post("/collections/tickets/search", page).ok();
 
     assert_eq!(point(client, "tickets", "new").status, 200);
     assert_eq!(best(client, "tickets"), "new");
     assert_eq!(client.get("/aliases/tickets").ok()["collection"], "new");
-    let next = json!({"query": "a cat", "top_k": 1, "cursor": first["next_cursor"]});
-    client
-        .post("/collections/tickets/search", next)
-        .problem(410, "cursor_expired");
     assert_eq!(client.delete("/collections/old").status, 204);
     assert_eq!(point(client, "a", "new").status, 201);
     let listed = client.get("/aliases").ok();
@@ -77,6 +66,32 @@ fn an_alias_stands_wherever_a_collections_name_does_and_is_switched_between_two_
         {"alias": "a", "collection": "new"}, {"alias": "tickets", "collection": "new"},
     ]});
     assert_eq!(listed, expected);
+}
+
+#[test]
+fn generations_and_comparisons_go_by_alias_and_a_cursor_ends_when_it_is_switched() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerOptions::tiny(folder.path()).start();
+    let client = server.client();
+    for name in ["old", "new"] {
+        put(client, &format!("/collections/{name}"), json!({})).ok();
+        store(client, name, "first", "A cat sleeps.");
+        store(client, name, "second", "A dog barks.");
+    }
+    point(client, "tickets", "old").ok();
+    let listed = client.get("/collections/tickets/generations").ok();
+    assert_eq!(listed["generations"][0]["generation"], 1);
+    let duplicates = json!({"min_score": 0.99});
+    client
+        .post("/collections/tickets/duplicates", duplicates)
+        .ok();
+    let page = json!({"query": "a cat", "top_k": 1});
+    let first = client.post("/collections/tickets/search", page).ok();
+    point(client, "tickets", "new").ok();
+    let next = json!({"query": "a cat", "top_k": 1, "cursor": first["next_cursor"]});
+    client
+        .post("/collections/tickets/search", next)
+        .problem(410, "cursor_expired");
 }
 
 #[test]

@@ -40,7 +40,6 @@ mod kill_mixed;
 mod map;
 mod mcp;
 mod memory;
-mod migration;
 mod modes;
 mod numbers;
 mod on_duplicate;

@@ -12,8 +12,6 @@
 
 mod account;
 mod client;
-#[cfg(feature = "qdrant")]
-mod cluster;
 mod commands;
 mod eval;
 mod export_file;

@@ -20,7 +20,7 @@ use crate::document_point;
 use crate::ids::Version;
 use crate::passage_point::{self, MEANING};
 use crate::reader::index_field;
-use crate::registry::{Registered, Registry, create, delete, no_vectors};
+use crate::registry::{Names, Registered, Registry, create, delete, no_vectors};
 use crate::word_vector::WORDS;
 use crate::write::now_ms;
 use crate::{ClusterSettings, Reader, Writer};
@@ -37,16 +37,24 @@ const QUANTILE: f32 = 0.99;
 /// Collections on a Qdrant cluster.
 #[derive(Debug)]
 pub struct Cluster {
-    connection: Arc<Connection>,
-    registry: Registry,
-    settings: ClusterSettings,
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) registry: Registry,
+    pub(crate) settings: ClusterSettings,
     default_settings: CollectionSettings,
     default_encoder: CollectionEncoder,
-    collections: ArcSwap<BTreeMap<String, ClusterCollection>>,
-    /// Held while collections are made or deleted here.
+    known: ArcSwap<Known>,
+    /// Held while collections and aliases are made or deleted here.
     changing: Mutex<()>,
     /// Why the list of collections could not be read when it was last tried.
     unseen: Mutex<Option<String>>,
+}
+
+/// What was read of the list of names last.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) collections: BTreeMap<String, ClusterCollection>,
+    /// By its name, what each stands for.
+    pub(crate) aliases: BTreeMap<String, String>,
 }
 
 /// A collection: what reads it, and what writes it.
@@ -69,36 +77,6 @@ impl Cluster {
         default_encoder: CollectionEncoder,
     ) -> Result<Arc<Self>, Error> {
         let connection = Arc::new(Connection::new(&settings)?);
-        Self::open_by(connection, settings, default_settings, default_encoder)
-    }
-
-    /// Connects to what another process has made, with the settings and the encoder of its default collection, for whoever
-    /// has no model. Nothing where there are no collections with this prefix.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
-    pub fn open_as_found(settings: ClusterSettings) -> Result<Option<Arc<Self>>, Error> {
-        let connection = Arc::new(Connection::new(&settings)?);
-        let Some(registry) = Registry::find(&connection, &settings.prefix)? else {
-            return Ok(None);
-        };
-        let Some(default) = registry.all(&connection)?.remove(DEFAULT_COLLECTION) else {
-            return Ok(None);
-        };
-        let KeptCollection {
-            settings: default_settings,
-            encoder,
-            ..
-        } = default.kept;
-        Self::open_by(connection, settings, default_settings, encoder).map(Some)
-    }
-
-    fn open_by(
-        connection: Arc<Connection>,
-        settings: ClusterSettings,
-        default_settings: CollectionSettings,
-        default_encoder: CollectionEncoder,
-    ) -> Result<Arc<Self>, Error> {
         let registry = Registry::open(&connection, &settings.prefix, settings.replicas.get())?;
         let cluster = Arc::new(Self {
             connection,
@@ -106,7 +84,7 @@ impl Cluster {
             settings,
             default_settings,
             default_encoder,
-            collections: ArcSwap::default(),
+            known: ArcSwap::default(),
             changing: Mutex::default(),
             unseen: Mutex::default(),
         });
@@ -123,32 +101,32 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The encoder of collections that name none.
-    pub fn default_encoder(&self) -> &CollectionEncoder {
-        &self.default_encoder
-    }
-
     /// What keeps calls to the cluster from being made now, if anything does.
     pub fn trouble(&self) -> Option<String> {
         let unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
         unseen.clone().or_else(|| self.connection.trouble())
     }
 
-    /// The collection of a name, as it was known within the last second.
+    /// The collection of a name, or that an alias of this name stands for, as it was known within the last second.
     ///
     /// # Errors
     /// [`Error::CollectionNotFound`].
     pub fn get(&self, name: &str) -> Result<ClusterCollection, Error> {
-        let collections = self.collections.load();
-        let found = collections.get(name).cloned();
-        found.ok_or_else(|| Error::CollectionNotFound {
+        let known = self.known.load();
+        let found = known.collections.get(name);
+        let found = found.or_else(|| known.collections.get(known.aliases.get(name)?));
+        found.cloned().ok_or_else(|| Error::CollectionNotFound {
             name: name.to_owned(),
         })
     }
 
     /// All collections, ordered by name.
     pub fn all(&self) -> Vec<ClusterCollection> {
-        self.collections.load().values().cloned().collect()
+        self.known.load().collections.values().cloned().collect()
+    }
+
+    pub(crate) fn known(&self) -> Arc<Known> {
+        self.known.load_full()
     }
 
     /// Makes a collection with these settings, changes those settings of it that may change, or makes it again when it is
@@ -167,6 +145,7 @@ impl Cluster {
         settings.check()?;
         let _changing = self.lock_changes();
         self.refresh()?;
+        self.check_no_alias(name, "DELETE /aliases/{alias} frees the name")?;
         let before = self.get(name).ok();
         if let Some(collection) = &before {
             let registered = collection.reader.registered.load_full();
@@ -193,7 +172,7 @@ impl Cluster {
             }
         }
         let max_collections = self.settings.max_collections;
-        let count = self.collections.load().len();
+        let count = self.known().collections.len();
         if before.is_none() && name != DEFAULT_COLLECTION && count >= max_collections {
             return Err(Error::TooManyCollections { max_collections });
         }
@@ -209,14 +188,23 @@ impl Cluster {
     pub fn delete(&self, name: &str) -> Result<(), Error> {
         let _changing = self.lock_changes();
         self.refresh()?;
+        self.check_no_alias(name, "DELETE /aliases/{alias} deletes it")?;
         let registered = self.get(name)?.reader.registered.load_full();
         if name == DEFAULT_COLLECTION {
             let (settings, encoder) = (self.default_settings, &self.default_encoder);
             self.replace(name, Some(&registered), &settings, encoder)?;
             return Ok(());
         }
+        self.check_stands_alone(name)?;
         self.registry.remove(&self.connection, &registered)?;
         self.refresh()?;
+        // Another process may have made an alias at the same moment. It looks once more whether the collection is there, after
+        // it has made the alias, and takes the alias back: one of the two sees the other.
+        if let Err(error) = self.check_stands_alone(name) {
+            self.registry.put(&self.connection, &registered, None)?;
+            self.refresh()?;
+            return Err(error);
+        }
         self.drop_collections(&registered)
     }
 
@@ -267,6 +255,8 @@ impl Cluster {
             (true, Some(before)) => self.drop_collections(before)?,
             (true, None) => {}
         }
+        // Or has made an alias of this name.
+        self.check_no_alias(name, "DELETE /aliases/{alias} frees the name")?;
         self.get(name)
     }
 
@@ -337,12 +327,16 @@ impl Cluster {
         Ok(())
     }
 
-    /// Reads the list of collections. What is known already stays what it is.
-    fn refresh(&self) -> Result<(), Error> {
-        let listed = self.registry.all(&self.connection)?;
-        let known = self.collections.load();
-        let collections = listed.into_iter().map(|(name, registered)| {
+    /// Reads the list of names. What is known already stays what it is.
+    pub(crate) fn refresh(&self) -> Result<(), Error> {
+        let Names {
+            collections,
+            aliases,
+        } = self.registry.all(&self.connection)?;
+        let known = self.known.load();
+        let collections = collections.into_iter().map(|(name, registered)| {
             let same = known
+                .collections
                 .get(&name)
                 .filter(|known| known.reader.registered.load().number == registered.number);
             let collection = match same {
@@ -354,7 +348,11 @@ impl Cluster {
             };
             (name, collection)
         });
-        self.collections.store(Arc::new(collections.collect()));
+        let collections = collections.collect();
+        self.known.store(Arc::new(Known {
+            collections,
+            aliases,
+        }));
         Ok(())
     }
 
@@ -413,7 +411,7 @@ impl Cluster {
         }
     }
 
-    fn lock_changes(&self) -> MutexGuard<'_, ()> {
+    pub(crate) fn lock_changes(&self) -> MutexGuard<'_, ()> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,6 +11,7 @@
 //!
 //! The crate is synchronous for its callers, who may block; it has a runtime of its own for its connections.
 
+mod aliases;
 mod breaker;
 mod cluster;
 mod conditions;

@@ -1,10 +1,12 @@
-//! Which collections there are: a point for each, in a collection of Qdrant's.
+//! Which names there are: a point for each, in a collection of Qdrant's. A name is a collection's or an alias's, and since it
+//! has one point, never both.
 
 use std::collections::BTreeMap;
 
 use qdrant_client::qdrant::{
-    CreateCollection, DeleteCollection, Filter as PointFilter, PointStruct, ScrollPoints,
-    UpsertPoints, VectorParamsMap, VectorsConfig, WriteOrdering, WriteOrderingType, vectors_config,
+    Condition, CreateCollection, DeleteCollection, Filter as PointFilter, PointStruct,
+    ScrollPoints, UpsertPoints, VectorParamsMap, VectorsConfig, WriteOrdering, WriteOrderingType,
+    vectors_config,
 };
 use siamese_index::{Error, KeptCollection};
 
@@ -19,8 +21,18 @@ const NAME: &str = "name";
 /// Part of the names of the collection's own collections, which are made anew with it.
 const NUMBER: &str = "number";
 const RECORD: &str = "record";
-/// Collections read in one call.
+/// Of an alias, the name of the collection that it stands for.
+const TARGET: &str = "collection";
+/// Names read in one call.
 const PAGE: u32 = 1000;
+
+/// All names.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    pub(crate) collections: BTreeMap<String, Registered>,
+    /// By its name, what each stands for.
+    pub(crate) aliases: BTreeMap<String, String>,
+}
 
 /// A collection as it is registered.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +42,7 @@ pub(crate) struct Registered {
     pub(crate) kept: KeptCollection,
 }
 
-/// The list of all collections.
+/// The list of all names.
 #[derive(Debug)]
 pub(crate) struct Registry {
     /// The name of the collection of Qdrant's that has it.
@@ -45,11 +57,6 @@ pub(crate) fn one_after_another() -> Option<WriteOrdering> {
     })
 }
 
-/// The name of the list in the cluster.
-fn name_of(prefix: &str) -> String {
-    format!("{prefix}-collections")
-}
-
 /// A collection without vectors.
 pub(crate) fn no_vectors() -> Option<VectorsConfig> {
     Some(VectorsConfig {
@@ -62,7 +69,11 @@ pub(crate) fn no_vectors() -> Option<VectorsConfig> {
 /// # Errors
 /// When the cluster fails.
 pub(crate) fn create(connection: &Connection, wanted: &CreateCollection) -> Result<(), Error> {
-    let exists = || exists(connection, &wanted.collection_name);
+    let exists = || {
+        connection.call(&wanted.collection_name, |client, name| async move {
+            client.collection_exists(name).await
+        })
+    };
     if exists()? {
         return Ok(());
     }
@@ -77,12 +88,6 @@ pub(crate) fn create(connection: &Connection, wanted: &CreateCollection) -> Resu
             false => Err(error),
         },
     }
-}
-
-fn exists(connection: &Connection, collection: &String) -> Result<bool, Error> {
-    connection.call(collection, |client, name| async move {
-        client.collection_exists(name).await
-    })
 }
 
 /// Takes a collection back of which there are fewer copies than wanted. While nodes of a cluster are still coming, Qdrant
@@ -136,7 +141,7 @@ impl Registry {
         prefix: &str,
         replicas: u32,
     ) -> Result<Self, Error> {
-        let collection = name_of(prefix);
+        let collection = format!("{prefix}-collections");
         create(
             connection,
             &CreateCollection {
@@ -150,38 +155,32 @@ impl Registry {
         Ok(Self { collection })
     }
 
-    /// Finds it; nothing when nobody has made it.
+    /// All names.
     ///
     /// # Errors
     /// When the cluster fails.
-    pub(crate) fn find(connection: &Connection, prefix: &str) -> Result<Option<Self>, Error> {
-        let collection = name_of(prefix);
-        Ok(exists(connection, &collection)?.then_some(Self { collection }))
-    }
-
-    /// All collections, by name.
-    ///
-    /// # Errors
-    /// When the cluster fails.
-    pub(crate) fn all(
-        &self,
-        connection: &Connection,
-    ) -> Result<BTreeMap<String, Registered>, Error> {
-        let (mut all, mut offset) = (BTreeMap::new(), None);
+    pub(crate) fn all(&self, connection: &Connection) -> Result<Names, Error> {
+        let (mut all, mut offset) = (Names::default(), None);
         loop {
             let request = ScrollPoints {
                 collection_name: self.collection.clone(),
                 limit: Some(PAGE),
                 offset: offset.take(),
-                with_payload: Some(only(&[NAME, NUMBER, RECORD])),
+                with_payload: Some(only(&[NAME, NUMBER, RECORD, TARGET])),
                 ..ScrollPoints::default()
             };
             let page = connection.call(&request, |client, request| async move {
                 client.scroll(request).await
             })?;
             for point in page.result {
-                let registered = Registered::read(&point.payload)?;
-                all.insert(registered.name.clone(), registered);
+                let name = payload::read_text(&point.payload, NAME)?.to_owned();
+                match payload::optional_text(&point.payload, TARGET) {
+                    Some(target) => drop(all.aliases.insert(name, target.to_owned())),
+                    None => {
+                        let registered = Registered::read(&point.payload)?;
+                        all.collections.insert(name, registered);
+                    }
+                }
             }
             offset = page.next_page_offset;
             if offset.is_none() {
@@ -202,22 +201,69 @@ impl Registry {
         instead_of: Option<&Registered>,
     ) -> Result<Option<Registered>, Error> {
         let before = instead_of.map(|before| before.number.text());
+        let numbers = before.into_iter().chain([wanted.number.text()]);
+        let is_before = is_any(NUMBER.to_owned(), numbers.collect());
+        self.put_point(connection, wanted.point(), is_before)?;
+        Ok(self.all(connection)?.collections.remove(&wanted.name))
+    }
+
+    /// Makes a name stand for a collection, unless it is that of a collection.
+    ///
+    /// # Errors
+    /// When the cluster fails.
+    pub(crate) fn put_alias(
+        &self,
+        connection: &Connection,
+        name: &str,
+        target: &str,
+    ) -> Result<(), Error> {
+        let payload = Payload::from([
+            (NAME.to_owned(), payload::text(name)),
+            (TARGET.to_owned(), payload::text(target)),
+        ]);
+        let point = without_vectors(ids::of_name(name), payload);
+        self.put_point(connection, point, is_alias())
+    }
+
+    /// Takes a name away, if it is that of an alias, and with a target, of one that stands for it.
+    ///
+    /// # Errors
+    /// When the cluster fails.
+    pub(crate) fn remove_alias(
+        &self,
+        connection: &Connection,
+        name: &str,
+        target: Option<&str>,
+    ) -> Result<(), Error> {
+        let mut filter = match target {
+            Some(target) => is_any(TARGET.to_owned(), vec![target.to_owned()]),
+            None => is_alias(),
+        };
+        filter
+            .must
+            .push(crate::conditions::has_id([ids::of_name(name)]));
+        delete_matching(connection, &self.collection, filter)
+    }
+
+    /// Writes a point that is not there, or that meets a condition.
+    fn put_point(
+        &self,
+        connection: &Connection,
+        point: PointStruct,
+        if_there: PointFilter,
+    ) -> Result<(), Error> {
         let request = UpsertPoints {
             collection_name: self.collection.clone(),
             wait: Some(true),
             ordering: one_after_another(),
-            points: vec![wanted.point()],
-            // A point that is not there is made, whatever the condition.
-            update_filter: Some(is_any(
-                NUMBER.to_owned(),
-                before.into_iter().chain([wanted.number.text()]).collect(),
-            )),
+            points: vec![point],
+            update_filter: Some(if_there),
             ..UpsertPoints::default()
         };
         connection.change(&request, |client, request| async move {
             client.upsert_points(request).await
         })?;
-        Ok(self.all(connection)?.remove(&wanted.name))
+        Ok(())
     }
 
     /// Takes a collection from the list, unless another one has its name by now.
@@ -231,6 +277,10 @@ impl Registry {
             .push(crate::conditions::has_id([ids::of_name(&gone.name)]));
         delete_matching(connection, &self.collection, filter)
     }
+}
+
+fn is_alias() -> PointFilter {
+    PointFilter::must_not([Condition::is_empty(TARGET)])
 }
 
 /// Deletes the points that meet a condition.

@@ -26,4 +26,6 @@ pub struct ClusterSettings {
     pub retry_for: Duration,
     /// Collections that there may be.
     pub max_collections: usize,
+    /// Aliases that there may be.
+    pub max_aliases: usize,
 }

@@ -7,6 +7,7 @@
     reason = "everything here runs inside tests only"
 )]
 
+mod aliases;
 mod collections;
 mod documents;
 mod filters;

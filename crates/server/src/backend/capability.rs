@@ -13,7 +13,6 @@ pub(crate) enum Capability {
     Duplicates,
     Clusters,
     Map,
-    Aliases,
     Generations,
     Comparison,
     Feedback,
@@ -36,7 +35,6 @@ impl Capability {
         Self::Duplicates,
         Self::Clusters,
         Self::Map,
-        Self::Aliases,
         Self::Generations,
         Self::Comparison,
         Self::Feedback,
@@ -59,7 +57,6 @@ impl Capability {
             Self::Duplicates => "duplicates",
             Self::Clusters => "clusters",
             Self::Map => "map",
-            Self::Aliases => "aliases",
             Self::Generations => "generations",
             Self::Comparison => "comparison",
             Self::Feedback => "feedback",
@@ -97,7 +94,6 @@ impl Capability {
                 "documents that are alike are not grouped (/clusters), nor deleted by groups"
             }
             Self::Map => "documents are not put on a map (/map)",
-            Self::Aliases => "collections have one name each (/aliases)",
             Self::Generations => {
                 "a collection has one generation, so other settings need another collection (/collections/{collection}/generations)"
             }
@@ -161,7 +157,7 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         name: "collections",
-        explanation: "a collection that another process has made, changed or deleted is known as such within a second",
+        explanation: "a collection or alias that another process has made, changed or deleted is known as such within a second",
     },
 ];
 

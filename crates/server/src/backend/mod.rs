@@ -15,7 +15,7 @@ mod writer;
 use std::sync::Arc;
 
 use siamese_index::{
-    CollectionEncoder, CollectionSettings, Error, HealthCondition, Index, PutOutcome,
+    Alias, CollectionEncoder, CollectionSettings, Error, HealthCondition, Index, PutOutcome,
 };
 
 pub(crate) use capability::{Capability, DIFFERENCES, Difference};
@@ -152,6 +152,51 @@ impl Backend {
             Self::Embedded(index) => index.delete_collection(name),
             #[cfg(feature = "qdrant")]
             Self::Cluster(cluster) => cluster.delete(name),
+        }
+    }
+
+    /// All aliases, ordered by name.
+    pub(crate) fn aliases(&self) -> Vec<Alias> {
+        match self {
+            Self::Embedded(index) => index.aliases(),
+            #[cfg(feature = "qdrant")]
+            Self::Cluster(cluster) => cluster.aliases(),
+        }
+    }
+
+    /// An alias by its name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn alias(&self, name: &str) -> Result<Alias, Error> {
+        match self {
+            Self::Embedded(index) => index.alias(name),
+            #[cfg(feature = "qdrant")]
+            Self::Cluster(cluster) => cluster.alias(name),
+        }
+    }
+
+    /// Makes an alias stand for a collection, as [`Index::put_alias`] does. Returns whether it is new.
+    ///
+    /// # Errors
+    /// As there, or the backend cannot be asked.
+    pub(crate) fn put_alias(&self, name: &str, collection: &str) -> Result<bool, Error> {
+        match self {
+            Self::Embedded(index) => index.put_alias(name, collection),
+            #[cfg(feature = "qdrant")]
+            Self::Cluster(cluster) => cluster.put_alias(name, collection),
+        }
+    }
+
+    /// Deletes an alias; what it stood for stays.
+    ///
+    /// # Errors
+    /// When there is none, or the backend cannot be asked.
+    pub(crate) fn delete_alias(&self, name: &str) -> Result<(), Error> {
+        match self {
+            Self::Embedded(index) => index.delete_alias(name),
+            #[cfg(feature = "qdrant")]
+            Self::Cluster(cluster) => cluster.delete_alias(name),
         }
     }
 

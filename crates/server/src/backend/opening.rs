@@ -108,9 +108,7 @@ fn open_cluster(
     const TRY_EVERY: Duration = Duration::from_secs(1);
 
     let qdrant = &settings.storage.qdrant;
-    let cluster_settings = qdrant
-        .cluster(settings.limits.max_collections)
-        .map_err(OpenError::Key)?;
+    let cluster_settings = qdrant.cluster(&settings.limits).map_err(OpenError::Key)?;
     let default_encoder = CollectionEncoder::default_of(&identity_of(encoder));
     loop {
         let opened = Cluster::open(

@@ -81,7 +81,7 @@ impl QdrantSettings {
     #[cfg(feature = "qdrant")]
     pub fn cluster(
         &self,
-        max_collections: usize,
+        limits: &super::Limits,
     ) -> std::io::Result<siamese_qdrant::ClusterSettings> {
         Ok(siamese_qdrant::ClusterSettings {
             urls: self.urls.clone(),
@@ -93,7 +93,8 @@ impl QdrantSettings {
             call_timeout: self.call_timeout,
             connect_timeout: self.connect_timeout,
             retry_for: self.retry_for,
-            max_collections,
+            max_collections: limits.max_collections,
+            max_aliases: limits.max_aliases,
         })
     }
 

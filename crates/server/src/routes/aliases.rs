@@ -1,7 +1,5 @@
 //! Aliases: other names of collections, switched in one step.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -11,12 +9,11 @@ use siamese_index::{Alias, check_collection_name};
 use utoipa::ToSchema;
 
 use super::problems::{
-    AliasProblems, BackendProblems, BodyProblems, CollectionProblems, ConflictProblems,
-    EngineProblems, ParameterProblems, WriteProblems,
+    AliasProblems, BodyProblems, CollectionProblems, ConflictProblems, EngineProblems,
+    ParameterProblems, WriteProblems,
 };
 use crate::access::Principal;
 use crate::app::App;
-use crate::backend::Capability;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{ApiJson, ApiPath, JsonBody, from_object_only};
@@ -72,14 +69,13 @@ pub(crate) struct AliasList {
 /// List the aliases, with a key those that it is for.
 #[utoipa::path(
     get, path = "/aliases", operation_id = "list_aliases", tag = "collections",
-    responses((status = 200, body = AliasList), BackendProblems, EngineProblems)
+    responses((status = 200, body = AliasList), EngineProblems)
 )]
 pub(crate) async fn list(
     State(app): State<App>,
     principal: Principal,
 ) -> Result<Json<AliasList>, ApiError> {
-    let index = app.engine()?.index(Capability::Aliases)?;
-    let aliases = index.aliases().into_iter();
+    let aliases = app.engine()?.backend.aliases().into_iter();
     Ok(Json(AliasList {
         aliases: aliases
             .filter(|alias| principal.sees(&alias.name))
@@ -112,9 +108,9 @@ pub(crate) async fn put(
     let allowed = allowed.map_err(|error| error.at("/collection"))?;
     let engine = app.engine()?;
     engine.reader(&allowed)?;
-    let index = Arc::clone(engine.index(Capability::Aliases)?);
+    let backend = engine.backend.clone();
     blocking_write(move || {
-        let status = match index.put_alias(&alias, &collection)? {
+        let status = match backend.put_alias(&alias, &collection)? {
             true => StatusCode::CREATED,
             false => StatusCode::OK,
         };
@@ -136,8 +132,8 @@ pub(crate) async fn get(
 ) -> Result<Json<AliasDescription>, ApiError> {
     principal.collection(&alias)?;
     check_collection_name(&alias)?;
-    let index = Arc::clone(app.engine()?.index(Capability::Aliases)?);
-    blocking(move || Ok(Json(index.alias(&alias)?.into()))).await
+    let backend = app.engine()?.backend.clone();
+    blocking(move || Ok(Json(backend.alias(&alias)?.into()))).await
 }
 
 /// Delete an alias. The collection stays.
@@ -156,9 +152,9 @@ pub(crate) async fn delete(
 ) -> Result<StatusCode, ApiError> {
     principal.collection(&alias)?;
     check_collection_name(&alias)?;
-    let index = Arc::clone(app.engine()?.index(Capability::Aliases)?);
+    let backend = app.engine()?.backend.clone();
     blocking_write(move || {
-        index.delete_alias(&alias)?;
+        backend.delete_alias(&alias)?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await
