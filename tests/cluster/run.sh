@@ -4,8 +4,8 @@
 #   tests/cluster/run.sh PATH_OF_QDRANT [COMMAND...]    with nodes of this binary
 #   tests/cluster/run.sh http://HOST:PORT,... [COMMAND...]    with nodes that run already, by their addresses for gRPC
 #
-# Without a command it runs the tests of crates/qdrant, then both.sh. A command finds the addresses in SIAMESE_QDRANT_URLS, and the
-# processes of the nodes that were started in SIAMESE_QDRANT_PIDS.
+# Without a command it runs the tests of crates/qdrant, those of `siamese migrate`, then both.sh. A command finds the addresses
+# in SIAMESE_QDRANT_URLS, and the processes of the nodes that were started in SIAMESE_QDRANT_PIDS.
 set -euo pipefail
 
 usage() {
@@ -107,4 +107,6 @@ if [ $# -gt 0 ]; then
     exit
 fi
 cargo test --workspace --features qdrant --test cluster
+cargo build --workspace --bin siamese --features qdrant
+SIAMESE_BINARY=$(realpath target/debug/siamese) cargo test --workspace --features qdrant --test it -- migration::
 "$(dirname "$0")/both.sh"

@@ -40,6 +40,7 @@ mod kill_mixed;
 mod map;
 mod mcp;
 mod memory;
+mod migration;
 mod modes;
 mod numbers;
 mod on_duplicate;

@@ -12,6 +12,8 @@
 
 mod account;
 mod client;
+#[cfg(feature = "qdrant")]
+mod cluster;
 mod commands;
 mod eval;
 mod export_file;

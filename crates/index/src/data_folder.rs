@@ -43,11 +43,16 @@ pub(crate) fn prepare(folder: &Path) -> Result<bool, Error> {
             path: folder.to_owned(),
         });
     }
-    let had_store = folder.join(MARKER_FILE).exists();
+    let had_store = has_marker(folder);
     if had_store && !store.join("db").is_file() {
         return Err(missing_db(&store));
     }
     Ok(had_store)
+}
+
+/// Returns whether a store was made in this folder.
+pub(crate) fn has_marker(folder: &Path) -> bool {
+    folder.join(MARKER_FILE).exists()
 }
 
 /// Keeps what is in the folder from other users, also what an older version made. What others have put

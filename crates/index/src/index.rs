@@ -9,7 +9,9 @@ use crate::collections::{Collections, PutOutcome};
 use crate::compaction::{Compaction, CompactionReport, open_compact};
 use crate::compactor::Compactor;
 use crate::data_folder;
-use crate::encoder_identity::{CollectionEncoder, EncoderIdentity, settle_encoders};
+use crate::encoder_identity::{
+    CollectionEncoder, EncoderIdentity, settle_encoders, stored_encoder,
+};
 use crate::health::{Health, HealthCondition};
 use crate::job_files::JobFiles;
 use crate::lock_file::LockFile;
@@ -49,6 +51,30 @@ impl Index {
         options: &IndexOptions,
     ) -> Result<Self, Error> {
         fs_err::create_dir_all(folder)?;
+        Self::open_of(folder, options, |_| Ok(encoder.clone()))
+    }
+
+    /// Opens a data folder with the encoder that it was last opened with, for whoever has no model.
+    ///
+    /// # Errors
+    /// [`Error::NoData`], and as [`Self::open`].
+    pub fn open_as_found(folder: &Path, options: &IndexOptions) -> Result<Self, Error> {
+        let no_data = || Error::NoData {
+            path: folder.to_owned(),
+        };
+        if !data_folder::has_marker(folder) {
+            return Err(no_data());
+        }
+        Self::open_of(folder, options, |store| {
+            stored_encoder(store)?.ok_or_else(no_data)
+        })
+    }
+
+    fn open_of(
+        folder: &Path,
+        options: &IndexOptions,
+        encoder: impl FnOnce(&Store) -> Result<EncoderIdentity, Error>,
+    ) -> Result<Self, Error> {
         let lock = LockFile::acquire(folder)?;
         let had_store = data_folder::prepare(folder)?;
         let store = Arc::new(open_compact(folder, options, &lock)?);
@@ -56,12 +82,13 @@ impl Index {
         if !had_store {
             data_folder::write_marker(folder)?;
         }
-        settle_encoders(&store, encoder)?;
+        let encoder = encoder(&store)?;
+        settle_encoders(&store, &encoder)?;
         let (bell, memory) = (Arc::default(), MemoryBudget::new(options.max_memory_bytes));
         let memory = Arc::new(memory);
         let loader = CollectionLoader {
             store: Arc::clone(&store),
-            encoder: CollectionEncoder::default_of(encoder),
+            encoder: CollectionEncoder::default_of(&encoder),
             folders: SegmentFolders::below(folder),
             max_head_passages: options.max_head_passages.max(1),
             build_threads: options.build_threads.max(1),
@@ -156,6 +183,11 @@ impl Index {
     /// When there is none, or the store fails; the collection is as it was then.
     pub fn delete_collection(&self, name: &str) -> Result<(), Error> {
         self.collections.delete(name)
+    }
+
+    /// The encoder of collections that name none.
+    pub fn default_encoder(&self) -> &CollectionEncoder {
+        self.collections.default_encoder()
     }
 
     /// What keeps the index from a part of its work. Never waits for the disk.
@@ -325,6 +357,19 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn a_folder_is_opened_as_found_with_the_encoder_that_made_it_and_nothing_is_made_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, empty) = (folder.path().join("data"), folder.path().join("empty"));
+        let encoder = EncoderIdentity::of_test(2);
+        drop(Index::open(&data, &encoder, &IndexOptions::default()).unwrap());
+        let found = Index::open_as_found(&data, &IndexOptions::default()).unwrap();
+        assert_eq!(found.default_encoder().identity, encoder);
+        let refused = Index::open_as_found(&empty, &IndexOptions::default());
+        assert!(matches!(refused, Err(Error::NoData { .. })), "{refused:?}");
+        assert!(!empty.exists());
     }
 
     #[test]

@@ -77,6 +77,39 @@ impl Cluster {
         default_encoder: CollectionEncoder,
     ) -> Result<Arc<Self>, Error> {
         let connection = Arc::new(Connection::new(&settings)?);
+        Self::open_by(connection, settings, default_settings, default_encoder)
+    }
+
+    /// Connects to what another process has made, with the settings and the encoder of its default collection, for whoever
+    /// has no model. Nothing where there are no collections with this prefix.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_as_found(settings: ClusterSettings) -> Result<Option<Arc<Self>>, Error> {
+        let connection = Arc::new(Connection::new(&settings)?);
+        let Some(registry) = Registry::find(&connection, &settings.prefix)? else {
+            return Ok(None);
+        };
+        let Some(default) = registry
+            .all(&connection)?
+            .collections
+            .remove(DEFAULT_COLLECTION) else {
+            return Ok(None);
+        };
+        let KeptCollection {
+            settings: default_settings,
+            encoder,
+            ..
+        } = default.kept;
+        Self::open_by(connection, settings, default_settings, encoder).map(Some)
+    }
+
+    fn open_by(
+        connection: Arc<Connection>,
+        settings: ClusterSettings,
+        default_settings: CollectionSettings,
+        default_encoder: CollectionEncoder,
+    ) -> Result<Arc<Self>, Error> {
         let registry = Registry::open(&connection, &settings.prefix, settings.replicas.get())?;
         let cluster = Arc::new(Self {
             connection,
@@ -99,6 +132,11 @@ impl Cluster {
         cluster.repeat("qdrant-refresh", REFRESH_EVERY, Self::look)?;
         cluster.repeat("qdrant-sweep", SWEEP_EVERY, Self::sweep)?;
         Ok(cluster)
+    }
+
+    /// The encoder of collections that name none.
+    pub fn default_encoder(&self) -> &CollectionEncoder {
+        &self.default_encoder
     }
 
     /// What keeps calls to the cluster from being made now, if anything does.

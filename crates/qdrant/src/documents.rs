@@ -100,28 +100,48 @@ impl Reader {
         max_bytes: usize,
         with_vectors: bool,
     ) -> Result<Vec<(StoredDocument, Vec<StoredPassage>)>, Error> {
-        let (mut found, mut bytes) = (Vec::new(), 0);
+        let (mut listed, mut bytes) = (Vec::new(), 0);
         let vector_bytes = match with_vectors {
             true => self.dimensions() * size_of::<f32>(),
             false => 0,
         };
         self.visit_points(after, document_point::WHOLE, &mut |payload| {
-            if found.len() >= limit || bytes >= max_bytes {
+            if listed.len() >= limit || bytes >= max_bytes {
                 return Ok(false);
             }
             let summary = Summary::read(&payload)?;
-            let whole = match self.passages_of(&summary, with_vectors)? {
-                Some(passages) => Some((document_point::document(&payload)?, passages)),
-                // Replaced since it was listed.
-                None => self.get_whole(&summary.id, with_vectors)?,
-            };
-            if let Some((document, passages)) = whole {
-                bytes += document.text.len()
-                    + passages.len() * (size_of::<StoredPassage>() + vector_bytes);
-                found.push((document, passages));
-            }
-            Ok(found.len() < limit)
+            let document = document_point::document(&payload)?;
+            bytes += document.text.len()
+                + document.passages * (size_of::<StoredPassage>() + vector_bytes);
+            listed.push((document, summary));
+            Ok(listed.len() < limit)
         })?;
+        self.with_passages(listed, with_vectors)
+    }
+
+    /// Adds their passages to documents; the vectors of all of them are read together.
+    fn with_passages(
+        &self,
+        listed: Vec<(StoredDocument, Summary)>,
+        with_vectors: bool,
+    ) -> Result<Vec<(StoredDocument, Vec<StoredPassage>)>, Error> {
+        let mut vectors = None;
+        if with_vectors {
+            let points = listed.iter().flat_map(|(_, summary)| summary.passages());
+            vectors = Some(self.vectors(&points.collect::<Vec<_>>())?);
+        }
+        let mut found = Vec::with_capacity(listed.len());
+        for (document, summary) in listed {
+            let passages = match &mut vectors {
+                Some(vectors) => joined(&summary, vectors),
+                None => Some(summary.stored_passages()),
+            };
+            match passages {
+                Some(passages) => found.push((document, passages)),
+                // Replaced since it was listed.
+                None => found.extend(self.get_whole(&summary.id, with_vectors)?),
+            }
+        }
         Ok(found)
     }
 
@@ -198,18 +218,10 @@ impl Reader {
         summary: &Summary,
         with_vectors: bool,
     ) -> Result<Option<Vec<StoredPassage>>, Error> {
-        let mut passages = summary.stored_passages();
-        if with_vectors {
-            let points = summary.passages();
-            let mut vectors = self.vectors(&points)?;
-            for (passage, point) in passages.iter_mut().zip(points) {
-                let Some(vector) = vectors.remove(&point) else {
-                    return Ok(None);
-                };
-                passage.vector = Some(vector);
-            }
+        if !with_vectors {
+            return Ok(Some(summary.stored_passages()));
         }
-        Ok(Some(passages))
+        Ok(joined(summary, &mut self.vectors(&summary.passages())?))
     }
 
     /// Reads a document and what belongs to its version, again while it changes meanwhile.
@@ -291,4 +303,13 @@ impl Reader {
         })?;
         Ok((page.result, page.next_page_offset))
     }
+}
+
+/// A document's passages with their vectors, taken from among others; `None` when they are not all there.
+fn joined(summary: &Summary, vectors: &mut HashMap<Uuid, Vec<f32>>) -> Option<Vec<StoredPassage>> {
+    let mut passages = summary.stored_passages();
+    for (passage, point) in passages.iter_mut().zip(summary.passages()) {
+        passage.vector = Some(vectors.remove(&point)?);
+    }
+    Some(passages)
 }

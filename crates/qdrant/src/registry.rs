@@ -57,6 +57,11 @@ pub(crate) fn one_after_another() -> Option<WriteOrdering> {
     })
 }
 
+/// The name of the list in the cluster.
+fn name_of(prefix: &str) -> String {
+    format!("{prefix}-collections")
+}
+
 /// A collection without vectors.
 pub(crate) fn no_vectors() -> Option<VectorsConfig> {
     Some(VectorsConfig {
@@ -69,11 +74,7 @@ pub(crate) fn no_vectors() -> Option<VectorsConfig> {
 /// # Errors
 /// When the cluster fails.
 pub(crate) fn create(connection: &Connection, wanted: &CreateCollection) -> Result<(), Error> {
-    let exists = || {
-        connection.call(&wanted.collection_name, |client, name| async move {
-            client.collection_exists(name).await
-        })
-    };
+    let exists = || exists(connection, &wanted.collection_name);
     if exists()? {
         return Ok(());
     }
@@ -88,6 +89,12 @@ pub(crate) fn create(connection: &Connection, wanted: &CreateCollection) -> Resu
             false => Err(error),
         },
     }
+}
+
+fn exists(connection: &Connection, collection: &String) -> Result<bool, Error> {
+    connection.call(collection, |client, name| async move {
+        client.collection_exists(name).await
+    })
 }
 
 /// Takes a collection back of which there are fewer copies than wanted. While nodes of a cluster are still coming, Qdrant
@@ -141,7 +148,7 @@ impl Registry {
         prefix: &str,
         replicas: u32,
     ) -> Result<Self, Error> {
-        let collection = format!("{prefix}-collections");
+        let collection = name_of(prefix);
         create(
             connection,
             &CreateCollection {
@@ -153,6 +160,15 @@ impl Registry {
             },
         )?;
         Ok(Self { collection })
+    }
+
+    /// Finds it; nothing when nobody has made it.
+    ///
+    /// # Errors
+    /// When the cluster fails.
+    pub(crate) fn find(connection: &Connection, prefix: &str) -> Result<Option<Self>, Error> {
+        let collection = name_of(prefix);
+        Ok(exists(connection, &collection)?.then_some(Self { collection }))
     }
 
     /// All names.

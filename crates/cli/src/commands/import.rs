@@ -99,18 +99,9 @@ impl Import {
         bar: &ProgressBar,
     ) -> Result<ExitCode> {
         use siamese_qdrant::Cluster;
-        use siamese_server::config::{Overrides, Settings};
 
         self.check_vectors(&export)?;
-        let settings = Settings::load(&Overrides {
-            config_file: Some(settings.to_owned()),
-            ..Overrides::default()
-        })?;
-        let cluster = settings.storage.qdrant.cluster(&settings.limits)?;
-        ensure!(
-            !cluster.urls.is_empty(),
-            "storage.qdrant.urls in the settings names no node of a cluster"
-        );
+        let cluster = crate::cluster::settings(Some(settings.to_owned()), None)?;
         let encoder = CollectionEncoder::default_of(&export.head.encoder());
         let made_with = export.head.settings()?;
         let cluster = Cluster::open(cluster, made_with, encoder.clone())?;

@@ -15,6 +15,7 @@ mod ingest;
 mod key;
 mod man_pages;
 mod mcp;
+mod migrate;
 mod mode;
 mod model;
 mod openapi;
@@ -54,6 +55,7 @@ enum Command {
     Train(Box<train::Train>),
     Export(export::Export),
     Import(import::Import),
+    Migrate(migrate::Migrate),
     Generation(generation::Generation),
     Reencode(generation::Reencode),
     Snapshot(snapshot::Snapshot),
@@ -91,6 +93,7 @@ impl Arguments {
             Command::Train(command) => command.run(),
             Command::Export(command) => command.run(),
             Command::Import(command) => command.run(),
+            Command::Migrate(command) => command.run(),
             Command::Generation(command) => command.run(),
             Command::Reencode(command) => command.run(),
             Command::Snapshot(command) => command.run(),
