@@ -93,7 +93,8 @@ impl Cluster {
         let Some(default) = registry
             .all(&connection)?
             .collections
-            .remove(DEFAULT_COLLECTION) else {
+            .remove(DEFAULT_COLLECTION)
+        else {
             return Ok(None);
         };
         let KeptCollection {
