@@ -49,7 +49,7 @@ fn note(number: usize) -> Value {
     let text = format!("The harbour opens at {number}. Boats of all sizes wait outside. ");
     json!({
         "id": format!("note-{number}"),
-        "title": (number % 3 == 0).then(|| format!("Note {number}")),
+        "title": number.is_multiple_of(3).then(|| format!("Note {number}")),
         "text": text.repeat(1 + number % 4),
         "metadata": {"number": number, "exact": 0.1 + number as f64, "tags": ["a", null, true]},
     })
