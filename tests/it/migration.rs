@@ -192,8 +192,10 @@ fn a_data_folder_moves_to_a_cluster_and_back_without_a_difference() {
             assert_eq!(collection["written"], written, "{report}");
             assert_eq!(collection["compared"], DOCUMENTS);
         }
+        assert_eq!(report["aliases"], 1);
     }
     let (report, _) = moved(&urls, text(&back), &prefix);
     assert_eq!(report["collections"][1]["written"], DOCUMENTS);
+    assert_eq!(report["aliases"], 1);
     assert_eq!(exported(&from), exported(&back));
 }

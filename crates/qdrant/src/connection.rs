@@ -12,6 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::ClusterSettings;
 use crate::breaker::Breaker;
+use crate::call::{CallKind, CallOutcome, ClusterCall};
 use crate::error::{Failure, FailureKind};
 
 /// Threads that wait for the cluster's answers. They do not compute.
@@ -33,11 +34,13 @@ pub(crate) struct Connection {
     breaker: Breaker,
     reading: Patience,
     writing: Patience,
+    on_call: fn(&ClusterCall),
 }
 
 /// How long is waited.
 #[derive(Debug, Clone, Copy)]
 struct Patience {
+    kind: CallKind,
     /// For one node.
     of_attempt: Duration,
     /// After it, no further attempt is made.
@@ -71,17 +74,21 @@ impl Connection {
         Ok(Self {
             runtime: Some(runtime),
             nodes,
-            preferred: AtomicUsize::new(0),
+            // Each process begins with another one, so that all nodes pass calls on.
+            preferred: AtomicUsize::new(rand::rng().random_range(..settings.urls.len().max(1))),
             breaker: Breaker::default(),
             reading: Patience {
+                kind: CallKind::Read,
                 // So that a node that hangs leaves time for the others.
                 of_attempt: settings.call_timeout.min(share),
                 of_call: settings.retry_for,
             },
             writing: Patience {
+                kind: CallKind::Write,
                 of_attempt: settings.call_timeout,
                 of_call: settings.retry_for,
             },
+            on_call: settings.on_call,
         })
     }
 
@@ -142,21 +149,45 @@ impl Connection {
         F: Future<Output = Result<T, QdrantError>>,
     {
         let started_at = Instant::now();
+        let mut attempts = 0;
+        let answer = self.attempt(patience, started_at, &mut attempts, make);
+        (self.on_call)(&ClusterCall {
+            kind: patience.kind,
+            outcome: match &answer {
+                Err(_) if attempts == 0 => CallOutcome::Refused,
+                Err(failure) if failure.may_pass() => CallOutcome::Failed,
+                Ok(_) | Err(_) => CallOutcome::Answered,
+            },
+            attempts,
+            took: started_at.elapsed(),
+        });
+        answer
+    }
+
+    fn attempt<T, F>(
+        &self,
+        patience: Patience,
+        started_at: Instant,
+        attempts: &mut u32,
+        make: impl Fn(Qdrant) -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, QdrantError>>,
+    {
         let refused = |detail| Failure::new(FailureKind::Passing, detail);
         self.breaker.admit(started_at).map_err(refused)?;
         let mut wait = FIRST_WAIT;
-        let mut tried = 0;
         loop {
+            *attempts += 1;
             let failure = match self.once(patience.of_attempt, &make) {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            tried += 1;
             if !failure.may_pass() {
                 return Err(failure);
             }
             // Each node is asked before anyone waits.
-            let waits = tried % self.nodes.len() == 0;
+            let waits = (*attempts as usize).is_multiple_of(self.nodes.len());
             let pause = if waits { wait } else { Duration::ZERO };
             if started_at.elapsed() + pause >= patience.of_call {
                 self.breaker.failed(&failure.detail, Instant::now());

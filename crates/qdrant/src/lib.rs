@@ -13,6 +13,7 @@
 
 mod aliases;
 mod breaker;
+mod call;
 mod cluster;
 mod conditions;
 mod connection;
@@ -35,6 +36,7 @@ mod word_vector;
 mod write;
 mod writer;
 
+pub use call::{CallKind, CallOutcome, ClusterCall};
 pub use cluster::{Cluster, ClusterCollection};
 pub use reader::Reader;
 pub use settings::ClusterSettings;

@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::ClusterCall;
+
 /// How a cluster is reached, and how it keeps collections.
 #[derive(Debug, Clone)]
 pub struct ClusterSettings {
@@ -28,4 +30,6 @@ pub struct ClusterSettings {
     pub max_collections: usize,
     /// Aliases that there may be.
     pub max_aliases: usize,
+    /// Told of each call when it has ended.
+    pub on_call: fn(&ClusterCall),
 }

@@ -1,10 +1,11 @@
 //! Collections, and clusters that are not there.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::json;
 use siamese_index::{CollectionSettings, DEFAULT_COLLECTION, Error, PutOutcome, SearchOptions};
-use siamese_qdrant::Cluster;
+use siamese_qdrant::{CallKind, CallOutcome, Cluster};
 
 use crate::support::{URLS, cluster, default_of, encoder, ids, open, settings, vector, write};
 
@@ -62,12 +63,20 @@ fn collections_are_made_changed_and_deleted_for_all_who_use_the_cluster() {
 }
 
 #[test]
-fn a_cluster_that_nobody_answers_for_is_told_of_in_time() {
+fn a_cluster_that_nobody_answers_for_is_told_of_in_time_and_the_calls_are_counted() {
+    /// Calls, attempts, and calls that nobody answered.
+    static SEEN: Mutex<(u32, u32, u32)> = Mutex::new((0, 0, 0));
     if std::env::var(URLS).is_err() {
         return;
     }
     let mut settings = settings("http://127.0.0.1:9", "nobody");
     settings.retry_for = Duration::from_millis(500);
+    settings.on_call = |call| {
+        let mut seen = SEEN.lock().unwrap();
+        seen.0 += 1;
+        seen.1 += call.attempts;
+        seen.2 += u32::from(call.kind == CallKind::Read && call.outcome == CallOutcome::Failed);
+    };
     let started = std::time::Instant::now();
     let failed = Cluster::open(settings, CollectionSettings::default(), encoder());
     assert!(
@@ -75,4 +84,7 @@ fn a_cluster_that_nobody_answers_for_is_told_of_in_time() {
         "{failed:?}"
     );
     assert!(started.elapsed() < Duration::from_secs(5));
+    let (calls, attempts, unanswered) = *SEEN.lock().unwrap();
+    assert_eq!((calls, unanswered), (1, 1));
+    assert!(attempts > 1, "{attempts}");
 }

@@ -47,6 +47,7 @@ pub(crate) fn settings(urls: &str, prefix: &str) -> ClusterSettings {
         connect_timeout: Duration::from_secs(2),
         retry_for: Duration::from_secs(5),
         max_collections: 100,
+        on_call: |_| (),
         max_aliases: 3,
     }
 }

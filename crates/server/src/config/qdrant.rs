@@ -95,6 +95,7 @@ impl QdrantSettings {
             retry_for: self.retry_for,
             max_collections: limits.max_collections,
             max_aliases: limits.max_aliases,
+            on_call: crate::metrics::cluster_called,
         })
     }
 

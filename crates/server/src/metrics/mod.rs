@@ -2,6 +2,7 @@
 //!
 //! All series exist from the start, at zero, so that a dashboard never waits for a first event.
 
+mod cluster;
 mod collections;
 mod connections;
 
@@ -13,6 +14,8 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use siamese_index::{HealthCondition, MemoryUse};
 
+#[cfg(feature = "qdrant")]
+pub(crate) use self::cluster::cluster_called;
 pub(crate) use self::collections::collections_text;
 pub(crate) use self::connections::{
     ConnectionEnd, Handshake, accept_failed, connection_ended, open_connections, tls_handshake,
@@ -155,6 +158,7 @@ fn describe() {
     );
     describe_memory();
     connections::describe();
+    cluster::describe();
     describe_doors();
 }
 
@@ -215,6 +219,7 @@ fn start_at_zero() {
         counter!(DOORS_CLOSED, "code" => code.1).absolute(0);
     }
     connections::start_at_zero();
+    cluster::start_at_zero();
     for result in ["sent", "failed"] {
         counter!(SPANS, "result" => result).absolute(0);
         counter!(METRICS_EXPORTS, "result" => result).absolute(0);

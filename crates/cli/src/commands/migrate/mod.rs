@@ -51,8 +51,9 @@ impl Migrate {
             report.note(collection.what_stays(generations, to.is_cluster())?);
             report.collections.push(self.migrate(&collection, &to)?);
         }
-        for (name, collection) in from.aliases() {
-            report.aliases += usize::from(to.put_alias(&name, &collection)?);
+        for alias in from.aliases() {
+            to.put_alias(&alias)?;
+            report.aliases += 1;
         }
         report.print(self.json)
     }

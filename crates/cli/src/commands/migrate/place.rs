@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, ensure};
 use siamese_index::{
-    CollectionEncoder, CollectionSettings, DEFAULT_COLLECTION, Error, Index, IndexOptions,
+    Alias, CollectionEncoder, CollectionSettings, DEFAULT_COLLECTION, Error, Index, IndexOptions,
 };
 
 use super::held::Held;
@@ -210,33 +210,27 @@ impl Place {
         put.with_context(|| format!("cannot make the collection {name:?} where it is to be"))
     }
 
-    /// All aliases: name and collection.
-    pub(super) fn aliases(&self) -> Vec<(String, String)> {
+    /// All aliases, ordered by name.
+    pub(super) fn aliases(&self) -> Vec<Alias> {
         match self {
-            Self::Folder(index) => {
-                let aliases = index.aliases().into_iter();
-                aliases
-                    .map(|alias| (alias.name, alias.collection))
-                    .collect()
-            }
+            Self::Folder(index) => index.aliases(),
             #[cfg(feature = "qdrant")]
-            Self::Cluster(_) => Vec::new(),
+            Self::Cluster(cluster) => cluster.aliases(),
         }
     }
 
-    /// Makes an alias stand for a collection. Returns whether this place has aliases.
+    /// Makes an alias stand for a collection.
     ///
     /// # Errors
     /// When its name is taken, or the place fails.
-    pub(super) fn put_alias(&self, name: &str, collection: &str) -> Result<bool> {
-        match self {
-            Self::Folder(index) => {
-                index.put_alias(name, collection)?;
-                Ok(true)
-            }
+    pub(super) fn put_alias(&self, alias: &Alias) -> Result<()> {
+        let put = match self {
+            Self::Folder(index) => index.put_alias(&alias.name, &alias.collection),
             #[cfg(feature = "qdrant")]
-            Self::Cluster(_) => Ok(false),
-        }
+            Self::Cluster(cluster) => cluster.put_alias(&alias.name, &alias.collection),
+        };
+        put.with_context(|| format!("cannot make the alias {:?}", alias.name))?;
+        Ok(())
     }
 }
 
