@@ -3,8 +3,9 @@
 
     tests/cluster/run.sh PATH_OF_QDRANT tests/cluster/trial.py BINARY [--seconds 45] [--documents 2000]
 
-BINARY is built with `--features qdrant`. Without the killing it also prints what searches take. Ends with 1 when an acknowledged
-write is lost, or when requests fail for longer than `storage.qdrant.retry_for_ms` says.
+BINARY is built with `--features qdrant`. Before that, it prints what searches take, and stops a node that has the only copy of a
+shard. Ends with 1 when a service does not say that such a shard is missing, or that it is there again; when an acknowledged write is
+lost; or when requests fail for longer than `storage.qdrant.retry_for_ms` says.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import urllib.error
 import urllib.request
 
 PORTS = (18081, 18082)
+LONE_PORT = 18083
 WORDS = "lamp chair table window door garden river stone bread winter paper copper letter bridge candle forest".split()
 IDS = 400
 DOCUMENTS_PER_WRITE = 5
@@ -44,21 +46,41 @@ def sentence(dice, length):
     return " ".join(dice.choice(WORDS) for _ in range(length))
 
 
-def start(binary, folder):
+def start(binary, folder, ports, settings):
     urls = json.dumps(os.environ["SIAMESE_QDRANT_URLS"].split(","))
-    settings = os.path.join(folder, "settings.toml")
-    with open(settings, "w") as file:
-        file.write(f'[storage]\nbackend = "qdrant"\n[storage.qdrant]\nurls = {urls}\nshards = 2\nreplicas = 2\n')
+    file = os.path.join(folder, f"{ports[0]}.toml")
+    with open(file, "w") as written:
+        written.write(f'[storage]\nbackend = "qdrant"\n[storage.qdrant]\nurls = {urls}\n{settings}\n')
     services = []
-    for port in PORTS:
-        command = [binary, "serve", "--config", settings, "--listen", f"127.0.0.1:{port}", "--data", os.path.join(folder, str(port))]
+    for port in ports:
+        command = [binary, "serve", "--config", file, "--listen", f"127.0.0.1:{port}", "--data", os.path.join(folder, str(port))]
         services.append(subprocess.Popen(command, stderr=open(os.path.join(folder, f"{port}.log"), "w")))
-    deadline = time.monotonic() + 120
-    while any(call(port, "/readyz")[0] != 200 for port in PORTS):
-        if time.monotonic() > deadline:
+    for port in ports:
+        if ready_after(port, 200, 120) is None:
             sys.exit("a service is not ready")
-        time.sleep(0.2)
     return services
+
+
+def ready_after(port, status, seconds):
+    """Seconds until /readyz has this status; None when it has not in time."""
+    started = time.monotonic()
+    while call(port, "/readyz")[0] != status:
+        if time.monotonic() - started > seconds:
+            return None
+        time.sleep(0.2)
+    return time.monotonic() - started
+
+
+def stop_the_only_copy():
+    """Nobody asks anything: the service finds out by itself."""
+    node = int(os.environ["SIAMESE_QDRANT_PIDS"].split()[-1])
+    os.kill(node, signal.SIGSTOP)
+    missing = ready_after(LONE_PORT, 503, 30)
+    said = call(LONE_PORT, "/readyz")[1]
+    os.kill(node, signal.SIGCONT)
+    there = ready_after(LONE_PORT, 200, 30)
+    print(f"the only copy of a shard stopped: /readyz 503 after {missing and round(missing, 1)} s ({str(said)[:160]}), 200 after {there and round(there, 1)} s")
+    return missing is not None and there is not None
 
 
 def quantiles(seconds):
@@ -140,10 +162,12 @@ def main():
     arguments.add_argument("--documents", type=int, default=2000)
     arguments = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        services = start(arguments.binary, folder)
+        services = start(arguments.binary, folder, PORTS, "shards = 2\nreplicas = 2")
+        services += start(arguments.binary, folder, [LONE_PORT], 'prefix = "lone"\nshards = 3\nreplicas = 1')
         try:
             fill_and_search(arguments.documents)
-            is_good = kill_a_node(arguments.seconds)
+            is_good = stop_the_only_copy()
+            is_good &= kill_a_node(arguments.seconds)
         finally:
             for service in services:
                 service.terminate()

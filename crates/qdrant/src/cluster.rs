@@ -47,6 +47,8 @@ pub struct Cluster {
     changing: Mutex<()>,
     /// Why the list of collections could not be read when it was last tried.
     unseen: Mutex<Option<String>>,
+    /// The name of the collection that has answered last when each was asked in its turn.
+    probed: Mutex<String>,
 }
 
 /// What was read of the list of names last.
@@ -121,6 +123,7 @@ impl Cluster {
             known: ArcSwap::default(),
             changing: Mutex::default(),
             unseen: Mutex::default(),
+            probed: Mutex::default(),
         });
         cluster.refresh()?;
         if cluster.get(DEFAULT_COLLECTION).is_err() {
@@ -427,7 +430,8 @@ impl Cluster {
 
     /// Reads the list of collections, and remembers whether it could.
     fn look(&self) {
-        let unseen = self.refresh().err().map(|error| error.to_string());
+        let looked = self.refresh().and_then(|()| self.probe());
+        let unseen = looked.err().map(|error| error.to_string());
         let mut known = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*known, &unseen) {
             (None, Some(trouble)) => tracing::warn!(trouble, "the cluster does not answer"),
@@ -435,6 +439,24 @@ impl Cluster {
             _ => {}
         }
         *known = unseen;
+    }
+
+    /// Asks one collection after another for what all its shards know, and one that has failed until it answers: a shard
+    /// without copies is known before somebody needs it.
+    fn probe(&self) -> Result<(), Error> {
+        let last = self.lock_probed().clone();
+        let all = self.all();
+        let next = all.iter().find(|it| it.reader.name() > last.as_str());
+        let Some(next) = next.or(all.first()) else {
+            return Ok(());
+        };
+        match next.reader.touch() {
+            Ok(()) | Err(Error::CollectionNotFound { .. }) => {
+                next.reader.name().clone_into(&mut self.lock_probed());
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn sweep(&self) {
@@ -448,6 +470,10 @@ impl Cluster {
                 Err(error) => tracing::debug!(name, %error, "passages cannot be swept"),
             }
         }
+    }
+
+    fn lock_probed(&self) -> MutexGuard<'_, String> {
+        self.probed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn lock_changes(&self) -> MutexGuard<'_, ()> {

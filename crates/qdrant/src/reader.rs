@@ -154,7 +154,26 @@ impl Reader {
             exact: Some(true),
             ..CountPoints::default()
         };
-        let counted = self.ask(&request, |client, request| async move {
+        self.counted(&request)
+    }
+
+    /// Asks every shard for something that costs nothing.
+    ///
+    /// # Errors
+    /// [`Error::CollectionNotFound`], or when one of them has no copy that answers.
+    pub(crate) fn touch(&self) -> Result<(), Error> {
+        for collection in [&self.documents, &self.passages] {
+            self.counted(&CountPoints {
+                collection_name: collection.clone(),
+                exact: Some(false),
+                ..CountPoints::default()
+            })?;
+        }
+        Ok(())
+    }
+
+    fn counted(&self, request: &CountPoints) -> Result<u64, Error> {
+        let counted = self.ask(request, |client, request| async move {
             client.count(request).await
         })?;
         Ok(counted.result.map_or(0, |result| result.count))
