@@ -63,4 +63,5 @@ mod telemetry;
 mod tls;
 mod training;
 mod training_jobs;
+mod training_pairs;
 mod ways_to_search;
