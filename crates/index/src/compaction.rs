@@ -123,6 +123,13 @@ fn is_wasteful(store: &Store, options: &IndexOptions, min_bytes: u64) -> Result<
     if disk_bytes < min_bytes || newer_format(store)?.is_some() {
         return Ok(false);
     }
+    if store.is_unchecked() {
+        if options.compact_over_ratio.is_some() {
+            // Its live data is counted while it is in use, and then it is compacted.
+            return Ok(false);
+        }
+        store.check_contents(&Cancel::default())?;
+    }
     Ok(disk_bytes as f64 > ratio * store.live_bytes() as f64)
 }
 
@@ -179,6 +186,7 @@ impl Compaction {
         progress: &Progress,
     ) -> Result<CompactionReport, Error> {
         let mut number = self.number.lock().unwrap_or_else(PoisonError::into_inner);
+        self.store.check_contents(cancel)?;
         let before_bytes = self.store.size_on_disk()?;
         let room = self.store.live_bytes();
         self.store

@@ -114,7 +114,11 @@ fn watch(compaction: &Compaction, ratio: f64, health: &Health) {
 
 fn look(compaction: &Compaction, bound: Bound) -> Result<Option<CompactionReport>, Error> {
     let store = compaction.store();
-    if store.has_failed() || !bound.is_passed(store.live_bytes(), store.size_on_disk()?) {
+    // Its live data is not known before.
+    if store.is_unchecked()
+        || store.has_failed()
+        || !bound.is_passed(store.live_bytes(), store.size_on_disk()?)
+    {
         return Ok(None);
     }
     let unseen = Progress::default();

@@ -14,6 +14,8 @@ const SILENT_AFTER: Duration = Duration::from_secs(30);
 /// Something that keeps an index from a part of its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HealthCondition {
+    /// The record does not hold what was stored.
+    StorageDamaged,
     /// A write or fsync of data has failed.
     WritesStopped,
     /// A write, or the disk, makes no progress.
@@ -30,7 +32,8 @@ pub enum HealthCondition {
 
 impl HealthCondition {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
+        Self::StorageDamaged,
         Self::WritesStopped,
         Self::WritesStalled,
         Self::DataFolderMoved,
@@ -42,6 +45,7 @@ impl HealthCondition {
     /// Its name, for programs.
     pub fn name(self) -> &'static str {
         match self {
+            Self::StorageDamaged => "storage_damaged",
             Self::WritesStopped => "writes_stopped",
             Self::WritesStalled => "writes_stalled",
             Self::DataFolderMoved => "data_folder_moved",
@@ -54,6 +58,9 @@ impl HealthCondition {
     /// What it means and what ends it, in a sentence for people.
     pub fn explanation(self) -> &'static str {
         match self {
+            Self::StorageDamaged => {
+                "the storage does not hold what was stored, so nothing more is written, and the next start is refused; restore a snapshot; reads go on and may lack documents"
+            }
             Self::WritesStopped => {
                 "a write or fsync failed, so nothing more is written until the service is started again; reads go on"
             }
@@ -77,7 +84,10 @@ impl HealthCondition {
     /// In the other conditions the index serves what it can and recovers by itself.
     pub fn is_fatal(self) -> bool {
         match self {
-            Self::WritesStopped | Self::WritesStalled | Self::DataFolderMoved => true,
+            Self::StorageDamaged
+            | Self::WritesStopped
+            | Self::WritesStalled
+            | Self::DataFolderMoved => true,
             Self::DiskFull | Self::MemoryFull | Self::BackgroundStopped => false,
         }
     }

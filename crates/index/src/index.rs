@@ -83,7 +83,7 @@ impl Index {
             data_folder::write_marker(folder)?;
         }
         let encoder = encoder(&store)?;
-        settle_encoders(&store, &encoder)?;
+        settle_encoders(&store, &encoder).map_err(|error| store.opening_error(error))?;
         let (bell, memory) = (Arc::default(), MemoryBudget::new(options.max_memory_bytes));
         let memory = Arc::new(memory);
         let loader = CollectionLoader {
@@ -95,13 +95,19 @@ impl Index {
             bell: Arc::clone(&bell),
             memory: Arc::clone(&memory),
         };
-        let collections = Arc::new(Collections::open(loader, options)?);
+        let collections = Collections::open(loader, options);
+        let collections = Arc::new(collections.map_err(|error| store.opening_error(error))?);
         let health = Arc::new(Health::default());
         let compaction = Compaction::new(folder, Arc::clone(&store));
         Ok(Self {
             compactor: Compactor::start(compaction, options, &health)?,
             _watch: Watch::start(Arc::clone(&store), Arc::clone(&memory), Arc::clone(&health))?,
-            _maintainer: Maintainer::start(bell, Arc::clone(&collections), Arc::clone(&health))?,
+            _maintainer: Maintainer::start(
+                bell,
+                Arc::clone(&collections),
+                &store,
+                Arc::clone(&health),
+            )?,
             collections,
             health,
             memory,
@@ -195,6 +201,8 @@ impl Index {
         // A write that has just failed is known before the next look.
         self.health
             .set(HealthCondition::WritesStopped, self.store.has_failed());
+        self.health
+            .set(HealthCondition::StorageDamaged, self.store.is_damaged());
         let is_full = self.memory().is_full;
         self.health.set(HealthCondition::MemoryFull, is_full);
         self.health.conditions()
@@ -208,11 +216,28 @@ impl Index {
     /// Does all background work now, as if nothing were written for a while. Returns whether it
     /// succeeded; the log says why not.
     pub fn settle(&self) -> bool {
+        if self.check_contents().is_err() {
+            return false;
+        }
         let collections = self.collections.all_generations();
         let mut outcomes = collections
             .iter()
             .map(|collection| work_off(collection, true));
         outcomes.all(|succeeded| succeeded)
+    }
+
+    /// Returns when all that is stored has been compared with what should be, as [`IndexOptions::check`] may have
+    /// left it to do. Reads need not wait for it; writes do.
+    ///
+    /// # Errors
+    /// [`Error::WritesStopped`] when something else is there than was stored.
+    pub fn check_contents(&self) -> Result<(), Error> {
+        self.store.check_contents(&Cancel::default())
+    }
+
+    /// Returns whether [`Self::check_contents`] would have to wait.
+    pub fn is_unchecked(&self) -> bool {
+        self.store.is_unchecked()
     }
 
     /// Makes everything durable.
@@ -286,7 +311,7 @@ impl Index {
         self.memory.usage()
     }
 
-    /// Bytes of all keys and values of the record.
+    /// Bytes of all keys and values of the record; 0 while [`Self::is_unchecked`].
     pub fn live_bytes(&self) -> u64 {
         self.store.live_bytes()
     }

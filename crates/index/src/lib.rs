@@ -100,7 +100,7 @@ pub use snapshots::{
     CollectionCounts, SnapshotInfo, SnapshotManifest, SnapshotOptions, restore_snapshot,
     verify_snapshot,
 };
-pub use store::{GenerationState, Reclaim};
+pub use store::{ContentCheck, GenerationState, Reclaim};
 pub use vectors::{
     AllPairs, Candidate, MostAlike, Pair, PairSink, alike_pairs, cosine, mean_unit, most_alike,
     normalized, unit_or_zero,

@@ -8,6 +8,7 @@ use crate::bell::{Bell, Woken};
 use crate::collection::{Collection, Step};
 use crate::collections::Collections;
 use crate::health::Health;
+use crate::store::Store;
 
 /// Pause after work has failed, for example on a full disk.
 const RETRY_PAUSE: Duration = Duration::from_secs(10);
@@ -17,26 +18,31 @@ const RETRY_PAUSE: Duration = Duration::from_secs(10);
 pub(crate) struct Maintainer {
     bell: Arc<Bell>,
     collections: Arc<Collections>,
+    store: Arc<Store>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Maintainer {
-    /// Starts the thread, which looks at all collections at once.
+    /// Starts the thread, which compares the record with its tally if that is due, and then looks at all collections
+    /// at once.
     ///
     /// # Errors
     /// When the system has no thread left.
     pub(crate) fn start(
         bell: Arc<Bell>,
         collections: Arc<Collections>,
+        store: &Arc<Store>,
         health: Arc<Health>,
     ) -> std::io::Result<Self> {
         let (ringing, looked_at) = (Arc::clone(&bell), Arc::clone(&collections));
+        let checked = Arc::clone(store);
         let thread = std::thread::Builder::new()
             .name("index-maintainer".to_owned())
-            .spawn(move || run(&ringing, &looked_at, &health))?;
+            .spawn(move || run(&ringing, &looked_at, &checked, &health))?;
         Ok(Self {
             bell,
             collections,
+            store: Arc::clone(store),
             thread: Some(thread),
         })
     }
@@ -56,6 +62,10 @@ impl Drop for Maintainer {
         {
             tracing::error!("the index's background thread had panicked");
         }
+        if self.store.is_unchecked() || self.store.is_damaged() {
+            // What was loaded of it may lack passages, which would be remembered as removed.
+            return;
+        }
         for collection in collections {
             if let Err(error) = collection.writer().remember() {
                 tracing::warn!(collection = collection.name(), %error, "the next start will take longer");
@@ -64,10 +74,20 @@ impl Drop for Maintainer {
     }
 }
 
-fn run(bell: &Bell, collections: &Collections, health: &Health) {
+fn run(bell: &Bell, collections: &Collections, store: &Store, health: &Health) {
     let _running = health.thread();
+    let check = || {
+        health.survive("reading the record", || {
+            store.check_contents(bell.closing())
+        })
+    };
+    check();
     crate::step_back();
     run_rounds(bell, |woken| {
+        // Segments of a record that lacks something would lack it as well.
+        if !matches!(check(), Some(Ok(()))) {
+            return false;
+        }
         let goes_on = || !bell.closing().is_cancelled();
         let cleared = health.survive("removing deleted collections", || {
             collections.drops().retry(goes_on)

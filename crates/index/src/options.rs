@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::CollectionSettings;
 use crate::snapshots::SnapshotOptions;
-use crate::store::{Reclaim, StoreOptions};
+use crate::store::{ContentCheck, Reclaim, StoreOptions};
 
 /// How to open an index.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +33,8 @@ pub struct IndexOptions {
     pub reclaim: Option<Reclaim>,
     /// When a write that has made no progress for so long is waited for in vain, and others are refused.
     pub stall_after: Duration,
+    /// When the record is compared with what was stored: every entry is read for it.
+    pub check: ContentCheck,
     /// Memory that the data may take, bytes: writes that would take more are refused. `None` leaves it
     /// to the machine.
     pub max_memory_bytes: Option<u64>,
@@ -54,6 +56,7 @@ impl Default for IndexOptions {
             compact_over_ratio: Some(2.5),
             reclaim: Some(Reclaim::default()),
             stall_after: Duration::from_secs(10),
+            check: ContentCheck::default(),
             max_memory_bytes: None,
             snapshots: SnapshotOptions::default(),
         }
@@ -67,6 +70,7 @@ impl IndexOptions {
             min_free_disk_bytes: self.min_free_disk_bytes,
             reclaim: self.reclaim,
             stall_after: self.stall_after,
+            check: self.check,
         }
     }
 }

@@ -63,6 +63,7 @@ impl Drop for Watch {
 
 fn look(store: &Store, health: &Health) {
     // First what does not ask the disk, which may not answer.
+    health.set(HealthCondition::StorageDamaged, store.is_damaged());
     health.set(HealthCondition::WritesStopped, store.has_failed());
     health.set(HealthCondition::WritesStalled, store.is_stalled());
     health.set(

@@ -13,8 +13,10 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use siamese_index::{CollectionSettings, Error};
-use support::{Contents, Dice, contents, copy, document, open, setting};
+use siamese_index::{Collection, CollectionSettings, Error, HealthCondition, Index, IndexOptions};
+use support::{
+    Contents, DIMENSIONS, Dice, contents, copy, document, encoder, open, open_at_once, setting,
+};
 
 #[derive(Debug, Clone, Copy)]
 enum Damage {
@@ -120,10 +122,57 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 struct Count {
     served: usize,
     refused: usize,
+    /// Refused after it had been opened.
+    found_later: usize,
 }
 
 fn check(folder: &Path, expected: &[(String, Contents)], what: &str, count: &mut Count) {
-    match open(folder).and_then(|index| contents(&index)) {
+    let found = open(folder).and_then(|index| contents(&index));
+    judge(folder, found, expected, what, count);
+}
+
+/// As [`check`], of a folder that is read before all of it has been compared.
+fn check_at_once(folder: &Path, expected: &[(String, Contents)], what: &str, count: &mut Count) {
+    let index = match open_at_once(folder) {
+        Ok(index) => index,
+        Err(error) => return judge(folder, Err(error), expected, what, count),
+    };
+    if index.check_contents().is_ok() {
+        return judge(folder, contents(&index), expected, what, count);
+    }
+    assert!(
+        index
+            .conditions()
+            .contains(&HealthCondition::StorageDamaged)
+    );
+    assert!(!index.settle(), "{what}: segments are made of it");
+    let refused = |collection: &Collection| {
+        let writer = collection.writer();
+        let outcomes = [
+            writer.upsert(&[document(9000, 1)]).map(drop),
+            writer.delete(&["d1".to_owned()]).map(drop),
+        ];
+        outcomes.iter().any(Result::is_err)
+    };
+    let collections = index.collections();
+    let are_refused = collections.iter().all(|collection| refused(collection));
+    assert!(are_refused, "{what}: it is written to");
+    drop((collections, index));
+    match open_at_once(folder) {
+        Ok(_) => panic!("{what}: it is opened although damage was found"),
+        Err(error) => judge(folder, Err(error), expected, what, count),
+    }
+    count.found_later += 1;
+}
+
+fn judge(
+    folder: &Path,
+    found: Result<Vec<(String, Contents)>, Error>,
+    expected: &[(String, Contents)],
+    what: &str,
+    count: &mut Count,
+) {
+    match found {
         Ok(found) => {
             assert!(found == expected, "{what}: something else is served");
             count.served += 1;
@@ -140,8 +189,11 @@ fn check(folder: &Path, expected: &[(String, Contents)], what: &str, count: &mut
     }
 }
 
-/// Damages every file of a folder in all ways.
-fn damage_everything(sessions: usize) {
+type Check = fn(&Path, &[(String, Contents)], &str, &mut Count);
+
+/// Damages every file of a folder in all ways, and looks what becomes of it: first so, then when all is
+/// compared before it is read.
+fn damage_everything(sessions: usize, first: Check) {
     let whole = tempfile::tempdir().unwrap();
     let expected = fill(whole.path(), sessions);
     let mut all_files = Vec::new();
@@ -155,7 +207,7 @@ fn damage_everything(sessions: usize) {
             copy(whole.path(), copied.path());
             damage.inflict(&copied.path().join(name));
             let what = format!("{damage:?} of {}", name.display());
-            check(copied.path(), &expected, &what, &mut count);
+            first(copied.path(), &expected, &what, &mut count);
             // Opening must not have hidden the damage.
             check(
                 copied.path(),
@@ -170,12 +222,64 @@ fn damage_everything(sessions: usize) {
 
 #[test]
 fn a_damaged_file_of_a_first_session_is_served_as_it_was_or_refused() {
-    damage_everything(1);
+    damage_everything(1, check);
 }
 
 #[test]
 fn a_damaged_file_of_a_later_session_is_served_as_it_was_or_refused() {
-    damage_everything(3);
+    damage_everything(3, check);
+}
+
+#[test]
+fn a_damaged_file_of_a_folder_that_is_read_at_once_is_served_as_it_was_or_refused() {
+    damage_everything(3, check_at_once);
+}
+
+#[test]
+fn damage_that_loading_does_not_meet_ends_writing_and_the_next_opening() {
+    let folder = tempfile::tempdir().unwrap();
+    // As many as need pages of their own for each kind of entry. Pages stay where they were written.
+    let options = IndexOptions::default();
+    let index = Index::open(folder.path(), &encoder(DIMENSIONS), &options).unwrap();
+    let collection = index.collection("default").unwrap();
+    for first in (5000..9000).step_by(100) {
+        let writes: Vec<_> = (first..first + 100).map(|id| document(id, 1)).collect();
+        collection.writer().upsert(&writes).unwrap();
+    }
+    assert!(index.settle());
+    let expected = contents(&index).unwrap();
+    drop((collection, index));
+    // Now the store knows where everything stands in its log, and does not read it in a row.
+    drop(open(folder.path()).unwrap());
+    let db = folder.path().join("store/db");
+    let mut bytes = fs_err::read(&db).unwrap();
+    // Ids stand in keys of documents and under their numbers, neither of which is loaded.
+    let places = bytes.windows(5).enumerate();
+    let places = places.filter_map(|(place, id)| (id == b"d5321").then_some(place));
+    let places: Vec<_> = places.collect();
+    places.iter().for_each(|place| bytes[*place] ^= 1);
+    fs_err::write(&db, bytes).unwrap();
+    let mut count = Count::default();
+    check_at_once(folder.path(), &expected, "an id is changed", &mut count);
+    assert_eq!((count.found_later, count.refused), (1, 1), "{places:?}");
+    check(folder.path(), &expected, "compared first", &mut count);
+    assert_eq!(count.refused, 2);
+}
+
+#[test]
+fn a_folder_is_read_at_once_and_closed_before_it_has_been_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = fill(folder.path(), 2);
+    for _ in 0..5 {
+        // Whether it has been compared is left to chance.
+        let index = open_at_once(folder.path()).unwrap();
+        assert!(contents(&index).unwrap() == expected);
+    }
+    assert!(contents(&open(folder.path()).unwrap()).unwrap() == expected);
+    let index = open_at_once(folder.path()).unwrap();
+    index.check_contents().unwrap();
+    assert!(!index.is_unchecked());
+    assert_eq!(index.conditions(), []);
 }
 
 #[test]
@@ -208,7 +312,7 @@ fn a_lost_tail_is_given_up_by_command_only() {
     for _ in 0..2 {
         assert!(matches!(open(folder.path()), Err(Error::LostWrites { .. })));
     }
-    assert_eq!(siamese_index::Index::accept_loss(folder.path()).unwrap(), 1);
+    assert_eq!(Index::accept_loss(folder.path()).unwrap(), 1);
     assert!(!made_of_it.iter().any(|path| path.exists()));
     assert!(contents(&open(folder.path()).unwrap()).unwrap() == expected);
 }
@@ -224,6 +328,6 @@ fn giving_up_a_tail_does_not_hide_another_damage() {
     let mut snapshot = snapshot.filter(|path| path.to_str().unwrap().contains("snap."));
     Damage::CutTo(20).inflict(&snapshot.next().unwrap());
     assert!(matches!(open(folder.path()), Err(Error::Corrupt { .. })));
-    let accepted = siamese_index::Index::accept_loss(folder.path());
+    let accepted = Index::accept_loss(folder.path());
     assert!(matches!(accepted, Err(Error::Corrupt { .. })));
 }

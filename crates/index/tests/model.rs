@@ -8,9 +8,9 @@ use std::path::Path;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use siamese_index::{
-    Collection, Comparison, Condition, DocumentDraft, DocumentWrite, EncoderIdentity, Error, Facet,
-    FacetRequest, FieldPath, Filter, Hit, HitParts, Index, IndexOptions, Metadata, NewPassage,
-    Scalar, SearchOptions, StoredPassage, UpsertStatus, WritePlan,
+    Collection, Comparison, Condition, ContentCheck, DocumentDraft, DocumentWrite, EncoderIdentity,
+    Error, Facet, FacetRequest, FieldPath, Filter, Hit, HitParts, Index, IndexOptions, Metadata,
+    NewPassage, Scalar, SearchOptions, StoredPassage, UpsertStatus, WritePlan,
 };
 
 const DIMENSIONS: usize = 4;
@@ -144,6 +144,7 @@ fn open(folder: &Path) -> Index {
     };
     let options = IndexOptions {
         max_head_passages: 8,
+        check: ContentCheck::BeforeWrites,
         ..IndexOptions::default()
     };
     Index::open(folder, &encoder, &options).unwrap()

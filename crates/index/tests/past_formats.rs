@@ -5,10 +5,10 @@
 use std::path::{Path, PathBuf};
 
 use siamese_index::{
-    Chunking, Collection, CollectionSettings, DEFAULT_ENCODER, DocumentDraft, DocumentWrite,
-    DuplicateAction, EncoderIdentity, FeedbackLimits, GenerationState, Index, IndexOptions,
-    Judgement, Language, Metadata, NewPassage, OnDuplicate, PassageSize, SearchOptions,
-    StoredDocument, StoredPassage, WordQuery, WordSettings,
+    Chunking, Collection, CollectionSettings, ContentCheck, DEFAULT_ENCODER, DocumentDraft,
+    DocumentWrite, DuplicateAction, EncoderIdentity, FeedbackLimits, GenerationState, Index,
+    IndexOptions, Judgement, Language, Metadata, NewPassage, OnDuplicate, PassageSize,
+    SearchOptions, StoredDocument, StoredPassage, WordQuery, WordSettings,
 };
 
 /// The encoder that made the folders.
@@ -49,6 +49,7 @@ fn copy(from: &Path, to: &Path) {
 fn open(folder: &Path) -> Index {
     let options = IndexOptions {
         default_settings: sentences(),
+        check: ContentCheck::BeforeWrites,
         ..IndexOptions::default()
     };
     Index::open(folder, &encoder(), &options).unwrap()

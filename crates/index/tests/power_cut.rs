@@ -27,7 +27,7 @@ use std::time::Duration;
 use siamese_index::Error;
 use support::disk::{Disk, EVERY_KEPT, Event, events, whole_lines};
 use support::workload::{self, Story};
-use support::{Dice, open, setting};
+use support::{Dice, open, open_at_once, setting};
 
 const SESSIONS: usize = 4;
 /// Moments at which one recovery is cut.
@@ -80,7 +80,7 @@ fn the_recorded_recovery() {
     if let Ok(root) = std::env::var("SIAMESE_WORKLOAD") {
         let data = Path::new(&root).join(workload::DATA);
         workload::compact_while_closed(&data);
-        drop(open(&data).unwrap());
+        drop(open_at_once(&data).unwrap());
     }
 }
 
@@ -139,7 +139,9 @@ fn check(data: &Path, story: &Story) -> Result<(), String> {
     // What was recovered must be good to go on with.
     workload::write_one(&index).map_err(|error| error.to_string())?;
     drop(index);
-    let index = open(data).map_err(|error| format!("opened again: {error}"))?;
+    let index = open_at_once(data).map_err(|error| format!("opened again: {error}"))?;
+    let checked = index.check_contents();
+    checked.map_err(|error| format!("compared: {error}"))?;
     story
         .check(&index)
         .map_err(|what| format!("opened again: {what}"))

@@ -10,6 +10,7 @@ mod by_vector;
 mod by_words;
 mod change;
 mod delete_matching;
+mod document_range;
 mod documents;
 mod facets;
 mod family;

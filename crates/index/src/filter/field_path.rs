@@ -74,6 +74,9 @@ fn escaped(character: Option<char>) -> Result<char, FieldPathError> {
 
 /// Adds one key to a path in canonical form.
 pub(crate) fn push_key(path: &mut String, key: &str) {
+    if !key.contains(['.', '\\']) {
+        return path.push_str(key);
+    }
     for character in key.chars() {
         if matches!(character, '.' | '\\') {
             path.push('\\');

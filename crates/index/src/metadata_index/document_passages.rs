@@ -23,11 +23,22 @@ struct Passages {
 }
 
 impl DocumentPassages {
+    /// Of documents in ascending order.
+    pub(super) fn of_sorted(documents: Vec<(u32, Range<u32>)>) -> Self {
+        let documents = documents.into_iter();
+        let ranges = documents.map(|(document, passages)| (document, Passages::of(&passages)));
+        let ranges: Vec<_> = ranges.collect();
+        let differing = ranges
+            .iter()
+            .filter(|(document, own)| own.differs(*document));
+        Self {
+            differing: differing.count() as u64,
+            ranges: SortedBlocks::of_sorted(ranges),
+        }
+    }
+
     pub(super) fn insert(&mut self, document: u32, passages: Range<u32>) {
-        let passages = Passages {
-            first: passages.start,
-            count: passages.end - passages.start,
-        };
+        let passages = Passages::of(&passages);
         self.differing += u64::from(passages.differs(document));
         self.ranges.upsert(
             |other| other.cmp(&document),
@@ -72,6 +83,13 @@ impl DocumentPassages {
 }
 
 impl Passages {
+    fn of(passages: &Range<u32>) -> Self {
+        Self {
+            first: passages.start,
+            count: passages.end - passages.start,
+        }
+    }
+
     fn differs(self, document: u32) -> bool {
         (self.first, self.count) != (document, 1)
     }

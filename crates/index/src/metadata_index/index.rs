@@ -8,6 +8,7 @@ use roaring::RoaringBitmap;
 
 use super::bounds::Bounds;
 use super::document_passages::DocumentPassages;
+use super::gathering::GatheredMetadata;
 use super::memory::{DOCUMENT_BYTES, PATH_BYTES};
 use super::path_values::PathValues;
 use super::unindexed_paths::UnindexedPaths;
@@ -17,7 +18,7 @@ use crate::filter::{FieldPath, Filter};
 
 /// Distinct paths of one collection that are indexed: those that most documents have. Unit tests meet
 /// the limit.
-const MAX_PATHS: usize = if cfg!(test) { 24 } else { 1024 };
+pub(super) const MAX_PATHS: usize = if cfg!(test) { 24 } else { 1024 };
 /// Keys of a path, and its bytes; longer ones are read from the record.
 const MAX_PATH_KEYS: usize = 16;
 const MAX_PATH_BYTES: usize = 512;
@@ -47,6 +48,26 @@ pub(super) struct AtPath<'a> {
 }
 
 impl MetadataIndex {
+    /// Of documents whose paths are all indexed: [`GatheredMetadata::is_crowded`] denies it.
+    pub(crate) fn of_gathered(mut gathered: GatheredMetadata) -> Self {
+        gathered.sort();
+        let documents = gathered.documents.iter().map(|(document, _)| *document);
+        let documents: RoaringBitmap = documents.collect();
+        let paths = gathered.paths.into_iter();
+        let paths: BTreeMap<_, _> = paths
+            .map(|(path, values)| (path, Arc::new(values.into_values())))
+            .collect();
+        let paths_bytes = paths.iter().map(|(path, values)| path_bytes(path, values));
+        Self {
+            documents: Arc::new(documents),
+            passages: DocumentPassages::of_sorted(gathered.documents),
+            paths_bytes: paths_bytes.sum(),
+            paths,
+            too_deep: gathered.too_deep,
+            ..Self::default()
+        }
+    }
+
     /// Takes in a document whose number is new.
     pub(crate) fn add(&mut self, document: u32, passages: Range<u32>, metadata: &Metadata) {
         Arc::make_mut(&mut self.documents).insert(document);
@@ -174,7 +195,7 @@ impl MetadataIndex {
     }
 }
 
-fn fits(path: &str, keys: usize) -> bool {
+pub(super) fn fits(path: &str, keys: usize) -> bool {
     keys <= MAX_PATH_KEYS && path.len() <= MAX_PATH_BYTES
 }
 
@@ -243,6 +264,20 @@ impl MetadataIndex {
         let paths = self.paths.iter();
         let paths: u64 = paths.map(|(path, values)| path_bytes(path, values)).sum();
         self.documents.len() * DOCUMENT_BYTES + paths + self.unindexed.counted_bytes()
+    }
+
+    /// All values with their documents.
+    pub(super) fn entries(&self) -> Vec<String> {
+        let paths = self.paths.iter().map(|(path, values)| {
+            let parts = [&values.bare, &values.elements];
+            let entries = parts.map(|values| {
+                let all = values.whole.iter().chain(values.cut.iter());
+                all.map(|(value, posting)| (value.clone(), posting.to_bitmap()))
+                    .collect::<Vec<_>>()
+            });
+            format!("{path} {:?} {entries:?}", values.documents)
+        });
+        paths.chain([format!("{:?}", self.too_deep)]).collect()
     }
 
     /// Returns whether nothing is left of what was in it.

@@ -13,6 +13,7 @@ mod condition_bounds;
 mod document_passages;
 mod document_union;
 mod facet_counts;
+mod gathering;
 mod index;
 mod memory;
 mod path_values;
@@ -21,6 +22,7 @@ mod sorted_blocks;
 mod unindexed_paths;
 
 pub(crate) use facet_counts::FacetCounts;
+pub(crate) use gathering::GatheredMetadata;
 pub(crate) use index::MetadataIndex;
 
 #[cfg(test)]

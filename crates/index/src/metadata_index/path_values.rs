@@ -113,13 +113,19 @@ impl Values {
 
     fn place_of<'a>(&mut self, value: ScalarRef<'a>) -> (&mut Postings, ScalarRef<'a>) {
         match value {
-            ScalarRef::Text(text) if text.len() > MAX_INDEXED_TEXT_BYTES => {
-                let kept = text.floor_char_boundary(MAX_INDEXED_TEXT_BYTES);
-                (&mut self.cut, ScalarRef::Text(&text[..kept]))
-            }
+            ScalarRef::Text(text) => match indexed_text(text) {
+                (text, true) => (&mut self.whole, ScalarRef::Text(text)),
+                (text, false) => (&mut self.cut, ScalarRef::Text(text)),
+            },
             value => (&mut self.whole, value),
         }
     }
+}
+
+/// What is kept of a text, and whether that is all of it.
+pub(super) fn indexed_text(text: &str) -> (&str, bool) {
+    let kept = text.floor_char_boundary(MAX_INDEXED_TEXT_BYTES);
+    (&text[..kept], kept == text.len())
 }
 
 fn difference(before: u64, after: u64) -> i64 {

@@ -46,6 +46,21 @@ impl Posting {
         }
     }
 
+    /// Takes in the documents of another.
+    pub(super) fn append(&mut self, other: Self) {
+        match (&mut *self, other) {
+            (Self::Many(own), Self::Many(other)) => *Arc::make_mut(own) |= &*other,
+            (_, Self::One(document)) => self.insert(document),
+            (_, Self::Few(documents)) => {
+                documents.iter().for_each(|document| self.insert(*document))
+            }
+            (_, other @ Self::Many(_)) => {
+                let few = std::mem::replace(self, other);
+                self.append(few);
+            }
+        }
+    }
+
     /// Takes a document out; false when none is left.
     pub(super) fn remove(&mut self, document: u32) -> bool {
         match self {

@@ -21,6 +21,21 @@ impl<K, V> Default for SortedBlocks<K, V> {
     }
 }
 
+impl<K, V> SortedBlocks<K, V> {
+    /// Of entries with ascending keys, in full blocks, as keys leave that come in order.
+    pub(super) fn of_sorted(entries: Vec<(K, V)>) -> Self {
+        let mut blocks = Vec::with_capacity(entries.len().div_ceil(MAX_BLOCK_ENTRIES));
+        let mut entries = entries.into_iter();
+        loop {
+            let block: Vec<_> = entries.by_ref().take(MAX_BLOCK_ENTRIES).collect();
+            if block.is_empty() {
+                return Self { blocks };
+            }
+            blocks.push(Arc::new(block));
+        }
+    }
+}
+
 impl<K: Clone, V: Clone> SortedBlocks<K, V> {
     /// The value whose key `compare` finds equal; it says how a key compares with the one sought.
     pub(super) fn get(&self, compare: impl Fn(&K) -> Ordering) -> Option<&V> {

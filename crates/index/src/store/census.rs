@@ -13,12 +13,32 @@ use std::thread;
 use super::guard::{corrupt, guard};
 use super::key::Key;
 use super::tally::{Contents, Tally};
-use crate::Error;
+use crate::{Cancel, Error};
 
 /// Threads that read; more would wait for the disk.
 const MAX_THREADS: usize = 8;
 /// Ranges that the keys of one kind are cut into, so that no thread waits long for the last one.
 const RANGES_OF_KIND: u32 = 16;
+
+/// How many cores are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// All of them: nobody can do anything else meanwhile.
+    Alone,
+    /// Half of them.
+    BesideOthers,
+}
+
+impl Pace {
+    fn threads(self) -> usize {
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = match self {
+            Self::Alone => cores,
+            Self::BesideOthers => cores / 2,
+        };
+        threads.clamp(1, MAX_THREADS)
+    }
+}
 
 /// What a store says that it holds, and what it does.
 #[derive(Debug, Clone, Copy, Default)]
@@ -30,7 +50,15 @@ pub(super) struct Census {
 }
 
 /// Reads every entry.
-pub(super) fn read_all(folder: &Path, db: &sled::Db) -> Result<Census, Error> {
+///
+/// # Errors
+/// [`Error::Cancelled`], or what cannot be read.
+pub(super) fn read_all(
+    folder: &Path,
+    db: &sled::Db,
+    cancel: &Cancel,
+    pace: Pace,
+) -> Result<Census, Error> {
     let borders = borders(folder, db)?;
     let next = AtomicUsize::new(0);
     let reader = Reader {
@@ -38,9 +66,9 @@ pub(super) fn read_all(folder: &Path, db: &sled::Db) -> Result<Census, Error> {
         db,
         borders: &borders,
         next: &next,
+        cancel,
     };
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let others = cores.min(MAX_THREADS) - 1;
+    let others = pace.threads() - 1;
     let parts = thread::scope(|scope| {
         let others: Vec<_> = (0..others).map(|_| scope.spawn(|| reader.read())).collect();
         let mut parts = vec![reader.read()];
@@ -69,6 +97,7 @@ struct Reader<'a> {
     borders: &'a [Vec<u8>],
     /// The next range to read.
     next: &'a AtomicUsize,
+    cancel: &'a Cancel,
 }
 
 impl Reader<'_> {
@@ -76,6 +105,7 @@ impl Reader<'_> {
     fn read(&self) -> Result<Census, Error> {
         let mut census = Census::default();
         loop {
+            self.cancel.check()?;
             let place = self.next.fetch_add(1, Ordering::Relaxed);
             if place > self.borders.len() {
                 return Ok(census);

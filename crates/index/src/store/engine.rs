@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::blobs::Blobs;
+use super::census::{Census, Pace, read_all};
 use super::guard::guard;
 use super::log_buffers::{Addition, Turn, Unfinished};
 use super::progress::Progress;
 use super::watermark::Watermark;
 use super::{KeyRange, lock};
-use crate::Error;
 use crate::durable_files::tree_bytes;
 use crate::file_identity::FileIdentity;
+use crate::{Cancel, Error};
 
 /// What sled calls its log.
 const LOG_FILE: &str = "db";
@@ -84,6 +85,11 @@ impl Engine {
         let mut entries = self.db.range(range.bounds());
         let folder = self.folder.clone();
         std::iter::from_fn(move || guard(&folder, || entries.next().transpose()).transpose())
+    }
+
+    /// Reads every entry.
+    pub(super) fn census(&self, cancel: &Cancel, pace: Pace) -> Result<Census, Error> {
+        read_all(&self.folder, &self.db, cancel, pace)
     }
 
     /// Applies all changes or none. They are durable after a [`Self::flush`]. There are no more than

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::{Key, KeyRange, Store, lock};
-use crate::Error;
+use crate::{Cancel, Error};
 
 /// Entries and bytes of one step: writes wait for as long as it takes to read these.
 const MAX_STEP_ENTRIES: usize = 256;
@@ -105,8 +105,10 @@ impl Store {
     /// has read them are held in memory, up to `max_saved_bytes`; beyond that the view is lost.
     ///
     /// # Errors
-    /// [`Error::SnapshotInProgress`] while there is another view.
+    /// [`Error::SnapshotInProgress`] while there is another view, [`Error::WritesStopped`] of a store that
+    /// does not hold what was stored.
     pub(crate) fn freeze(&self, max_saved_bytes: u64) -> Result<FrozenView<'_>, Error> {
+        self.check_contents(&Cancel::default())?;
         // A large batch is in the view whole or not at all.
         let _staging = lock(&self.staging);
         let mut turn = self.turns.take();

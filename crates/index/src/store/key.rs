@@ -317,9 +317,10 @@ impl KeyRange {
         Some(self)
     }
 
-    /// Pieces of bodies in the order of their documents' numbers.
-    pub(crate) fn bodies(collection: CollectionId) -> Self {
-        Self::prefix(Key::of(BODY, collection).as_bytes())
+    /// Pieces of bodies in the order of their documents' numbers, from one on.
+    pub(crate) fn bodies_from(collection: CollectionId, first: u32) -> Self {
+        let range = Self::prefix(Key::of(BODY, collection).as_bytes());
+        range.starting_at(&Key::body(collection, first, 0))
     }
 
     /// Passages from a number on.

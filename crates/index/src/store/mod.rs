@@ -6,6 +6,7 @@
 mod alias_record;
 mod blobs;
 mod census;
+mod contents_check;
 mod durability;
 mod encoder_record;
 mod engine;
@@ -38,6 +39,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 pub(crate) use alias_record::AliasRecord;
+pub use contents_check::ContentCheck;
 pub(crate) use encoder_record::EncoderRecord;
 pub(crate) use feedback_records::{FeedbackRecord, JudgementRecord};
 pub(crate) use filling::Filling;
@@ -55,8 +57,9 @@ pub(crate) use rewriting::Exchange;
 pub(crate) use value::{ValueReader, ValueWriter};
 pub(crate) use write_batch::WriteBatch;
 
-use crate::Error;
 use crate::lock_file::LockFile;
+use crate::{Cancel, Error};
+use contents_check::DueCheck;
 use durability::Durability;
 use engine::Engine;
 use guard::corrupt;
@@ -87,6 +90,8 @@ pub(crate) struct Store {
     /// Held while a large batch is staged and applied.
     staging: Mutex<()>,
     progress: Arc<Progress>,
+    /// Nothing is written before it has been made.
+    check: DueCheck,
     /// What is stored once all applied batches are. Held while a batch is applied.
     contents: Mutex<Contents>,
     /// Last, so that sled has let go of its files before another process may open the folder.
@@ -136,6 +141,7 @@ impl Store {
     /// [`Error::StorageFull`], [`Error::DataFolderMoved`] and [`Error::StorageStalled`] before anything is
     /// written; [`Error::WritesStopped`] when this write or an earlier one has failed half way.
     pub(crate) fn apply(&self, batch: WriteBatch) -> Result<Sequence, Error> {
+        self.check_contents(&Cancel::default())?;
         self.check_writable()?;
         self.check_room_of(&batch)?;
         if batch.is_one_step() {
@@ -296,7 +302,7 @@ impl Store {
         self.engine().size_on_disk()
     }
 
-    /// Bytes of all keys and values.
+    /// Bytes of all keys and values; 0 while they have not been counted.
     pub(crate) fn live_bytes(&self) -> u64 {
         lock(&self.contents).live_bytes
     }

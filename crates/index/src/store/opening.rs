@@ -4,24 +4,26 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
-use super::census::read_all;
+use super::census::{Pace, read_all};
+use super::contents_check::{DueCheck, compared, log_read};
 use super::durability::Durability;
 use super::engine::{Engine, open_sled};
-use super::guard::{corrupt, guard};
-use super::key::Key;
+use super::guard::guard;
+use super::key::{Key, KeyRange};
 use super::pending::Pending;
 use super::progress::Progress;
 use super::staging::decided_changes;
 use super::tally::{Contents, Tally};
 use super::turns::Turns;
 use super::watermark::{Found, Watermark};
-use super::{Store, StoreOptions, file_sync};
-use crate::Error;
+use super::{ContentCheck, FORMAT_VERSION, Store, StoreOptions, file_sync};
 use crate::durable_files::{fsync_folder, fsync_tree_and_name};
 use crate::lock_file::LockFile;
+use crate::{Cancel, Error};
 
 impl Store {
-    /// Opens or makes the store in `folder`, which `lock` guards, and reads all of it.
+    /// Opens or makes the store in `folder`, which `lock` guards, and reads all of it, or leaves that to
+    /// [`Self::check_contents`].
     ///
     /// # Errors
     /// A damaged store, whether sled says so, panics, or gives back something else than was
@@ -33,7 +35,7 @@ impl Store {
     ) -> Result<Self, Error> {
         file_sync::check(folder)?;
         let found = Watermark::read(folder)?;
-        let (db, contents) = open_whole(folder, options.cache_bytes, found)?;
+        let Opened { db, contents, due } = opened(folder, options, found)?;
         let sequence = contents.tally.sequence;
         let watermark = watermark(folder, found, sequence)?;
         let progress = Arc::new(Progress::default());
@@ -46,10 +48,13 @@ impl Store {
             pending: Pending::default(),
             staging: Mutex::default(),
             progress,
+            check: due.map_or_else(DueCheck::default, DueCheck::of),
             contents: Mutex::new(contents),
             lock,
         };
-        store.finish_staged()?;
+        if due.is_none() {
+            store.finish_staged()?;
+        }
         Ok(store)
     }
 
@@ -60,19 +65,35 @@ impl Store {
     pub(crate) fn accept_loss(folder: &Path, _lock: &LockFile) -> Result<u64, Error> {
         file_sync::check(folder)?;
         let acknowledged = Watermark::read(folder)?.and_then(|found| found.sequence);
-        let (_db, contents) = open_whole(folder, 16 << 20, None)?;
-        let sequence = contents.tally.sequence;
+        let db = open_db(folder, 16 << 20, None)?;
+        let sequence = read_whole(folder, &db, None)?.tally.sequence;
         drop(Watermark::create(folder, sequence)?);
         Ok(acknowledged.unwrap_or_default().saturating_sub(sequence))
     }
 }
 
-/// Opens sled and reads everything.
-fn open_whole(
-    folder: &Path,
-    cache_bytes: u64,
-    found: Option<Found>,
-) -> Result<(sled::Db, Contents), Error> {
+/// A database with what it holds.
+struct Opened {
+    db: sled::Db,
+    contents: Contents,
+    /// What it should hold, if that has not been looked at.
+    due: Option<Tally>,
+}
+
+fn opened(folder: &Path, options: StoreOptions, found: Option<Found>) -> Result<Opened, Error> {
+    let db = open_db(folder, options.cache_bytes, found)?;
+    let due = match options.check {
+        ContentCheck::BeforeReads => None,
+        ContentCheck::BeforeWrites => readable_tally(folder, &db, found)?,
+    };
+    let contents = match due {
+        Some(tally) => Contents::uncounted(tally),
+        None => read_whole(folder, &db, found)?,
+    };
+    Ok(Opened { db, contents, due })
+}
+
+fn open_db(folder: &Path, cache_bytes: u64, found: Option<Found>) -> Result<sled::Db, Error> {
     if found.is_some_and(|found| found.is_in_doubt) {
         forget_cached(folder)?;
     }
@@ -80,15 +101,45 @@ fn open_whole(
     let db = open_sled(folder, cache_bytes)?;
     // Opening renames and removes files.
     fsync_tree_and_name(folder)?;
+    Ok(db)
+}
+
+/// The tally of a store that may be read before it has been compared with it; `None` if there is
+/// anything to put right first. Nothing that was acknowledged is missing at its end.
+fn readable_tally(
+    folder: &Path,
+    db: &sled::Db,
+    found: Option<Found>,
+) -> Result<Option<Tally>, Error> {
+    let stored = |key: &[u8]| guard(folder, || db.get(key));
+    // An older format is written to when it is opened.
+    let format = stored(Key::format_version().as_bytes())?;
+    if format.is_none_or(|format| format != FORMAT_VERSION.to_le_bytes()) {
+        return Ok(None);
+    }
+    let mut staged = db.range(KeyRange::staged().bounds());
+    if guard(folder, || staged.next().transpose())?.is_some() {
+        return Ok(None);
+    }
+    let Some(acknowledged) = found.filter(|found| !found.is_in_doubt) else {
+        return Ok(None);
+    };
+    let tally = stored(Key::tally().as_bytes())?.and_then(|bytes| Tally::from_bytes(&bytes));
+    let acknowledged = acknowledged.sequence;
+    let has_all = |tally: &Tally| acknowledged.is_some_and(|number| number <= tally.sequence);
+    Ok(tally.filter(has_all))
+}
+
+/// Reads everything.
+///
+/// # Errors
+/// What is not as it was stored.
+fn read_whole(folder: &Path, db: &sled::Db, found: Option<Found>) -> Result<Contents, Error> {
     let started = Instant::now();
-    let census = read_all(folder, &db)?;
+    let census = read_all(folder, db, &Cancel::default(), Pace::Alone)?;
     let stored = census.stored;
-    let counted = with_decided(folder, &db, census.counted)?;
-    tracing::info!(
-        entries = counted.tally.entries(),
-        took_ms = started.elapsed().as_millis() as u64,
-        "the store was read"
-    );
+    let counted = with_decided(folder, db, census.counted)?;
+    log_read(&counted, started);
     let tally = stored.unwrap_or_else(|| Tally::empty(0));
     let acknowledged = found.and_then(|found| found.sequence).unwrap_or_default();
     if tally.sequence < acknowledged {
@@ -103,17 +154,9 @@ fn open_whole(
         guard(folder, || {
             db.insert(Key::tally().as_bytes(), counted.tally.to_bytes())
         })?;
-        return Ok((db, counted));
+        return Ok(counted);
     };
-    if counted.tally != stored {
-        let reason = format!(
-            "it holds {} entries that are not what was stored, which were {}",
-            counted.tally.entries(),
-            stored.entries()
-        );
-        return Err(corrupt(folder, reason));
-    }
-    Ok((db, counted))
+    compared(folder, stored, counted)
 }
 
 /// What a store holds once a large batch that was decided has been applied.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::ContentCheck;
+
 /// What a store may take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StoreOptions {
@@ -13,6 +15,8 @@ pub(crate) struct StoreOptions {
     pub(crate) reclaim: Option<Reclaim>,
     /// A call into sled that takes longer than this hangs, as far as writes are concerned.
     pub(crate) stall_after: Duration,
+    /// When its contents are compared with the tally.
+    pub(crate) check: ContentCheck,
 }
 
 /// When dead parts of the store's log are freed: while the store takes more than both.
@@ -41,5 +45,6 @@ impl StoreOptions {
         min_free_disk_bytes: 0,
         reclaim: None,
         stall_after: Duration::from_secs(60),
+        check: ContentCheck::BeforeReads,
     };
 }

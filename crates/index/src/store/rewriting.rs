@@ -16,8 +16,8 @@ use super::tally::Contents;
 use super::watermark::Watermark;
 use super::write_batch::WriteBatch;
 use super::{Entry, Key, KeyRange, Store, lock};
-use crate::Error;
 use crate::durable_files::fsync_tree_and_name;
+use crate::{Cancel, Error};
 
 /// Keys that may be left for the last copy, for which batches wait.
 const MAX_LAST_KEYS: usize = 2048;
@@ -113,8 +113,9 @@ impl Store {
     /// Begins a copy in `folder`, which must not be there.
     ///
     /// # Errors
-    /// When the disk fails, or another copy is being made.
+    /// When the disk fails, the store does not hold what was stored, or another copy is being made.
     pub(crate) fn rewrite(&self, folder: &Path) -> Result<Rewriting<'_>, Error> {
+        self.check_contents(&Cancel::default())?;
         let db = open_sled(folder, self.options.cache_bytes)?;
         // Durable before its first entry, as every other store.
         fsync_tree_and_name(folder)?;

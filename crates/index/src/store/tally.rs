@@ -96,6 +96,14 @@ impl Contents {
         self.live_bytes = self.live_bytes.saturating_sub(bytes);
     }
 
+    /// What should be there, until it has been counted.
+    pub(super) fn uncounted(tally: Tally) -> Self {
+        Self {
+            tally,
+            live_bytes: 0,
+        }
+    }
+
     /// Both together. The number of batches stays as it is.
     pub(super) fn with(self, other: Self) -> Self {
         Self {

@@ -14,8 +14,8 @@ use std::path::Path;
 
 use serde_json::json;
 use siamese_index::{
-    Collection, DocumentDraft, DocumentWrite, EncoderIdentity, Error, Index, IndexOptions,
-    Metadata, NewPassage, Reclaim, SearchOptions, StoredDocument, StoredPassage,
+    Collection, ContentCheck, DocumentDraft, DocumentWrite, EncoderIdentity, Error, Index,
+    IndexOptions, Metadata, NewPassage, Reclaim, SearchOptions, StoredDocument, StoredPassage,
 };
 
 pub(crate) const DIMENSIONS: usize = 8;
@@ -47,6 +47,15 @@ pub(crate) fn setting(name: &str, default: usize) -> usize {
 }
 
 pub(crate) fn open(folder: &Path) -> Result<Index, Error> {
+    open_checked(folder, ContentCheck::BeforeReads)
+}
+
+/// As [`open`], to be read before all of it has been compared.
+pub(crate) fn open_at_once(folder: &Path) -> Result<Index, Error> {
+    open_checked(folder, ContentCheck::BeforeWrites)
+}
+
+fn open_checked(folder: &Path, check: ContentCheck) -> Result<Index, Error> {
     // Small heads, so that there are segments, and merges of segments. Each write moves pages.
     let options = IndexOptions {
         max_head_passages: 16,
@@ -55,6 +64,7 @@ pub(crate) fn open(folder: &Path) -> Result<Index, Error> {
             over_bytes: 0,
         }),
         min_free_disk_bytes: 0,
+        check,
         ..IndexOptions::default()
     };
     Index::open(folder, &encoder(DIMENSIONS), &options)

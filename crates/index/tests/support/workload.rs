@@ -19,7 +19,7 @@ use siamese_index::{
     NewPassage, Progress, StoredDocument, StoredPassage, compact,
 };
 
-use super::{Dice, LONG_VERSIONS, document, open};
+use super::{Dice, LONG_VERSIONS, document, open_at_once};
 
 /// The data folder, and the diary, in the folder of a run.
 pub(crate) const DATA: &str = "data";
@@ -50,7 +50,7 @@ pub(crate) fn run(root: &Path, seed: u64) {
         .unwrap();
     let before = Story::read(&fs_err::read(root.join(DIARY)).unwrap());
     compact_while_closed(&root.join(DATA));
-    let index = open(&root.join(DATA)).unwrap();
+    let index = open_at_once(&root.join(DATA)).unwrap();
     before.check(&index).unwrap();
     let collection = index.collection("default").unwrap();
     let diary = Mutex::new(diary);

@@ -74,6 +74,7 @@ fn open_index(settings: &Settings, encoder: &Encoder) -> Result<Index, OpenError
         compact_over_ratio: storage.compact_over_ratio(),
         reclaim: storage.reclaim(),
         stall_after: storage.stall_after,
+        check: storage.check(),
         max_memory_bytes: storage.max_memory_bytes(),
         snapshots: SnapshotOptions {
             folder: storage.snapshots_dir.clone(),

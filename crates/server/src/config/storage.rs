@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
-use siamese_index::Reclaim;
+use siamese_index::{ContentCheck, Reclaim};
 
 use super::qdrant::{BackendKind, QdrantSettings};
 use super::values::time_ms;
@@ -37,6 +37,7 @@ pub struct StorageSettings {
     max_memory_bytes: u64,
     /// Free disk space under which writes are refused, bytes.
     pub min_free_disk_bytes: u64,
+    check_before_serving: bool,
     compact_at_start_over_ratio: f64,
     compact_over_ratio: f64,
     reclaim_over_ratio: f64,
@@ -59,6 +60,14 @@ impl StorageSettings {
         match self.max_memory_bytes {
             0 => machine_memory::bytes().map(|bytes| bytes / MEMORY_SHARE),
             bytes => Some(bytes),
+        }
+    }
+
+    /// When all that is stored is compared with what should be.
+    pub fn check(&self) -> ContentCheck {
+        match self.check_before_serving {
+            true => ContentCheck::BeforeReads,
+            false => ContentCheck::BeforeWrites,
         }
     }
 

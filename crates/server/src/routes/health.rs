@@ -28,6 +28,8 @@ pub(crate) struct Readiness {
     /// What keeps the service from a part of its work, which it does again by itself when that is over.
     /// Empty when the status is `ok`.
     conditions: Vec<ConditionShape>,
+    /// What is stored.
+    record: RecordState,
     /// By meaning.
     index: IndexState,
     /// By words.
@@ -63,6 +65,16 @@ impl From<HealthCondition> for ConditionShape {
     }
 }
 
+/// Whether all that is stored has been compared with what should be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RecordState {
+    /// It has.
+    Checked,
+    /// It is being read since the start. Reads are answered, writes and snapshots wait for the end of it.
+    Checking,
+}
+
 /// Whether searches go at their usual speed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -94,7 +106,7 @@ pub(crate) async fn livez() -> Json<Health> {
 ///
 /// 503 (`not_ready`) while the model and the index are being loaded, while the server is stopping, and
 /// when writes are impossible until somebody steps in: `writes_stopped` after a write or fsync that
-/// failed, `writes_stalled` when one makes no progress, `data_folder_moved`; and `cluster_unavailable` while the
+/// failed, `storage_damaged` when not all is there that was stored, `writes_stalled` when one makes no progress, `data_folder_moved`; and `cluster_unavailable` while the
 /// cluster that keeps the documents does not answer. `detail` names which.
 /// Otherwise 200, with the status `degraded` while the service can do only a part of its work.
 #[utoipa::path(
@@ -127,6 +139,10 @@ pub(crate) async fn readyz(State(app): State<App>) -> Result<Json<Readiness>, Ap
             false => ReadyStatus::Degraded,
         },
         conditions: conditions.into_iter().map(Into::into).collect(),
+        record: match index.is_some_and(|index| index.is_unchecked()) {
+            true => RecordState::Checking,
+            false => RecordState::Checked,
+        },
         index: IndexState::of(stats.iter().any(|stats| stats.is_rebuilding)),
         words: IndexState::of(stats.iter().any(|stats| stats.is_rebuilding_words)),
     }))

@@ -91,7 +91,7 @@ pub(crate) struct DiskStats {
     bytes: u64,
     /// Those of the record, with what it holds of the past.
     store_bytes: u64,
-    /// Keys and values of the record.
+    /// Keys and values of the record; 0 until they have been counted after a start.
     live_bytes: u64,
 }
 

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 use siamese_index::{
-    Collection, DEFAULT_COLLECTION, DocumentDraft, DocumentWrite, EncoderIdentity, HitParts, Index,
-    IndexOptions, Metadata, NewPassage, SearchOptions,
+    Collection, ContentCheck, DEFAULT_COLLECTION, DocumentDraft, DocumentWrite, EncoderIdentity,
+    HitParts, Index, IndexOptions, Metadata, NewPassage, SearchOptions,
 };
 
 use super::pace::{MAX_DOCUMENTS_PER_MINUTE, Pace};
@@ -69,7 +69,7 @@ impl CollectionBench {
     fn measure(&self, folder: &Path) -> Result<Value> {
         let source = Source::new(self.dimensions);
         let disk_bytes = self.fill(folder, &source)?;
-        let open_s = self.opening_time(folder)?;
+        let (open_s, checked_s) = self.opening_times(folder)?;
         let index = self.open(folder)?;
         let collection = index.collection(DEFAULT_COLLECTION)?;
         let alone = self.searches(&collection, &source)?;
@@ -80,6 +80,7 @@ impl CollectionBench {
             "documents": self.documents,
             "disk_bytes": disk_bytes,
             "open_s": open_s,
+            "checked_s": checked_s,
             "alone": alone,
             "while_writing": busy,
             "p99_ratio": p99_ratio,
@@ -93,7 +94,12 @@ impl CollectionBench {
             name: "synthetic".to_owned(),
             dimensions: self.dimensions,
         };
-        Ok(Index::open(folder, &encoder, &IndexOptions::default())?)
+        // As the service does.
+        let options = IndexOptions {
+            check: ContentCheck::BeforeWrites,
+            ..IndexOptions::default()
+        };
+        Ok(Index::open(folder, &encoder, &options)?)
     }
 
     /// Stores the documents and lets all graphs be built; bytes on the disk.
@@ -109,17 +115,22 @@ impl CollectionBench {
         Ok(index.disk_bytes()?)
     }
 
-    /// Opens the folder again and again; the median time, seconds.
-    fn opening_time(&self, folder: &Path) -> Result<f64> {
-        let mut times = Vec::with_capacity(OPENINGS);
+    /// Opens the folder again and again; the median times until it can be read, and until all of it has been
+    /// compared with what was stored and it can be written to, seconds.
+    fn opening_times(&self, folder: &Path) -> Result<(f64, f64)> {
+        let (mut opened, mut checked) = (Vec::new(), Vec::new());
         for _ in 0..OPENINGS {
             let started_at = Instant::now();
             let index = self.open(folder)?;
-            times.push(started_at.elapsed());
-            drop(index);
+            opened.push(started_at.elapsed());
+            index.check_contents()?;
+            checked.push(started_at.elapsed());
         }
-        times.sort_unstable();
-        Ok(times[OPENINGS / 2].as_secs_f64())
+        let median = |mut times: Vec<Duration>| {
+            times.sort_unstable();
+            times[OPENINGS / 2].as_secs_f64()
+        };
+        Ok((median(opened), median(checked)))
     }
 
     /// Times of searches, one after the other.
@@ -185,10 +196,11 @@ impl CollectionBench {
         }
         writeln!(
             out,
-            "{} documents, {} bytes, opened in {:.3} s",
+            "{} documents, {} bytes, opened in {:.3} s, compared with what was stored after {:.3} s",
             measured["documents"],
             measured["disk_bytes"],
-            measured["open_s"].as_f64().unwrap_or_default()
+            measured["open_s"].as_f64().unwrap_or_default(),
+            measured["checked_s"].as_f64().unwrap_or_default()
         )?;
         for part in ["alone", "while_writing"] {
             let value = |key: &str| measured[part][key].as_f64().unwrap_or_default();
