@@ -14,7 +14,7 @@ fi
 
 # The modules of tests/it that are about what every backend does.
 modules=(
-    aliases answers bad_input collections documents encodings explanations filters modes numbers paging passages reranking search
+    aliases answers bad_input collections documents encodings explanations filters generations modes numbers paging passages reranking search
     similarity streaming ways_to_search
 )
 

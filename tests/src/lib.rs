@@ -27,6 +27,6 @@ pub use collector::Collector;
 pub use dice::{Dice, setting};
 pub use io_shim::io_shim;
 pub use raw::RawConnection;
-pub use server::{Server, ServerOptions, free_port};
+pub use server::{QDRANT_URLS, Server, ServerOptions, free_port};
 pub use small_disk::SmallDisk;
 pub use stream::IngestStream;

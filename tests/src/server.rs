@@ -28,7 +28,7 @@ pub struct Server {
 
 /// Where tests find a cluster to keep documents on, addresses for gRPC with commas between them. Servers have data folders
 /// where it is not set.
-const QDRANT_URLS: &str = "SIAMESE_TEST_BACKEND_QDRANT_URLS";
+pub const QDRANT_URLS: &str = "SIAMESE_TEST_BACKEND_QDRANT_URLS";
 
 /// How to start a server.
 #[derive(Debug)]

@@ -86,8 +86,8 @@ impl CollectionSettings {
         *others == self.with_changeable(others)
     }
 
-    /// These settings, but for those that change in place, which are the other's.
-    pub(crate) fn with_changeable(&self, others: &Self) -> Self {
+    /// Returns these settings, but for those that change in place, which are the other's.
+    pub fn with_changeable(&self, others: &Self) -> Self {
         Self {
             on_duplicate: others.on_duplicate,
             keep_queries: others.keep_queries,

@@ -5,23 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use qdrant_client::qdrant::{
-    CreateCollection, Distance, FieldType, HnswConfigDiff, Modifier, QuantizationConfig,
-    QuantizationType, ScalarQuantization, SparseVectorConfig, SparseVectorParams, VectorParams,
-    VectorParamsMap, VectorsConfig, quantization_config, vectors_config,
-};
 use siamese_index::{
     CollectionEncoder, CollectionSettings, DEFAULT_COLLECTION, Error, KeptCollection, PutOutcome,
     check_collection_name,
 };
 
 use crate::connection::Connection;
-use crate::document_point;
+use crate::family::Family;
 use crate::ids::Version;
-use crate::passage_point::{self, MEANING};
-use crate::reader::index_field;
-use crate::registry::{Names, Registered, Registry, create, delete, no_vectors};
-use crate::word_vector::WORDS;
+use crate::registered::{Entry, Registered};
+use crate::registry::{Names, Registry};
 use crate::write::now_ms;
 use crate::{ClusterSettings, Reader, Writer};
 
@@ -31,8 +24,8 @@ const REFRESH_EVERY: Duration = Duration::from_millis(500);
 const SWEEP_EVERY: Duration = Duration::from_hours(6);
 /// A write is over long before.
 const MIN_SWEPT_AGE: Duration = Duration::from_mins(15);
-/// Values of a vector are kept as bytes between these quantiles for a first comparison.
-const QUANTILE: f32 = 0.99;
+/// Times a collection is deleted again because somebody has changed what is registered of it.
+const MAX_TRIES: usize = 20;
 
 /// Collections on a Qdrant cluster.
 #[derive(Debug)]
@@ -45,6 +38,8 @@ pub struct Cluster {
     known: ArcSwap<Known>,
     /// Held while collections and aliases are made or deleted here.
     changing: Mutex<()>,
+    /// Which process this is.
+    pub(crate) process: Version,
     /// Why the list of collections could not be read when it was last tried.
     unseen: Mutex<Option<String>>,
     /// The name of the collection that has answered last when each was asked in its turn.
@@ -54,7 +49,7 @@ pub struct Cluster {
 /// What was read of the list of names last.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
-    pub(crate) collections: BTreeMap<String, ClusterCollection>,
+    pub(crate) collections: BTreeMap<String, Arc<Family>>,
     /// By its name, what each stands for.
     pub(crate) aliases: BTreeMap<String, String>,
 }
@@ -103,7 +98,7 @@ impl Cluster {
             settings: default_settings,
             encoder,
             ..
-        } = default.kept;
+        } = default.active.kept;
         Self::open_by(connection, settings, default_settings, encoder).map(Some)
     }
 
@@ -122,6 +117,7 @@ impl Cluster {
             default_encoder,
             known: ArcSwap::default(),
             changing: Mutex::default(),
+            process: Version::new()?,
             unseen: Mutex::default(),
             probed: Mutex::default(),
         });
@@ -154,17 +150,27 @@ impl Cluster {
     /// # Errors
     /// [`Error::CollectionNotFound`].
     pub fn get(&self, name: &str) -> Result<ClusterCollection, Error> {
+        Ok(self.family(name)?.active.clone())
+    }
+
+    /// All collections, ordered by name.
+    pub fn all(&self) -> Vec<ClusterCollection> {
+        let known = self.known();
+        let families = known.collections.values();
+        families.map(|family| family.active.clone()).collect()
+    }
+
+    /// All generations of the collection that [`Self::get`] finds.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn family(&self, name: &str) -> Result<Arc<Family>, Error> {
         let known = self.known.load();
         let found = known.collections.get(name);
         let found = found.or_else(|| known.collections.get(known.aliases.get(name)?));
         found.cloned().ok_or_else(|| Error::CollectionNotFound {
             name: name.to_owned(),
         })
-    }
-
-    /// All collections, ordered by name.
-    pub fn all(&self) -> Vec<ClusterCollection> {
-        self.known.load().collections.values().cloned().collect()
     }
 
     pub(crate) fn known(&self) -> Arc<Known> {
@@ -188,17 +194,16 @@ impl Cluster {
         let _changing = self.lock_changes();
         self.refresh()?;
         self.check_no_alias(name, "DELETE /aliases/{alias} frees the name")?;
-        let before = self.get(name).ok();
-        if let Some(collection) = &before {
-            let registered = collection.reader.registered.load_full();
-            let kept = &registered.kept;
+        let before = self.family(name).ok();
+        if let Some(family) = &before {
+            let (collection, kept) = (&family.active, &family.registered.active.kept);
             if kept.settings == *settings && kept.encoder == *encoder {
                 return Ok((collection.clone(), PutOutcome::Unchanged));
             }
             let is_same_encoder = kept.encoder.identity.id == encoder.identity.id;
             if is_same_encoder && kept.settings.may_become(settings) {
-                let changed = self.change(&registered, settings, encoder)?;
-                return Ok((changed, PutOutcome::Changed));
+                self.change(family, settings, encoder)?;
+                return Ok((self.get(name)?, PutOutcome::Changed));
             }
             if collection.reader.stats()?.documents > 0 {
                 let name = name.to_owned();
@@ -218,7 +223,6 @@ impl Cluster {
         if before.is_none() && name != DEFAULT_COLLECTION && count >= max_collections {
             return Err(Error::TooManyCollections { max_collections });
         }
-        let before = before.map(|collection| collection.reader.registered.load_full());
         let collection = self.replace(name, before.as_deref(), settings, encoder)?;
         Ok((collection, PutOutcome::Created))
     }
@@ -231,142 +235,106 @@ impl Cluster {
         let _changing = self.lock_changes();
         self.refresh()?;
         self.check_no_alias(name, "DELETE /aliases/{alias} deletes it")?;
-        let registered = self.get(name)?.reader.registered.load_full();
+        let family = self.family(name)?;
         if name == DEFAULT_COLLECTION {
             let (settings, encoder) = (self.default_settings, &self.default_encoder);
-            self.replace(name, Some(&registered), &settings, encoder)?;
+            self.replace(name, Some(&family), &settings, encoder)?;
             return Ok(());
         }
         self.check_stands_alone(name)?;
-        self.registry.remove(&self.connection, &registered)?;
-        self.refresh()?;
+        let gone = self.unregister(name, family)?;
         // Another process may have made an alias at the same moment. It looks once more whether the collection is there, after
         // it has made the alias, and takes the alias back: one of the two sees the other.
         if let Err(error) = self.check_stands_alone(name) {
-            self.registry.put(&self.connection, &registered, None)?;
+            self.registry.put(&self.connection, &gone, None)?;
             self.refresh()?;
             return Err(error);
         }
-        self.drop_collections(&registered)
+        self.drop_all(&gone)
+    }
+
+    /// Takes a collection from the list, and returns what it was at last.
+    fn unregister(&self, name: &str, mut family: Arc<Family>) -> Result<Registered, Error> {
+        for _ in 0..MAX_TRIES {
+            self.registry.remove(&self.connection, &family.registered)?;
+            self.refresh()?;
+            match self.family(name) {
+                // Somebody has changed it since it was looked at.
+                Ok(now) if now.registered.family == family.registered.family => family = now,
+                _ => return Ok(family.registered.clone()),
+            }
+        }
+        Err(always_changed())
     }
 
     /// Registers the same collection with settings that change in place.
     fn change(
         &self,
-        before: &Registered,
+        family: &Family,
         settings: &CollectionSettings,
         encoder: &CollectionEncoder,
-    ) -> Result<ClusterCollection, Error> {
-        let wanted = Registered {
-            kept: KeptCollection {
-                settings: *settings,
-                encoder: encoder.clone(),
-                ..before.kept.clone()
-            },
-            ..before.clone()
-        };
-        self.registry.put(&self.connection, &wanted, Some(before))?;
-        self.refresh()?;
-        self.get(&before.name)
+    ) -> Result<(), Error> {
+        let mut wanted = family.registered.next_revision()?;
+        wanted.active.kept.settings = *settings;
+        wanted.active.kept.encoder = encoder.clone();
+        match self.exchange_for(&family.registered, &wanted)? {
+            true => Ok(()),
+            false => Err(always_changed()),
+        }
     }
 
     /// Makes a new, empty collection, and drops the one that had its name.
     fn replace(
         &self,
         name: &str,
-        before: Option<&Registered>,
+        before: Option<&Family>,
         settings: &CollectionSettings,
         encoder: &CollectionEncoder,
     ) -> Result<ClusterCollection, Error> {
-        let wanted = Registered {
-            name: name.to_owned(),
-            number: Version::new()?,
-            kept: KeptCollection {
-                created_at_ms: now_ms(),
-                settings: *settings,
-                encoder: encoder.clone(),
-            },
+        let kept = KeptCollection {
+            created_at_ms: now_ms(),
+            settings: *settings,
+            encoder: encoder.clone(),
         };
-        self.make_collections(&wanted)?;
+        let before = before.map(|before| &before.registered);
+        let wanted = Registered::new(name, kept)?;
+        self.make_collections(&wanted.active)?;
         let registered = self.registry.put(&self.connection, &wanted, before)?;
         self.refresh()?;
-        let is_ours = registered.is_some_and(|registered| registered.number == wanted.number);
+        let is_ours = registered.is_some_and(|registered| registered.family == wanted.family);
         match (is_ours, before) {
             // Somebody else was first.
-            (false, _) => self.drop_collections(&wanted)?,
-            (true, Some(before)) => self.drop_collections(before)?,
+            (false, _) => self.drop_all(&wanted)?,
+            (true, Some(before)) => self.drop_all(before)?,
             (true, None) => {}
         }
         // Or has made an alias of this name.
         self.check_no_alias(name, "DELETE /aliases/{alias} frees the name")?;
-        self.get(name)
+        let now = self.family(name)?;
+        match before.is_some_and(|before| before.family == now.registered.family) {
+            // It is what was to be replaced, of which something else has changed at the same moment.
+            true => Err(always_changed()),
+            false => Ok(now.active.clone()),
+        }
     }
 
-    fn make_collections(&self, wanted: &Registered) -> Result<(), Error> {
-        let places = Reader::new(
-            wanted.clone(),
-            Arc::clone(&self.connection),
-            &self.settings.prefix,
-        );
-        let ClusterSettings {
-            shards,
-            replicas,
-            write_consistency,
-            ..
-        } = self.settings;
-        let shared = CreateCollection {
-            shard_number: Some(shards.get()),
-            replication_factor: Some(replicas.get()),
-            write_consistency_factor: Some(write_consistency.get()),
-            ..CreateCollection::default()
-        };
-        create(
-            &self.connection,
-            &CreateCollection {
-                collection_name: places.documents.clone(),
-                vectors_config: no_vectors(),
-                ..shared.clone()
-            },
-        )?;
-        create(
-            &self.connection,
-            &CreateCollection {
-                collection_name: places.passages.clone(),
-                vectors_config: Some(vectors(&wanted.kept)),
-                sparse_vectors_config: wanted.kept.settings.lexical.then(words),
-                quantization_config: Some(quantization()),
-                ..shared
-            },
-        )?;
-        for (collection, field, field_type) in [
-            (
-                &places.passages,
-                passage_point::DOCUMENT,
-                FieldType::Keyword,
-            ),
-            (&places.passages, passage_point::VERSION, FieldType::Keyword),
-            (&places.passages, passage_point::WRITTEN, FieldType::Integer),
-            (
-                &places.documents,
-                document_point::VERSION,
-                FieldType::Keyword,
-            ),
-        ] {
-            index_field(&self.connection, collection, field, field_type, true)?;
-        }
-        Ok(())
+    fn drop_all(&self, gone: &Registered) -> Result<(), Error> {
+        gone.all()
+            .try_for_each(|entry| self.drop_collections(entry))
     }
 
-    fn drop_collections(&self, gone: &Registered) -> Result<(), Error> {
-        let places = Reader::new(
-            gone.clone(),
-            Arc::clone(&self.connection),
-            &self.settings.prefix,
-        );
-        for name in [&places.documents, &places.passages] {
-            delete(&self.connection, name)?;
-        }
-        Ok(())
+    /// Registers a collection instead of what it was. Returns whether it was that still.
+    ///
+    /// # Errors
+    /// When the cluster fails.
+    pub(crate) fn exchange_for(
+        &self,
+        before: &Registered,
+        wanted: &Registered,
+    ) -> Result<bool, Error> {
+        let registered = self.registry.put(&self.connection, wanted, Some(before))?;
+        self.refresh()?;
+        Ok(registered.is_some_and(|registered| registered.revision == wanted.revision))
     }
 
     /// Reads the list of names. What is known already stays what it is.
@@ -376,21 +344,16 @@ impl Cluster {
             aliases,
         } = self.registry.all(&self.connection)?;
         let known = self.known.load();
-        let collections = collections.into_iter().map(|(name, registered)| {
-            let same = known
-                .collections
-                .get(&name)
-                .filter(|known| known.reader.registered.load().number == registered.number);
-            let collection = match same {
-                Some(known) => {
-                    known.reader.registered.store(Arc::new(registered));
-                    known.clone()
-                }
-                None => self.open_collection(registered),
-            };
-            (name, collection)
-        });
-        let collections = collections.collect();
+        let open = |(name, registered): (String, Registered)| {
+            let before = known.collections.get(&name);
+            let family = Family::new(registered, |family, entry| {
+                let there = before.and_then(|before| before.at(entry.place));
+                let there = there.inspect(|it| it.reader.kept.store(Arc::new(entry.kept.clone())));
+                there.unwrap_or_else(|| self.open_collection(&name, family, entry))
+            });
+            (name, Arc::new(family))
+        };
+        let collections = collections.into_iter().map(open).collect();
         self.known.store(Arc::new(Known {
             collections,
             aliases,
@@ -398,9 +361,10 @@ impl Cluster {
         Ok(())
     }
 
-    fn open_collection(&self, registered: Registered) -> ClusterCollection {
+    fn open_collection(&self, name: &str, family: Version, entry: &Entry) -> ClusterCollection {
         let connection = Arc::clone(&self.connection);
-        let reader = Arc::new(Reader::new(registered, connection, &self.settings.prefix));
+        let prefix = &self.settings.prefix;
+        let reader = Arc::new(Reader::new(name, family, entry, connection, prefix));
         ClusterCollection {
             writer: Arc::new(Writer::new(Arc::clone(&reader))),
             reader,
@@ -460,9 +424,11 @@ impl Cluster {
     }
 
     fn sweep(&self) {
-        for collection in self.all() {
-            let name = collection.reader.name();
-            match collection.writer.sweep(MIN_SWEPT_AGE) {
+        let known = self.known();
+        let families = known.collections.values();
+        for writer in families.flat_map(|family| family.writers()) {
+            let name = writer.reader().name();
+            match writer.sweep(MIN_SWEPT_AGE) {
                 Ok(0) => {}
                 Ok(versions) => {
                     tracing::info!(name, versions, "removed passages that did not count");
@@ -481,45 +447,9 @@ impl Cluster {
     }
 }
 
-/// Vectors of length 1, so that their dot product is their cosine; Qdrant's own cosine would change their last bits.
-fn vectors(kept: &KeptCollection) -> VectorsConfig {
-    let graph = kept.settings.graph;
-    let params = VectorParams {
-        size: kept.encoder.identity.dimensions as u64,
-        distance: Distance::Dot.into(),
-        hnsw_config: Some(HnswConfigDiff {
-            m: Some(graph.m as u64),
-            ef_construct: Some(graph.ef_construction as u64),
-            ..HnswConfigDiff::default()
-        }),
-        ..VectorParams::default()
-    };
-    VectorsConfig {
-        config: Some(vectors_config::Config::ParamsMap(VectorParamsMap {
-            map: [(MEANING.to_owned(), params)].into(),
-        })),
-    }
-}
-
-/// Words count by how rare they are, which Qdrant keeps.
-fn words() -> SparseVectorConfig {
-    let params = SparseVectorParams {
-        modifier: Some(Modifier::Idf.into()),
-        ..SparseVectorParams::default()
-    };
-    SparseVectorConfig {
-        map: [(WORDS.to_owned(), params)].into(),
-    }
-}
-
-fn quantization() -> QuantizationConfig {
-    QuantizationConfig {
-        quantization: Some(quantization_config::Quantization::Scalar(
-            ScalarQuantization {
-                r#type: QuantizationType::Int8.into(),
-                quantile: Some(QUANTILE),
-                ..ScalarQuantization::default()
-            },
-        )),
+/// What a change fails with that others keep coming before.
+pub(crate) fn always_changed() -> Error {
+    Error::ClusterUnavailable {
+        detail: "other services keep changing what is registered of the collection".to_owned(),
     }
 }

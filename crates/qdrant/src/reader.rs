@@ -10,16 +10,19 @@ use qdrant_client::qdrant::{
     GetPoints, RetrievedPoint, VectorsSelector, WithPayloadSelector, WithVectorsSelector,
     with_vectors_selector::SelectorOptions,
 };
-use siamese_index::{CollectionEncoder, CollectionSettings, CollectionStats, Error, Filter};
+use siamese_index::{
+    CollectionEncoder, CollectionSettings, CollectionStats, Error, Filter, KeptCollection,
+};
 use uuid::Uuid;
 
 use crate::conditions::Conditions;
 use crate::connection::Connection;
 use crate::document_point;
-use crate::ids;
+use crate::ids::{self, Version};
 use crate::passage_point;
 use crate::payload::only;
-use crate::registry::Registered;
+use crate::places::Places;
+use crate::registered::Entry;
 use crate::terms::TermList;
 
 /// Points read in one call. With their vectors they are less than 4 MiB up to 8192 dimensions.
@@ -30,7 +33,10 @@ const MAX_INDEXED_FIELDS: usize = 128;
 /// Searches, gets, lists and counts.
 #[derive(Debug)]
 pub struct Reader {
-    pub(crate) registered: ArcSwap<Registered>,
+    pub(crate) kept: ArcSwap<KeptCollection>,
+    /// The same for all generations of a collection, as long as that is not made anew.
+    pub(crate) family: Version,
+    pub(crate) place: Version,
     pub(crate) connection: Arc<Connection>,
     /// The names of the collection's collections in Qdrant.
     pub(crate) documents: String,
@@ -42,15 +48,26 @@ pub struct Reader {
 }
 
 impl Reader {
-    pub(crate) fn new(registered: Registered, connection: Arc<Connection>, prefix: &str) -> Self {
-        let number = registered.number.text();
+    pub(crate) fn new(
+        name: &str,
+        family: Version,
+        entry: &Entry,
+        connection: Arc<Connection>,
+        prefix: &str,
+    ) -> Self {
+        let Places {
+            documents,
+            passages,
+        } = Places::of(prefix, entry.place);
         Self {
-            documents: format!("{prefix}-{number}-documents"),
-            passages: format!("{prefix}-{number}-passages"),
-            name: registered.name.clone(),
-            dimensions: registered.kept.encoder.identity.dimensions,
-            registered: ArcSwap::from_pointee(registered),
+            kept: ArcSwap::from_pointee(entry.kept.clone()),
+            family,
+            place: entry.place,
             connection,
+            documents,
+            passages,
+            name: name.to_owned(),
+            dimensions: entry.kept.encoder.identity.dimensions,
             indexed: Mutex::default(),
         }
     }
@@ -62,12 +79,12 @@ impl Reader {
 
     /// The collection's settings.
     pub fn settings(&self) -> CollectionSettings {
-        self.registered.load().kept.settings
+        self.kept.load().settings
     }
 
     /// What makes the collection's vectors.
     pub fn encoder(&self) -> Arc<CollectionEncoder> {
-        Arc::new(self.registered.load().kept.encoder.clone())
+        Arc::new(self.kept.load().encoder.clone())
     }
 
     /// Length of every vector.
@@ -84,7 +101,7 @@ impl Reader {
         Ok(CollectionStats {
             documents: count(&self.documents)?,
             passages: count(&self.passages)?,
-            created_at_ms: self.registered.load().kept.created_at_ms,
+            created_at_ms: self.kept.load().created_at_ms,
             head_passages: 0,
             dead_passages: 0,
             segments: 0,

@@ -4,25 +4,22 @@
 use std::collections::BTreeMap;
 
 use qdrant_client::qdrant::{
-    Condition, CreateCollection, DeleteCollection, Filter as PointFilter, PointStruct,
-    ScrollPoints, UpsertPoints, VectorParamsMap, VectorsConfig, WriteOrdering, WriteOrderingType,
-    vectors_config,
+    Condition, CreateCollection, DeleteCollection, Filter as PointFilter, GetPoints, PointStruct,
+    ScrollPoints, UpsertPoints, VectorParamsMap, VectorsConfig, WithPayloadSelector, WriteOrdering,
+    WriteOrderingType, vectors_config,
 };
-use siamese_index::{Error, KeptCollection};
+use siamese_index::Error;
 
 use crate::conditions::is_any;
 use crate::connection::Connection;
-use crate::document_point::{from_hex, hex, without_vectors};
-use crate::error::unreadable;
-use crate::ids::{self, Version};
+use crate::document_point::without_vectors;
+use crate::ids;
 use crate::payload::{self, Payload, only};
+use crate::registered::{self, REVISION, Registered};
 
-const NAME: &str = "name";
-/// Part of the names of the collection's own collections, which are made anew with it.
-const NUMBER: &str = "number";
-const RECORD: &str = "record";
 /// Of an alias, the name of the collection that it stands for.
 const TARGET: &str = "collection";
+const NAME: &str = "name";
 /// Names read in one call.
 const PAGE: u32 = 1000;
 
@@ -32,14 +29,6 @@ pub(crate) struct Names {
     pub(crate) collections: BTreeMap<String, Registered>,
     /// By its name, what each stands for.
     pub(crate) aliases: BTreeMap<String, String>,
-}
-
-/// A collection as it is registered.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Registered {
-    pub(crate) name: String,
-    pub(crate) number: Version,
-    pub(crate) kept: KeptCollection,
 }
 
 /// The list of all names.
@@ -182,7 +171,7 @@ impl Registry {
                 collection_name: self.collection.clone(),
                 limit: Some(PAGE),
                 offset: offset.take(),
-                with_payload: Some(only(&[NAME, NUMBER, RECORD, TARGET])),
+                with_payload: Some(fields()),
                 ..ScrollPoints::default()
             };
             let page = connection.call(&request, |client, request| async move {
@@ -216,11 +205,36 @@ impl Registry {
         wanted: &Registered,
         instead_of: Option<&Registered>,
     ) -> Result<Option<Registered>, Error> {
-        let before = instead_of.map(|before| before.number.text());
-        let numbers = before.into_iter().chain([wanted.number.text()]);
-        let is_before = is_any(NUMBER.to_owned(), numbers.collect());
+        let before = instead_of.map(|before| before.revision.text());
+        // So that the step may be made twice.
+        let revisions = before.into_iter().chain([wanted.revision.text()]);
+        let is_before = is_any(REVISION.to_owned(), revisions.collect());
         self.put_point(connection, wanted.point(), is_before)?;
-        Ok(self.all(connection)?.collections.remove(&wanted.name))
+        self.get(connection, &wanted.name)
+    }
+
+    /// A collection as it is registered now.
+    ///
+    /// # Errors
+    /// When the cluster fails.
+    pub(crate) fn get(
+        &self,
+        connection: &Connection,
+        name: &str,
+    ) -> Result<Option<Registered>, Error> {
+        let request = GetPoints {
+            collection_name: self.collection.clone(),
+            ids: vec![ids::point(ids::of_name(name))],
+            with_payload: Some(fields()),
+            ..GetPoints::default()
+        };
+        let found = connection.call(&request, |client, request| async move {
+            client.get_points(request).await
+        })?;
+        let found = found.result.into_iter().next();
+        let is_collection = |payload: &Payload| payload::optional_text(payload, TARGET).is_none();
+        let payload = found.map(|point| point.payload).filter(is_collection);
+        payload.as_ref().map(Registered::read).transpose()
     }
 
     /// Makes a name stand for a collection, unless it is that of a collection.
@@ -287,12 +301,17 @@ impl Registry {
     /// # Errors
     /// When the cluster fails.
     pub(crate) fn remove(&self, connection: &Connection, gone: &Registered) -> Result<(), Error> {
-        let mut filter = is_any(NUMBER.to_owned(), vec![gone.number.text()]);
+        let mut filter = is_any(REVISION.to_owned(), vec![gone.revision.text()]);
         filter
             .must
             .push(crate::conditions::has_id([ids::of_name(&gone.name)]));
         delete_matching(connection, &self.collection, filter)
     }
+}
+
+fn fields() -> WithPayloadSelector {
+    let fields: Vec<_> = registered::FIELDS.iter().copied().chain([TARGET]).collect();
+    only(&fields)
 }
 
 fn is_alias() -> PointFilter {
@@ -323,26 +342,4 @@ pub(crate) fn delete_matching(
         client.delete_points(request).await
     })?;
     Ok(())
-}
-
-impl Registered {
-    fn point(&self) -> PointStruct {
-        let payload = Payload::from([
-            (NAME.to_owned(), payload::text(&self.name)),
-            (NUMBER.to_owned(), payload::text(self.number.text())),
-            (RECORD.to_owned(), payload::text(hex(&self.kept.to_bytes()))),
-        ]);
-        without_vectors(ids::of_name(&self.name), payload)
-    }
-
-    fn read(payload: &Payload) -> Result<Self, Error> {
-        let failed = || unreadable("the list of collections");
-        let number = Version::parse(payload::read_text(payload, NUMBER)?).ok_or_else(failed)?;
-        let record = from_hex(payload::read_text(payload, RECORD)?).ok_or_else(failed)?;
-        Ok(Self {
-            name: payload::read_text(payload, NAME)?.to_owned(),
-            number,
-            kept: KeptCollection::from_bytes(&record).ok_or_else(failed)?,
-        })
-    }
 }

@@ -133,7 +133,7 @@ impl Writer {
     }
 
     /// What a document becomes, if it changes.
-    fn next_version<'a>(
+    pub(crate) fn next_version<'a>(
         &self,
         draft: &'a DocumentDraft,
         passages: Option<&[NewPassage]>,
@@ -256,12 +256,16 @@ impl Writer {
         Ok(were_there.collect())
     }
 
-    /// Deletes the documents that pass a filter, and returns how many those were. They go in batches, and what was deleted
+    /// Deletes the documents that pass a filter, tells their points, and returns how many those were. They go in batches, and what was deleted
     /// before an error stays deleted. A document that changes while this runs is kept.
     ///
     /// # Errors
     /// [`Error::NotSupportedHere`], or a cluster that fails.
-    pub fn delete_matching(&self, filter: &Filter) -> Result<u64, Error> {
+    pub fn delete_matching(
+        &self,
+        filter: &Filter,
+        mut and_then: impl FnMut(&[Uuid]),
+    ) -> Result<u64, Error> {
         let conditions = self.reader.point_filter(Some(filter))?;
         let fields = &[document_point::ID, document_point::VERSION];
         let (mut deleted, mut offset) = (0, None);
@@ -279,6 +283,8 @@ impl Writer {
             });
             let gone = gone.collect::<Result<Vec<_>, Error>>()?;
             self.delete_points(&gone, true)?;
+            let points: Vec<Uuid> = gone.iter().map(|(point, _)| *point).collect();
+            and_then(&points);
             deleted += gone.len() as u64;
             offset = next;
             if offset.is_none() {
@@ -288,7 +294,11 @@ impl Writer {
     }
 
     /// Deletes documents, then their passages. With `unchanged`, those alone that still have this version.
-    fn delete_points(&self, gone: &[(Uuid, Version)], unchanged: bool) -> Result<(), Error> {
+    pub(crate) fn delete_points(
+        &self,
+        gone: &[(Uuid, Version)],
+        unchanged: bool,
+    ) -> Result<(), Error> {
         if gone.is_empty() {
             return Ok(());
         }

@@ -199,7 +199,7 @@ impl Engine {
     /// What reads a generation of the collection of this name; the active one without a number.
     ///
     /// # Errors
-    /// 404 when there is no such collection or generation, 422 when the backend has no generations.
+    /// 404 when there is no such collection or generation.
     pub(crate) fn reader_of(
         &self,
         name: &CollectionName,
@@ -209,10 +209,7 @@ impl Engine {
             return self.reader(name);
         };
         self.collection(name)?;
-        let generation = self
-            .index(Capability::Generations)?
-            .generation(name, number)?;
-        Ok(Collection::from(&*generation.collection).reader)
+        Ok(self.backend.generation(name, number)?.collection.reader)
     }
 
     /// What writes the collection of this name.

@@ -111,6 +111,7 @@ impl Import {
             Err(Error::SettingsConflict { .. }) => cluster.get(collection)?,
             Err(error) => return Err(error.into()),
         };
+        cluster.check_one_generation(collection.reader.name())?;
         let stored = store_all(export, bar, |writes| {
             Ok(collection.writer.import(writes)?)
         })?;

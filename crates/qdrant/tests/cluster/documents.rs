@@ -133,7 +133,7 @@ fn deleted_documents_are_gone_with_their_passages() {
         Condition::one_of([Scalar::Bool(true)]),
     );
     assert_eq!(reader.count_matching(&even).unwrap(), 5);
-    assert_eq!(writer.delete_matching(&even).unwrap(), 5);
+    assert_eq!(writer.delete_matching(&even, |_| ()).unwrap(), 5);
     let stats = reader.stats().unwrap();
     assert_eq!((stats.documents, stats.passages), (4, 4));
     assert!(reader.get("d2").unwrap().is_none());

@@ -11,6 +11,7 @@ mod aliases;
 mod collections;
 mod documents;
 mod filters;
+mod generations;
 mod support;
 mod versions;
 mod words;

@@ -13,7 +13,6 @@ pub(crate) enum Capability {
     Duplicates,
     Clusters,
     Map,
-    Generations,
     Comparison,
     Feedback,
     TrainingPairs,
@@ -35,7 +34,6 @@ impl Capability {
         Self::Duplicates,
         Self::Clusters,
         Self::Map,
-        Self::Generations,
         Self::Comparison,
         Self::Feedback,
         Self::TrainingPairs,
@@ -57,7 +55,6 @@ impl Capability {
             Self::Duplicates => "duplicates",
             Self::Clusters => "clusters",
             Self::Map => "map",
-            Self::Generations => "generations",
             Self::Comparison => "comparison",
             Self::Feedback => "feedback",
             Self::TrainingPairs => "training_pairs",
@@ -94,9 +91,6 @@ impl Capability {
                 "documents that are alike are not grouped (/clusters), nor deleted by groups"
             }
             Self::Map => "documents are not put on a map (/map)",
-            Self::Generations => {
-                "a collection has one generation, so other settings need another collection (/collections/{collection}/generations)"
-            }
             Self::Comparison => {
                 "generations are not compared (/collections/{collection}/generations/{generation}/compare)"
             }
@@ -156,8 +150,12 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
         explanation: "GET /documents and exports have an order of their own, which stays the same, and not that of ids",
     },
     Difference {
+        name: "generations",
+        explanation: "one of the services fills a generation, without a job, and another goes on when it is killed; a service that is killed while it writes may leave a document that only one generation has in its new version, which is mended within the hour",
+    },
+    Difference {
         name: "collections",
-        explanation: "a collection or alias that another process has made, changed or deleted is known as such within a second",
+        explanation: "a collection, generation or alias that another process has made, changed or deleted is known as such within a second",
     },
 ];
 

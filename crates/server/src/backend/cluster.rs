@@ -3,24 +3,39 @@
 use std::sync::Arc;
 
 use siamese_index::{
-    CollectionEncoder, CollectionSettings, CollectionStats, DocumentDraft, Error, Filter, Hit,
-    HitContent, HitParts, Metadata, Query, ScoredPassage, SearchOptions, SearchResults,
-    StoredDocument, StoredPassage, WordQuery, WritePlan,
+    CollectionEncoder, CollectionSettings, CollectionStats, DocumentDraft, DocumentWrite, Error,
+    Filter, Hit, HitContent, HitParts, Metadata, Query, ScoredPassage, SearchOptions,
+    SearchResults, StoredDocument, StoredPassage, Upserted, WordQuery, WritePlan,
 };
-use siamese_qdrant::ClusterCollection;
+use siamese_qdrant::{Cluster, ClusterCollection, ClusterGeneration, Family};
 
-use super::{Capability, Collection, Generations, Read, Reader, Write};
+use super::{Capability, Collection, Generation, Generations, Read, Reader, Write};
 
 /// Hits read in one call: half a page as most ask for it, and few enough documents for memory, which may be of a megabyte each.
 const HITS_PER_CALL: usize = 5;
 
-impl From<ClusterCollection> for Collection {
-    fn from(collection: ClusterCollection) -> Self {
-        Self {
-            reader: collection.reader,
-            writer: Arc::new(ClusterWriter(collection.writer)),
-        }
+/// A collection of a cluster.
+pub(super) fn collection(cluster: &Arc<Cluster>, collection: ClusterCollection) -> Collection {
+    Collection {
+        writer: writer(cluster, &collection.writer),
+        reader: collection.reader,
     }
+}
+
+/// A generation of such a collection.
+pub(super) fn generation(cluster: &Arc<Cluster>, generation: ClusterGeneration) -> Generation {
+    Generation {
+        number: generation.number,
+        state: generation.state,
+        collection: collection(cluster, generation.collection),
+    }
+}
+
+fn writer(cluster: &Arc<Cluster>, writer: &Arc<siamese_qdrant::Writer>) -> Arc<dyn Write> {
+    Arc::new(ClusterWriter {
+        cluster: Arc::clone(cluster),
+        writer: Arc::clone(writer),
+    })
 }
 
 impl Read for siamese_qdrant::Reader {
@@ -141,34 +156,66 @@ impl Read for siamese_qdrant::Reader {
     }
 }
 
-/// What writes a collection of a cluster, with a handle for whoever plans a write.
+/// What writes a generation of a collection of a cluster. What it changes is changed in all of them.
 #[derive(Debug)]
-struct ClusterWriter(Arc<siamese_qdrant::Writer>);
+struct ClusterWriter {
+    cluster: Arc<Cluster>,
+    writer: Arc<siamese_qdrant::Writer>,
+}
 
-/// The one generation of a collection of a cluster.
-pub(super) fn one_generation(writer: &Arc<siamese_qdrant::Writer>) -> Arc<dyn Write> {
-    Arc::new(ClusterWriter(Arc::clone(writer)))
+/// The generations that a write is planned for.
+#[derive(Debug)]
+pub(crate) struct ClusterGenerations {
+    cluster: Arc<Cluster>,
+    family: Arc<Family>,
+}
+
+impl ClusterGenerations {
+    pub(super) fn lead(&self) -> Arc<dyn Write> {
+        writer(&self.cluster, self.family.lead())
+    }
+
+    pub(super) fn writers(&self) -> Vec<Arc<dyn Write>> {
+        let writers = self.family.writers();
+        writers.map(|it| writer(&self.cluster, it)).collect()
+    }
+
+    pub(super) fn upsert(
+        &self,
+        writes: &[Vec<DocumentWrite<Arc<DocumentDraft>>>],
+    ) -> Result<Upserted, Error> {
+        self.cluster.upsert(&self.family, writes)
+    }
+}
+
+impl ClusterWriter {
+    fn family(&self) -> Result<Arc<Family>, Error> {
+        self.cluster.family_of(&self.writer)
+    }
 }
 
 impl Write for ClusterWriter {
     fn reader(&self) -> Arc<Reader> {
-        Arc::<siamese_qdrant::Reader>::clone(self.0.reader())
+        Arc::<siamese_qdrant::Reader>::clone(self.writer.reader())
     }
 
     fn plan(&self, drafts: &[DocumentDraft]) -> Result<Vec<WritePlan>, Error> {
-        self.0.plan(drafts)
+        self.writer.plan(drafts)
     }
 
     fn generations(&self) -> Result<Generations, Error> {
-        Ok(Generations::Cluster(Arc::clone(&self.0)))
+        Ok(Generations::Cluster(ClusterGenerations {
+            cluster: Arc::clone(&self.cluster),
+            family: self.family()?,
+        }))
     }
 
     fn delete(&self, ids: &[String]) -> Result<Vec<bool>, Error> {
-        self.0.delete(ids)
+        self.cluster.delete_documents(&self.family()?, ids)
     }
 
     fn delete_matching(&self, filter: &Filter) -> Result<u64, Error> {
-        self.0.delete_matching(filter)
+        self.cluster.delete_matching(&self.family()?, filter)
     }
 
     fn patch_metadata(
@@ -177,7 +224,8 @@ impl Write for ClusterWriter {
         patch: &Metadata,
         max_bytes: usize,
     ) -> Result<Option<StoredDocument>, Error> {
-        self.0.patch_metadata(id, patch, max_bytes)
+        let family = self.family()?;
+        self.cluster.patch_metadata(&family, id, patch, max_bytes)
     }
 
     fn embedded(&self, what: Capability) -> Result<&siamese_index::Writer, Error> {

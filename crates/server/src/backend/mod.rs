@@ -7,6 +7,7 @@ mod capability;
 #[cfg(feature = "qdrant")]
 mod cluster;
 mod embedded;
+mod generations;
 mod loading;
 mod opening;
 mod reader;
@@ -19,6 +20,7 @@ use siamese_index::{
 };
 
 pub(crate) use capability::{Capability, DIFFERENCES, Difference};
+pub(crate) use generations::Generation;
 pub(crate) use loading::Loading;
 pub use opening::OpenError;
 pub(crate) use opening::open;
@@ -101,7 +103,7 @@ impl Backend {
         match self {
             Self::Embedded(index) => Ok(Collection::from(&*index.collection(name)?)),
             #[cfg(feature = "qdrant")]
-            Self::Cluster(cluster) => Ok(cluster.get(name)?.into()),
+            Self::Cluster(cluster) => Ok(cluster::collection(cluster, cluster.get(name)?)),
         }
     }
 
@@ -116,7 +118,12 @@ impl Backend {
                 Ok(collections.iter().map(|it| (&**it).into()).collect())
             }
             #[cfg(feature = "qdrant")]
-            Self::Cluster(cluster) => Ok(cluster.all().into_iter().map(Into::into).collect()),
+            Self::Cluster(cluster) => {
+                let collections = cluster.all().into_iter();
+                Ok(collections
+                    .map(|it| cluster::collection(cluster, it))
+                    .collect())
+            }
         }
     }
 
@@ -138,7 +145,7 @@ impl Backend {
             #[cfg(feature = "qdrant")]
             Self::Cluster(cluster) => {
                 let (collection, outcome) = cluster.put(name, settings, encoder)?;
-                Ok((collection.into(), outcome))
+                Ok((cluster::collection(cluster, collection), outcome))
             }
         }
     }

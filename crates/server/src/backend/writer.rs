@@ -67,9 +67,9 @@ pub(crate) trait Write: Debug + Send + Sync + 'static {
 pub(crate) enum Generations {
     /// Those of a collection in a data folder.
     Embedded(PlannedGenerations),
-    /// The only one of a collection on a cluster.
+    /// Those of a collection on a cluster.
     #[cfg(feature = "qdrant")]
-    Cluster(Arc<siamese_qdrant::Writer>),
+    Cluster(super::cluster::ClusterGenerations),
 }
 
 impl Generations {
@@ -78,7 +78,7 @@ impl Generations {
         match self {
             Self::Embedded(planned) => Arc::<siamese_index::Writer>::clone(planned.lead()),
             #[cfg(feature = "qdrant")]
-            Self::Cluster(writer) => super::cluster::one_generation(writer),
+            Self::Cluster(planned) => planned.lead(),
         }
     }
 
@@ -90,11 +90,11 @@ impl Generations {
                 writers.map(|writer| writer as Arc<Writer>).collect()
             }
             #[cfg(feature = "qdrant")]
-            Self::Cluster(_) => vec![self.lead()],
+            Self::Cluster(planned) => planned.writers(),
         }
     }
 
-    /// Stores documents with distinct ids, all or none, with what each of [`Self::writers`] needs of the same documents, in
+    /// Stores documents with distinct ids, in a data folder all or none, with what each of [`Self::writers`] needs of the same documents, in
     /// the same order. On return they are durable and found by searches.
     ///
     /// # Errors
@@ -107,10 +107,7 @@ impl Generations {
         match self {
             Self::Embedded(planned) => planned.upsert(writes),
             #[cfg(feature = "qdrant")]
-            Self::Cluster(writer) => {
-                let own = writes.first();
-                own.map_or_else(|| Ok(Upserted::default()), |writes| writer.upsert(writes))
-            }
+            Self::Cluster(planned) => planned.upsert(writes),
         }
     }
 }

@@ -1,28 +1,25 @@
 //! Generations of a collection: other settings for the same documents, without a second of downtime.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use siamese_encoder::Encoder;
-use siamese_index::{
-    Chunking, CollectionEncoder, CollectionSettings, Generation, GenerationState, PassageSize,
-};
+use siamese_index::{Chunking, CollectionEncoder, CollectionSettings, GenerationState};
 use utoipa::ToSchema;
 
 use super::chunking::ChunkingShape;
 use super::collections::{CollectionEncoderShape, IndexRequest, graph_settings, language};
+use super::generation_warnings::{GenerationWarning, passage_size, warnings};
 use super::problems::{
     BodyProblems, CollectionProblems, ConflictProblems, EngineProblems, GenerationProblems,
     ParameterProblems, WriteProblems,
 };
 use super::timestamp::rfc3339;
 use crate::access::{CollectionName, Principal};
-use crate::app::{App, Engine};
-use crate::backend::{Capability, Reader};
+use crate::app::App;
+use crate::backend::Generation;
 use crate::config::Limits;
 use crate::error::ApiError;
 use crate::extract::{GenerationNumber, JsonBody, OptionalJson, from_object_only, present};
@@ -148,21 +145,23 @@ pub(crate) struct GenerationDescription {
     created_at: String,
 }
 
-impl From<Generation> for GenerationDescription {
-    fn from(generation: Generation) -> Self {
-        let reader = generation.collection.reader();
-        let (stats, settings) = (reader.stats(), reader.settings());
-        Self {
+impl GenerationDescription {
+    /// # Errors
+    /// When the backend fails.
+    fn of(generation: Generation) -> Result<Self, ApiError> {
+        let reader = generation.collection.reader;
+        let (stats, settings) = (reader.stats()?, reader.settings());
+        Ok(Self {
             generation: generation.number,
             state: generation.state.into(),
-            encoder: CollectionEncoderShape::of(&**reader),
+            encoder: CollectionEncoderShape::of(&*reader),
             chunking: settings.chunking.into(),
             lexical: settings.lexical,
             documents: stats.documents,
             passages: stats.passages,
             bytes: stats.segment_bytes + stats.lexical_bytes,
             created_at: rfc3339(stats.created_at_ms),
-        }
+        })
     }
 }
 
@@ -181,23 +180,12 @@ pub(crate) struct StartedGeneration {
     generation: u32,
     state: GenerationStateShape,
     /// The id of the job that fills it: `GET /jobs/{id}` says how far it is, and `DELETE /jobs/{id}` lets it pause. Not
-    /// there when nothing is to be filled.
+    /// there when nothing is to be filled, nor on a cluster, where `state` of the generation says when it is `ready`.
     #[serde(skip_serializing_if = "Option::is_none")]
     job: Option<String>,
     /// What the caller should know although it is being filled.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<GenerationWarning>,
-}
-
-/// A warning.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct GenerationWarning {
-    /// `passages_made_anew`: those of the active generation do not fit the new encoder's window. `smaller_window`: each text
-    /// is one passage, and the new encoder reads less of it than the old one.
-    #[schema(example = "smaller_window")]
-    code: &'static str,
-    /// A sentence with the figures.
-    detail: String,
 }
 
 /// List the generations of a collection.
@@ -210,11 +198,12 @@ pub(crate) async fn list(
     State(app): State<App>,
     name: CollectionName,
 ) -> Result<Json<GenerationList>, ApiError> {
-    let index = Arc::clone(app.engine()?.index(Capability::Generations)?);
+    let backend = app.engine()?.backend.clone();
     blocking(move || {
-        let generations = index.generations(&name)?.into_iter();
+        let generations = backend.generations(&name)?.into_iter();
+        let generations = generations.map(GenerationDescription::of);
         Ok(Json(GenerationList {
-            generations: generations.map(Into::into).collect(),
+            generations: generations.collect::<Result<_, _>>()?,
         }))
     })
     .await
@@ -241,7 +230,7 @@ pub(crate) async fn post(
 ) -> Result<Response, ApiError> {
     let engine = app.engine()?;
     let active = engine.reader(&name)?;
-    let index = Arc::clone(engine.index(Capability::Generations)?);
+    let backend = engine.backend.clone();
     let (encoder, made_by) = match &request.encoder {
         Some(named) => engine.models.encoder_named(named).await?,
         None => {
@@ -252,7 +241,7 @@ pub(crate) async fn post(
     let gives_chunking = request.chunking.is_some();
     let mut settings = request.settings(active.settings(), &encoder)?;
     if !gives_chunking && made_by.identity.id != active.encoder().identity.id {
-        let generations = index.generations(active.name())?;
+        let generations = backend.generations(active.name())?;
         settings.chunking = chunking_there(&generations, &settings, &made_by);
     }
     let warnings = warnings(
@@ -266,9 +255,9 @@ pub(crate) async fn post(
     let name = active.name().to_owned();
     let of = name.clone();
     let begun = blocking_write(move || {
-        let begun = index.begin_generation(&of, &settings, &made_by)?;
+        let begun = backend.begin_generation(&of, &settings, &made_by)?;
         if begun.state == GenerationState::Paused {
-            index.resume_generation(&of, begun.number)?;
+            backend.resume_generation(&of, begun.number)?;
         }
         Ok(begun)
     });
@@ -313,56 +302,9 @@ fn chunking_there(
     };
     let of_generations = generations
         .iter()
-        .map(|it| it.collection.settings().chunking);
+        .map(|it| it.collection.reader.settings().chunking);
     let mut all = std::iter::once(settings.chunking).chain(of_generations);
     all.find(is_there).unwrap_or(settings.chunking)
-}
-
-/// What becomes of passages that do not fit the new encoder.
-async fn warnings(
-    engine: &Engine,
-    active: &Reader,
-    chunking: Chunking,
-    encoder: &Encoder,
-    gives_chunking: bool,
-) -> Vec<GenerationWarning> {
-    let (old, window, model) = (
-        active.settings().chunking,
-        window(encoder),
-        &encoder.info().model,
-    );
-    let warning = match (passage_size(old), passage_size(chunking)) {
-        (Some(old), Some(new)) if old.max_tokens > window && !gives_chunking => GenerationWarning {
-            code: "passages_made_anew",
-            detail: format!(
-                "passages of {} tokens do not fit the window of {model}, {window} tokens; they are made anew, of up to {} tokens",
-                old.max_tokens, new.max_tokens
-            ),
-        },
-        (_, None) => {
-            // Without the old encoder nobody knows what it reads.
-            let before = engine.models.encoder_of(active).await;
-            let before = before.map(|before| self::window(&before));
-            let Some(before) = before.ok().filter(|before| *before > window) else {
-                return Vec::new();
-            };
-            GenerationWarning {
-                code: "smaller_window",
-                detail: format!(
-                    "each text is one passage, of which {model} reads {window} tokens, and the encoder before {before}; the job says how many are cut, and {{\"chunking\": {{\"mode\": \"sentence\"}}}} splits them"
-                ),
-            }
-        }
-        _ => return Vec::new(),
-    };
-    vec![warning]
-}
-
-fn passage_size(chunking: Chunking) -> Option<PassageSize> {
-    match chunking {
-        Chunking::Off => None,
-        Chunking::Sentence(size) | Chunking::Fixed(size) | Chunking::Paragraph(size) => Some(size),
-    }
 }
 
 /// Go on filling a generation whose job has failed or was ended.
@@ -388,11 +330,11 @@ pub(crate) async fn resume(
     let engine = app.engine()?;
     // An alias may stand for another collection before the job has ended.
     let name = engine.reader(&name)?.name().to_owned();
-    let index = Arc::clone(engine.index(Capability::Generations)?);
+    let backend = engine.backend.clone();
     let of = name.clone();
     let resumed = blocking_write(move || {
-        index.resume_generation(&of, number)?;
-        Ok(index.generation(&of, number)?)
+        backend.resume_generation(&of, number)?;
+        Ok(backend.generation(&of, number)?)
     });
     let resumed = resumed.await?;
     fill(&app, &principal, name, &resumed, Vec::new()).await
@@ -405,7 +347,17 @@ async fn start_filling(
     number: u32,
     warnings: Vec<GenerationWarning>,
 ) -> Result<Response, ApiError> {
-    let (jobs, job) = (app.engine()?.jobs()?.clone(), fill_job(app, name, number));
+    // On a cluster the services see for themselves that it lacks documents, and one of them fills it.
+    let Some(jobs) = app.engine()?.jobs.clone() else {
+        let started = StartedGeneration {
+            generation: number,
+            state: GenerationStateShape::Filling,
+            job: None,
+            warnings,
+        };
+        return Ok((StatusCode::ACCEPTED, Json(started)).into_response());
+    };
+    let job = fill_job(app, name, number);
     let owner = principal.id().map(ToOwned::to_owned);
     let record = blocking_write(move || jobs.start(job, owner)).await?;
     let location = HeaderValue::from_str(&format!("/jobs/{}", record.id));
@@ -439,8 +391,12 @@ pub(crate) async fn get(
     name: CollectionName,
     GenerationNumber(number): GenerationNumber,
 ) -> Result<Json<GenerationDescription>, ApiError> {
-    let index = Arc::clone(app.engine()?.index(Capability::Generations)?);
-    blocking(move || Ok(Json(index.generation(&name, number)?.into()))).await
+    let backend = app.engine()?.backend.clone();
+    blocking(move || {
+        let generation = backend.generation(&name, number)?;
+        Ok(Json(GenerationDescription::of(generation)?))
+    })
+    .await
 }
 
 /// Let reads see a generation. The one before is kept and written to, so that going back is the same call,
@@ -463,14 +419,15 @@ pub(crate) async fn activate(
     GenerationNumber(number): GenerationNumber,
 ) -> Result<Json<GenerationDescription>, ApiError> {
     let engine = app.engine()?;
-    let index = Arc::clone(engine.index(Capability::Generations)?);
-    let (of, looked_at) = (name.clone(), Arc::clone(&index));
+    let backend = engine.backend.clone();
+    let (of, looked_at) = (name.clone(), backend.clone());
     let next = blocking(move || Ok(looked_at.generation(&of, number)?.collection)).await?;
     // So that the first search does not wait for a model, and none finds that there is none.
-    engine.models.encoder_of(&**next.reader()).await?;
+    engine.models.encoder_of(&*next.reader).await?;
     blocking_write(move || {
-        index.activate_generation(&name, number)?;
-        Ok(Json(index.generation(&name, number)?.into()))
+        backend.activate_generation(&name, number)?;
+        let activated = backend.generation(&name, number)?;
+        Ok(Json(GenerationDescription::of(activated)?))
     })
     .await
 }
@@ -493,9 +450,9 @@ pub(crate) async fn delete(
     name: CollectionName,
     GenerationNumber(number): GenerationNumber,
 ) -> Result<StatusCode, ApiError> {
-    let index = Arc::clone(app.engine()?.index(Capability::Generations)?);
+    let backend = app.engine()?.backend.clone();
     blocking_write(move || {
-        index.delete_generation(&name, number)?;
+        backend.delete_generation(&name, number)?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await

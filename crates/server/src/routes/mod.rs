@@ -23,6 +23,7 @@ pub(crate) mod export;
 pub(crate) mod facets;
 pub(crate) mod feedback;
 pub(crate) mod filter;
+mod generation_warnings;
 pub(crate) mod generations;
 pub(crate) mod health;
 pub(crate) mod hits;

@@ -57,7 +57,7 @@ pub(crate) fn fill_job(app: &App, name: String, number: u32) -> NewJob {
             let engine = app.engine()?;
             let filling = Filling {
                 engine,
-                index: engine.index(Capability::Generations)?,
+                index: engine.index(Capability::Jobs)?,
                 runtime: &runtime,
                 name: &name,
                 number,
@@ -75,7 +75,7 @@ pub(crate) fn fill_job(app: &App, name: String, number: u32) -> NewJob {
 fn pause(app: App, name: String, number: u32) -> OnCancel {
     OnCancel(Box::new(move || {
         let paused = app.engine().and_then(|engine| {
-            let index = engine.index(Capability::Generations)?;
+            let index = engine.index(Capability::Jobs)?;
             Ok(index.pause_generation(&name, number)?)
         });
         match paused {
@@ -90,11 +90,18 @@ fn pause(app: App, name: String, number: u32) -> OnCancel {
     }))
 }
 
-/// Goes on with all generations that the end of the service has interrupted.
+/// Goes on with all generations that the end of the service has interrupted; on a cluster, where another service may go on with
+/// them, looks after them from now on.
 pub(crate) fn resume_all(app: &App) {
     let Ok(engine) = app.engine() else {
         return;
     };
+    #[cfg(feature = "qdrant")]
+    if let backend::Backend::Cluster(_) = &engine.backend
+        && let Err(error) = super::cluster_filling::look_after_generations(app)
+    {
+        tracing::warn!(%error, "this service fills no generations");
+    }
     let (Some(index), Some(jobs)) = (engine.backend.index(), &engine.jobs) else {
         return;
     };
@@ -326,7 +333,7 @@ mod tests {
         let mut settings = writer.reader().settings();
         settings.lexical = !settings.lexical;
         let encoder = writer.reader().encoder();
-        let index = engine.index(Capability::Generations).unwrap();
+        let index = engine.index(Capability::Jobs).unwrap();
         let begun = index.begin_generation(NAME, &settings, &encoder);
         let filled = begun.unwrap();
         let job = fill_job(&app, NAME.to_owned(), filled.number);

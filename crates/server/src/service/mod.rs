@@ -3,6 +3,8 @@
 //! Only here are index and tokenizer called, and only on blocking threads.
 
 mod chunking;
+#[cfg(feature = "qdrant")]
+mod cluster_filling;
 mod comparison;
 mod embed_texts;
 mod embedding;

@@ -7,6 +7,7 @@ mod report;
 
 use std::io::{Write, stderr, stdout};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
@@ -16,6 +17,9 @@ use serde_json::{Map, Value, json};
 use crate::client::{Connection, Service};
 
 pub(super) use reencode::Reencode;
+
+/// Between two looks whether a generation is filled.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Make, list, compare, activate and delete generations of a collection: its documents with other settings
 #[derive(Debug, clap::Args)]
@@ -240,6 +244,10 @@ fn filled(service: &Service, started: Value) -> Result<Filled> {
         .iter()
         .try_for_each(|it| warn(&it.detail))?;
     let Some(job) = &started.job else {
+        // On a cluster one of the services fills it, without a job.
+        if started.state == "filling" {
+            wait_until_filled(service, number)?;
+        }
         return Ok(filled);
     };
     let job = service.wait_for_job(job)?;
@@ -252,6 +260,21 @@ fn filled(service: &Service, started: Value) -> Result<Filled> {
     }
     job["result"]["warning"].as_str().map_or(Ok(()), warn)?;
     Ok(filled)
+}
+
+/// Waits for a generation that is filled without a job.
+fn wait_until_filled(service: &Service, number: u32) -> Result<()> {
+    loop {
+        let generation: Listed =
+            serde_json::from_value(service.get(&format!("generations/{number}"))?)?;
+        match &*generation.state {
+            "filling" => std::thread::sleep(LOOK_EVERY),
+            "paused" => bail!(
+                "filling generation {number} pauses; siamese generation resume {number} goes on"
+            ),
+            _ => return Ok(()),
+        }
+    }
 }
 
 fn warn(detail: &str) -> Result<()> {

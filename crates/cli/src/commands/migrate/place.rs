@@ -187,7 +187,7 @@ impl Place {
         Ok(match self {
             Self::Folder(index) => index.generations(collection.name())?.len() - 1,
             #[cfg(feature = "qdrant")]
-            Self::Cluster(_) => 0,
+            Self::Cluster(cluster) => cluster.generations(collection.name())?.len() - 1,
         })
     }
 
@@ -203,9 +203,14 @@ impl Place {
                 .put_collection_of(name, &settings, &encoder)
                 .map(|(collection, _)| Held::Folder(collection)),
             #[cfg(feature = "qdrant")]
-            Self::Cluster(cluster) => cluster
-                .put(name, &settings, &encoder)
-                .map(|(collection, _)| Held::Cluster(collection)),
+            Self::Cluster(cluster) => {
+                cluster
+                    .put(name, &settings, &encoder)
+                    .and_then(|(collection, _)| {
+                        cluster.check_one_generation(name)?;
+                        Ok(Held::Cluster(collection))
+                    })
+            }
         };
         put.with_context(|| format!("cannot make the collection {name:?} where it is to be"))
     }
