@@ -26,5 +26,5 @@ pub use packed_matrix::PackedMatrix;
 pub use precision::Precision;
 pub use prefetch::prefetch;
 pub use rows::Activation;
-pub use table::{Kernels, LayerNorm, Product};
+pub use table::{Kernels, LayerNorm, NotAvailable, Product};
 pub use tile::{Tile, split};

@@ -14,6 +14,29 @@ use super::tile::{Tile, Weight, split};
 
 type TileFn<B> = unsafe fn(&Tile<B>);
 
+/// What everything uses, once somebody has asked.
+static CHOSEN: OnceLock<&'static Kernels> = OnceLock::new();
+
+/// Kernels that cannot be used here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotAvailable {
+    wanted: String,
+    available: Vec<&'static str>,
+}
+
+impl std::fmt::Display for NotAvailable {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "no arithmetic for {:?} can be used here; there is {}",
+            self.wanted,
+            self.available.join(", ")
+        )
+    }
+}
+
+impl std::error::Error for NotAvailable {}
+
 /// Kernels for one instruction set.
 ///
 /// All unsafe functions take raw rows: widths are multiples of a register's values, as
@@ -92,9 +115,27 @@ pub struct Product {
 }
 
 impl Kernels {
-    /// The fastest this CPU can run.
+    /// The fastest this CPU can run, or the ones that were chosen.
     pub fn detected() -> &'static Self {
-        &Self::available()[0]
+        CHOSEN.get_or_init(|| &Self::available()[0])
+    }
+
+    /// Has [`Self::detected`] return kernels of this name, to see what another machine would get from them. Before anything
+    /// else, since whoever has asked already keeps what it has.
+    ///
+    /// # Errors
+    /// [`NotAvailable`] when this CPU cannot run them, or others are in use.
+    pub fn choose(name: &str) -> Result<(), NotAvailable> {
+        let available = Self::available();
+        let found = available.iter().find(|kernels| kernels.name == name);
+        let in_use = found.map(|found| CHOSEN.get_or_init(|| found));
+        match in_use {
+            Some(in_use) if in_use.name == name => Ok(()),
+            _ => Err(NotAvailable {
+                wanted: name.to_owned(),
+                available: available.iter().map(|kernels| kernels.name).collect(),
+            }),
+        }
     }
 
     /// All this CPU can run, fastest first.
@@ -375,5 +416,24 @@ impl Kernels {
     pub unsafe fn scale(&self, row: *mut f32, factor: f32, width: usize) {
         // SAFETY: the caller's promise is the kernel's.
         unsafe { (self.scale)(row, factor, width) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_that_the_cpu_lacks_or_that_come_too_late_are_refused() {
+        let best = Kernels::detected();
+        assert_eq!(Kernels::choose(best.name), Ok(()));
+        let available = Kernels::available().iter().map(|kernels| kernels.name);
+        for name in available.chain(["mmx"]).filter(|name| *name != best.name) {
+            let refused = Kernels::choose(name).unwrap_err().to_string();
+            assert!(
+                refused.contains(name) && refused.contains("portable"),
+                "{refused}"
+            );
+        }
     }
 }

@@ -20,13 +20,18 @@ mod synthetic;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Subcommand;
 use serde_json::Value;
+use siamese_kernels::Kernels;
 
 /// Measure this machine
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
+    /// Use no newer instructions of the CPU than these, as another machine would have them: avx512, avx2, neon or portable.
+    /// For what this process computes itself
+    #[arg(long, global = true, value_name = "NAME")]
+    instruction_set: Option<String>,
     #[command(subcommand)]
     command: BenchCommand,
 }
@@ -46,8 +51,22 @@ enum BenchCommand {
     Soak(soak::Soak),
 }
 
+impl BenchCommand {
+    /// Returns whether this process computes what is measured.
+    fn computes(&self) -> bool {
+        !matches!(self, Self::Http(_) | Self::Load(_) | Self::Soak(_))
+    }
+}
+
 impl Bench {
     pub(crate) fn run(self) -> Result<ExitCode> {
+        if let Some(name) = &self.instruction_set {
+            ensure!(
+                self.command.computes(),
+                "--instruction-set is for what this process computes; this command asks a service"
+            );
+            Kernels::choose(name)?;
+        }
         match self.command {
             BenchCommand::Encoder(bench) => bench.run(),
             BenchCommand::Index(bench) => bench.run(),
