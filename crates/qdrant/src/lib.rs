@@ -12,6 +12,7 @@
 //! The crate is synchronous for its callers, who may block; it has a runtime of its own for its connections.
 
 mod aliases;
+mod at_once;
 mod breaker;
 mod call;
 mod cluster;

@@ -245,11 +245,7 @@ impl Reader {
                 collection_name: collection.to_owned(),
                 ids: points.iter().copied().map(ids::point).collect(),
                 with_payload: Some(with_payload.clone()),
-                with_vectors: with_vectors.then(|| WithVectorsSelector {
-                    selector_options: Some(SelectorOptions::Include(VectorsSelector {
-                        names: vec![passage_point::MEANING.to_owned()],
-                    })),
-                }),
+                with_vectors: with_vectors.then(meaning),
                 ..GetPoints::default()
             };
             let answer = self.ask(&request, |client, request| async move {
@@ -319,4 +315,13 @@ pub(crate) fn index_field(
         client.create_field_index(request).await
     })?;
     Ok(())
+}
+
+/// Asks for the vectors of passages.
+pub(crate) fn meaning() -> WithVectorsSelector {
+    WithVectorsSelector {
+        selector_options: Some(SelectorOptions::Include(VectorsSelector {
+            names: vec![passage_point::MEANING.to_owned()],
+        })),
+    }
 }

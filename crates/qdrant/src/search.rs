@@ -7,17 +7,19 @@ use qdrant_client::qdrant::{
     SearchParams, VectorInput, query,
 };
 use siamese_index::{
-    Error, Filter, GraphSettings, Hit, Moment, Query, SearchOptions, SearchResults, Total, cosine,
-    normalized,
+    Error, Facet, Filter, GraphSettings, Hit, Moment, Query, SearchOptions, SearchResults, Total,
+    cosine, normalized,
 };
 use uuid::Uuid;
 
 use crate::Reader;
+use crate::at_once::at_once;
 use crate::conditions::{both, has_id, is_any, nested};
 use crate::error::not_supported;
 use crate::ids;
 use crate::passage_point::{self, MEANING, Owner};
 use crate::payload::only;
+use crate::reader::meaning;
 
 const FACETS_OF_FEW: &str = "counting values (`facets`) with `min_score` or in mode `lexical` where more documents match than are returned";
 const CURSORS: &str = "going on from a cursor (`cursor`)";
@@ -29,6 +31,8 @@ const MORE_PASSAGES: usize = 4;
 pub(crate) const MAX_READS: usize = 5;
 /// Fewer are not worth a call.
 const MIN_PASSAGES: usize = 16;
+/// A call for so many has their vectors in its answer; more would be megabytes of which little is needed.
+const MAX_PASSAGES_WITH_VECTORS: usize = 256;
 /// Passages that one search asks for.
 pub(crate) const MAX_PASSAGES: usize = 50_000;
 /// Vectors are compared by codes of a byte a value first; this many times the passages wanted are compared by the
@@ -51,6 +55,8 @@ pub(crate) struct Best {
     pub(crate) id: String,
     pub(crate) owner: Owner,
     pub(crate) score: f32,
+    /// Where it came with the passage.
+    vector: Option<Vec<f32>>,
 }
 
 /// What was found of documents.
@@ -62,12 +68,19 @@ pub(crate) struct Found {
     pub(crate) replaced: Vec<String>,
 }
 
-/// Which documents a search counts.
-enum Matching {
-    /// Those that meet a condition.
-    Meeting(Option<PointFilter>),
-    /// Those that were found.
-    Hits { are_all: bool },
+/// Returns whether every document that passes the filter matches, so that they can be counted while others look for the best.
+fn counts_all(query: &Query<'_>, options: &SearchOptions) -> bool {
+    !matches!(query, Query::Words(_)) && options.min_score.is_none()
+}
+
+fn results(hits: Vec<Hit>, total: Total, facets: Vec<Facet>) -> SearchResults {
+    SearchResults {
+        rest: total.value.saturating_sub(hits.len() as u64),
+        total,
+        facets,
+        moment: Moment::default(),
+        hits,
+    }
 }
 
 impl Reader {
@@ -91,57 +104,49 @@ impl Reader {
             count: options.limit,
             options,
         };
-        let hits = match query {
-            Query::Vector(vector) => self.by_vector(&normalized(vector), &wanted)?,
-            Query::Words(words) => self.by_words(words, &wanted)?,
+        let find = || match query {
+            Query::Vector(vector) => self.by_vector(&normalized(vector), &wanted),
+            Query::Words(words) => self.by_words(words, &wanted),
             Query::Hybrid {
                 vector,
                 words,
                 fusion,
-            } => self.by_both(&normalized(vector), words, *fusion, &wanted)?,
+            } => self.by_both(&normalized(vector), words, *fusion, &wanted),
         };
-        let matching = self.matching(query, options, filter, &hits)?;
-        let found = hits.len() as u64;
-        let (value, exact) = match &matching {
-            Matching::Meeting(filter) => (self.count(&self.documents, filter.clone())?, true),
-            Matching::Hits { are_all } => (found, *are_all),
-        };
-        let counted = match matching {
-            Matching::Meeting(filter) => filter,
-            Matching::Hits { .. } => {
-                let points = hits.iter().map(|hit| ids::of_name(&hit.id));
-                Some(PointFilter::must([has_id(points)]))
-            }
-        };
-        Ok(SearchResults {
-            rest: value.saturating_sub(found),
-            total: Total { value, exact },
-            facets: self.facets(&options.facets, counted.as_ref())?,
-            moment: Moment::default(),
-            hits,
-        })
+        if counts_all(query, options) {
+            let matching = without(filter.clone(), &options.exclude);
+            let (hits, (value, facets)) = at_once(find, || {
+                let facets = self.facets(&options.facets, matching.as_ref())?;
+                Ok((self.count(&self.documents, matching)?, facets))
+            })?;
+            return Ok(results(hits, Total { value, exact: true }, facets));
+        }
+        let hits = find()?;
+        let total = self.total_of_found(query, options, &hits)?;
+        let points = hits.iter().map(|hit| ids::of_name(&hit.id));
+        let found = PointFilter::must([has_id(points)]);
+        let facets = self.facets(&options.facets, Some(&found))?;
+        Ok(results(hits, total, facets))
     }
 
-    /// Which documents are counted. Nobody has counted those that reach a score or have a word, beyond the ones that were
+    /// How many documents match, where nobody has counted those that reach a score or have a word beyond the ones that were
     /// looked at.
-    fn matching(
+    fn total_of_found(
         &self,
         query: &Query<'_>,
         options: &SearchOptions,
-        filter: Option<PointFilter>,
         hits: &[Hit],
-    ) -> Result<Matching, Error> {
-        let is_by_words = matches!(query, Query::Words(_));
-        if !is_by_words && options.min_score.is_none() {
-            return Ok(Matching::Meeting(without(filter, &options.exclude)));
-        }
+    ) -> Result<Total, Error> {
         let may_be_more = hits.len() >= options.limit;
         if may_be_more && !options.facets.paths.is_empty() {
             return Err(not_supported(FACETS_OF_FEW));
         }
         // A walk over a graph may have missed some; the lists of words are read to their ends.
-        let are_all = !may_be_more && (is_by_words || options.exact);
-        Ok(Matching::Hits { are_all })
+        let is_by_words = matches!(query, Query::Words(_));
+        Ok(Total {
+            value: hits.len() as u64,
+            exact: !may_be_more && (is_by_words || options.exact),
+        })
     }
 
     /// The best documents by meaning, with their scores, which are those of the vectors, whoever keeps them.
@@ -155,15 +160,18 @@ impl Reader {
         }
         let mut hits = Vec::new();
         for _ in 0..MAX_READS {
-            let points: Vec<Uuid> = best.iter().map(|best| best.owner.point()).collect();
-            let vectors: HashMap<Uuid, Vec<f32>> = self.vectors(&points)?;
+            let without = best.iter().filter(|best| best.vector.is_none());
+            let points: Vec<Uuid> = without.map(|best| best.owner.point()).collect();
+            let mut vectors: HashMap<Uuid, Vec<f32>> = self.vectors(&points)?;
             let mut replaced = Vec::new();
-            for Best { id, owner, .. } in std::mem::take(&mut best) {
-                let Some(own) = vectors.get(&owner.point()) else {
+            for best in std::mem::take(&mut best) {
+                let Best { id, owner, .. } = best;
+                let own = best.vector.or_else(|| vectors.remove(&owner.point()));
+                let Some(own) = own else {
                     replaced.extend(self.best_now(id, vector, options)?);
                     continue;
                 };
-                let score = cosine(vector, own);
+                let score = cosine(vector, &own);
                 if options.min_score.is_none_or(|min| score >= min) {
                     let (version, ordinal) = (owner.version.0, owner.ordinal);
                     hits.push(Hit::found_elsewhere(id, score, version, ordinal));
@@ -193,7 +201,7 @@ impl Reader {
         loop {
             let points = self.nearest(input, name, limit, wanted, threshold)?;
             let is_all = points.len() < limit || limit == MAX_PASSAGES;
-            let found = self.best_of_documents(&points)?;
+            let found = self.best_of_documents(points)?;
             if is_all || found.best.len() + found.replaced.len() >= wanted.count {
                 return Ok(found);
             }
@@ -202,7 +210,7 @@ impl Reader {
     }
 
     /// Of each document the first passage of the version that counts.
-    fn best_of_documents(&self, points: &[ScoredPoint]) -> Result<Found, Error> {
+    fn best_of_documents(&self, points: Vec<ScoredPoint>) -> Result<Found, Error> {
         let owners = points.iter().map(|point| Owner::read(&point.payload));
         let owners = owners.collect::<Result<Vec<_>, Error>>()?;
         let documents: HashSet<Uuid> = owners.iter().map(|owner| owner.document).collect();
@@ -215,8 +223,13 @@ impl Reader {
             if counts == Some(owner.version)
                 && let Some((id, _)) = current.remove(&owner.document)
             {
-                let score = point.score;
-                best.push(Best { id, owner, score });
+                let vectors = point.vectors.is_some().then_some(point.vectors);
+                best.push(Best {
+                    id,
+                    owner,
+                    score: point.score,
+                    vector: vectors.map(passage_point::vector).transpose()?,
+                });
             }
         }
         let replaced = current.into_values().map(|(id, _)| id).collect();
@@ -250,6 +263,7 @@ impl Reader {
             },
             score,
             id,
+            vector: None,
         }))
     }
 
@@ -273,6 +287,8 @@ impl Reader {
             limit: Some(limit as u64),
             score_threshold: threshold,
             with_payload: Some(only(passage_point::OWNER)),
+            // By words nobody needs them.
+            with_vectors: (name == MEANING && limit <= MAX_PASSAGES_WITH_VECTORS).then(meaning),
             params: Some(SearchParams {
                 hnsw_ef: Some(ef.max(limit) as u64),
                 exact: Some(options.exact),

@@ -9,6 +9,7 @@ use siamese_index::{
 use uuid::Uuid;
 
 use crate::Reader;
+use crate::at_once::at_once;
 use crate::conditions::is_any;
 use crate::ids::{self, Version};
 use crate::passage_point::{self, Owner};
@@ -34,7 +35,10 @@ impl Reader {
                 break;
             }
         }
-        let hits = found.best.into_iter().map(|Best { id, owner, score }| {
+        let hits = found.best.into_iter().map(|best| {
+            let Best {
+                id, owner, score, ..
+            } = best;
             Hit::found_elsewhere(id, score, owner.version.0, owner.ordinal)
         });
         let mut hits: Vec<Hit> = hits.collect();
@@ -56,21 +60,25 @@ impl Reader {
             filter: wanted.filter.clone(),
             count: ListsToFuse::length(wanted.count),
         };
-        let semantic = self.by_vector(vector, &of_length(wanted.options))?;
         let any_score = SearchOptions {
             min_score: None,
             ..wanted.options.clone()
         };
-        let lexical = self.by_words(words, &of_length(&any_score))?;
+        let (semantic, lexical) = at_once(
+            || self.by_vector(vector, &of_length(wanted.options)),
+            || self.by_words(words, &of_length(&any_score)),
+        )?;
         let numbered = Numbered::of(&semantic, &lexical);
-        let mut cosines = self.cosines(vector, &Numbered::only_in(&lexical, &semantic))?;
+        let (mut cosines, word_scores) = at_once(
+            || self.cosines(vector, &Numbered::only_in(&lexical, &semantic)),
+            || self.word_scores(words, &Numbered::only_in(&semantic, &lexical)),
+        )?;
         // What does not reach the threshold is in no list.
         let least = wanted.options.min_score;
         cosines.retain(|(_, cosine)| least.is_none_or(|min| *cosine >= min));
         let lists = ListsToFuse {
             cosines: numbered.of_versions(&cosines),
-            word_scores: numbered
-                .of_versions(&self.word_scores(words, &Numbered::only_in(&semantic, &lexical))?),
+            word_scores: numbered.of_versions(&word_scores),
             semantic: numbered.candidates(&semantic),
             lexical: numbered.candidates(&lexical),
         };
