@@ -347,14 +347,14 @@ pub enum Error {
         /// The limit.
         max_bytes: u64,
     },
-    /// The data would take more memory than it may; reads and deletions go on.
+    /// The data, or a comparison of it, would take more memory than it may; other reads and deletions go on.
     #[error(
-        "the data takes {used_bytes} bytes of memory and the write needs {needed_bytes} more, over storage.max_memory_bytes = {max_bytes}; delete documents, store less metadata, or raise the limit"
+        "the data takes {used_bytes} bytes of memory and {needed_bytes} more are needed, over storage.max_memory_bytes = {max_bytes}; delete documents, store less metadata, or raise the limit"
     )]
     MemoryFull {
         /// What the data takes, bytes.
         used_bytes: u64,
-        /// What the write would add, bytes.
+        /// What would be added, bytes.
         needed_bytes: u64,
         /// The limit.
         max_bytes: u64,

@@ -8,7 +8,7 @@ use roaring::RoaringBitmap;
 
 use crate::lexical::{LexicalIndex, LexicalSegment};
 use crate::segments::SegmentFolder;
-use crate::vectors::{Scan, VectorSegment, VectorSpace};
+use crate::vectors::{NoVectors, Scan, VectorSegment, VectorSpace};
 use crate::{Error, WordQuery, WordSettings};
 
 /// Passages that a search is asked for.
@@ -48,12 +48,14 @@ pub fn search_vectors(all: &Path, collection: u32, query: &[f32]) -> Option<Vec<
             query,
             limit: LIMIT,
             min_score: None,
+            collects_reaching: false,
             allowed,
             exact,
             ef: LIMIT,
             widens: true,
         };
-        space.search(&scan).best
+        let Ok(scanned) = space.search(&scan, &NoVectors);
+        scanned.best
     };
     let some = (0..LIMIT as u32).collect();
     search(true, None);

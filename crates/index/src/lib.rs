@@ -93,7 +93,7 @@ pub use priority::step_back;
 pub use progress::Progress;
 pub use settings::{
     Chunking, CollectionSettings, DuplicateAction, GraphSettings, OnDuplicate, PassageSize,
-    check_collection_name,
+    VectorPrecision, check_collection_name,
 };
 pub use single_segment::{SingleSegment, VectorQuery};
 pub use snapshots::{

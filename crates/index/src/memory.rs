@@ -59,6 +59,14 @@ impl MemoryBudget {
         }
     }
 
+    /// Counts more bytes, unless there are not as many.
+    fn take(&self, bytes: u64) -> bool {
+        let grown = |used: u64| used.checked_add(bytes).filter(|used| *used <= self.max);
+        let used = &self.used;
+        used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown)
+            .is_ok()
+    }
+
     fn release(&self, bytes: u64) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);
         if bytes > 0 {
@@ -82,6 +90,19 @@ impl MemoryShare {
             budget: Arc::clone(budget),
             bytes: AtomicU64::new(0),
         }
+    }
+
+    /// So many bytes for a while, if there are as many.
+    ///
+    /// # Errors
+    /// [`Error::MemoryFull`]
+    pub(crate) fn reserved(budget: &Arc<MemoryBudget>, bytes: u64) -> Result<Self, Error> {
+        let share = Self::new(budget);
+        if bytes > 0 && !budget.take(bytes) {
+            return Err(budget.full(bytes));
+        }
+        share.bytes.store(bytes, Ordering::Relaxed);
+        Ok(share)
     }
 
     /// Counts `bytes` in the place of what was counted before, which is returned.
@@ -111,12 +132,9 @@ impl MemoryShare {
             return Ok(self.set(bytes));
         }
         let budget = &self.budget;
-        let grown = |used: u64| used.checked_add(more).filter(|used| *used <= budget.max);
-        let reserved = budget
-            .used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown);
-        budget.is_full.store(reserved.is_err(), Ordering::Relaxed);
-        if reserved.is_err() {
+        let is_taken = budget.take(more);
+        budget.is_full.store(!is_taken, Ordering::Relaxed);
+        if !is_taken {
             return Err(budget.full(more));
         }
         self.bytes.store(before + more, Ordering::Relaxed);

@@ -157,6 +157,16 @@ impl PassageSize {
     }
 }
 
+/// What segments hold of vectors. Scores are the same with either: the record has every vector as it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum VectorPrecision {
+    /// The vectors, four bytes a value, beside the codes that a walk goes by.
+    #[default]
+    Full,
+    /// Codes alone, two bytes a value: half the memory. The vectors of those that may be hits are read from the record.
+    Compact,
+}
+
 /// The graph over a collection's vectors (HNSW, Malkov and Yashunin 2018, whose names these are).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GraphSettings {
@@ -167,6 +177,8 @@ pub struct GraphSettings {
     /// Candidates that a search keeps when it does not say, unless its query needs more. 1 to
     /// 10000.
     pub ef_search: usize,
+    /// What segments hold of vectors.
+    pub precision: VectorPrecision,
 }
 
 impl Default for GraphSettings {
@@ -175,7 +187,27 @@ impl Default for GraphSettings {
             m: 16,
             ef_construction: 200,
             ef_search: 64,
+            precision: VectorPrecision::Full,
         }
+    }
+}
+
+impl VectorPrecision {
+    /// Every precision.
+    pub const ALL: [Self; 2] = [Self::Full, Self::Compact];
+
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Compact => "compact",
+        }
+    }
+
+    /// The one with a name; `None` for other names.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|precision| precision.name() == name)
     }
 }
 
@@ -247,6 +279,7 @@ mod tests {
             m,
             ef_construction,
             ef_search,
+            ..GraphSettings::default()
         };
         for allowed in [(4, 5, 1), (64, 2000, 10_000), (16, 17, 64)] {
             assert!(settings(allowed.0, allowed.1, allowed.2).check().is_ok());

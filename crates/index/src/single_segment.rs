@@ -1,5 +1,6 @@
 //! Vectors alone, without documents and without the record: for benchmarks.
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use roaring::RoaringBitmap;
 
 use crate::segments::{Segment, SegmentList};
 use crate::vectors::{
-    BuildOptions, Row, Scan, Survivors, VectorSegment, VectorSpace, freeze, normalized,
+    BuildOptions, ExactVectors, HeldRow, Scan, Survivors, Values, VectorSegment, VectorSpace, freeze, normalized,
 };
 use crate::{Cancel, Error, GraphSettings};
 
@@ -17,6 +18,19 @@ use crate::{Cancel, Error, GraphSettings};
 pub struct SingleSegment {
     space: VectorSpace,
     bytes: u64,
+    exact: HeldVectors,
+}
+
+/// Vectors in memory, in the place of a record; there may be none.
+#[derive(Debug, Default)]
+struct HeldVectors(Vec<Vec<f32>>);
+
+impl ExactVectors for HeldVectors {
+    type Error = Infallible;
+
+    fn vector(&self, passage: u32) -> Result<Option<Vec<f32>>, Infallible> {
+        Ok(self.0.get(passage as usize).cloned())
+    }
 }
 
 /// What a search of a [`SingleSegment`] wants.
@@ -53,12 +67,12 @@ impl SingleSegment {
             crate::document::check_vector(vector, dimensions)?;
         }
         let vectors: Vec<Vec<f32>> = vectors.iter().map(|vector| normalized(vector)).collect();
-        let row = |(number, vector)| Row {
-            vector,
+        let row = |(number, vector)| HeldRow {
+            values: Values::Exact(vector),
             passage: number,
             document: number,
         };
-        let rows: Vec<Row<'_>> = (0..)
+        let rows: Vec<HeldRow<'_>> = (0..)
             .zip(vectors.iter().map(Vec::as_slice))
             .map(row)
             .collect();
@@ -91,7 +105,17 @@ impl SingleSegment {
         Ok(Self {
             space: VectorSpace::of_segments(dimensions, list, survivors),
             bytes,
+            exact: HeldVectors::default(),
         })
+    }
+
+    /// Gives a compact segment the vectors that it was built of, from which scores are then made. Without them, scores are
+    /// those of codes.
+    #[must_use]
+    pub fn with_vectors(mut self, vectors: &[Vec<f32>]) -> Self {
+        let vectors = vectors.iter().map(|vector| normalized(vector));
+        self.exact = HeldVectors(vectors.collect());
+        self
     }
 
     /// Size of the file, which is all that is mapped to memory, bytes.
@@ -106,12 +130,14 @@ impl SingleSegment {
             query: &vector,
             limit: query.limit,
             min_score: None,
+            collects_reaching: false,
             allowed: query.allowed,
             exact: query.exact,
             ef: query.ef.max(1),
             widens: query.widens,
         };
-        let best = self.space.search(&scan).best.into_iter();
+        let Ok(scanned) = self.space.search(&scan, &self.exact);
+        let best = scanned.best.into_iter();
         best.map(|best| (best.passage, best.score)).collect()
     }
 }

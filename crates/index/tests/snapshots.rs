@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use siamese_index::{
     Cancel, Chunking, CollectionSettings, DocumentDraft, DocumentWrite, DuplicateAction,
     EncoderIdentity, Error, GraphSettings, Index, IndexOptions, Language, NewPassage, OnDuplicate,
-    PassageSize, Progress, SearchOptions, SnapshotInfo, SnapshotOptions, WordSettings,
+    PassageSize, Progress, SearchOptions, SnapshotInfo, SnapshotOptions, VectorPrecision, WordSettings,
     restore_snapshot, verify_snapshot,
 };
 
@@ -58,6 +58,7 @@ fn other_settings() -> CollectionSettings {
             m: 8,
             ef_construction: 50,
             ef_search: 20,
+            precision: VectorPrecision::Compact,
         },
         lexical: false,
         words: WordSettings {

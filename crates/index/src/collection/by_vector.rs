@@ -17,31 +17,32 @@ impl Reader {
         options: &SearchOptions,
         limit: usize,
     ) -> Result<Candidates<Candidate>, Error> {
-        // Facets are counted over all that reach the threshold, so all of them are asked for.
+        // Facets are counted over all that reach the threshold, so all of them are looked at.
         let counts_reaching = options.min_score.is_some() && !options.facets.paths.is_empty();
-        let asked_for = if counts_reaching {
-            scope.documents.len() as usize
-        } else {
-            limit
-        };
-        let scanned = state.vectors.search(&Scan {
+        let scan = Scan {
             query,
-            limit: asked_for + scope.excluded.len(),
+            limit: limit.saturating_add(scope.excluded.len()),
             min_score: options.min_score,
+            collects_reaching: counts_reaching,
             allowed: scope.allowed.as_ref(),
             exact: options.exact || counts_reaching,
             ef: options.ef.unwrap_or(self.settings().graph.ef_search),
             widens: options.ef.is_none(),
-        });
+        };
+        let scanned = state.vectors.search(&scan, &self.record_vectors())?;
         let mut best = scanned.best;
         let excluded = &scope.excluded;
         best.retain(|best| excluded.iter().all(|record| record.number != best.document));
         let reaching = scanned.matching;
         let reaching = reaching.saturating_sub(self.reaching(excluded, query, options)?);
-        let documents = if counts_reaching {
-            best.iter().map(|best| best.document).collect()
-        } else {
-            scope.documents.clone()
+        let documents = match scanned.reaching {
+            Some(mut documents) => {
+                for record in excluded {
+                    documents.remove(record.number);
+                }
+                documents
+            }
+            None => scope.documents.clone(),
         };
         best.truncate(limit);
         let count = match options.min_score {

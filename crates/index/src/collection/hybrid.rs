@@ -50,7 +50,21 @@ impl Reader {
         let scores = state.words.scores(words)?;
         let lexical = scores.matches(&scope.documents, length, None).best;
         let mut listed = listed(&found.best, &lexical);
-        add_cosines(&mut listed, state, &scores, vector, options);
+        let lexical_only = lexical_only(&listed, &scores);
+        let scan = Scan {
+            query: vector,
+            limit: listed.len(),
+            min_score: options.min_score,
+            collects_reaching: false,
+            allowed: Some(&lexical_only),
+            exact: true,
+            ef: 1,
+            widens: false,
+        };
+        if !lexical_only.is_empty() {
+            let scanned = state.vectors.search(&scan, &self.record_vectors())?;
+            add_cosines(&mut listed, &scanned.best);
+        }
         add_word_scores(&mut listed, &scores);
         // What has no cosine does not reach the threshold.
         let listed: Vec<(Candidate, Entry)> = listed
@@ -134,35 +148,20 @@ fn listed(semantic: &[Candidate], lexical: &[Candidate]) -> HashMap<u32, Entry> 
     listed
 }
 
-/// Scores the vectors of documents that only the lexical list has.
-fn add_cosines(
-    listed: &mut HashMap<u32, Entry>,
-    state: &State,
-    scores: &LexicalScores<'_>,
-    query: &[f32],
-    options: &SearchOptions,
-) {
+/// The passages of documents that only the lexical list has.
+fn lexical_only(listed: &HashMap<u32, Entry>, scores: &LexicalScores<'_>) -> RoaringBitmap {
     let without = listed.values().filter(|listed| listed.by_meaning.is_none());
-    let passages: RoaringBitmap = without
+    without
         .filter_map(|listed| listed.by_words)
         .flat_map(|found| scores.of_document_with(found.passage))
         .map(|(passage, _)| passage)
-        .collect();
-    if passages.is_empty() {
-        return;
-    }
-    let scanned = state.vectors.search(&Scan {
-        query,
-        limit: listed.len(),
-        min_score: options.min_score,
-        allowed: Some(&passages),
-        exact: true,
-        ef: 1,
-        widens: false,
-    });
-    for candidate in scanned.best {
+        .collect()
+}
+
+fn add_cosines(listed: &mut HashMap<u32, Entry>, scored: &[Candidate]) {
+    for candidate in scored {
         if let Some(listed) = listed.get_mut(&candidate.document) {
-            listed.by_meaning = Some(candidate);
+            listed.by_meaning = Some(*candidate);
         }
     }
 }

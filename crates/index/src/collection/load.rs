@@ -7,11 +7,11 @@
 
 use roaring::RoaringBitmap;
 
-use crate::Error;
+use crate::{Error, VectorPrecision};
 use crate::memory::MemoryShare;
 use crate::segments::{Segment, SegmentFolder, SegmentList};
 use crate::store::{CollectionId, Counters, Key, KeyRange, PassageRecord, Store};
-use crate::vectors::{NewRow, Survivors, VectorSegment, VectorSpace};
+use crate::vectors::{NewRow, Survivors, Values, VectorSegment, VectorSpace};
 
 /// Vectors of each segment that are compared with the record.
 const COMPARED_ROWS: usize = 16;
@@ -24,6 +24,8 @@ pub(super) struct Source<'a> {
     pub(super) store: &'a Store,
     pub(super) collection: CollectionId,
     pub(super) dimensions: usize,
+    /// What segments are to hold.
+    pub(super) precision: VectorPrecision,
     pub(super) memory: &'a MemoryShare,
 }
 
@@ -160,14 +162,22 @@ impl Source<'_> {
     /// back from a copy and the segments were not.
     fn confirms(&self, list: &SegmentList<VectorSegment>) -> Result<bool, Error> {
         for segment in &list.segments {
-            if !segment.fits(self.collection.0, self.dimensions) {
+            let fits = segment.fits(self.collection.0, self.dimensions);
+            if !fits || segment.precision() != self.precision {
                 return Ok(false);
             }
             let pause = (segment.passages().len() as usize / COMPARED_ROWS).max(1);
             for row in segment.rows().step_by(pause) {
                 let stored = vector(self.store, self.collection, row.passage)?;
                 // A passage that has been removed has no vector any more.
-                if !stored.is_empty() && stored != row.vector {
+                if stored.is_empty() {
+                    continue;
+                }
+                let is_same = match row.values {
+                    Values::Exact(vector) => stored == vector,
+                    Values::Coded(codes) => codes.is_of(&stored),
+                };
+                if !is_same {
                     return Ok(false);
                 }
             }
@@ -232,7 +242,7 @@ pub(super) fn vector(
     Ok(floats(&bytes))
 }
 
-fn floats(bytes: &[u8]) -> Vec<f32> {
+pub(super) fn floats(bytes: &[u8]) -> Vec<f32> {
     let (values, _) = bytes.as_chunks::<4>();
     values
         .iter()

@@ -50,6 +50,7 @@ impl CollectionLoader {
             store: &self.store,
             collection: record.id,
             dimensions,
+            precision: record.settings.graph.precision,
             memory: &memory,
         };
         let vectors = Arc::new(load::vectors(&source, &folders.vectors, &counters)?);
@@ -77,6 +78,7 @@ impl CollectionLoader {
             encoder: ArcSwap::from_pointee(encoder),
             dimensions,
             store: Arc::clone(&self.store),
+            memory: Arc::clone(&self.memory),
             published: ArcSwap::from_pointee(published),
             max_head_passages: self.max_head_passages,
         });

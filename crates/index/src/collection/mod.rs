@@ -30,6 +30,7 @@ mod paging;
 mod planned_generations;
 mod query;
 mod reader;
+mod record_vectors;
 mod search;
 mod state;
 mod stats;

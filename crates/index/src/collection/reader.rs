@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::state::Published;
+use crate::memory::MemoryBudget;
 use crate::store::{CollectionId, Store};
 use crate::{CollectionEncoder, CollectionSettings};
 
@@ -20,6 +21,8 @@ pub struct Reader {
     pub(super) encoder: ArcSwap<CollectionEncoder>,
     pub(super) dimensions: usize,
     pub(super) store: Arc<Store>,
+    /// What all collections may take.
+    pub(super) memory: Arc<MemoryBudget>,
     pub(super) published: ArcSwap<Published>,
     /// Passages from which a head is made into a segment.
     pub(super) max_head_passages: usize,

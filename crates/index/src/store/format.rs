@@ -4,7 +4,7 @@ use super::{Key, Store, WriteBatch};
 use crate::Error;
 
 /// The newest format that this version writes and reads.
-pub(crate) const FORMAT_VERSION: u32 = 9;
+pub(crate) const FORMAT_VERSION: u32 = 10;
 
 /// Refuses newer formats, and marks older ones as this one: their records are still read, but an
 /// older program could not read what is written from now on.

@@ -5,7 +5,8 @@ use super::value::{ValueReader, ValueWriter};
 use crate::content_hash::ContentHash;
 use crate::{
     Chunking, CollectionEncoder, CollectionSettings, DuplicateAction, EncoderIdentity,
-    GraphSettings, Language, OnDuplicate, PassageSize, WordSettings,
+    GraphSettings, Language, OnDuplicate, PassageSize, VectorPrecision,
+    WordSettings,
 };
 
 const VERSION: u8 = 1;
@@ -21,6 +22,8 @@ const ON_DUPLICATE_VERSION: u8 = 5;
 const ENCODER_VERSION: u8 = 6;
 /// Collections since format 9, which say how many queries they keep.
 const KEEP_QUERIES_VERSION: u8 = 7;
+/// Collections since format 10, which say what segments hold of vectors.
+const PRECISION_VERSION: u8 = 8;
 /// Counters since format 2, which count removals.
 const COUNTERS_VERSION: u8 = 2;
 
@@ -37,7 +40,7 @@ pub(crate) struct CollectionRecord {
 impl CollectionRecord {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let version = match self.encoder {
-            Some(_) => KEEP_QUERIES_VERSION,
+            Some(_) => PRECISION_VERSION,
             None => ON_DUPLICATE_VERSION,
         };
         let writer = ValueWriter::version(version)
@@ -59,7 +62,10 @@ impl CollectionRecord {
             .text(words.language.map_or("", Language::code));
         let writer = write_on_duplicate(writer, on_duplicate);
         match &self.encoder {
-            Some(encoder) => write_encoder(writer, encoder).u32(keep_queries).finish(),
+            Some(encoder) => write_encoder(writer, encoder)
+                .u32(keep_queries)
+                .raw(&[precision_code(graph.precision)])
+                .finish(),
             None => writer.finish(),
         }
     }
@@ -69,16 +75,17 @@ impl CollectionRecord {
         let (id, created_at_ms) = (CollectionId(reader.u32()?), reader.u64()?);
         let chunking = match version {
             1 => chunking(reader.array()?, None)?,
-            COLLECTION_VERSION..=KEEP_QUERIES_VERSION => read_chunking(&mut reader)?,
+            COLLECTION_VERSION..=PRECISION_VERSION => read_chunking(&mut reader)?,
             _ => return None,
         };
-        let graph = if version == 1 {
+        let mut graph = if version == 1 {
             GraphSettings::default()
         } else {
             GraphSettings {
                 m: reader.u32()? as usize,
                 ef_construction: reader.u32()? as usize,
                 ef_search: reader.u32()? as usize,
+                ..GraphSettings::default()
             }
         };
         graph.check().ok()?;
@@ -95,9 +102,14 @@ impl CollectionRecord {
             _ => None,
         };
         let keep_queries = match version {
-            KEEP_QUERIES_VERSION => reader.u32()?,
+            KEEP_QUERIES_VERSION.. => reader.u32()?,
             _ => 0,
         };
+        if version >= PRECISION_VERSION {
+            let [code] = reader.array()?;
+            let mut all = VectorPrecision::ALL.into_iter();
+            graph.precision = all.find(|precision| precision_code(*precision) == code)?;
+        }
         let record = Self {
             id,
             created_at_ms,
@@ -112,6 +124,13 @@ impl CollectionRecord {
             encoder,
         };
         reader.is_done().then_some(record)
+    }
+}
+
+fn precision_code(precision: VectorPrecision) -> u8 {
+    match precision {
+        VectorPrecision::Full => 0,
+        VectorPrecision::Compact => 1,
     }
 }
 
@@ -432,8 +451,16 @@ mod tests {
         assert_eq!(CollectionRecord::from_bytes(&bytes), Some(record.clone()));
         let cut = &bytes[..bytes.len() - 1];
         assert_eq!(CollectionRecord::from_bytes(cut), None);
-        // Before format 9 there was no number at the end.
-        let older = [&[ENCODER_VERSION], &bytes[1..bytes.len() - 4]].concat();
+        record.settings.graph.precision = VectorPrecision::Compact;
+        let compact = record.to_bytes();
+        assert_eq!(CollectionRecord::from_bytes(&compact), Some(record.clone()));
+        let unknown = [&compact[..compact.len() - 1], &[2]].concat();
+        assert_eq!(CollectionRecord::from_bytes(&unknown), None);
+        // Before format 10 there was no precision at the end, and before format 9 no number.
+        record.settings.graph.precision = VectorPrecision::Full;
+        let older = [&[KEEP_QUERIES_VERSION], &bytes[1..bytes.len() - 1]].concat();
+        assert_eq!(CollectionRecord::from_bytes(&older), Some(record.clone()));
+        let older = [&[ENCODER_VERSION], &bytes[1..bytes.len() - 5]].concat();
         record.settings.keep_queries = 0;
         assert_eq!(CollectionRecord::from_bytes(&older), Some(record));
     }

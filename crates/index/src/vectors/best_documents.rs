@@ -1,5 +1,7 @@
 //! Documents ranked by their best passages.
 
+use roaring::RoaringBitmap;
+
 use super::cosine::{Cosines, ROUNDING};
 use super::row::Row;
 use super::scan::{Candidate, Scan};
@@ -14,6 +16,8 @@ pub(super) struct BestDocuments<'a> {
     min_score: Option<f32>,
     /// Documents that reach the threshold.
     matching: u64,
+    /// Which ones, if they are asked for.
+    reaching: Option<RoaringBitmap>,
     current: Option<Candidate>,
 }
 
@@ -24,6 +28,7 @@ impl<'a> BestDocuments<'a> {
             top: TopK::new(scan.limit),
             min_score: scan.min_score,
             matching: 0,
+            reaching: scan.collects_reaching.then(RoaringBitmap::new),
             current: None,
         }
     }
@@ -37,18 +42,23 @@ impl<'a> BestDocuments<'a> {
         } else {
             dot
         };
-        let candidate = Candidate {
+        self.offer_scored(Candidate {
             document: row.document,
             passage: row.passage,
             score,
-        };
+        });
+    }
+
+    /// A passage whose score is known.
+    #[inline]
+    pub(super) fn offer_scored(&mut self, candidate: Candidate) {
         match &mut self.current {
             Some(best) if best.document == candidate.document => {
                 if candidate.score > best.score {
                     *best = candidate;
                 }
             }
-            _ => self.end_document(Some(candidate)),
+            _ => self.begin_document(Some(candidate)),
         }
     }
 
@@ -61,17 +71,35 @@ impl<'a> BestDocuments<'a> {
                 .is_some_and(|min| (dot - min).abs() <= ROUNDING)
     }
 
-    /// Best first, and how many documents reach the threshold.
-    pub(super) fn into_sorted(mut self) -> (Vec<Candidate>, u64) {
-        self.end_document(None);
-        (self.top.into_sorted(), self.matching)
+    /// The score below which no document is kept, of those that have ended; none as long as any is.
+    pub(super) fn floor(&self) -> Option<f32> {
+        self.top.floor()
     }
 
-    fn end_document(&mut self, next: Option<Candidate>) {
+    /// Counts a document that reaches the threshold and is not among the best.
+    pub(super) fn count(&mut self, document: u32) {
+        self.matching += 1;
+        if let Some(reaching) = &mut self.reaching {
+            reaching.insert(document);
+        }
+    }
+
+    /// No more passages of the last document come.
+    pub(super) fn end_document(&mut self) {
+        self.begin_document(None);
+    }
+
+    /// Best first, how many documents reach the threshold, and which ones if they were asked for.
+    pub(super) fn into_sorted(mut self) -> (Vec<Candidate>, u64, Option<RoaringBitmap>) {
+        self.end_document();
+        (self.top.into_sorted(), self.matching, self.reaching)
+    }
+
+    fn begin_document(&mut self, next: Option<Candidate>) {
         if let Some(best) = std::mem::replace(&mut self.current, next)
             && self.min_score.is_none_or(|min| best.score >= min)
         {
-            self.matching += 1;
+            self.count(best.document);
             self.top.offer(best);
         }
     }

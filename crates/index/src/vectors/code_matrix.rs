@@ -28,6 +28,12 @@ impl CodeMatrix {
         self.steps.push(encode(vector, &mut self.codes[start..]));
     }
 
+    /// Takes over codes that were made elsewhere, with the zeros that fill them up.
+    pub(crate) fn push_codes(&mut self, codes: &[i8], step: f32) {
+        self.codes.extend_from_slice(codes);
+        self.steps.push(step);
+    }
+
     pub(crate) fn rows(&self) -> usize {
         self.steps.len()
     }

@@ -6,8 +6,9 @@ use super::code_matrix::CodeMatrix;
 use super::graft::graft;
 use super::graph::Graph;
 use super::hnsw::{self, BuildFailure, BuildOptions};
-use super::row::Row;
+use super::row::HeldRow;
 use super::segment::{self, Damage, SegmentContent, VectorSegment};
+use super::two_level::Values;
 
 /// Rows whose graph hnsw_rs builds; the others are added to it. As many as a head has.
 const SEED_ROWS: usize = 4096;
@@ -30,12 +31,15 @@ pub(crate) fn freeze(
     path: &Path,
     collection: u32,
     dimensions: usize,
-    rows: &[Row<'_>],
+    rows: &[HeldRow<'_>],
     options: &BuildOptions<'_>,
 ) -> Result<VectorSegment, FreezeFailure> {
     let mut codes = CodeMatrix::new(dimensions);
     for row in rows {
-        codes.push(row.vector);
+        match row.values {
+            Values::Exact(vector) => codes.push(vector),
+            Values::Coded(row) => codes.push_codes(row.coarse, row.step),
+        }
     }
     let seeded = rows.len().min(SEED_ROWS);
     let seed = hnsw::build(&codes, seeded, options)?;
@@ -43,8 +47,7 @@ pub(crate) fn freeze(
     let content = SegmentContent {
         collection,
         dimensions,
-        m: options.settings.m,
-        ef_construction: options.settings.ef_construction,
+        settings: options.settings,
         rows,
         codes: &codes,
         graph: &graph,

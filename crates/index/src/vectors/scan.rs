@@ -10,6 +10,8 @@ pub(crate) struct Scan<'a> {
     /// Documents to return.
     pub(crate) limit: usize,
     pub(crate) min_score: Option<f32>,
+    /// Whether all documents that reach the threshold are to be named, not only counted.
+    pub(crate) collects_reaching: bool,
     /// Passages that may be found: all of a document or none. `None` allows every passage.
     pub(crate) allowed: Option<&'a RoaringBitmap>,
     /// Whether every eligible vector must be scored.
@@ -38,6 +40,8 @@ pub(crate) struct Scanned {
     pub(crate) best: Vec<Candidate>,
     /// Documents that match.
     pub(crate) matching: u64,
+    /// Which documents reach the threshold, if they were asked for.
+    pub(crate) reaching: Option<RoaringBitmap>,
     /// Whether `matching` is their number, or at most as large as it.
     pub(crate) is_exact_count: bool,
 }

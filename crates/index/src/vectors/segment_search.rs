@@ -5,10 +5,12 @@ use std::collections::HashSet;
 use roaring::RoaringBitmap;
 
 use super::beam::Reached;
+use super::contenders::Estimated;
 use super::row::Row;
 use super::scan::Scan;
 use super::scratch::Scratch;
 use super::segment::{VectorSegment, View, Walk, Walked};
+use super::two_level::{LevelDots, TwoLevelQuery};
 use crate::segments::Segment;
 use siamese_kernels::Kernels;
 
@@ -37,13 +39,32 @@ const RESCORED_MORE: usize = 20;
 /// Candidates whose scores by codes are further below the last that is wanted are not scored exactly: deviations of
 /// what codes leave out, of both.
 const UNCERTAINTY: f32 = 3.0;
+/// Rows of a compact segment that are scored together, while the next so many are asked for.
+const ROWS_TOGETHER: usize = 32;
 
 /// A passage that was found.
 #[derive(Debug)]
-pub(super) struct Near<'a> {
-    pub(super) row: Row<'a>,
-    /// The dot product with the query.
-    pub(super) dot: f32,
+pub(super) enum Near<'a> {
+    /// With its dot product with the query.
+    Exact { row: Row<'a>, dot: f32 },
+    /// Of a compact segment.
+    Estimated(Estimated),
+}
+
+impl Near<'_> {
+    pub(super) fn passage(&self) -> u32 {
+        match self {
+            Self::Exact { row, .. } => row.passage,
+            Self::Estimated(row) => row.passage,
+        }
+    }
+
+    fn document(&self) -> u32 {
+        match self {
+            Self::Exact { row, .. } => row.document,
+            Self::Estimated(row) => row.document,
+        }
+    }
 }
 
 /// One search in one segment.
@@ -52,6 +73,8 @@ pub(super) struct SegmentSearch<'a> {
     segment: &'a VectorSegment,
     view: View<'a>,
     scan: &'a Scan<'a>,
+    /// The query's codes if the segment is compact.
+    two_level: Option<&'a TwoLevelQuery>,
     /// Passages that may be found; `None` when all may.
     eligible: Option<RoaringBitmap>,
     /// How many that are.
@@ -65,23 +88,67 @@ impl<'a> SegmentSearch<'a> {
     pub(super) fn new(
         segment: &'a VectorSegment,
         scan: &'a Scan<'a>,
+        two_level: Option<&'a TwoLevelQuery>,
         dead: &RoaringBitmap,
         passages_per_document: usize,
     ) -> Self {
         let eligible = eligible(segment, scan, dead);
         let all = segment.passages();
         let count = eligible.as_ref().unwrap_or(all).len() as usize;
+        let view = segment.view();
         Self {
             segment,
-            view: segment.view(),
+            view,
             scan,
+            two_level: two_level.filter(|_| view.is_compact()),
             eligible,
             count,
             wanted: scan.limit.saturating_mul(passages_per_document).min(count),
         }
     }
 
-    /// Every eligible passage, in the order of passages.
+    /// Returns whether the segment has codes in the place of vectors.
+    pub(super) fn is_compact(&self) -> bool {
+        self.two_level.is_some()
+    }
+
+    /// Scores every eligible passage of a compact segment, in the order of passages.
+    pub(super) fn estimate_all(&self, mut take: impl FnMut(Estimated)) {
+        let Some(query) = self.two_level else {
+            return;
+        };
+        let all = self.segment.passages();
+        let mut rows = self.view.rows_of(self.eligible.as_ref().unwrap_or(all));
+        let mut dots = LevelDots::default();
+        let mut next: Vec<u32> = rows.by_ref().take(ROWS_TOGETHER).collect();
+        while !next.is_empty() {
+            let now = std::mem::replace(&mut next, rows.by_ref().take(ROWS_TOGETHER).collect());
+            for row in &next {
+                self.view.prefetch_two_level(*row);
+            }
+            self.estimate(query, &now, &mut dots, &mut take);
+        }
+    }
+
+    fn estimate(
+        &self,
+        query: &TwoLevelQuery,
+        rows: &[u32],
+        dots: &mut LevelDots,
+        mut take: impl FnMut(Estimated),
+    ) {
+        query.multiply(&self.view.two_level_matrix(), rows, dots);
+        for (place, row) in rows.iter().enumerate() {
+            let (step, head) = (self.view.step(*row), self.view.fine_head(*row));
+            take(Estimated {
+                passage: self.view.passages[*row as usize],
+                document: self.view.document(*row),
+                estimate: query.estimate(dots, place, step, head),
+            });
+        }
+    }
+
+    /// Every eligible passage of a segment that has vectors, in the order of passages.
     pub(super) fn eligible_rows(&self) -> impl Iterator<Item = Row<'a>> + '_ {
         let all = self.segment.passages();
         let rows = self.view.rows_of(self.eligible.as_ref().unwrap_or(all));
@@ -182,11 +249,14 @@ impl<'a> SegmentSearch<'a> {
         self.wanted * RESCORED_PER_WANTED + RESCORED_MORE
     }
 
-    /// The first candidates by their vectors instead of their codes.
+    /// The first candidates by their vectors instead of their codes, or else by both codes.
     fn rescored(&self, walk: &Walk<'_>, candidates: &[Reached]) -> Vec<Near<'a>> {
         let kernels = Kernels::detected();
         let candidates = &candidates[..candidates.len().min(self.rescored_rows())];
         let candidates = self.possible(walk, candidates);
+        if let Some(query) = self.two_level {
+            return self.rescored_by_codes(query, candidates);
+        }
         for next in candidates {
             self.view.prefetch_vector(next.row);
         }
@@ -194,9 +264,20 @@ impl<'a> SegmentSearch<'a> {
         rows.map(|row| {
             let row = self.view.row(row);
             let dot = kernels.dot(row.vector, self.scan.query);
-            Near { row, dot }
+            Near::Exact { row, dot }
         })
         .collect()
+    }
+
+    fn rescored_by_codes(&self, query: &TwoLevelQuery, candidates: &[Reached]) -> Vec<Near<'a>> {
+        let rows: Vec<u32> = candidates.iter().map(|candidate| candidate.row).collect();
+        for row in &rows {
+            self.view.prefetch_two_level(*row);
+        }
+        let mut near = Vec::with_capacity(rows.len());
+        let mut dots = LevelDots::default();
+        self.estimate(query, &rows, &mut dots, |row| near.push(Near::Estimated(row)));
+        near
     }
 
     /// Those of the candidates, which come best first, that may be among the best documents.
@@ -207,7 +288,7 @@ impl<'a> SegmentSearch<'a> {
         }
         let mut documents = HashSet::with_capacity(self.scan.limit);
         let last = candidates.iter().find(|candidate| {
-            documents.insert(self.view.row(candidate.row).document);
+            documents.insert(self.view.document(candidate.row));
             documents.len() == self.scan.limit
         });
         let Some(last) = last else {
@@ -228,7 +309,7 @@ impl<'a> SegmentSearch<'a> {
         if found.len() >= self.count {
             return true;
         }
-        let mut documents: Vec<u32> = found.iter().map(|near| near.row.document).collect();
+        let mut documents: Vec<u32> = found.iter().map(Near::document).collect();
         documents.sort_unstable();
         documents.dedup();
         documents.len() >= self.scan.limit

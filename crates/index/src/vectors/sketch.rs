@@ -53,11 +53,14 @@ pub(crate) fn stride(dimensions: usize) -> usize {
 }
 
 /// The mean of rows, zeros if there are none.
-pub(crate) fn centre<'a>(rows: impl Iterator<Item = &'a [f32]>, dimensions: usize) -> Vec<f32> {
+pub(crate) fn centre(
+    rows: impl Iterator<Item = impl AsRef<[f32]>>,
+    dimensions: usize,
+) -> Vec<f32> {
     let mut sums = vec![0.0_f64; dimensions];
     let mut count = 0_u32;
     for row in rows {
-        let pairs = sums.iter_mut().zip(row);
+        let pairs = sums.iter_mut().zip(row.as_ref());
         pairs.for_each(|(sum, value)| *sum += f64::from(*value));
         count += 1;
     }

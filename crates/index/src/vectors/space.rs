@@ -9,7 +9,7 @@ use super::freeze::{FreezeFailure, freeze};
 use super::head::Head;
 use super::hnsw::BuildOptions;
 use super::manifest::{Survivors, VectorManifest};
-use super::row::{NewRow, Row};
+use super::row::{HeldRow, NewRow, Row};
 use super::segment::VectorSegment;
 use crate::segments::{
     BuildSite, Head as _, Layers, MergePolicy, MergedWith, Segment, SegmentList, SegmentedIndex,
@@ -122,14 +122,15 @@ impl VectorSpace {
     }
 
     /// Everything of the head that is alive, in the order of passages.
-    fn living_head(&self) -> Vec<Row<'_>> {
+    fn living_head(&self) -> Vec<HeldRow<'_>> {
         let rows = self.layers.head.rows();
         rows.filter(|row| !self.layers.dead.contains(row.passage))
+            .map(HeldRow::from)
             .collect()
     }
 
     /// Everything that is alive, in the order of passages.
-    pub(crate) fn living(&self) -> Vec<Row<'_>> {
+    pub(crate) fn living(&self) -> Vec<HeldRow<'_>> {
         let mut rows = self.living_in(&self.layers.segments.segments);
         rows.extend(self.living_head());
         // After the loss of a segment its passages are in the head, though others are newer.
@@ -138,9 +139,9 @@ impl VectorSpace {
     }
 
     /// Everything of some segments that is alive, in the order of passages.
-    fn living_in<'a>(&self, segments: &'a [Arc<VectorSegment>]) -> Vec<Row<'a>> {
+    fn living_in<'a>(&self, segments: &'a [Arc<VectorSegment>]) -> Vec<HeldRow<'a>> {
         let rows = segments.iter().flat_map(|segment| segment.rows());
-        let mut rows: Vec<Row<'a>> = rows
+        let mut rows: Vec<HeldRow<'a>> = rows
             .filter(|row| !self.layers.dead.contains(row.passage))
             .collect();
         rows.sort_unstable_by_key(|row| row.passage);
@@ -163,14 +164,14 @@ impl VectorSpace {
     /// Rows as a segment; none when there are no rows.
     fn frozen(
         &self,
-        rows: &[Row<'_>],
+        rows: &[HeldRow<'_>],
         site: &BuildSite<'_, VectorSegment>,
     ) -> Result<Option<VectorSegment>, FreezeFailure> {
         if rows.is_empty() {
             return Ok(None);
         }
         let (dimensions, settings) = (self.layers.head.dimensions(), site.settings.graph);
-        let bytes = VectorSegment::expected_bytes(rows.len(), dimensions, settings.m);
+        let bytes = VectorSegment::expected_bytes(rows.len(), dimensions, &settings);
         let path = site.path_for(bytes)?;
         let options = BuildOptions {
             settings,
@@ -239,6 +240,7 @@ impl SegmentedIndex for VectorSpace {
 
 #[cfg(test)]
 mod tests {
+    use super::super::two_level::Values;
     use super::*;
     use crate::{Cancel, GraphSettings};
 
@@ -247,8 +249,8 @@ mod tests {
     fn rows_are_in_order_when_the_head_has_older_passages_than_a_segment() {
         let folder = tempfile::tempdir().unwrap();
         let vector = [1.0, 0.0];
-        let row = |passage| Row {
-            vector: &vector,
+        let row = |passage| HeldRow {
+            values: Values::Exact(&vector),
             passage,
             document: passage,
         };

@@ -73,10 +73,8 @@ impl Reader {
         let state = self.published.load().state.clone();
         let alike = options.alike();
         let documents = self.sets(&state, &alike.filter, &None)?.left;
-        let clusters = || {
-            let items = Items::of(&state.vectors.living(), &documents, alike.scope);
-            options.clusters(&items, cancel, progress)
-        };
+        let items = self.items(&state.vectors.living(), &documents, alike.scope, cancel)?;
+        let clusters = || options.clusters(&items, cancel, progress);
         Ok(Clusters {
             clusters: options.workers.compute(clusters)??,
             documents: documents.len(),

@@ -5,21 +5,36 @@ use std::borrow::Cow;
 use roaring::RoaringBitmap;
 
 use super::{AlikeScope, Side};
-use crate::vectors::{Row, mean_unit};
+use crate::vectors::{ExactVectors, HeldRow, Values, mean_unit};
+use crate::memory::MemoryShare;
+use crate::{Cancel, Error};
 
 /// Documents or passages in the order of their first passages.
 pub(super) struct Items<'a> {
     sides: Vec<Side>,
     /// Of length 1, or zero.
     vectors: Vec<Cow<'a, [f32]>>,
+    /// What those take that were read.
+    _room: MemoryShare,
 }
 
 impl<'a> Items<'a> {
-    /// Those of `documents`, of rows in the order of their passages.
-    pub(super) fn of(rows: &[Row<'a>], documents: &RoaringBitmap, scope: AlikeScope) -> Self {
+    /// Those of `documents`, of rows in the order of their passages. Vectors that are not at hand are read, for which there
+    /// must be room; documents that have been removed since are left out.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`], or what reading fails with.
+    pub(super) fn of(
+        rows: &[HeldRow<'a>],
+        documents: &RoaringBitmap,
+        scope: AlikeScope,
+        (exact, room): (&impl ExactVectors<Error = Error>, MemoryShare),
+        cancel: &Cancel,
+    ) -> Result<Self, Error> {
         let mut items = Self {
             sides: Vec::new(),
             vectors: Vec::new(),
+            _room: room,
         };
         for rows in rows.chunk_by(|row, next| row.document == next.document) {
             if !rows
@@ -28,15 +43,18 @@ impl<'a> Items<'a> {
             {
                 continue;
             }
+            let Some(vectors) = vectors_of(rows, exact, cancel)? else {
+                continue;
+            };
             match scope {
                 AlikeScope::Passages => {
-                    rows.iter()
-                        .for_each(|row| items.push(row, Cow::Borrowed(row.vector)));
+                    let rows = rows.iter().zip(vectors);
+                    rows.for_each(|(row, vector)| items.push(row, vector));
                 }
-                AlikeScope::Documents => items.push(&rows[0], mean_of(rows)),
+                AlikeScope::Documents => items.push(&rows[0], mean_of(vectors)),
             }
         }
-        items
+        Ok(items)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -77,7 +95,7 @@ impl<'a> Items<'a> {
             .ok()
     }
 
-    fn push(&mut self, row: &Row<'a>, vector: Cow<'a, [f32]>) {
+    fn push(&mut self, row: &HeldRow<'a>, vector: Cow<'a, [f32]>) {
         self.sides.push(Side {
             document: row.document,
             passage: row.passage,
@@ -86,11 +104,27 @@ impl<'a> Items<'a> {
     }
 }
 
+/// The vectors of a document's passages; `None` when it has been removed since.
+fn vectors_of<'a>(
+    rows: &[HeldRow<'a>],
+    exact: &impl ExactVectors<Error = Error>,
+    cancel: &Cancel,
+) -> Result<Option<Vec<Cow<'a, [f32]>>>, Error> {
+    let vector = |row: &HeldRow<'a>| match row.values {
+        Values::Exact(vector) => Ok(Some(Cow::Borrowed(vector))),
+        Values::Coded(_) => {
+            cancel.check()?;
+            Ok(exact.vector(row.passage)?.map(Cow::Owned))
+        }
+    };
+    rows.iter().map(vector).collect()
+}
+
 /// The vector that stands for a document, as `Reader::mean_vector` has it, of length 1.
-fn mean_of<'a>(rows: &[Row<'a>]) -> Cow<'a, [f32]> {
-    if let [row] = rows {
-        return Cow::Borrowed(row.vector);
+fn mean_of(mut vectors: Vec<Cow<'_, [f32]>>) -> Cow<'_, [f32]> {
+    if vectors.len() == 1 {
+        return vectors.swap_remove(0);
     }
-    let vectors: Vec<&[f32]> = rows.iter().map(|row| row.vector).collect();
+    let vectors: Vec<&[f32]> = vectors.iter().map(|vector| &**vector).collect();
     Cow::Owned(mean_unit(&vectors))
 }

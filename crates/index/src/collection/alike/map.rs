@@ -4,7 +4,6 @@ use std::num::NonZeroUsize;
 
 use roaring::RoaringBitmap;
 
-use super::items::Items;
 use super::{AlikeScope, Reader};
 use crate::collection::documents::document;
 use crate::filter::Filter;
@@ -50,11 +49,8 @@ impl Reader {
         let state = self.published.load().state.clone();
         let passing = self.sets(&state, &options.filter, &None)?.left;
         let rows = state.vectors.living();
-        let items = Items::of(
-            &rows,
-            &sample(&passing, options.max_points),
-            AlikeScope::Documents,
-        );
+        let shown = sample(&passing, options.max_points);
+        let items = self.items(&rows, &shown, AlikeScope::Documents, cancel)?;
         drop(rows);
         let plane = PrincipalPlane::of(items.vectors(), cancel)?;
         let points = plane.points.iter().enumerate();

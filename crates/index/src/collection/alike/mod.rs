@@ -25,7 +25,8 @@ pub use self::sides::{AlikeSide, AlikeSides};
 use super::Reader;
 use super::state::State;
 use crate::filter::Filter;
-use crate::vectors::{AllPairs, Pair, PairSink, alike_pairs};
+use crate::memory::MemoryShare;
+use crate::vectors::{AllPairs, HeldRow, Pair, PairSink, Values, alike_pairs};
 use crate::{Cancel, Error, Progress, Workers};
 
 /// Pairs that are kept while the neighbours of all documents are gathered; each takes up to 24 bytes.
@@ -139,29 +140,48 @@ impl Reader {
     ) -> Result<Alike, Error> {
         let state = self.published.load().state.clone();
         let sets = self.sets(&state, &options.filter, &options.between)?;
+        let rows = state.vectors.living();
+        let items = |documents| self.items(&rows, documents, options.scope, cancel);
+        let left = items(&sets.left)?;
+        let right = sets.right.as_ref().map(items).transpose()?;
+        drop(rows);
+        let compared = Compared {
+            left: &left,
+            right: right.as_ref(),
+        };
         // The record was asked above; from here on it is arithmetic on a state that nobody changes.
-        let found = || self.alike_in(&state, &sets, options, cancel, progress);
+        let found = || self.alike_in(&state, &sets, &compared, options, cancel, progress);
         options.workers.compute(found)?
+    }
+
+    /// What is compared of some documents, out of the rows of a state. Vectors that segments do not hold are read into
+    /// memory, for which there must be room.
+    fn items<'a>(
+        &self,
+        rows: &[HeldRow<'a>],
+        documents: &RoaringBitmap,
+        scope: AlikeScope,
+        cancel: &Cancel,
+    ) -> Result<Items<'a>, Error> {
+        let is_read = |row: &&HeldRow<'_>| {
+            matches!(row.values, Values::Coded(_)) && documents.contains(row.document)
+        };
+        let vectors = rows.iter().filter(is_read).count();
+        let bytes = vectors * self.dimensions * size_of::<f32>();
+        let room = MemoryShare::reserved(&self.memory, bytes as u64)?;
+        Items::of(rows, documents, scope, (&self.record_vectors(), room), cancel)
     }
 
     fn alike_in(
         &self,
         state: &State,
         sets: &Sets,
+        compared: &Compared<'_>,
         options: &AlikeOptions,
         cancel: &Cancel,
         progress: &Progress,
     ) -> Result<Alike, Error> {
-        let rows = state.vectors.living();
-        let left = Items::of(&rows, &sets.left, options.scope);
-        let right = sets.right.as_ref();
-        let right = right.map(|documents| Items::of(&rows, documents, options.scope));
-        drop(rows);
-        let compared = Compared {
-            left: &left,
-            right: right.as_ref(),
-        };
-        let mut best = BestPairs::new(&compared, options);
+        let mut best = BestPairs::new(compared, options);
         match options.mode {
             AlikeMode::Exact => compared.all_pairs(options, cancel, progress, &mut best)?,
             AlikeMode::Approximate => {
@@ -170,7 +190,7 @@ impl Reader {
                 let is_all = found.len() == state.metadata.documents().len();
                 let passages = (!is_all).then(|| state.metadata.passages_of(found));
                 let near = near_pairs::Search {
-                    compared: &compared,
+                    compared,
                     options,
                     vectors: &state.vectors,
                     passages,

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use roaring::RoaringBitmap;
 
 use super::{AlikeOptions, AlikeScope, Compared, MAX_NEIGHBOURS};
-use crate::vectors::{Candidate, Pair, Scan, VectorSpace, cosine};
+use crate::vectors::{Candidate, NoVectors, Pair, Scan, VectorSpace, cosine};
 use crate::{Cancel, Error, Progress};
 
 /// Neighbours that are looked for at first unless the options say how many are wanted of each document. Copies
@@ -91,15 +91,18 @@ impl Search<'_> {
     fn nearest(&self, item: usize, neighbours: usize) -> Vec<Candidate> {
         // Itself is the nearest.
         let limit = neighbours + 1;
-        let scanned = self.vectors.search(&Scan {
+        let scan = Scan {
             query: self.compared.left.vector(item),
             limit,
             min_score: None,
+            collects_reaching: false,
             allowed: self.passages.as_ref(),
             exact: false,
             ef: self.ef_search.max(limit),
             widens: false,
-        });
+        };
+        // What is found is scored again, and threads that compare must not hold what others wait for.
+        let Ok(scanned) = self.vectors.search(&scan, &NoVectors);
         self.options.workers.give_way();
         scanned.best
     }

@@ -1,12 +1,15 @@
 //! The head of a segment's file: what it holds, how long it is, and its checksums.
 
+use crate::VectorPrecision;
 use crate::store::{ValueReader, ValueWriter};
 use crate::vectors::graph::MAX_LEVELS;
 
 /// First bytes of the file. A machine of the other byte order reads another number.
 const MAGIC: [u8; 8] = u64::to_ne_bytes(0x7365_676d_656e_7431);
-/// Raised when the layout changes; older files are then written anew (`upgrade.rs`).
-const VERSION: u8 = 2;
+/// Files with vectors. Raised when their layout changes; older ones are then written anew (`upgrade.rs`).
+const FULL_VERSION: u8 = 2;
+/// Files with two codes of each vector in place of the vector.
+const COMPACT_VERSION: u8 = 3;
 /// The body begins here.
 pub(super) const HEADER_BYTES: usize = 192;
 
@@ -33,6 +36,8 @@ pub(crate) struct Header {
     pub(crate) dimensions: u32,
     pub(crate) m: u32,
     pub(crate) ef_construction: u32,
+    /// What it holds of vectors, which is the version of the file.
+    pub(crate) precision: VectorPrecision,
     /// Rows of each level, bottom first; 0 for levels that are not there.
     pub(crate) level_rows: [u32; MAX_LEVELS],
     /// Rows of the bottom that cannot be reached from row 0.
@@ -48,7 +53,10 @@ impl Header {
     }
 
     pub(super) fn to_bytes(self) -> [u8; HEADER_BYTES] {
-        self.bytes_of_version(VERSION)
+        self.bytes_of_version(match self.precision {
+            VectorPrecision::Full => FULL_VERSION,
+            VectorPrecision::Compact => COMPACT_VERSION,
+        })
     }
 
     pub(super) fn bytes_of_version(self, version: u8) -> [u8; HEADER_BYTES] {
@@ -77,7 +85,10 @@ impl Header {
 
     /// Reads and checks the header alone.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Damage> {
-        Self::read_version(bytes, VERSION)
+        match bytes.first() {
+            Some(&COMPACT_VERSION) => Self::read_version(bytes, COMPACT_VERSION),
+            _ => Self::read_version(bytes, FULL_VERSION),
+        }
     }
 
     /// The same of another version, whose header has the same fields.
@@ -98,6 +109,10 @@ impl Header {
             ef_construction: reader.u32()?,
             islands: reader.u32()?,
             body_checksum: reader.u32()?,
+            precision: match version {
+                COMPACT_VERSION => VectorPrecision::Compact,
+                _ => VectorPrecision::Full,
+            },
             level_rows: [0; MAX_LEVELS],
         };
         for rows in &mut header.level_rows {
@@ -125,7 +140,12 @@ mod tests {
 
     #[test]
     fn a_header_is_read_as_it_was_written_and_not_with_any_bit_flipped() {
+        VectorPrecision::ALL.into_iter().for_each(check_bits);
+    }
+
+    fn check_bits(precision: VectorPrecision) {
         let mut header = Header {
+            precision,
             collection: 1,
             dimensions: 2,
             m: 3,

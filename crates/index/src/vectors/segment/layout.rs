@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::header::{HEADER_BYTES, Header};
+use crate::VectorPrecision;
 use crate::vectors::code_matrix::LINE_BYTES;
 use crate::vectors::graph::MAX_LEVELS;
 use crate::vectors::sketch;
@@ -28,8 +29,12 @@ pub(super) struct Layout {
     pub(super) islands: Range<usize>,
     /// For each level above the bottom: rows on the level below, and neighbours; u32.
     pub(super) upper: Vec<UpperLayout>,
-    /// Vectors: f32, `vector_stride` a row.
+    /// Vectors: f32, `vector_stride` a row. Empty in a compact file.
     pub(super) vectors: Range<usize>,
+    /// Codes of what codes leave out: i8, `code_stride` a row. This and the next one are empty unless the file is compact.
+    pub(super) fine_codes: Range<usize>,
+    /// Their heads: two f32 a row.
+    pub(super) fine_heads: Range<usize>,
     /// The mean of all vectors, which sketches start from: f32.
     pub(super) centre: Range<usize>,
     /// Length of the file.
@@ -92,7 +97,13 @@ impl Layout {
                 neighbours: part(rows, header.upper_width() * word),
             })
             .collect();
-        let vectors = part(rows, header.vector_stride() * word);
+        let (with_vectors, with_fine_codes) = match header.precision {
+            VectorPrecision::Full => (rows, 0),
+            VectorPrecision::Compact => (0, rows),
+        };
+        let vectors = part(with_vectors, header.vector_stride() * word);
+        let fine_codes = part(with_fine_codes, header.code_stride());
+        let fine_heads = part(with_fine_codes, size_of::<[f32; 2]>());
         let centre = part(header.dimensions as usize, word);
         Self {
             neighbours,
@@ -105,6 +116,8 @@ impl Layout {
             islands,
             upper,
             vectors,
+            fine_codes,
+            fine_heads,
             centre,
             end,
         }

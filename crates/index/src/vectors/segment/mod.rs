@@ -22,7 +22,8 @@ pub(crate) use walk::{Walk, Walked};
 pub(crate) use writer::{SegmentContent, write};
 
 use super::manifest::VectorManifest;
-use super::row::Row;
+use super::row::HeldRow;
+use crate::{GraphSettings, VectorPrecision};
 use crate::segments::Segment;
 use layout::Layout;
 use mapped_file::MappedFile;
@@ -60,10 +61,11 @@ impl VectorSegment {
     }
 
     /// Bytes that a segment of so many rows takes, upper levels aside.
-    pub(crate) fn expected_bytes(rows: usize, dimensions: usize, m: usize) -> u64 {
+    pub(crate) fn expected_bytes(rows: usize, dimensions: usize, graph: &GraphSettings) -> u64 {
         let mut header = Header {
             dimensions: dimensions as u32,
-            m: m as u32,
+            m: graph.m as u32,
+            precision: graph.precision,
             ..Header::default()
         };
         header.level_rows[0] = rows as u32;
@@ -75,14 +77,19 @@ impl VectorSegment {
         (self.header.collection, self.header.dimensions as usize) == (collection, dimensions)
     }
 
+    /// What it holds of vectors.
+    pub(crate) fn precision(&self) -> VectorPrecision {
+        self.header.precision
+    }
+
     pub(crate) fn dimensions(&self) -> usize {
         self.header.dimensions as usize
     }
 
     /// All rows in the order of passages.
-    pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = HeldRow<'_>> {
         let view = self.view();
-        view.by_passage.iter().map(move |row| view.row(*row))
+        view.by_passage.iter().map(move |row| view.held_row(*row))
     }
 
     pub(crate) fn view(&self) -> View<'_> {

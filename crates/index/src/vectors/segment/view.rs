@@ -5,8 +5,10 @@ use roaring::RoaringBitmap;
 use super::header::{Damage, Header};
 use super::layout::Layout;
 use crate::vectors::graph::NO_ROW;
-use crate::vectors::row::Row;
+use crate::VectorPrecision;
+use crate::vectors::row::{HeldRow, Row};
 use crate::vectors::sketch::Sketches;
+use crate::vectors::two_level::{FineHead, TwoLevel, TwoLevelMatrix, Values};
 use siamese_kernels::prefetch;
 
 /// Cache lines of a vector that are asked for ahead; the CPU brings the rest by itself.
@@ -27,6 +29,8 @@ pub(crate) struct View<'a> {
     neighbours: &'a [u32],
     codes: &'a [i8],
     vectors: &'a [f32],
+    fine_codes: &'a [i8],
+    fine_heads: &'a [[f32; 2]],
     bytes: &'a [u8],
     layout: &'a Layout,
 }
@@ -57,6 +61,8 @@ impl<'a> View<'a> {
             neighbours: words(&layout.neighbours),
             codes: bytemuck::cast_slice(&bytes[layout.codes.clone()]),
             vectors: bytemuck::cast_slice(&bytes[layout.vectors.clone()]),
+            fine_codes: bytemuck::cast_slice(&bytes[layout.fine_codes.clone()]),
+            fine_heads: bytemuck::cast_slice(&bytes[layout.fine_heads.clone()]),
             bytes,
             layout,
         }
@@ -70,7 +76,7 @@ impl<'a> View<'a> {
 
     /// Step of a row's codes.
     #[inline]
-    pub(super) fn step(&self, row: u32) -> f32 {
+    pub(crate) fn step(&self, row: u32) -> f32 {
         self.sketches.head(row).step
     }
 
@@ -92,12 +98,64 @@ impl<'a> View<'a> {
         &self.vectors[start..][..self.header.dimensions as usize]
     }
 
+    /// Returns whether it has codes in the place of vectors.
+    pub(crate) fn is_compact(&self) -> bool {
+        self.header.precision == VectorPrecision::Compact
+    }
+
+    /// A row of a segment that is not compact.
     pub(crate) fn row(&self, row: u32) -> Row<'a> {
         Row {
             vector: self.vector(row),
             passage: self.passages[row as usize],
-            document: self.documents[row as usize],
+            document: self.document(row),
         }
+    }
+
+    /// A row of any segment.
+    pub(crate) fn held_row(&self, row: u32) -> HeldRow<'a> {
+        let values = match self.is_compact() {
+            false => Values::Exact(self.vector(row)),
+            true => Values::Coded(self.two_level(row)),
+        };
+        HeldRow {
+            values,
+            passage: self.passages[row as usize],
+            document: self.document(row),
+        }
+    }
+
+    pub(crate) fn document(&self, row: u32) -> u32 {
+        self.documents[row as usize]
+    }
+
+    /// Both codes of a row of a compact segment.
+    fn two_level(&self, row: u32) -> TwoLevel<'a> {
+        TwoLevel {
+            coarse: self.codes(row),
+            step: self.step(row),
+            fine: self.fine_codes(row),
+            head: self.fine_head(row),
+        }
+    }
+
+    /// Both codes of all rows of a compact segment.
+    pub(crate) fn two_level_matrix(&self) -> TwoLevelMatrix<'a> {
+        TwoLevelMatrix {
+            coarse: self.codes,
+            fine: self.fine_codes,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn fine_head(&self, row: u32) -> FineHead {
+        FineHead::of(self.fine_heads[row as usize])
+    }
+
+    #[inline]
+    fn fine_codes(&self, row: u32) -> &'a [i8] {
+        let stride = self.header.code_stride();
+        &self.fine_codes[row as usize * stride..][..stride]
     }
 
     /// The rows of some of its passages, in the order of passages.
@@ -112,6 +170,14 @@ impl<'a> View<'a> {
     /// Begins to load a row's vector.
     pub(crate) fn prefetch_vector(&self, row: u32) {
         prefetch(self.vector(row), VECTOR_LINES_AHEAD);
+    }
+
+    /// Begins to load what a compact segment has of a row.
+    pub(crate) fn prefetch_two_level(&self, row: u32) {
+        prefetch(self.codes(row), VECTOR_LINES_AHEAD);
+        prefetch(self.fine_codes(row), VECTOR_LINES_AHEAD);
+        prefetch(&self.fine_heads[row as usize..][..1], 1);
+        prefetch(self.sketches.bytes(row), 1);
     }
 
     /// Levels above the bottom.

@@ -5,10 +5,12 @@ use std::path::Path;
 
 use super::header::{HEADER_BYTES, Header};
 use crate::durable_files;
+use crate::settings::{GraphSettings, VectorPrecision};
 use crate::vectors::code_matrix::{CodeMatrix, LINE_BYTES};
 use crate::vectors::graph::{Graph, Level, MAX_LEVELS, NO_ROW};
-use crate::vectors::row::Row;
+use crate::vectors::row::HeldRow;
 use crate::vectors::sketch::{self, Sketcher};
+use crate::vectors::two_level::{Values, encode_fine};
 
 /// Bytes gathered before they are written.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -18,10 +20,9 @@ const BUFFER_BYTES: usize = 1 << 20;
 pub(crate) struct SegmentContent<'a> {
     pub(crate) collection: u32,
     pub(crate) dimensions: usize,
-    pub(crate) m: usize,
-    pub(crate) ef_construction: usize,
+    pub(crate) settings: GraphSettings,
     /// In the order of their passages.
-    pub(crate) rows: &'a [Row<'a>],
+    pub(crate) rows: &'a [HeldRow<'a>],
     pub(crate) codes: &'a CodeMatrix,
     pub(crate) graph: &'a Graph,
 }
@@ -63,8 +64,9 @@ impl SegmentContent<'_> {
         Header {
             collection: self.collection,
             dimensions: self.dimensions as u32,
-            m: self.m as u32,
-            ef_construction: self.ef_construction as u32,
+            m: self.settings.m as u32,
+            ef_construction: self.settings.ef_construction as u32,
+            precision: self.settings.precision,
             level_rows,
             islands: self.graph.islands.len() as u32,
             body_checksum: 0,
@@ -111,12 +113,13 @@ impl Body<'_> {
             self.put(bytemuck::cast_slice(content.codes.row(*node as usize)))?;
         }
         self.align()?;
-        let vectors = content.rows.iter().map(|row| row.vector);
-        let centre = sketch::centre(vectors, content.dimensions);
+        let dimensions = content.dimensions;
+        let vectors = content.rows.iter().map(|row| row.values.about(dimensions));
+        let centre = sketch::centre(vectors, dimensions);
         let sketcher = Sketcher::new(&centre);
         for node in nodes {
             let step = content.codes.step(*node as usize);
-            self.put(&sketcher.sketch(row(node).vector, step))?;
+            self.put(&sketcher.sketch(&row(node).values.about(dimensions), step))?;
         }
         self.align()?;
         self.words(
@@ -144,13 +147,47 @@ impl Body<'_> {
             self.words(below)?;
             self.words(neighbours)?;
         }
+        match content.settings.precision {
+            VectorPrecision::Full => self.vectors(content, header)?,
+            VectorPrecision::Compact => self.fine_codes(content)?,
+        }
+        self.words(&centre)
+    }
+
+    fn vectors(&mut self, content: &SegmentContent<'_>, header: &Header) -> std::io::Result<()> {
         let filling = vec![0.0_f32; header.vector_stride() - content.dimensions];
-        for node in nodes {
-            self.put(bytemuck::cast_slice(row(node).vector))?;
+        for node in content.nodes() {
+            let Values::Exact(vector) = content.rows[*node as usize].values else {
+                return Err(std::io::Error::other("codes are no vectors"));
+            };
+            self.put(bytemuck::cast_slice(vector))?;
             self.put(bytemuck::cast_slice(&filling))?;
         }
+        self.align()
+    }
+
+    /// What a row's codes leave out. Of a row that has been in a segment it is copied, as its codes are: however often
+    /// segments are merged, both are of the vector that is in the record.
+    fn fine_codes(&mut self, content: &SegmentContent<'_>) -> std::io::Result<()> {
+        let mut fine = vec![0; content.codes.stride()];
+        let mut heads = Vec::with_capacity(content.rows.len());
+        for node in content.nodes() {
+            let node = *node as usize;
+            let head = match content.rows[node].values {
+                Values::Exact(vector) => {
+                    let (codes, step) = (content.codes.row(node), content.codes.step(node));
+                    encode_fine(vector, codes, step, &mut fine)
+                }
+                Values::Coded(codes) => {
+                    fine.copy_from_slice(codes.fine);
+                    codes.head
+                }
+            };
+            self.put(bytemuck::cast_slice(&fine))?;
+            heads.push(head.values());
+        }
         self.align()?;
-        self.words(&centre)
+        self.words(&heads)
     }
 
     pub(super) fn words<T: bytemuck::NoUninit>(&mut self, words: &[T]) -> std::io::Result<()> {
