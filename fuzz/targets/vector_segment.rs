@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use roaring::RoaringBitmap;
 use siamese_fuzz::{Edits, MemoryFile};
-use siamese_index::{GraphSettings, SingleSegment, VectorQuery};
+use siamese_index::{GraphSettings, SingleSegment, VectorPrecision, VectorQuery};
 
 /// Where the header has its numbers (`crates/index/src/vectors/segment/header.rs`).
 const DIMENSIONS: std::ops::Range<usize> = 13..17;
@@ -19,8 +19,22 @@ const HEADER_BYTES: usize = 192;
 const MAX_DIMENSIONS: usize = 4096;
 
 static SEGMENTS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-    let segments = [(1, 1, 4), (3, 60, 4), (70, 200, 5)];
-    let segments = segments.map(|(dimensions, vectors, m)| segment(dimensions, vectors, m));
+    let [full, compact] = VectorPrecision::ALL;
+    let segments = [
+        (1, 1, 4, full),
+        (3, 60, 4, full),
+        (70, 200, 5, full),
+        (3, 60, 4, compact),
+        (70, 200, 5, compact),
+    ];
+    let segments = segments.map(|(dimensions, vectors, m, precision)| {
+        let settings = GraphSettings {
+            m,
+            precision,
+            ..GraphSettings::default()
+        };
+        segment(dimensions, vectors, settings)
+    });
     for segment in &segments {
         let mut sealed = segment.clone();
         seal(&mut sealed);
@@ -29,15 +43,11 @@ static SEGMENTS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     segments.into()
 });
 
-fn segment(dimensions: usize, vectors: usize, m: usize) -> Vec<u8> {
+fn segment(dimensions: usize, vectors: usize, settings: GraphSettings) -> Vec<u8> {
     let value = |vector, place| ((vector * 31 + place * 17) % 29) as f32 - 14.5;
     let vectors: Vec<Vec<f32>> = (0..vectors)
         .map(|vector| (0..dimensions).map(|place| value(vector, place)).collect())
         .collect();
-    let settings = GraphSettings {
-        m,
-        ..GraphSettings::default()
-    };
     let file = MemoryFile::with("a.segment", b"");
     SingleSegment::build(&file.path, &vectors, settings, 1).expect("a segment");
     fs_err::read(&file.path).expect("the segment's file")

@@ -98,12 +98,15 @@ fn a_collection_has_its_own_index_settings_and_names_the_one_out_of_range() {
             "/index/ef_construction",
         ),
         (r#"{"index":{"ef_search":0}}"#, "/index/ef_search"),
+        (r#"{"index":{"precision":"half"}}"#, "/index/precision"),
+        (r#"{"index":{"precision":null}}"#, "/index/precision"),
     ] {
         let problem = put(body).problem(422, "invalid_request");
         assert_eq!(problem["pointer"], pointer);
     }
     assert_eq!(put(r#"{"index":{"m":24,"ef_search":128}}"#).status, 201);
     let index = client.get("/collections/tuned").ok()["index"].clone();
+    assert_eq!(index["precision"], "full");
     assert_eq!(
         (&index["m"], &index["ef_search"]),
         (&json!(24), &json!(128))

@@ -509,3 +509,62 @@ fn another_service_goes_on_to_fill_when_one_is_killed_and_both_see_what_is_activ
     store(servers[1].client(), 0..5, "A bird");
     assert_eq!(exported(servers[0].client()).0.len(), 597);
 }
+
+#[test]
+fn a_collection_becomes_compact_and_answers_to_the_last_digit_as_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || {
+        let options = options(folder.path()).setting("INDEX__MAX_HEAD_PASSAGES", 8);
+        options.start()
+    };
+    let server = start();
+    let client = server.client();
+    store(client, 0..40, "A cat");
+    let index = |client: &Client| client.get("/collections/default").ok()["index"].clone();
+    let wait_for_segments = |client: &Client| {
+        let deadline = Instant::now() + LONG;
+        while index(client)["segments"] == 0 {
+            assert!(Instant::now() < deadline, "{}", index(client));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let answers = |client: &Client| {
+        let bodies = [
+            json!({"query": "A cat 7", "exact": true}),
+            json!({"query": "A cat 7", "exact": true, "min_score": 0.9, "include": ["vector", "metadata"]}),
+            json!({"query": "sleeps 11", "mode": "hybrid", "exact": true}),
+        ];
+        bodies.map(|body| {
+            let mut answer = client.post("/search", body).ok();
+            // Times differ, and a cursor knows the generation.
+            ["took_ms", "next_cursor"].map(|key| answer.as_object_mut().unwrap().remove(key));
+            answer
+        })
+    };
+    assert_eq!(index(client)["precision"], "full");
+    let (before, pairs) = (
+        answers(client),
+        client.post("/duplicates", json!({"min_score": 0.5})).ok(),
+    );
+    let (number, _) = begin(client, json!({"index": {"precision": "compact"}}));
+    wait_until_ready(client, number);
+    activate(client, number);
+    wait_for_segments(client);
+    assert_eq!(index(client)["precision"], "compact");
+    assert_eq!(answers(client), before);
+    let head = client.get("/export").text;
+    assert!(
+        head.lines()
+            .next()
+            .unwrap()
+            .contains(r#""precision":"compact""#)
+    );
+    drop(server);
+    let server = start();
+    let client = server.client();
+    assert_eq!(index(client)["precision"], "compact");
+    assert_eq!(answers(client), before);
+    let again = client.post("/duplicates", json!({"min_score": 0.5})).ok();
+    assert_eq!(again["pairs"], pairs["pairs"]);
+    assert_eq!(again["total"], pairs["total"]);
+}

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use siamese_index::{
     Chunking, CollectionSettings, DocumentDraft, DocumentWrite, DuplicateAction, EncoderIdentity,
-    GraphSettings, ImportedDocument, Language, NewPassage, OnDuplicate, PassageSize, WordSettings,
+    GraphSettings, ImportedDocument, Language, NewPassage, OnDuplicate, PassageSize,
+    VectorPrecision, WordSettings,
 };
 
 /// The newest version of the lines that is read here.
@@ -232,12 +233,23 @@ impl Head {
                 m: number(&self.index, "m")? as usize,
                 ef_construction: number(&self.index, "ef_construction")? as usize,
                 ef_search: number(&self.index, "ef_search")? as usize,
+                precision: self.precision()?,
             },
             lexical: self.lexical,
             words: self.words()?,
             on_duplicate: self.on_duplicate.checked()?,
             keep_queries: self.keep_queries,
         })
+    }
+
+    fn precision(&self) -> Result<VectorPrecision> {
+        // Exports of versions that had one precision do not say.
+        let Some(name) = self.index.get("precision") else {
+            return Ok(VectorPrecision::Full);
+        };
+        let precision = name.as_str().and_then(VectorPrecision::from_name);
+        precision
+            .with_context(|| format!("the export's head has a precision that is not known: {name}"))
     }
 
     fn words(&self) -> Result<WordSettings> {

@@ -8,7 +8,8 @@ use roaring::RoaringBitmap;
 
 use crate::segments::{Segment, SegmentList};
 use crate::vectors::{
-    BuildOptions, ExactVectors, HeldRow, Scan, Survivors, Values, VectorSegment, VectorSpace, freeze, normalized,
+    BuildOptions, ExactVectors, HeldRow, Scan, Survivors, Values, VectorSegment, VectorSpace,
+    freeze, normalized,
 };
 use crate::{Cancel, Error, GraphSettings};
 

@@ -10,10 +10,10 @@ use std::num::NonZeroUsize;
 use serde_json::json;
 use siamese_index::{
     AlikeMode, AlikeOptions, AlikeScope, Cancel, ClusterForm, ClusterOptions, Collection,
-    Condition, DocumentDraft, DocumentWrite, Error, FieldPath, Filter, Index, NewPassage, Progress,
-    Scalar, Workers, cosine, normalized,
+    Condition, DocumentDraft, DocumentWrite, Error, FieldPath, Filter, Index, IndexOptions,
+    NewPassage, Progress, Scalar, VectorPrecision, Workers, cosine, normalized,
 };
-use support::{DIMENSIONS, Dice, open};
+use support::{DIMENSIONS, Dice, open, open_with};
 
 /// What is compared, as brute force sees it.
 struct Known {
@@ -51,7 +51,11 @@ fn known(documents: usize) -> Vec<Known> {
 }
 
 fn stored(folder: &std::path::Path, known: &[Known]) -> Index {
-    let index = open(folder).unwrap();
+    stored_with(folder, known, VectorPrecision::Full)
+}
+
+fn stored_with(folder: &std::path::Path, known: &[Known], precision: VectorPrecision) -> Index {
+    let index = open_with(folder, precision).unwrap();
     let collection = index.collection("default").unwrap();
     for batch in known.chunks(7) {
         let writes = batch.iter().map(|document| DocumentWrite {
@@ -189,6 +193,77 @@ fn pairs_of_documents_and_of_passages_are_those_of_brute_force() {
             assert!(pairs.is_sorted_by(|one, other| one.4 >= other.4));
             assert_eq!(sorted(pairs), sorted(expected));
         }
+    }
+}
+
+#[test]
+fn pairs_and_groups_of_a_compact_collection_are_those_of_the_vectors_in_the_record() {
+    let (folder, known) = (tempfile::tempdir().unwrap(), known(300));
+    let compact = stored_with(folder.path(), &known, VectorPrecision::Compact);
+    assert!(compact.settle());
+    let collection = compact.collection("default").unwrap();
+    let stats = collection.stats();
+    assert!(stats.segments > 0 && stats.head_passages < 16);
+    let full_folder = tempfile::tempdir().unwrap();
+    let full = stored(full_folder.path(), &known);
+    let full = full.collection("default").unwrap();
+    for scope in [AlikeScope::Documents, AlikeScope::Passages] {
+        let exact = AlikeOptions {
+            scope,
+            ..options(0.9)
+        };
+        let approximate = AlikeOptions {
+            mode: AlikeMode::Approximate,
+            ..exact.clone()
+        };
+        let expected = sorted(expected(&known, scope, 0.9, |_, _| true));
+        assert_eq!(sorted(found(&collection, &exact).0), expected);
+        let near = sorted(found(&collection, &approximate).0);
+        assert!(near.iter().all(|pair| expected.contains(pair)));
+        assert!(near.len() * 10 > expected.len() * 9);
+    }
+    for form in [ClusterForm::Components, ClusterForm::Communities] {
+        assert_eq!(clusters(&collection, form, 0.9), clusters(&full, form, 0.9));
+    }
+}
+
+#[test]
+fn vectors_are_read_for_a_comparison_only_where_there_is_room_for_them() {
+    let (folder, known) = (tempfile::tempdir().unwrap(), known(300));
+    let index = stored_with(folder.path(), &known, VectorPrecision::Compact);
+    assert!(index.settle());
+    let used = index.memory().used_bytes;
+    drop(index);
+    let open = |max_memory_bytes| {
+        let options = IndexOptions {
+            max_memory_bytes: Some(max_memory_bytes),
+            max_head_passages: 16,
+            ..IndexOptions::default()
+        };
+        Index::open(folder.path(), &support::encoder(DIMENSIONS), &options).unwrap()
+    };
+    let passages: usize = known.iter().map(|known| known.passages.len()).sum();
+    let vectors = (passages * DIMENSIONS * 4) as u64;
+    for (max, has_room) in [(used + vectors / 2, false), (2 * used + vectors, true)] {
+        let index = open(max);
+        let collection = index.collection("default").unwrap();
+        for _ in 0..2 {
+            let alike =
+                collection
+                    .reader()
+                    .alike(&options(0.9), &Cancel::default(), &Progress::default());
+            match alike {
+                Ok(_) => assert!(has_room),
+                Err(error) => {
+                    assert!(
+                        !has_room && matches!(error, Error::MemoryFull { .. }),
+                        "{error}"
+                    );
+                }
+            }
+        }
+        assert!(!index.memory().is_full);
+        assert!(index.memory().used_bytes < max);
     }
 }
 

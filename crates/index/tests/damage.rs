@@ -13,7 +13,10 @@ mod support;
 
 use std::path::{Path, PathBuf};
 
-use siamese_index::{Collection, CollectionSettings, Error, HealthCondition, Index, IndexOptions};
+use siamese_index::{
+    Collection, CollectionSettings, Error, GraphSettings, HealthCondition, Index, IndexOptions,
+    VectorPrecision,
+};
 use support::{
     Contents, DIMENSIONS, Dice, contents, copy, document, encoder, open, open_at_once, setting,
 };
@@ -69,7 +72,13 @@ impl Damage {
 fn fill(folder: &Path, sessions: usize) -> Vec<(String, Contents)> {
     for session in 0..sessions {
         let index = open(folder).unwrap();
-        let settings = CollectionSettings::default();
+        let settings = CollectionSettings {
+            graph: GraphSettings {
+                precision: VectorPrecision::Compact,
+                ..GraphSettings::default()
+            },
+            ..CollectionSettings::default()
+        };
         let (notes, _) = index.put_collection("notes", &settings).unwrap();
         let default = index.collection("default").unwrap();
         for n in 0..60 {
@@ -78,7 +87,7 @@ fn fill(folder: &Path, sessions: usize) -> Vec<(String, Contents)> {
                 .writer()
                 .upsert(&[document(id, session + n)])
                 .unwrap();
-            if n.is_multiple_of(4) {
+            if n.is_multiple_of(2) {
                 notes.writer().upsert(&[document(id, n)]).unwrap();
             }
             if n.is_multiple_of(7) {

@@ -9,9 +9,9 @@ use std::num::NonZeroUsize;
 use serde_json::json;
 use siamese_index::{
     Cancel, Collection, Condition, DocumentDraft, DocumentMap, DocumentWrite, Error, FieldPath,
-    Filter, Index, MapOptions, NewPassage, Scalar,
+    Filter, Index, MapOptions, MapPoint, NewPassage, Scalar, VectorPrecision,
 };
-use support::{DIMENSIONS, open};
+use support::{DIMENSIONS, open_with};
 
 /// A vector of a plane: the quarter of a circle, from one axis to another.
 fn vector(n: usize) -> Vec<f32> {
@@ -22,7 +22,11 @@ fn vector(n: usize) -> Vec<f32> {
 }
 
 fn stored(folder: &std::path::Path) -> Index {
-    let index = open(folder).unwrap();
+    stored_with(folder, VectorPrecision::Full)
+}
+
+fn stored_with(folder: &std::path::Path, precision: VectorPrecision) -> Index {
+    let index = open_with(folder, precision).unwrap();
     let writes = (0..20).map(|n| DocumentWrite {
         passages: Some(vec![NewPassage {
             start: 0,
@@ -81,6 +85,23 @@ fn documents_are_as_far_from_each_other_as_their_vectors() {
         }
     }
     assert_eq!(map(&collection, &options(100)), found);
+}
+
+#[test]
+fn a_compact_collection_has_the_same_map() {
+    let maps = VectorPrecision::ALL.map(|precision| {
+        let folder = tempfile::tempdir().unwrap();
+        let index = stored_with(folder.path(), precision);
+        assert!(index.settle());
+        let collection = index.collection("default").unwrap();
+        assert!(collection.stats().segments > 0);
+        map(&collection, &options(7)).points
+    });
+    assert_eq!(maps[0].len(), 7);
+    let places = |map: &[MapPoint]| -> Vec<(f32, f32)> {
+        map.iter().map(|point| (point.x, point.y)).collect()
+    };
+    assert_eq!(places(&maps[0]), places(&maps[1]));
 }
 
 #[test]

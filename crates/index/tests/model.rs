@@ -8,9 +8,10 @@ use std::path::Path;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use siamese_index::{
-    Collection, Comparison, Condition, ContentCheck, DocumentDraft, DocumentWrite, EncoderIdentity,
-    Error, Facet, FacetRequest, FieldPath, Filter, Hit, HitParts, Index, IndexOptions, Metadata,
-    NewPassage, Scalar, SearchOptions, StoredPassage, UpsertStatus, WritePlan,
+    Collection, CollectionSettings, Comparison, Condition, ContentCheck, DocumentDraft,
+    DocumentWrite, EncoderIdentity, Error, Facet, FacetRequest, FieldPath, Filter, GraphSettings,
+    Hit, HitParts, Index, IndexOptions, Metadata, NewPassage, Scalar, SearchOptions, StoredPassage,
+    UpsertStatus, VectorPrecision, WritePlan,
 };
 
 const DIMENSIONS: usize = 4;
@@ -136,7 +137,7 @@ fn write(draft: &DocumentDraft, vectors: &[Vec<f32>]) -> DocumentWrite {
     }
 }
 
-fn open(folder: &Path) -> Index {
+fn open(folder: &Path, precision: VectorPrecision) -> Index {
     let encoder = EncoderIdentity {
         id: "e".to_owned(),
         name: "n".to_owned(),
@@ -145,6 +146,13 @@ fn open(folder: &Path) -> Index {
     let options = IndexOptions {
         max_head_passages: 8,
         check: ContentCheck::BeforeWrites,
+        default_settings: CollectionSettings {
+            graph: GraphSettings {
+                precision,
+                ..GraphSettings::default()
+            },
+            ..CollectionSettings::default()
+        },
         ..IndexOptions::default()
     };
     Index::open(folder, &encoder, &options).unwrap()
@@ -269,6 +277,8 @@ fn search(collection: &Collection, model: &Model, query: &[f32], options: &Searc
         assert!((hit.score - own[0]).abs() < 1e-5);
         let passages = collection.reader().best_passages(hit, query, 2).unwrap();
         assert_eq!(passages.len(), own.len().min(2));
+        // To the last digit what the vectors in the record have.
+        assert_eq!(hit.score, passages[0].score);
         for (passage, score) in passages.iter().zip(own) {
             assert!((passage.score - score).abs() < 1e-5);
         }
@@ -352,10 +362,11 @@ proptest! {
 
     #[test]
     fn every_answer_equals_that_of_a_map_and_brute_force(
-        operations in prop::collection::vec(operation(), 1..40)
+        operations in prop::collection::vec(operation(), 1..40),
+        precision in prop::sample::select(VectorPrecision::ALL.to_vec())
     ) {
         let folder = tempfile::tempdir().unwrap();
-        let mut index = open(folder.path());
+        let mut index = open(folder.path(), precision);
         let mut collection = index.collection("default").unwrap();
         let mut model = Model::new();
         for operation in operations {
@@ -395,7 +406,7 @@ proptest! {
                 Operation::Reopen => {
                     drop(collection);
                     drop(index);
-                    index = open(folder.path());
+                    index = open(folder.path(), precision);
                     collection = index.collection("default").unwrap();
                 }
             }

@@ -8,7 +8,7 @@ use siamese_index::{
     Chunking, Collection, CollectionSettings, ContentCheck, DEFAULT_ENCODER, DocumentDraft,
     DocumentWrite, DuplicateAction, EncoderIdentity, FeedbackLimits, GenerationState, Index,
     IndexOptions, Judgement, Language, Metadata, NewPassage, OnDuplicate, PassageSize,
-    SearchOptions, StoredDocument, StoredPassage, WordQuery, WordSettings,
+    SearchOptions, StoredDocument, StoredPassage, VectorPrecision, WordQuery, WordSettings,
 };
 
 /// The encoder that made the folders.
@@ -281,6 +281,8 @@ fn a_folder_of_format_9_keeps_feedback_aliases_kept_queries_and_a_generation_tha
         let collection = index.collection("animals").unwrap();
         assert_eq!(collection.name(), "default");
         assert_eq!(collection.settings().keep_queries, 7);
+        let precision = collection.settings().graph.precision;
+        assert_eq!(precision, VectorPrecision::Full);
         assert_eq!(collection.stats().documents, 2);
         let said = collection.reader().feedback(None, None, 10);
         let said = said.unwrap().unwrap().into_iter().map(|it| it.judgement);
@@ -302,6 +304,37 @@ fn a_folder_of_format_9_keeps_feedback_aliases_kept_queries_and_a_generation_tha
         assert!(index.finish_generation("default", 2).unwrap());
         assert_eq!(second.collection.stats().documents, 2);
     }
+}
+
+#[test]
+fn a_folder_of_format_10_keeps_its_precision_and_its_compact_segment() {
+    let folder = copy_of("format-10");
+    let file = folder.path().join("segments/0/0.segment");
+    let before = fs_err::read(&file).unwrap();
+    for _ in 0..2 {
+        let index = open(folder.path());
+        let collection = index.collection("default").unwrap();
+        let precision = collection.settings().graph.precision;
+        assert_eq!(precision, VectorPrecision::Compact);
+        let stats = collection.stats();
+        assert_eq!((stats.documents, stats.segments), (5, 1));
+        assert_eq!((stats.head_passages, stats.dead_passages), (1, 1));
+        for (id, passages) in collection
+            .reader()
+            .list_whole(None, 10, usize::MAX, true)
+            .unwrap()
+        {
+            let vector = passages[0].vector.as_deref().unwrap();
+            let found = collection
+                .reader()
+                .search(vector, &SearchOptions::default());
+            let hits = found.unwrap().hits;
+            assert_eq!((hits[0].id.as_str(), hits[0].score), (id.id.as_str(), 1.0));
+            assert_eq!(hits.len(), 5);
+        }
+        assert!(index.settle());
+    }
+    assert_eq!(fs_err::read(&file).unwrap(), before);
 }
 
 /// A document as it is written again.

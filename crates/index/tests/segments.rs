@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use siamese_index::{
     Collection, CollectionSettings, DocumentDraft, DocumentWrite, EncoderIdentity, GraphSettings,
-    Index, IndexOptions, Metadata, NewPassage, SearchOptions,
+    Index, IndexOptions, Metadata, NewPassage, SearchOptions, SearchResults, VectorPrecision,
 };
 
 const DIMENSIONS: usize = 24;
@@ -37,10 +37,20 @@ impl Random {
     }
 }
 
+fn with_precision(precision: VectorPrecision) -> CollectionSettings {
+    CollectionSettings {
+        graph: GraphSettings {
+            precision,
+            ..GraphSettings::default()
+        },
+        ..CollectionSettings::default()
+    }
+}
+
 /// Vectors by document.
 type Model = BTreeMap<String, Vec<Vec<f32>>>;
 
-fn open(folder: &Path, max_head_passages: usize) -> Index {
+fn open(folder: &Path, max_head_passages: usize, precision: VectorPrecision) -> Index {
     let encoder = EncoderIdentity {
         id: "e".to_owned(),
         name: "n".to_owned(),
@@ -49,6 +59,7 @@ fn open(folder: &Path, max_head_passages: usize) -> Index {
     let options = IndexOptions {
         max_head_passages,
         build_threads: 2,
+        default_settings: with_precision(precision),
         ..IndexOptions::default()
     };
     Index::open(folder, &encoder, &options).unwrap()
@@ -179,7 +190,8 @@ fn random_changes_freezes_merges_and_reopenings_equal_a_map_and_brute_force() {
     for seed in 0..6 {
         let folder = tempfile::tempdir().unwrap();
         let (mut random, mut model) = (Random(seed), Model::new());
-        let mut index = open(folder.path(), 60);
+        let precision = VectorPrecision::ALL[seed as usize % 2];
+        let mut index = open(folder.path(), 60, precision);
         let mut collection = index.collection("default").unwrap();
         for _ in 0..40 {
             let some = |random: &mut Random, most: usize| -> Vec<usize> {
@@ -198,7 +210,7 @@ fn random_changes_freezes_merges_and_reopenings_equal_a_map_and_brute_force() {
                 6 => {
                     drop(collection);
                     drop(index);
-                    index = open(folder.path(), 60);
+                    index = open(folder.path(), 60, precision);
                     collection = index.collection("default").unwrap();
                 }
                 _ => {}
@@ -214,13 +226,18 @@ fn random_changes_freezes_merges_and_reopenings_equal_a_map_and_brute_force() {
 
 #[test]
 fn a_walk_finds_nearly_everything_in_a_larger_collection() {
+    VectorPrecision::ALL.into_iter().for_each(walks);
+}
+
+fn walks(precision: VectorPrecision) {
     let folder = tempfile::tempdir().unwrap();
     let (mut random, mut model) = (Random(7), Model::new());
-    let index = open(folder.path(), 3000);
+    let index = open(folder.path(), 3000, precision);
     // Few candidates, so that walks are chosen over scans.
     let settings = CollectionSettings {
         graph: GraphSettings {
             ef_search: 48,
+            precision,
             ..GraphSettings::default()
         },
         ..CollectionSettings::default()
@@ -241,7 +258,7 @@ fn a_walk_finds_nearly_everything_in_a_larger_collection() {
 fn a_collection_that_is_rewritten_again_and_again_does_not_grow() {
     let folder = tempfile::tempdir().unwrap();
     let (mut random, mut model) = (Random(8), Model::new());
-    let index = open(folder.path(), 100);
+    let index = open(folder.path(), 100, VectorPrecision::Full);
     let collection = index.collection("default").unwrap();
     for _ in 0..30 {
         upsert(&collection, &mut model, 0..200, &mut random);
@@ -259,12 +276,70 @@ fn a_collection_that_is_rewritten_again_and_again_does_not_grow() {
     check(&collection, &model, &mut random, 20);
 }
 
+/// The same documents in two collections, of which some are replaced and deleted until segments have been merged.
+#[test]
+fn a_compact_collection_answers_to_the_last_digit_as_a_full_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = open(folder.path(), 100, VectorPrecision::Full);
+    let collections = VectorPrecision::ALL.map(|precision| {
+        let settings = with_precision(precision);
+        let (collection, _) = index.put_collection(precision.name(), &settings).unwrap();
+        let (mut random, mut model) = (Random(12), Model::new());
+        for ids in [0..300, 250..500, 100..200, 600..601] {
+            upsert(&collection, &mut model, ids, &mut random);
+            assert!(index.settle());
+        }
+        delete(&collection, &mut model, (0..500).step_by(9));
+        upsert(&collection, &mut model, 700..730, &mut random);
+        assert!(collection.stats().segments > 0);
+        collection
+    });
+    let [full, compact] = &collections;
+    assert!(3 * compact.stats().segment_bytes < 4 * full.stats().segment_bytes);
+    let mut random = Random(13);
+    for round in 0..200 {
+        let query = random.vector();
+        let options = SearchOptions {
+            limit: [0, 1, 10, 1000][round % 4],
+            min_score: [None, Some(0.1), Some(0.4)][round % 3],
+            exact: round % 2 == 0,
+            exclude: vec!["d101".to_owned()],
+            ..SearchOptions::default()
+        };
+        // A threshold that is the score of a document to the last digit.
+        let at = full.reader().search(&query, &options).unwrap();
+        let at = at.hits.last().map(|hit| hit.score);
+        for min_score in [options.min_score, at] {
+            let options = SearchOptions {
+                min_score,
+                ..options.clone()
+            };
+            let [full, compact] = [full, compact]
+                .map(|collection| collection.reader().search(&query, &options).unwrap());
+            let shown = |results: &SearchResults| -> Vec<(String, f32)> {
+                let hits = results.hits.iter();
+                hits.map(|hit| (hit.id.clone(), hit.score)).collect()
+            };
+            assert_eq!(shown(&full), shown(&compact), "{round}");
+            if options.exact {
+                assert_eq!(full.total, compact.total, "{round}");
+            }
+        }
+    }
+}
+
 /// Damages the segment files of a closed index; every answer must stay what it was.
 #[track_caller]
 fn survives(damage: impl Fn(&Path, &[PathBuf])) {
+    for precision in VectorPrecision::ALL {
+        survives_with(precision, &damage);
+    }
+}
+
+fn survives_with(precision: VectorPrecision, damage: &impl Fn(&Path, &[PathBuf])) {
     let folder = tempfile::tempdir().unwrap();
     let (mut random, mut model) = (Random(9), Model::new());
-    let index = open(folder.path(), 100);
+    let index = open(folder.path(), 100, precision);
     let collection = index.collection("default").unwrap();
     upsert(&collection, &mut model, 0..300, &mut random);
     assert!(index.settle());
@@ -275,7 +350,7 @@ fn survives(damage: impl Fn(&Path, &[PathBuf])) {
     let files = segment_files(folder.path());
     assert!(!files.is_empty());
     damage(folder.path(), &files);
-    let index = open(folder.path(), 100);
+    let index = open(folder.path(), 100, precision);
     let collection = index.collection("default").unwrap();
     check(&collection, &model, &mut random, 20);
     upsert(&collection, &mut model, 50..70, &mut random);
@@ -285,7 +360,7 @@ fn survives(damage: impl Fn(&Path, &[PathBuf])) {
     check(&collection, &model, &mut random, 20);
     drop(collection);
     drop(index);
-    let index = open(folder.path(), 100);
+    let index = open(folder.path(), 100, precision);
     let collection = index.collection("default").unwrap();
     check(&collection, &model, &mut random, 20);
     every_document_is_found_by_its_own_vectors(&collection, &model);
@@ -336,11 +411,22 @@ fn nothing_but_time_is_lost_when_a_manifest_is_damaged() {
 
 #[test]
 fn segments_of_another_store_are_not_believed() {
+    let [full, compact] = VectorPrecision::ALL;
+    for precisions in [[full, full], [compact, compact], [full, compact]] {
+        are_not_believed(precisions);
+    }
+}
+
+fn are_not_believed([first, second]: [VectorPrecision; 2]) {
     let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (mut random, mut model) = (Random(10), Model::new());
-    for path in [folder.path(), other.path()] {
+    for (path, precision) in [(folder.path(), first), (other.path(), second)] {
         model.clear();
-        let index = open(path, 100);
+        // The same vectors where precisions differ: then nothing but these is told apart.
+        if first != second {
+            random = Random(10);
+        }
+        let index = open(path, 100, precision);
         let collection = index.collection("default").unwrap();
         upsert(&collection, &mut model, 0..300, &mut random);
         assert!(index.settle());
@@ -351,7 +437,11 @@ fn segments_of_another_store_are_not_believed() {
     );
     fs_err::remove_dir_all(&to).unwrap();
     fs_err::rename(from, &to).unwrap();
-    let index = open(other.path(), 100);
+    let index = open(other.path(), 100, second);
+    assert_eq!(
+        index.collection("default").unwrap().stats().head_passages,
+        index.collection("default").unwrap().stats().passages
+    );
     check(
         &index.collection("default").unwrap(),
         &model,
@@ -364,7 +454,7 @@ fn segments_of_another_store_are_not_believed() {
 fn a_deleted_collection_leaves_no_segments() {
     let folder = tempfile::tempdir().unwrap();
     let (mut random, mut model) = (Random(11), Model::new());
-    let index = open(folder.path(), 100);
+    let index = open(folder.path(), 100, VectorPrecision::Full);
     let settings = CollectionSettings::default();
     let (collection, _) = index.put_collection("gone", &settings).unwrap();
     upsert(&collection, &mut model, 0..300, &mut random);

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use siamese_index::{
     Cancel, Chunking, CollectionSettings, DocumentDraft, DocumentWrite, DuplicateAction,
     EncoderIdentity, Error, GraphSettings, Index, IndexOptions, Language, NewPassage, OnDuplicate,
-    PassageSize, Progress, SearchOptions, SnapshotInfo, SnapshotOptions, VectorPrecision, WordSettings,
-    restore_snapshot, verify_snapshot,
+    PassageSize, Progress, SearchOptions, SnapshotInfo, SnapshotOptions, VectorPrecision,
+    WordSettings, restore_snapshot, verify_snapshot,
 };
 
 /// Large enough for a vector to be cut into pieces.

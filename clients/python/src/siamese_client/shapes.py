@@ -238,7 +238,7 @@ class CollectionSettings(TypedDict, total=False):
     language: str
     lexical: bool
     fold_accents: bool
-    index: Mapping[str, int]
+    index: Mapping[str, int | str]
     on_duplicate: Mapping[str, Any]
     keep_queries: int
 

@@ -7,11 +7,11 @@
 
 use roaring::RoaringBitmap;
 
-use crate::{Error, VectorPrecision};
 use crate::memory::MemoryShare;
 use crate::segments::{Segment, SegmentFolder, SegmentList};
 use crate::store::{CollectionId, Counters, Key, KeyRange, PassageRecord, Store};
 use crate::vectors::{NewRow, Survivors, Values, VectorSegment, VectorSpace};
+use crate::{Error, VectorPrecision};
 
 /// Vectors of each segment that are compared with the record.
 const COMPARED_ROWS: usize = 16;

@@ -26,7 +26,8 @@ impl Reader {
 
 impl RecordVectors<'_> {
     fn piece(&self, passage: u32, piece: u32) -> Result<Option<Vec<u8>>, Error> {
-        self.store.get(&Key::vector(self.collection, passage, piece))
+        self.store
+            .get(&Key::vector(self.collection, passage, piece))
     }
 }
 

@@ -5,8 +5,7 @@ use super::value::{ValueReader, ValueWriter};
 use crate::content_hash::ContentHash;
 use crate::{
     Chunking, CollectionEncoder, CollectionSettings, DuplicateAction, EncoderIdentity,
-    GraphSettings, Language, OnDuplicate, PassageSize, VectorPrecision,
-    WordSettings,
+    GraphSettings, Language, OnDuplicate, PassageSize, VectorPrecision, WordSettings,
 };
 
 const VERSION: u8 = 1;

@@ -77,7 +77,10 @@ impl<'a> Contenders<'a> {
             least: TopK::new(scan.limit),
             kept: Vec::new(),
             current: 0,
-            full_at: scan.limit.saturating_mul(KEPT_PER_WANTED).saturating_add(KEPT_MORE),
+            full_at: scan
+                .limit
+                .saturating_mul(KEPT_PER_WANTED)
+                .saturating_add(KEPT_MORE),
         }
     }
 
@@ -191,5 +194,129 @@ impl<'a> Contenders<'a> {
             }
         }
         self.kept = kept;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::convert::Infallible;
+
+    use proptest::prelude::*;
+
+    use super::super::normalized;
+    use super::*;
+
+    /// Vectors of two values, and how often they were asked for.
+    struct Record {
+        vectors: Vec<[f32; 2]>,
+        reads: Cell<usize>,
+    }
+
+    impl ExactVectors for Record {
+        type Error = Infallible;
+
+        fn vector(&self, passage: u32) -> Result<Option<Vec<f32>>, Infallible> {
+            self.reads.set(self.reads.get() + 1);
+            Ok(Some(self.vectors[passage as usize].to_vec()))
+        }
+    }
+
+    /// What is found of passages of which `per_document` make a document, whose scores are known up to `error`.
+    fn found(
+        vectors: &[[f32; 2]],
+        per_document: u32,
+        scan: &Scan<'_>,
+        errors: &[(f32, f32)],
+    ) -> (Vec<Candidate>, u64, usize) {
+        let record = Record {
+            vectors: vectors.to_vec(),
+            reads: Cell::new(0),
+        };
+        let mut best = BestDocuments::new(scan);
+        let mut contenders = Contenders::new(scan);
+        for ((passage, vector), (error, part)) in (0..).zip(vectors).zip(errors) {
+            let exact = vector[0] * scan.query[0] + vector[1] * scan.query[1];
+            let estimate = Estimate {
+                score: exact + error * part,
+                error: error + 1e-6,
+            };
+            let row = Estimated {
+                passage,
+                document: passage / per_document,
+                estimate,
+            };
+            contenders.offer(row, &mut best);
+        }
+        let Ok(()) = contenders.read(&record, &mut best);
+        let (best, matching, reaching) = best.into_sorted();
+        assert_eq!(
+            reaching.map_or(matching, |reaching| reaching.len()),
+            matching
+        );
+        (best, matching, record.reads.get())
+    }
+
+    fn scan<'a>(query: &'a [f32], limit: usize, min_score: Option<f32>) -> Scan<'a> {
+        Scan {
+            query,
+            limit,
+            min_score,
+            collects_reaching: limit.is_multiple_of(2),
+            allowed: None,
+            exact: true,
+            ef: 1,
+            widens: false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_found_is_what_the_vectors_say(
+            angles in prop::collection::vec(0..40_u8, 0..600),
+            per_document in 1..4_u32,
+            limit in 0..12_usize,
+            threshold in prop::option::of(0..40_u8),
+            errors in prop::collection::vec((0.0..0.2_f32, -1.0..1.0_f32), 600),
+        ) {
+            let vector = |angle: &u8| {
+                let angle = f32::from(*angle) / 10.0;
+                let vector = normalized(&[angle.cos(), angle.sin()]);
+                [vector[0], vector[1]]
+            };
+            let vectors: Vec<[f32; 2]> = angles.iter().map(vector).collect();
+            // The score of a vector, so that some are exactly at the threshold.
+            let query = [1.0, 0.0];
+            let min_score = threshold.map(|angle| super::super::cosine(&query, &vector(&angle)));
+            let scan = scan(&query, limit, min_score);
+            let sure = vec![(0.0, 0.0); 600];
+            let all = vec![(f32::MAX / 4.0, 0.0); 600];
+            let (best, matching, reads) = found(&vectors, per_document, &scan, &errors);
+            let (right, right_matching, _) = found(&vectors, per_document, &scan, &all);
+            prop_assert_eq!(&best, &right);
+            if min_score.is_some() {
+                prop_assert_eq!(matching, right_matching);
+            }
+            let (best, _, fewer) = found(&vectors, per_document, &scan, &sure);
+            prop_assert_eq!(best, right);
+            prop_assert!(reads <= vectors.len() && fewer <= vectors.len());
+        }
+    }
+
+    #[test]
+    fn only_what_may_be_among_the_best_is_read() {
+        let vector = |n: usize| {
+            let angle = n as f32 / 1000.0;
+            [angle.cos(), angle.sin()]
+        };
+        // The worst first, so that each is better than all before.
+        let vectors: Vec<[f32; 2]> = (0..1000).rev().map(vector).collect();
+        let query = [1.0, 0.0];
+        for min_score in [None, Some(0.8)] {
+            let errors = vec![(1e-5, 1.0); 1000];
+            let (best, _, reads) = found(&vectors, 1, &scan(&query, 10, min_score), &errors);
+            assert_eq!(best.len(), 10);
+            assert!((10..40).contains(&reads), "{reads}");
+        }
     }
 }

@@ -55,3 +55,57 @@ pub(crate) fn freeze(
     segment::write(path, &content)?;
     Ok(VectorSegment::open(path)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vectors::{Values, normalized};
+    use crate::{Cancel, GraphSettings, VectorPrecision};
+
+    fn options(precision: VectorPrecision, stop: &Cancel) -> BuildOptions<'_> {
+        BuildOptions {
+            settings: GraphSettings {
+                precision,
+                ..GraphSettings::default()
+            },
+            threads: 1,
+            stop,
+        }
+    }
+
+    #[test]
+    fn codes_are_those_of_the_vectors_however_often_segments_are_merged() {
+        let folder = tempfile::tempdir().unwrap();
+        let value = |row: u32, place: u32| ((row * 31 + place * row * 17) % 101) as f32 - 49.7;
+        let vector = |row| normalized(&(0..70).map(|place| value(row, place)).collect::<Vec<_>>());
+        let vectors: Vec<Vec<f32>> = (0..200).map(vector).collect();
+        let row = |(passage, vector)| HeldRow {
+            values: Values::Exact(vector),
+            passage,
+            document: passage,
+        };
+        let rows: Vec<_> = (0..)
+            .zip(vectors.iter().map(Vec::as_slice))
+            .map(row)
+            .collect();
+        let stop = Cancel::default();
+        let compact = options(VectorPrecision::Compact, &stop);
+        let path = |name: &str| folder.path().join(name);
+        let mut segment = freeze(&path("0"), 0, 70, &rows, &compact).unwrap();
+        for name in ["1", "2", "3"] {
+            // Some have died, so that the centre is another each time.
+            let rows = segment.rows().skip(7).collect::<Vec<_>>();
+            segment = freeze(&path(name), 0, 70, &rows, &compact).unwrap();
+        }
+        assert_eq!(segment.rows().count(), 179);
+        for row in segment.rows() {
+            let Values::Coded(codes) = row.values else {
+                panic!("a vector");
+            };
+            assert!(codes.is_of(&vectors[row.passage as usize]));
+        }
+        let rows = segment.rows().collect::<Vec<_>>();
+        let full = options(VectorPrecision::Full, &stop);
+        assert!(freeze(&path("4"), 0, 70, &rows, &full).is_err());
+    }
+}

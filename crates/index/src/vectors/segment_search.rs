@@ -276,7 +276,9 @@ impl<'a> SegmentSearch<'a> {
         }
         let mut near = Vec::with_capacity(rows.len());
         let mut dots = LevelDots::default();
-        self.estimate(query, &rows, &mut dots, |row| near.push(Near::Estimated(row)));
+        self.estimate(query, &rows, &mut dots, |row| {
+            near.push(Near::Estimated(row))
+        });
         near
     }
 

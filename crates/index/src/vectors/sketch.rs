@@ -53,10 +53,7 @@ pub(crate) fn stride(dimensions: usize) -> usize {
 }
 
 /// The mean of rows, zeros if there are none.
-pub(crate) fn centre(
-    rows: impl Iterator<Item = impl AsRef<[f32]>>,
-    dimensions: usize,
-) -> Vec<f32> {
+pub(crate) fn centre(rows: impl Iterator<Item = impl AsRef<[f32]>>, dimensions: usize) -> Vec<f32> {
     let mut sums = vec![0.0_f64; dimensions];
     let mut count = 0_u32;
     for row in rows {

@@ -52,12 +52,7 @@ pub(crate) struct TwoLevel<'a> {
 /// of at most `M / (2 * 127 * 127)`, of which again half is left: `M / 64 516` of each value, so `sqrt(d) * M / 64 516` as
 /// a length. With 384 dimensions that is `3.04e-4 * M`, and less than 9e-5 where no value of the vector is above 0.29. What
 /// it is for a vector is computed and kept beside its codes, so nothing depends on what vectors are like.
-pub(crate) fn encode_fine(
-    vector: &[f32],
-    coarse: &[i8],
-    step: f32,
-    fine: &mut [i8],
-) -> FineHead {
+pub(crate) fn encode_fine(vector: &[f32], coarse: &[i8], step: f32, fine: &mut [i8]) -> FineHead {
     let values = vector.iter().zip(coarse);
     let rest: Vec<f32> = values
         .map(|(value, code)| value - f32::from(*code) * step)
@@ -177,12 +172,7 @@ impl TwoLevelQuery {
     }
 
     /// Multiplies the query with some rows, for [`Self::estimate`].
-    pub(crate) fn multiply(
-        &self,
-        matrix: &TwoLevelMatrix<'_>,
-        rows: &[u32],
-        dots: &mut LevelDots,
-    ) {
+    pub(crate) fn multiply(&self, matrix: &TwoLevelMatrix<'_>, rows: &[u32], dots: &mut LevelDots) {
         for ((codes, _), dots) in self.levels.iter().zip(&mut dots.0) {
             for (matrix, dots) in [matrix.coarse, matrix.fine].iter().zip(dots) {
                 dots.resize(rows.len(), 0);
@@ -275,7 +265,9 @@ mod tests {
         let rows = prop::collection::vec((value(), value()), length);
         let rows = rows.prop_map(|rows| rows.into_iter().unzip());
         rows.prop_filter("not zero", |(left, right): &(Vec<f32>, Vec<f32>)| {
-            [left, right].iter().all(|row| row.iter().any(|value| value.abs() > 1e-3))
+            [left, right]
+                .iter()
+                .all(|row| row.iter().any(|value| value.abs() > 1e-3))
         })
     }
 

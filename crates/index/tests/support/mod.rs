@@ -14,8 +14,9 @@ use std::path::Path;
 
 use serde_json::json;
 use siamese_index::{
-    Collection, ContentCheck, DocumentDraft, DocumentWrite, EncoderIdentity, Error, Index,
-    IndexOptions, Metadata, NewPassage, Reclaim, SearchOptions, StoredDocument, StoredPassage,
+    Collection, CollectionSettings, ContentCheck, DocumentDraft, DocumentWrite, EncoderIdentity,
+    Error, GraphSettings, Index, IndexOptions, Metadata, NewPassage, Reclaim, SearchOptions,
+    StoredDocument, StoredPassage, VectorPrecision,
 };
 
 pub(crate) const DIMENSIONS: usize = 8;
@@ -47,18 +48,34 @@ pub(crate) fn setting(name: &str, default: usize) -> usize {
 }
 
 pub(crate) fn open(folder: &Path) -> Result<Index, Error> {
-    open_checked(folder, ContentCheck::BeforeReads)
+    open_checked(folder, ContentCheck::BeforeReads, VectorPrecision::Full)
+}
+
+/// The same; the default collection holds so much of vectors if it is made now.
+pub(crate) fn open_with(folder: &Path, precision: VectorPrecision) -> Result<Index, Error> {
+    open_checked(folder, ContentCheck::BeforeReads, precision)
 }
 
 /// As [`open`], to be read before all of it has been compared.
 pub(crate) fn open_at_once(folder: &Path) -> Result<Index, Error> {
-    open_checked(folder, ContentCheck::BeforeWrites)
+    open_checked(folder, ContentCheck::BeforeWrites, VectorPrecision::Full)
 }
 
-fn open_checked(folder: &Path, check: ContentCheck) -> Result<Index, Error> {
+fn open_checked(
+    folder: &Path,
+    check: ContentCheck,
+    precision: VectorPrecision,
+) -> Result<Index, Error> {
     // Small heads, so that there are segments, and merges of segments. Each write moves pages.
     let options = IndexOptions {
         max_head_passages: 16,
+        default_settings: CollectionSettings {
+            graph: GraphSettings {
+                precision,
+                ..GraphSettings::default()
+            },
+            ..CollectionSettings::default()
+        },
         reclaim: Some(Reclaim {
             over_ratio: 0.0,
             over_bytes: 0,

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::json;
 use siamese_index::{
     Cancel, Collection, DocumentDraft, DocumentWrite, Error, GenerationState, Index, IndexOptions,
-    NewPassage, Progress, StoredDocument, StoredPassage, compact,
+    NewPassage, Progress, StoredDocument, StoredPassage, VectorPrecision, compact,
 };
 
 use super::{Dice, LONG_VERSIONS, document, open_at_once};
@@ -231,6 +231,10 @@ fn change_generation(index: &Index) {
     let (mut settings, encoder) = (collection.settings(), collection.encoder());
     // One with the same settings would not be made.
     settings.graph.ef_search ^= 1;
+    settings.graph.precision = match settings.graph.precision {
+        VectorPrecision::Full => VectorPrecision::Compact,
+        VectorPrecision::Compact => VectorPrecision::Full,
+    };
     delete_others(index);
     let begun = index.begin_generation("default", &settings, &encoder);
     let number = begun.unwrap().number;

@@ -56,7 +56,7 @@ function index({ index: it, lexical }) {
     ["Vectors", side(it.state, it.segments, it.segment_bytes, it.head_passages)],
     ...(lexical ? [["Words", side(it.lexical_state, it.lexical_segments, it.lexical_bytes, it.lexical_head_passages)]] : []),
     ["Deleted, not yet merged", count(it.dead_passages)],
-    ["Graph", `m ${it.m}, ef_construction ${it.ef_construction}, ef_search ${it.ef_search}`],
+    ["Graph", `m ${it.m}, ef_construction ${it.ef_construction}, ef_search ${it.ef_search}, ${it.precision} precision`],
   ];
 }
 

@@ -12,7 +12,9 @@ use utoipa::ToSchema;
 use super::duplicates::{check_score, is_too_long};
 use super::filter::FilterShape;
 use super::jobs::{PreferHeader, StartedJob, started};
-use super::problems::{AnswerProblems, BodyProblems, CollectionProblems, EngineProblems};
+use super::problems::{
+    AnswerProblems, BodyProblems, CollectionProblems, ComparisonProblems, EngineProblems,
+};
 use super::search::in_range;
 use crate::access::{CollectionName, Principal};
 use crate::answer;
@@ -156,7 +158,7 @@ impl From<FormShape> for ClusterForm {
     responses(
         (status = 200, body = ClustersResponse),
         (status = 202, body = StartedJob, description = "A job groups"),
-        BodyProblems, AnswerProblems, CollectionProblems, EngineProblems
+        BodyProblems, AnswerProblems, ComparisonProblems, CollectionProblems, EngineProblems
     )
 )]
 pub(crate) async fn post(

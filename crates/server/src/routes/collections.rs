@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use siamese_index::{
     AliasError, CollectionEncoder, CollectionSettings, DEFAULT_ENCODER, Error, GraphSettings,
-    Language, PutOutcome, WordSettings, check_collection_name,
+    Language, PutOutcome, VectorPrecision, WordSettings, check_collection_name,
 };
 use utoipa::ToSchema;
 
@@ -111,6 +111,39 @@ pub(crate) struct IndexRequest {
     #[serde(default, deserialize_with = "whole_number")]
     #[schema(minimum = 1, maximum = 10000, default = 64)]
     ef_search: Option<usize>,
+    /// What the index holds of vectors. Scores are the same with either. `full`, unless given.
+    #[serde(default, deserialize_with = "present")]
+    #[schema(nullable = false)]
+    precision: Option<PrecisionShape>,
+}
+
+/// What the index holds of vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PrecisionShape {
+    /// The vectors themselves, four bytes a value, and codes of them.
+    Full,
+    /// Codes alone, two bytes a value: half the memory. A search reads the vectors of its hits from the store, so it takes
+    /// somewhat longer.
+    Compact,
+}
+
+impl From<PrecisionShape> for VectorPrecision {
+    fn from(shape: PrecisionShape) -> Self {
+        match shape {
+            PrecisionShape::Full => Self::Full,
+            PrecisionShape::Compact => Self::Compact,
+        }
+    }
+}
+
+impl From<VectorPrecision> for PrecisionShape {
+    fn from(precision: VectorPrecision) -> Self {
+        match precision {
+            VectorPrecision::Full => Self::Full,
+            VectorPrecision::Compact => Self::Compact,
+        }
+    }
 }
 
 impl From<IndexRequest> for GraphSettings {
@@ -120,6 +153,7 @@ impl From<IndexRequest> for GraphSettings {
             m: request.m.unwrap_or(default.m),
             ef_construction: request.ef_construction.unwrap_or(default.ef_construction),
             ef_search: request.ef_search.unwrap_or(default.ef_search),
+            precision: request.precision.map_or(default.precision, Into::into),
         }
     }
 }
@@ -133,6 +167,8 @@ pub(crate) struct IndexDescription {
     ef_construction: usize,
     /// Candidates that a search keeps when it does not say `ef`; more, if its query needs it.
     ef_search: usize,
+    /// What the index holds of vectors.
+    precision: PrecisionShape,
     /// Whether searches by meaning go at their usual speed.
     state: IndexState,
     /// Parts of the index, each with a graph.
@@ -257,6 +293,7 @@ impl CollectionDescription {
                 m: graph.m,
                 ef_construction: graph.ef_construction,
                 ef_search: graph.ef_search,
+                precision: graph.precision.into(),
                 state: IndexState::of(stats.is_rebuilding),
                 segments: stats.segments,
                 segment_bytes: stats.segment_bytes,

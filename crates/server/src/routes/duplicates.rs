@@ -17,7 +17,9 @@ use utoipa::ToSchema;
 use super::filter::FilterShape;
 use super::jobs::{PreferHeader, StartedJob, started};
 use super::lines::{NDJSON, wants_lines};
-use super::problems::{AnswerProblems, BodyProblems, CollectionProblems, EngineProblems};
+use super::problems::{
+    AnswerProblems, BodyProblems, CollectionProblems, ComparisonProblems, EngineProblems,
+};
 use super::search::in_range;
 use crate::access::{CollectionName, Principal};
 use crate::answer::{self, Pieces, Room};
@@ -226,7 +228,7 @@ impl From<AlikeModeShape> for AlikeMode {
     responses(
         (status = 200, content((DuplicatesResponse = "application/json"), (String = "application/x-ndjson"))),
         (status = 202, body = StartedJob, description = "A job compares"),
-        BodyProblems, AnswerProblems, CollectionProblems, EngineProblems
+        BodyProblems, AnswerProblems, ComparisonProblems, CollectionProblems, EngineProblems
     )
 )]
 pub(crate) async fn post(

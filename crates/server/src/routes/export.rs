@@ -82,6 +82,7 @@ struct GraphShape {
     m: usize,
     ef_construction: usize,
     ef_search: usize,
+    precision: &'static str,
 }
 
 impl From<GraphSettings> for GraphShape {
@@ -90,6 +91,7 @@ impl From<GraphSettings> for GraphShape {
             m: settings.m,
             ef_construction: settings.ef_construction,
             ef_search: settings.ef_search,
+            precision: settings.precision.name(),
         }
     }
 }

@@ -13,7 +13,9 @@ use utoipa::ToSchema;
 
 use super::facets::json_value;
 use super::filter::{FilterShape, check_text_bytes};
-use super::problems::{AnswerProblems, BodyProblems, CollectionProblems, EngineProblems};
+use super::problems::{
+    AnswerProblems, BodyProblems, CollectionProblems, ComparisonProblems, EngineProblems,
+};
 use super::search::in_range;
 use crate::access::CollectionName;
 use crate::answer;
@@ -109,7 +111,7 @@ impl JsonBody for MapRequest {
     request_body = MapRequest,
     responses(
         (status = 200, body = MapResponse),
-        BodyProblems, AnswerProblems, CollectionProblems, EngineProblems
+        BodyProblems, AnswerProblems, ComparisonProblems, CollectionProblems, EngineProblems
     )
 )]
 pub(crate) async fn post(

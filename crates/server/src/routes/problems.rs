@@ -147,6 +147,12 @@ problems! {
 }
 
 problems! {
+    /// Any operation that compares all documents.
+    ComparisonProblems:
+    (507, "`memory_full`: a collection whose index is compact has its vectors in memory while they are compared, and there is no room for them within `storage.max_memory_bytes`"),
+}
+
+problems! {
     /// Any operation that conflicts with what is stored or with other writers.
     ConflictProblems:
     (409, "`conflict`"),

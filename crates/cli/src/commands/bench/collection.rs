@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use serde_json::{Value, json};
 use siamese_index::{
-    Collection, ContentCheck, DEFAULT_COLLECTION, DocumentDraft, DocumentWrite, EncoderIdentity,
-    HitParts, Index, IndexOptions, Metadata, NewPassage, SearchOptions,
+    Collection, CollectionSettings, ContentCheck, DEFAULT_COLLECTION, DocumentDraft, DocumentWrite,
+    EncoderIdentity, GraphSettings, HitParts, Index, IndexOptions, Metadata, NewPassage,
+    SearchOptions,
 };
 
+use super::index_precision::IndexPrecision;
 use super::pace::{MAX_DOCUMENTS_PER_MINUTE, Pace};
 use super::synthetic::{Clustered, Random};
 use super::{percentile, ratio};
@@ -47,6 +49,9 @@ pub(crate) struct CollectionBench {
     /// Time of each part, seconds
     #[arg(long, value_name = "N", default_value = "30", value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: u64,
+    /// What the index holds of vectors
+    #[arg(long, value_enum, default_value_t = IndexPrecision::Full)]
+    precision: IndexPrecision,
     /// Folder for all of it, removed afterwards; the system's folder for such things when absent
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
@@ -97,6 +102,13 @@ impl CollectionBench {
         // As the service does.
         let options = IndexOptions {
             check: ContentCheck::BeforeWrites,
+            default_settings: CollectionSettings {
+                graph: GraphSettings {
+                    precision: self.precision.into(),
+                    ..GraphSettings::default()
+                },
+                ..CollectionSettings::default()
+            },
             ..IndexOptions::default()
         };
         Ok(Index::open(folder, &encoder, &options)?)

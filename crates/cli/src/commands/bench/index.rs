@@ -10,6 +10,7 @@ use clap::builder::TypedValueParser;
 use serde::Serialize;
 use siamese_index::{GraphSettings, SingleSegment, VectorQuery};
 
+use super::index_precision::IndexPrecision;
 use super::{filters, percentile};
 use crate::vector_file::{read_fvecs, read_ivecs};
 
@@ -52,6 +53,9 @@ pub(crate) struct Index {
     /// Candidates among which neighbours are chosen
     #[arg(long, default_value_t = GraphSettings::default().ef_construction)]
     ef_construction: usize,
+    /// What the index holds of vectors; a compact one has the vectors beside it in memory, in the place of a store
+    #[arg(long, value_enum, default_value_t = IndexPrecision::Full)]
+    precision: IndexPrecision,
 }
 
 /// Queries and what is right.
@@ -98,6 +102,10 @@ impl Index {
         let started_at = Instant::now();
         let space = SingleSegment::open(&file)?;
         let open_s = started_at.elapsed().as_secs_f64();
+        let space = match self.precision {
+            IndexPrecision::Full => space,
+            IndexPrecision::Compact => space.with_vectors(&base),
+        };
         let fixed = self.ef.iter().map(|ef| (*ef, false));
         let default = (GraphSettings::default().ef_search, true);
         for (ef, widens) in fixed.chain([default]) {
@@ -124,6 +132,7 @@ impl Index {
 
     fn settings(&self) -> GraphSettings {
         GraphSettings {
+            precision: self.precision.into(),
             m: self.m,
             ef_construction: self.ef_construction,
             ..GraphSettings::default()

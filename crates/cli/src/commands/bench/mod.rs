@@ -8,6 +8,7 @@ mod encoder;
 mod filters;
 mod http;
 mod index;
+mod index_precision;
 mod load;
 mod pace;
 mod soak;

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use roaring::RoaringBitmap;
 
 use super::{AlikeScope, Side};
-use crate::vectors::{ExactVectors, HeldRow, Values, mean_unit};
 use crate::memory::MemoryShare;
+use crate::vectors::{ExactVectors, HeldRow, Values, mean_unit};
 use crate::{Cancel, Error};
 
 /// Documents or passages in the order of their first passages.

@@ -169,7 +169,13 @@ impl Reader {
         let vectors = rows.iter().filter(is_read).count();
         let bytes = vectors * self.dimensions * size_of::<f32>();
         let room = MemoryShare::reserved(&self.memory, bytes as u64)?;
-        Items::of(rows, documents, scope, (&self.record_vectors(), room), cancel)
+        Items::of(
+            rows,
+            documents,
+            scope,
+            (&self.record_vectors(), room),
+            cancel,
+        )
     }
 
     fn alike_in(

@@ -23,8 +23,8 @@ pub(crate) use writer::{SegmentContent, write};
 
 use super::manifest::VectorManifest;
 use super::row::HeldRow;
-use crate::{GraphSettings, VectorPrecision};
 use crate::segments::Segment;
+use crate::{GraphSettings, VectorPrecision};
 use layout::Layout;
 use mapped_file::MappedFile;
 

@@ -4,8 +4,8 @@ use roaring::RoaringBitmap;
 
 use super::header::{Damage, Header};
 use super::layout::Layout;
-use crate::vectors::graph::NO_ROW;
 use crate::VectorPrecision;
+use crate::vectors::graph::NO_ROW;
 use crate::vectors::row::{HeldRow, Row};
 use crate::vectors::sketch::Sketches;
 use crate::vectors::two_level::{FineHead, TwoLevel, TwoLevelMatrix, Values};
