@@ -99,7 +99,6 @@ fn a_collection_has_its_own_index_settings_and_names_the_one_out_of_range() {
         ),
         (r#"{"index":{"ef_search":0}}"#, "/index/ef_search"),
         (r#"{"index":{"precision":"half"}}"#, "/index/precision"),
-        (r#"{"index":{"precision":null}}"#, "/index/precision"),
     ] {
         let problem = put(body).problem(422, "invalid_request");
         assert_eq!(problem["pointer"], pointer);
