@@ -547,7 +547,7 @@ fn a_collection_becomes_compact_and_answers_to_the_last_digit_as_before() {
         answers(client),
         client.post("/duplicates", json!({"min_score": 0.5})).ok(),
     );
-    let (number, _) = begin(client, json!({"index": {"precision": "compact"}}));
+    let number = begin(client, json!({"index": {"precision": "compact"}}));
     wait_until_ready(client, number);
     activate(client, number);
     wait_for_segments(client);
