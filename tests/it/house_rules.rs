@@ -137,10 +137,14 @@ fn encoder_and_index_do_not_know_each_other() {
 }
 
 #[test]
-fn kernels_are_known_to_encoder_and_index_only() {
+fn kernels_are_known_to_encoder_and_index_and_to_who_measures_only() {
     only_under(
         "siamese_kernels",
-        &["crates/encoder/src/", "crates/index/src/"],
+        &[
+            "crates/encoder/src/",
+            "crates/index/src/",
+            "crates/cli/src/commands/bench/mod.rs",
+        ],
     );
 }
 
