@@ -1,6 +1,6 @@
 //! One JSON value of a known shape: syntax and shape, each refused with a pointer.
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_path_to_error::Segment;
 
@@ -21,7 +21,8 @@ pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiErro
         )
     })?;
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(shape_error)?;
+    let value = serde_path_to_error::deserialize(&mut deserializer);
+    let value = value.map_err(|error| shape_error(text, error))?;
     deserializer.end().map_err(|error| syntax_error(&error))?;
     Ok(value)
 }
@@ -38,7 +39,7 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
-fn shape_error(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {
+fn shape_error(text: &str, error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {
     let pointer = json_pointer(error.path());
     let error = error.into_inner();
     let message = without_position(&error.to_string());
@@ -46,6 +47,10 @@ fn shape_error(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError
     if message == "number out of range" {
         let detail = "the number is larger than the numbers that are kept here";
         return ApiError::invalid(pointer, detail);
+    }
+    // So is a number, or null, in the place of a name.
+    if message == "expected value" && serde_json::from_str::<IgnoredAny>(text).is_ok() {
+        return ApiError::invalid(pointer, "expected a string, one of the names allowed here");
     }
     if !error.is_data() {
         let syntax = syntax_error(&error);
@@ -112,6 +117,15 @@ mod tests {
     struct Inner {
         #[expect(dead_code, reason = "read by the derived code only")]
         text: String,
+        #[expect(dead_code, reason = "read by the derived code only")]
+        #[serde(default, deserialize_with = "present")]
+        kind: Option<Kind>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        Known,
     }
 
     fn refusal(body: &[u8]) -> (ErrorCode, Option<String>, String) {
@@ -125,6 +139,18 @@ mod tests {
         let (code, pointer, _) = refusal(br#"{"items":[{"text":"a"},{"text":1}]}"#);
         assert_eq!(code, ErrorCode::InvalidRequest);
         assert_eq!(pointer.as_deref(), Some("/items/1/text"));
+    }
+
+    #[test]
+    fn a_name_of_another_type_is_pointed_at() {
+        for value in ["null", "5", "[\"known\"]", "\"other\""] {
+            let body = format!(r#"{{"items":[{{"text":"a","kind":{value}}}]}}"#);
+            let (code, pointer, detail) = refusal(body.as_bytes());
+            assert_eq!(code, ErrorCode::InvalidRequest, "{value}: {detail}");
+            assert_eq!(pointer.as_deref(), Some("/items/0/kind"));
+        }
+        let broken = refusal(br#"{"items":[{"text":"a","kind":}]}"#);
+        assert_eq!(broken.0, ErrorCode::MalformedJson);
     }
 
     #[test]
